@@ -1,0 +1,52 @@
+"""Errors that reach a person: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+
+class SSRKDError(Exception):
+    """Base of every error this project raises on purpose.
+
+    ``str(error)`` is one line, cause then remedy, ready for a message box or a
+    terminal; the two parts stay available for a user interface that shows them
+    apart.
+    """
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        self.cause = " ".join(cause.split())
+        self.remedy = " ".join(remedy.split())
+        super().__init__(f"{self.cause} {self.remedy}".strip())
+
+
+class InputError(SSRKDError):
+    """The input cannot be used (command line: exit code 2)."""
+
+
+class GeometryError(InputError):
+    """The rig, or what it was made from, is missing something or impossible."""
+
+
+class ImageError(InputError):
+    """A radiograph or volume cannot be read or holds nothing usable."""
+
+
+class MeshError(InputError):
+    """A surface cannot be read, or is not a surface of a bone."""
+
+
+class WeightsError(InputError):
+    """A weights file is absent, damaged or of another architecture."""
+
+
+class OutputError(InputError):
+    """The result cannot be written where it was asked for."""
+
+
+class MissingDependencyError(SSRKDError):
+    """An optional package is needed for what was asked."""
+
+
+class Cancelled(SSRKDError):
+    """The user stopped the job."""
+
+    def __init__(self) -> None:
+        super().__init__("Cancelled.", "")

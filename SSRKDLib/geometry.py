@@ -1,0 +1,325 @@
+"""Views, rigs and the projection between the world and a detector.
+
+Frame and units: world points are LPS millimetres (or the rig's own ``lab`` frame), radiographs are
+indexed ``[row, column]``.
+
+The one half-pixel convention of this project: pixel ``(0, 0)`` is the *centre* of the first pixel,
+so an image of ``size`` columns covers the continuous column interval ``[-0.5, size - 0.5]``.
+:func:`to_grid_sample` is the only place that converts to another convention.
+
+Image points are ``(column, row)`` pairs, in pixels, in that order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from SSRKDLib.errors import GeometryError
+
+#: View axes closer together than this are refused (opposite directions count as parallel).
+MINIMUM_AXES_ANGLE_DEGREES = 20.0
+
+VALUE_KINDS = ("line_integral", "intensity", "display", "display_inverted")
+
+
+@dataclass(frozen=True)
+class View:
+    """One radiograph's geometry: an X-ray source and a flat detector, posed anywhere.
+
+    Attributes:
+        name: label only.
+        source: focal spot, ``(3,)`` mm.
+        detector_origin: centre of pixel row 0, column 0, ``(3,)`` mm.
+        column_direction: unit vector along which the column index grows.
+        row_direction: unit vector along which the row index grows.
+        pixel_spacing: mm on the detector, (between columns, between rows).
+        size: pixels, (columns, rows).
+        image: path of the radiograph, or None.
+        values: one of :data:`VALUE_KINDS`.
+        air: detector count behind air for ``intensity`` values, or None when unknown.
+    """
+
+    name: str
+    source: np.ndarray
+    detector_origin: np.ndarray
+    column_direction: np.ndarray
+    row_direction: np.ndarray
+    pixel_spacing: tuple[float, float]
+    size: tuple[int, int]
+    image: str | None = None
+    values: str = "line_integral"
+    air: float | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("source", "detector_origin", "column_direction", "row_direction"):
+            vector = np.asarray(getattr(self, key), dtype=np.float64)
+            if vector.shape != (3,) or not np.isfinite(vector).all():
+                raise GeometryError(
+                    f"View '{self.name}': {key} is not three finite numbers.",
+                    "Give it as [x, y, z] in millimetres.",
+                )
+            object.__setattr__(self, key, vector)
+        self._check_detector()
+
+    def _check_detector(self) -> None:
+        where = f"View '{self.name}':"
+        for key in ("column_direction", "row_direction"):
+            if abs(np.linalg.norm(getattr(self, key)) - 1) > 1e-3:
+                raise GeometryError(f"{where} {key} is not a unit vector.", "Normalise it.")
+        if abs(self.column_direction @ self.row_direction) > 1e-3:
+            raise GeometryError(
+                f"{where} column_direction and row_direction are not perpendicular.",
+                "Give the two edges of the detector as perpendicular unit vectors.",
+            )
+        if len(self.pixel_spacing) != 2 or not all(
+            math.isfinite(s) and 0.01 <= s <= 10 for s in self.pixel_spacing
+        ):
+            raise GeometryError(
+                f"{where} a pixel spacing of {list(self.pixel_spacing)} mm is impossible.",
+                "Give it in millimetres, between 0.01 and 10.",
+            )
+        if len(self.size) != 2 or not all(int(s) == s and 8 <= s <= 20000 for s in self.size):
+            raise GeometryError(
+                f"{where} an image size of {list(self.size)} is impossible.",
+                "Give [columns, rows] as whole numbers between 8 and 20000.",
+            )
+        if self.values not in VALUE_KINDS:
+            raise GeometryError(
+                f"{where} '{self.values}' is no kind of pixel values.",
+                f"Use one of {', '.join(VALUE_KINDS)}.",
+            )
+        distance = self.source_to_detector_distance
+        if distance < 1:
+            raise GeometryError(
+                f"{where} the source lies on the detector.",
+                "Check source and detector_origin: they are points in millimetres.",
+            )
+        if not 100 <= distance <= 10000:
+            raise GeometryError(
+                f"{where} a source-to-detector distance of {distance:.4g} mm is impossible.",
+                "Check that all lengths are millimetres (not metres or centimetres).",
+            )
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit normal of the detector, pointing away from the source, ``(3,)``."""
+        normal = np.cross(self.column_direction, self.row_direction)
+        return normal if normal @ (self.detector_origin - self.source) >= 0 else -normal
+
+    @property
+    def source_to_detector_distance(self) -> float:
+        """Distance from the source to the detector plane, mm."""
+        normal = np.cross(self.column_direction, self.row_direction)
+        return float(abs(normal @ (self.detector_origin - self.source)))
+
+    @property
+    def detector_centre(self) -> np.ndarray:
+        """Centre of the detector's area, ``(3,)`` mm."""
+        columns, rows = self.size
+        return self.points_on_detector(np.array([(columns - 1) / 2, (rows - 1) / 2]))
+
+    @property
+    def axis(self) -> np.ndarray:
+        """Unit vector from the source to the centre of the detector's area."""
+        axis = self.detector_centre - self.source
+        return axis / np.linalg.norm(axis)
+
+    @property
+    def ray_matrix(self) -> np.ndarray:
+        """``A`` (3x3) with ``point on detector - source = A @ (column, row, 1)``."""
+        return np.stack(
+            [
+                self.pixel_spacing[0] * self.column_direction,
+                self.pixel_spacing[1] * self.row_direction,
+                self.detector_origin - self.source,
+            ],
+            axis=1,
+        )
+
+    @property
+    def projection_matrix(self) -> np.ndarray:
+        """``P`` (3x4) with ``P @ (x, y, z, 1) = w * (column, row, 1)``.
+
+        ``w`` is the point's depth as a fraction of the source-to-detector distance: 1 on the
+        detector, ``1 / w`` is the magnification, and ``w <= 0`` lies behind the source.
+        """
+        inverse = np.linalg.inv(self.ray_matrix)
+        return np.concatenate([inverse, -(inverse @ self.source)[:, None]], axis=1)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Image points (column, row) of world points ``[..., 3]`` mm, as ``[..., 2]`` pixels.
+
+        Points at or behind the source come out as NaN.
+        """
+        homogeneous = np.asarray(points, dtype=np.float64) @ self.projection_matrix[:, :3].T
+        homogeneous = homogeneous + self.projection_matrix[:, 3]
+        depth = homogeneous[..., 2:]
+        return homogeneous[..., :2] / np.where(depth > 1e-9, depth, np.nan)
+
+    def rays(self, image_points: np.ndarray) -> np.ndarray:
+        """Unit directions ``[..., 3]`` from the source through image points ``[..., 2]``."""
+        directions = self.points_on_detector(image_points) - self.source
+        return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+
+    def points_on_detector(self, image_points: np.ndarray) -> np.ndarray:
+        """World points ``[..., 3]`` mm of image points (column, row) ``[..., 2]`` pixels."""
+        image_points = np.asarray(image_points, dtype=np.float64)
+        return (
+            self.detector_origin
+            + image_points[..., :1] * self.pixel_spacing[0] * self.column_direction
+            + image_points[..., 1:] * self.pixel_spacing[1] * self.row_direction
+        )
+
+    def inside(self, points: np.ndarray, margin: float = 0.0) -> np.ndarray:
+        """Whether world points ``[..., 3]`` project inside the image, ``margin`` pixels in."""
+        image_points = self.project(points)
+        columns, rows = self.size
+        low = -0.5 + margin
+        with np.errstate(invalid="ignore"):
+            return (
+                (image_points[..., 0] >= low)
+                & (image_points[..., 1] >= low)
+                & (image_points[..., 0] <= columns - 0.5 - margin)
+                & (image_points[..., 1] <= rows - 0.5 - margin)
+            )
+
+    def transformed(self, matrix: np.ndarray) -> View:
+        """This view moved by a 4x4 matrix (rotation or reflection, and translation; mm)."""
+        rotation, translation = matrix[:3, :3], matrix[:3, 3]
+        return replace(
+            self,
+            source=rotation @ self.source + translation,
+            detector_origin=rotation @ self.detector_origin + translation,
+            column_direction=rotation @ self.column_direction,
+            row_direction=rotation @ self.row_direction,
+        )
+
+
+@dataclass(frozen=True)
+class Rig:
+    """How a set of radiographs was taken.
+
+    Attributes:
+        views: at least two.
+        frame: ``"LPS"`` when the axes are the patient's, ``"lab"`` when they are not.
+        laterality: ``"L"``, ``"R"`` or None (unknown).
+        patient_to_rig: 4x4 rigid, ``p_rig = M @ p_patient`` (mm), or None.
+        assumptions: sentences on what was not known when the rig was made and was assumed.
+    """
+
+    views: tuple[View, ...]
+    frame: str = "LPS"
+    laterality: str | None = None
+    patient_to_rig: np.ndarray | None = None
+    assumptions: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", tuple(self.views))
+        if len(self.views) < 2:
+            raise GeometryError(
+                f"The rig has {len(self.views)} view(s); depth needs two.",
+                "Add a second radiograph taken from another direction.",
+            )
+        if self.frame not in ("LPS", "lab"):
+            raise GeometryError(f"'{self.frame}' is no frame.", 'Use "LPS" or "lab".')
+        if self.laterality not in ("L", "R", None):
+            raise GeometryError(
+                f"'{self.laterality}' is no laterality.", 'Use "L", "R" or null (unknown).'
+            )
+        if self.patient_to_rig is not None:
+            object.__setattr__(self, "patient_to_rig", rigid_matrix(self.patient_to_rig))
+        widest = max(
+            axes_angle(a.axis, b.axis) for i, a in enumerate(self.views) for b in self.views[:i]
+        )
+        if widest < MINIMUM_AXES_ANGLE_DEGREES:
+            raise GeometryError(
+                f"The view axes are only {widest:.1f} degrees apart (same side, or opposite).",
+                f"Give two views at least {MINIMUM_AXES_ANGLE_DEGREES:.0f} degrees apart.",
+            )
+
+    def transformed(self, matrix: np.ndarray) -> Rig:
+        """This rig, and the patient with it, moved by a rigid 4x4 matrix (mm)."""
+        pose = self.patient_to_rig
+        if pose is None and self.frame == "LPS":
+            pose = np.eye(4)
+        return replace(
+            self,
+            frame="lab",
+            views=tuple(view.transformed(matrix) for view in self.views),
+            patient_to_rig=None if pose is None else matrix @ pose,
+        )
+
+    def central_point(self) -> np.ndarray:
+        """The point nearest to all view axes, ``(3,)`` mm: the middle of the common field."""
+        normal_matrix, right_side = np.zeros((3, 3)), np.zeros(3)
+        for view in self.views:
+            across = np.eye(3) - np.outer(view.axis, view.axis)
+            normal_matrix += across
+            right_side += across @ view.source
+        return np.linalg.solve(normal_matrix, right_side)
+
+
+def axes_angle(first: np.ndarray, second: np.ndarray) -> float:
+    """Angle between two lines along unit vectors, degrees, 0 to 90."""
+    return math.degrees(math.acos(min(1.0, abs(float(first @ second)))))
+
+
+def rigid_matrix(values: object) -> np.ndarray:
+    """A checked 4x4 rigid transform (rotation without reflection, mm) from nested numbers."""
+    try:
+        matrix = np.asarray(values, dtype=np.float64).reshape(4, 4)
+    except (TypeError, ValueError) as error:
+        raise GeometryError(
+            "patient_to_rig is not a 4x4 matrix.", "Give 4 rows of 4 numbers."
+        ) from error
+    rotation = matrix[:3, :3]
+    rigid = (
+        np.isfinite(matrix).all()
+        and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
+        and np.linalg.det(rotation) > 0
+        and np.allclose(matrix[3], [0, 0, 0, 1], atol=1e-6)
+    )
+    if not rigid:
+        raise GeometryError(
+            "patient_to_rig is not a rigid transform.",
+            "It must turn and shift only (no mirror, no scale), last row 0 0 0 1.",
+        )
+    return matrix
+
+
+def triangulate(views: list[View], image_points: np.ndarray) -> tuple[np.ndarray, float]:
+    """The world point nearest to one ray per view.
+
+    Args:
+        views: n views.
+        image_points: ``[n, 2]`` (column, row) pixels.
+
+    Returns:
+        The point ``(3,)`` in mm and the root mean square distance to the rays in mm.
+    """
+    directions = np.stack([view.rays(point) for view, point in zip(views, image_points)])
+    across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
+    sources = np.stack([view.source for view in views])
+    point = np.linalg.solve(across.sum(0), np.einsum("nij,nj->i", across, sources))
+    residual = np.einsum("nij,nj->ni", across, point - sources)
+    return point, float(np.sqrt((residual**2).sum(1).mean()))
+
+
+def to_grid_sample(image_points, size: tuple[int, int]):
+    """Image points in this project's convention as torch ``grid_sample`` coordinates.
+
+    Args:
+        image_points: ``[..., 2]`` (column, row) pixels, tensor or array.
+        size: (columns, rows) of the *full* image that the points refer to. Feature maps made by
+            strided convolutions of it share these coordinates.
+
+    Returns:
+        ``[..., 2]`` for ``align_corners=False``, where -1 and 1 are the outer edges of the image.
+    """
+    scale = [2.0 / size[0], 2.0 / size[1]]
+    if isinstance(image_points, np.ndarray):
+        return (image_points + 0.5) * np.array(scale, image_points.dtype) - 1
+    return (image_points + 0.5) * image_points.new_tensor(scale) - 1

@@ -1,0 +1,172 @@
+"""The rig as a JSON file: read, validated with one-line errors, and written."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from SSRKDLib.errors import GeometryError, OutputError
+from SSRKDLib.geometry import Rig, View
+
+VERSION = 1
+_VIEW_KEYS = {
+    "name", "image", "values", "source", "detector_origin", "column_direction", "row_direction",
+    "pixel_spacing", "size", "air",
+}  # fmt: skip
+_RIG_KEYS = {
+    "version", "frame", "units", "laterality", "views", "patient_to_rig", "assumptions",
+}  # fmt: skip
+
+
+def read_rig(path: str | os.PathLike) -> Rig:
+    """Read a rig; image paths come back absolute (they are relative to the file).
+
+    Raises:
+        GeometryError: one sentence of cause and remedy.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GeometryError(f"There is no rig file '{path}'.", "Check the path.") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise GeometryError(
+            f"The rig file '{path}' cannot be read ({error}).",
+            "It must be JSON as described in Docs/rig.md.",
+        ) from error
+    rig = rig_from_dict(data)
+    return replace(
+        rig,
+        views=tuple(
+            replace(view, image=None if view.image is None else str(path.parent / view.image))
+            for view in rig.views
+        ),
+    )
+
+
+def rig_from_dict(data: object) -> Rig:
+    """A rig from the parsed JSON (image paths as written)."""
+    if not isinstance(data, dict):
+        raise GeometryError("The rig is not a JSON object.", "See Docs/rig.md for its form.")
+    if data.get("version") != VERSION:
+        raise GeometryError(
+            f"The rig's version is {data.get('version')!r}; this program reads {VERSION}.",
+            'Write "version": 1, or update the program.',
+        )
+    if data.get("units", "mm") != "mm":
+        raise GeometryError(f"The rig's units are '{data['units']}'.", "Convert all lengths to mm.")
+    views = data.get("views")
+    if not isinstance(views, list):
+        raise GeometryError("The rig has no list of views.", 'Add "views": [ ... ].')
+    notes = _notes_on_unknown(data, _RIG_KEYS, "the rig")
+    for index, view in enumerate(views):
+        if isinstance(view, dict):
+            notes += _notes_on_unknown(view, _VIEW_KEYS, f"view {index} of the rig")
+    return Rig(
+        views=tuple(_view_from_dict(view, index) for index, view in enumerate(views)),
+        frame=data.get("frame", "LPS"),
+        laterality=data.get("laterality"),
+        patient_to_rig=data.get("patient_to_rig"),
+        assumptions=tuple(data.get("assumptions", ())) + notes,
+    )
+
+
+def _view_from_dict(data: object, index: int) -> View:
+    if not isinstance(data, dict):
+        raise GeometryError(f"View {index} of the rig is not a JSON object.", "See Docs/rig.md.")
+    name = str(data.get("name", f"view {index}"))
+    needed = _VIEW_KEYS - {"name", "image", "values", "air"}
+    missing = sorted(needed - set(data))
+    if missing:
+        raise GeometryError(f"View '{name}' lacks {', '.join(missing)}.", "Add what is missing.")
+    try:
+        spacing = tuple(float(s) for s in data["pixel_spacing"])
+        size = tuple(int(s) for s in data["size"])
+        if any(int(s) != s for s in data["size"]):
+            raise ValueError("size is not whole numbers")
+        vectors = {
+            key: np.asarray(data[key], dtype=np.float64)
+            for key in ("source", "detector_origin", "column_direction", "row_direction")
+        }
+        air = None if data.get("air") is None else float(data["air"])
+    except (TypeError, ValueError) as error:
+        raise GeometryError(
+            f"View '{name}' holds something that is not a number ({error}).",
+            "Check its vectors, pixel_spacing, size and air.",
+        ) from error
+    if air is not None and not (np.isfinite(air) and air > 0):
+        raise GeometryError(f"View '{name}': an air count of {air} is impossible.", "Leave it out.")
+    return View(
+        name=name,
+        pixel_spacing=spacing,
+        size=size,
+        image=None if data.get("image") is None else str(data["image"]),
+        values=str(data.get("values", "line_integral")),
+        air=air,
+        **vectors,
+    )
+
+
+def _notes_on_unknown(data: dict, known: set[str], what: str) -> tuple[str, ...]:
+    unknown = sorted(set(data) - known)
+    return (f"Ignored unknown entries of {what}: {', '.join(unknown)}.",) if unknown else ()
+
+
+def rig_to_dict(rig: Rig) -> dict:
+    """The rig as plain JSON values (image paths as they are)."""
+    data: dict = {
+        "version": VERSION,
+        "frame": rig.frame,
+        "units": "mm",
+        "laterality": rig.laterality,
+        "views": [_view_to_dict(view) for view in rig.views],
+    }
+    if rig.patient_to_rig is not None:
+        data["patient_to_rig"] = rig.patient_to_rig.tolist()
+    if rig.assumptions:
+        data["assumptions"] = list(rig.assumptions)
+    return data
+
+
+def _view_to_dict(view: View) -> dict:
+    data = {
+        "name": view.name,
+        "image": view.image,
+        "values": view.values,
+        "source": view.source.tolist(),
+        "detector_origin": view.detector_origin.tolist(),
+        "column_direction": view.column_direction.tolist(),
+        "row_direction": view.row_direction.tolist(),
+        "pixel_spacing": list(view.pixel_spacing),
+        "size": list(view.size),
+    }
+    if view.air is not None:
+        data["air"] = view.air
+    return {key: value for key, value in data.items() if value is not None}
+
+
+def write_rig(rig: Rig, path: str | os.PathLike) -> None:
+    """Write a rig; image paths are stored relative to the file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    path = Path(path)
+    views = []
+    for view in rig.views:
+        image = view.image
+        if image is not None and os.path.isabs(image):
+            image = os.path.relpath(image, path.parent.resolve())
+        views.append(replace(view, image=image))
+    text = json.dumps(rig_to_dict(replace(rig, views=tuple(views))), indent=2) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"The rig cannot be written to '{path}' ({error.strerror}).",
+            "Choose a folder that exists and that you may write to.",
+        ) from error

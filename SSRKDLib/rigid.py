@@ -1,0 +1,31 @@
+"""Least-squares rigid and similarity transforms between corresponding points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def similarity_fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """4x4 rotation, uniform scale and translation that best maps ``source`` to ``target``.
+
+    Both ``[N, 3]``, in correspondence (Umeyama, IEEE PAMI 13(4), 1991).
+    """
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    a, b = source - source_mean, target - target_mean
+    u, singular, vt = np.linalg.svd(b.T @ a)
+    flip = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * flip) @ vt
+    scale = (singular * flip).sum() / (a**2).sum()
+    matrix = np.eye(4)
+    matrix[:3, :3] = scale * rotation
+    matrix[:3, 3] = target_mean - scale * rotation @ source_mean
+    return matrix
+
+
+def rigid_fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """As :func:`similarity_fit`, without scale."""
+    matrix = similarity_fit(source, target)
+    rotation = matrix[:3, :3] / np.cbrt(np.linalg.det(matrix[:3, :3]))
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = target.mean(0) - rotation @ source.mean(0)
+    return matrix
