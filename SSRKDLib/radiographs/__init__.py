@@ -1,0 +1,1 @@
+"""Radiographs: read from files, turned into line integrals and into what the networks see."""

@@ -1,0 +1,267 @@
+"""The tags of a DICOM radiograph that say how it was taken, without its pixels.
+
+Only what geometry and pixel values need is kept: no name, no date, nothing that identifies a person
+except a fingerprint that tells whether two files name the same patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from SSRKDLib.errors import ImageError
+from SSRKDLib.radiographs.collimation import shutter_mask
+
+#: Modalities that are no projection radiographs.
+_NOT_RADIOGRAPHS = {"CT", "MR", "PT", "NM", "US", "SEG", "RTDOSE"}
+
+
+@dataclass(frozen=True)
+class DicomTags:
+    """Tags of one radiograph. Empty or missing ones are None or "".
+
+    Attributes:
+        modality: (0008,0060).
+        size: (columns, rows) pixels, from (0028,0011) and (0028,0010).
+        laterality: "L", "R", "B" or "": (0020,0062), else (0020,0060).
+        laterality_contradicts: whether these two tags disagree.
+        view: view position (0018,5101), else the meaning of the view code (0054,0220).
+        patient_orientation: (0020,0020): where the column index grows, where the row index grows.
+        positioner_type: (0018,1508).
+        primary_angle, secondary_angle: (0018,1510), (0018,1511), degrees.
+        source_to_detector: (0018,1110), mm.
+        source_to_isocentre: (0018,9402), else (0018,1111), mm.
+        magnification: (0018,1114).
+        imager_spacing: (0018,1164), mm, (between columns, between rows).
+        pixel_spacing: (0028,0030), mm, (between columns, between rows).
+        calibration_type: (0028,0A02).
+        scanned_spacing: (0018,2010), mm, (between columns, between rows).
+        isocentre_pixel: (column, row) where the central ray meets the image, from (0018,9430) and
+            (0018,7030).
+        oddities: sentences on tags that are present and not used.
+        photometric: (0028,0004).
+        relationship: (0028,1040).
+        relationship_sign: (0028,1041): 1, -1 or None.
+        intent: (0008,0068).
+        negative_slope: whether the modality transform (0028,1053 or 0028,3000) turns the sign over.
+        patient: fingerprint of the patient ID, "" when there is none.
+    """
+
+    modality: str
+    size: tuple[int, int]
+    laterality: str = ""
+    laterality_contradicts: bool = False
+    view: str = ""
+    patient_orientation: tuple[str, str] | None = None
+    positioner_type: str = ""
+    primary_angle: float | None = None
+    secondary_angle: float | None = None
+    source_to_detector: float | None = None
+    source_to_isocentre: float | None = None
+    magnification: float | None = None
+    imager_spacing: tuple[float, float] | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    calibration_type: str = ""
+    scanned_spacing: tuple[float, float] | None = None
+    isocentre_pixel: tuple[float, float] | None = None
+    oddities: tuple[str, ...] = ()
+    photometric: str = ""
+    relationship: str = ""
+    relationship_sign: int | None = None
+    intent: str = ""
+    negative_slope: bool = False
+    patient: str = ""
+
+
+def read_dicom_dataset(path: str | os.PathLike):
+    """The pydicom dataset of a radiograph, pixels left out.
+
+    Raises:
+        ImageError: absent, no DICOM file, no image, no radiograph, or several frames.
+    """
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    path = Path(path)
+    if not path.is_file():
+        raise ImageError(f"There is no file '{path}'.", "Check the path.")
+    try:
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:
+        raise ImageError(
+            f"'{path}' cannot be read as DICOM ({error}).", "Export the radiograph again."
+        ) from error
+    if not dataset.get("Rows") or not dataset.get("Columns"):
+        raise ImageError(f"'{path}' holds no DICOM image.", "Choose the file of a radiograph.")
+    if _text(dataset, "Modality") in _NOT_RADIOGRAPHS:
+        raise ImageError(
+            f"'{path}' is of modality {_text(dataset, 'Modality')}, not a radiograph.",
+            "Choose a CR, DX, XA or RF image.",
+        )
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise ImageError(
+            f"'{path}' holds {frames} frames.",
+            "Export the one frame that shows the knee best as a single-frame image.",
+        )
+    return dataset
+
+
+def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
+    """The geometry-relevant tags of a DICOM radiograph (raises as :func:`read_dicom_dataset`)."""
+    return tags_from_dataset(read_dicom_dataset(path))
+
+
+def tags_from_dataset(dataset) -> DicomTags:
+    """The geometry-relevant tags of a pydicom dataset, enhanced XA's functional groups included."""
+    image_side = _text(dataset, "ImageLaterality") or _text(dataset, "FrameLaterality")
+    series_side = _text(dataset, "Laterality")
+    orientation = _find(dataset, "PatientOrientation")
+    if orientation is None or isinstance(orientation, str) or len(orientation) != 2:
+        orientation = None
+    slope = _number(dataset, "RescaleSlope")
+    patient = str(dataset.get("PatientID") or "")
+    sign = _number(dataset, "PixelIntensityRelationshipSign")
+    isocentre_pixel, oddities = _isocentre_pixel(dataset)
+    return DicomTags(
+        modality=_text(dataset, "Modality"),
+        size=(int(dataset.Columns), int(dataset.Rows)),
+        laterality=image_side or series_side,
+        laterality_contradicts={image_side, series_side} == {"L", "R"},
+        view=_view(dataset),
+        patient_orientation=None if orientation is None else tuple(map(str, orientation)),
+        positioner_type=_text(dataset, "PositionerType"),
+        primary_angle=_number(dataset, "PositionerPrimaryAngle"),
+        secondary_angle=_number(dataset, "PositionerSecondaryAngle"),
+        source_to_detector=_positive(dataset, "DistanceSourceToDetector"),
+        source_to_isocentre=_positive(dataset, "DistanceSourceToIsocenter")
+        or _positive(dataset, "DistanceSourceToPatient"),
+        magnification=_positive(dataset, "EstimatedRadiographicMagnificationFactor"),
+        imager_spacing=_spacing(dataset, "ImagerPixelSpacing"),
+        pixel_spacing=_spacing(dataset, "PixelSpacing"),
+        calibration_type=_text(dataset, "PixelSpacingCalibrationType"),
+        scanned_spacing=_spacing(dataset, "NominalScannedPixelSpacing"),
+        isocentre_pixel=isocentre_pixel,
+        oddities=oddities + _tilts(dataset),
+        photometric=_text(dataset, "PhotometricInterpretation"),
+        relationship=_text(dataset, "PixelIntensityRelationship"),
+        relationship_sign=None if not sign else int(math.copysign(1, sign)),
+        intent=_text(dataset, "PresentationIntentType"),
+        negative_slope=(slope is not None and slope < 0) or _falling_modality_lut(dataset),
+        patient=hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else "",
+    )
+
+
+def valid_pixels(dataset) -> np.ndarray | None:
+    """``[rows, columns]`` mask of the collimated field, or None when the file does not tell."""
+    return shutter_mask(dataset, (int(dataset.Rows), int(dataset.Columns)))
+
+
+def modality_lut(dataset) -> tuple[np.ndarray, int] | None:
+    """The Modality LUT (0028,3000) as (values, first stored value mapped), or None (C.11.1)."""
+    if not dataset.get("ModalityLUTSequence"):
+        return None
+    item = dataset.ModalityLUTSequence[0]
+    first = int(item.LUTDescriptor[1])
+    data = item.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, dtype="<u2")
+    return np.asarray(data, dtype=np.float32), first
+
+
+def _falling_modality_lut(dataset) -> bool:
+    lut = modality_lut(dataset)
+    return lut is not None and bool(lut[0][0] > lut[0][-1])
+
+
+def _view(dataset) -> str:
+    """The view as a word: the code says it better than free text, where both are there."""
+    sequence = _find(dataset, "ViewCodeSequence")
+    meaning = str(sequence[0].get("CodeMeaning") or "") if sequence else ""
+    return meaning or _text(dataset, "ViewPosition")
+
+
+def _isocentre_pixel(dataset) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Where the central ray meets the image (C.8.19.5, C.8.11.4.1.1), and why it was not used."""
+    position = _find(dataset, "PositionOfIsocenterProjection")
+    if position is None or len(position) != 2:
+        return None, ()
+    turned = _number(dataset, "FieldOfViewRotation") or _text(
+        dataset, "FieldOfViewHorizontalFlip"
+    ) == "YES"
+    if turned:
+        return None, ("The position of the isocentre on a turned field of view is ignored.",)
+    origin = _find(dataset, "FieldOfViewOrigin")
+    origin = (0, 0) if origin is None or len(origin) != 2 else origin
+    pixel = _spacing(dataset, "ImagerPixelSpacing")
+    element = _spacing(dataset, "DetectorElementSpacing") or pixel
+    # Elements may be binned into pixels; both count from the centre of their own first one.
+    scale = [e / p for e, p in zip(element, pixel)] if element and pixel else [1.0, 1.0]
+    row, column = (float(p) - float(o) for p, o in zip(position, origin))
+    return ((column + 0.5) * scale[0] - 0.5, (row + 0.5) * scale[1] - 0.5), ()
+
+
+def _tilts(dataset) -> tuple[str, ...]:
+    names = {
+        "ColumnAngulation": "column angulation (0018,1450)",
+        "DetectorPrimaryAngle": "detector primary angle (0018,1530)",
+        "DetectorSecondaryAngle": "detector secondary angle (0018,1531)",
+    }
+    return tuple(
+        f"The {name} of {angle:g} degrees is ignored: the beam is taken to meet the detector "
+        "at a right angle."
+        for key, name in names.items()
+        if abs(angle := _number(dataset, key) or 0.0) > 0.5
+    )
+
+
+def _find(dataset, keyword: str):
+    """A tag at the top level, or in the functional groups of an enhanced image; None if empty."""
+    places = [dataset]
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for item in (dataset.get(groups) or [])[:1]:
+            places += [e.value[0] for e in item if e.VR == "SQ" and e.value]
+    for place in places:
+        value = place.get(keyword)
+        if value is not None and value != "" and not (hasattr(value, "__len__") and not len(value)):
+            return value
+    return None
+
+
+def _text(dataset, keyword: str) -> str:
+    value = _find(dataset, keyword)
+    return "" if value is None else str(value).strip().upper()
+
+
+def _number(dataset, keyword: str) -> float | None:
+    value = _find(dataset, keyword)
+    if isinstance(value, (list, tuple)) or (hasattr(value, "__len__") and len(value) == 1):
+        value = value[0]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _positive(dataset, keyword: str) -> float | None:
+    """A number above zero; devices write 0 for a distance that they do not know."""
+    number = _number(dataset, keyword)
+    return number if number is not None and number > 0 else None
+
+
+def _spacing(dataset, keyword: str) -> tuple[float, float] | None:
+    """(between columns, between rows); DICOM stores the distance between rows first (10.7.1.3)."""
+    value = _find(dataset, keyword)
+    try:
+        between_rows, between_columns = (float(v) for v in value)
+    except (TypeError, ValueError):
+        return None
+    if not (between_rows > 0 and between_columns > 0):
+        return None
+    return between_columns, between_rows

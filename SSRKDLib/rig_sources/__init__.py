@@ -1,0 +1,1 @@
+"""Where rigs come from: DICOM tags, calibration files, or plain distances and angles."""

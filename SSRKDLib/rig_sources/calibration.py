@@ -1,0 +1,205 @@
+"""A rig from K, R, t calibration files (the MayaCam 2 format of XMALab and Autoscoper)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from SSRKDLib.errors import GeometryError
+from SSRKDLib.geometry import Rig, View
+from SSRKDLib.radiographs.reading import read_radiograph
+
+#: The detector is put this many times as far from the source as the middle of the common field.
+_MAGNIFICATION = 1.25
+
+_REMEDY = "It must hold 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A pinhole camera: ``(column, row, 1) ~ matrix @ (rotation @ x + translation)``.
+
+    Attributes:
+        size: (columns, rows).
+        matrix: 3x3, pixels.
+        rotation: 3x3, world to camera.
+        translation: ``(3,)`` mm.
+    """
+
+    size: tuple[int, int]
+    matrix: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+
+
+def read_calibration(path: str | os.PathLike) -> Calibration:
+    """Read a calibration file: a title line above each block of comma-separated numbers.
+
+    Raises:
+        GeometryError: absent, damaged, skewed or mirrored.
+    """
+    path = Path(path)
+    blocks: dict[str, list[float]] = {}
+    title = ""
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            words = line.replace(",", " ").split()
+            try:
+                numbers = [float(word) for word in words]
+            except ValueError:
+                title = " ".join(words).lower()
+            else:
+                blocks.setdefault(title, []).extend(numbers)
+    except FileNotFoundError as error:
+        raise GeometryError(f"There is no calibration file '{path}'.", "Check the path.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise GeometryError(f"The calibration '{path}' cannot be read.", _REMEDY) from error
+    needed = {"image size": 2, "camera matrix": 9, "rotation": 9, "translation": 3}
+    for name, count in needed.items():
+        values = blocks.get(name, [])
+        if len(values) != count or not np.isfinite(values).all():
+            raise GeometryError(f"The calibration '{path}' has no usable '{name}'.", _REMEDY)
+    matrix = np.reshape(blocks["camera matrix"], (3, 3))
+    rotation = np.reshape(blocks["rotation"], (3, 3))
+    _check(path, matrix, rotation)
+    columns, rows = blocks["image size"]
+    return Calibration(
+        size=(int(columns), int(rows)),
+        matrix=matrix / matrix[2, 2],
+        rotation=rotation,
+        translation=np.array(blocks["translation"]),
+    )
+
+
+def _check(path: Path, matrix: np.ndarray, rotation: np.ndarray) -> None:
+    if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
+        raise GeometryError(
+            f"The rotation in '{path}' is not a rotation.", "Calibrate again, or check the file."
+        )
+    triangular = np.allclose(matrix[[1, 2, 2], [0, 0, 1]], 0, atol=1e-9) and matrix[2, 2] > 0
+    if not triangular or min(abs(matrix[0, 0]), abs(matrix[1, 1])) < 1:
+        raise GeometryError(f"The camera matrix in '{path}' is not one.", _REMEDY)
+    if abs(matrix[0, 1]) > 1e-3 * abs(matrix[0, 0]):
+        raise GeometryError(
+            f"The camera matrix in '{path}' is skewed by {matrix[0, 1]:g} pixels.",
+            "Calibrate with square sensor axes (zero skew).",
+        )
+
+
+def rig_from_calibration(
+    pairs: Sequence[tuple[str | os.PathLike, str | os.PathLike]],
+    *,
+    laterality: str | None = None,
+    values: str | None = None,
+    air: float | None = None,
+    patient_to_rig: np.ndarray | None = None,
+) -> Rig:
+    """A rig in the calibration's own (``lab``) frame.
+
+    Principal points count from the centre of the first pixel, like everything in this project. A
+    camera matrix fixes ratios only, so the detector may stand at any distance; it is put at 1.25
+    times the distance of the middle of the common field, a magnification that knees are seen
+    with. No projection depends on that choice, nor does any length in the world frame.
+
+    Args:
+        pairs: (calibration file, image file) per view.
+        laterality: "L", "R" or None.
+        values: kind of pixel values; default: what the image says, else ``intensity``.
+        air: count behind air; default 255 for 8-bit images of ``intensity``, else unknown.
+        patient_to_rig: 4x4, if known.
+
+    Raises:
+        GeometryError: a calibration that cannot be used, or an image of another size.
+        ImageError: an image that cannot be read.
+    """
+    if len(pairs) < 2:
+        raise GeometryError(
+            f"{len(pairs)} calibrated view(s) given; depth needs two.",
+            "Give a calibration file and an image for each of two views or more.",
+        )
+    cameras = [read_calibration(calibration) for calibration, _ in pairs]
+    middle = _common_middle(cameras)
+    views, assumptions = [], []
+    for index, (camera, (calibration, image)) in enumerate(zip(cameras, pairs)):
+        radiograph = read_radiograph(image)
+        if radiograph.size != camera.size:
+            raise GeometryError(
+                f"'{image}' has {radiograph.size[0]} x {radiograph.size[1]} pixels, its "
+                f"calibration '{calibration}' {camera.size[0]} x {camera.size[1]}.",
+                "Use the undistorted image that belongs to the calibration.",
+            )
+        kind = values or radiograph.values
+        if kind is None:
+            kind = "intensity"
+            assumptions.append(f"'{Path(image).name}' is taken to hold detector counts.")
+        counts = air if air is not None else radiograph.air
+        views.append(
+            camera_view(
+                f"view {index + 1}",
+                camera,
+                _MAGNIFICATION * float((camera.rotation @ middle + camera.translation)[2]),
+                image=str(image),
+                values=kind,
+                air=counts if kind == "intensity" else None,
+            )
+        )
+    return Rig(
+        views=tuple(views),
+        frame="lab",
+        laterality=laterality,
+        patient_to_rig=patient_to_rig,
+        assumptions=tuple(assumptions),
+    )
+
+
+def camera_view(name: str, camera: Calibration, sdd: float, **details) -> View:
+    """The view that projects as a camera does, with its detector ``sdd`` mm from the source.
+
+    Negative focal lengths (images flipped against the camera's axes) turn the detector's edges.
+    """
+    focal = np.array([camera.matrix[0, 0], camera.matrix[1, 1]])
+    spacing = sdd / np.abs(focal)
+    column = np.sign(focal[0]) * camera.rotation[0]
+    row = np.sign(focal[1]) * camera.rotation[1]
+    source = -camera.rotation.T @ camera.translation
+    foot = source + sdd * camera.rotation[2]
+    principal = camera.matrix[:2, 2]
+    return View(
+        name=name,
+        source=source,
+        detector_origin=foot - principal[0] * spacing[0] * column - principal[1] * spacing[1] * row,
+        column_direction=column,
+        row_direction=row,
+        pixel_spacing=(float(spacing[0]), float(spacing[1])),
+        size=camera.size,
+        **details,
+    )
+
+
+def _common_middle(cameras: list[Calibration]) -> np.ndarray:
+    """The point nearest to the rays through the image centres, ``(3,)`` mm, in front of them all.
+
+    Raises:
+        GeometryError: the cameras do not look at a common place.
+    """
+    normal_matrix, right_side = np.zeros((3, 3)), np.zeros(3)
+    for camera in cameras:
+        centre = np.array([(camera.size[0] - 1) / 2, (camera.size[1] - 1) / 2, 1.0])
+        direction = camera.rotation.T @ np.linalg.solve(camera.matrix, centre)
+        direction /= np.linalg.norm(direction)
+        across = np.eye(3) - np.outer(direction, direction)
+        normal_matrix += across
+        right_side += across @ (-camera.rotation.T @ camera.translation)
+    if np.linalg.cond(normal_matrix) < 1e6:
+        middle = np.linalg.solve(normal_matrix, right_side)
+        if all((c.rotation @ middle + c.translation)[2] >= 100 for c in cameras):
+            return middle
+    raise GeometryError(
+        "The calibrated cameras do not look at a common place in front of them.",
+        "Check that lengths are in millimetres, that x_camera = R x + t, and that the files belong "
+        "to one calibration.",
+    )

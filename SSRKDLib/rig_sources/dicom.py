@@ -1,0 +1,325 @@
+"""A rig from the tags of a frontal and a lateral DICOM radiograph.
+
+Source: DICOM PS3.3, C.8.7.5 (XA positioner), C.8.11.4 and C.8.11.5 (DX detector and positioning),
+C.8.1.1 (CR), C.8.19 (enhanced XA), 10.7 (pixel spacing and its calibration), C.7.6.1.1.1 (patient
+orientation). What the files do not tell and can be assumed is assumed, and said in
+``Rig.assumptions``; what cannot be assumed is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from SSRKDLib.errors import GeometryError
+from SSRKDLib.geometry import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
+from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
+from SSRKDLib.radiographs.intensity import values_from_dicom
+from SSRKDLib.rig_sources.pose import (
+    LETTERS,
+    centred_view,
+    laid_out,
+    orientation_vector,
+    seen_from_detector,
+    seen_from_tube,
+)
+
+#: Assumed where a file gives no distance: a bucky table, and a C-arm (XA, RF), mm.
+TABLE_DISTANCE, TABLE_OBJECT_GAP = 1150.0, 50.0
+CARM_DISTANCE, CARM_OBJECT_SHARE = 1000.0, 0.7
+
+#: What people and devices write for a view -> its key in :func:`_beam`.
+_VIEWS = {
+    "AP": ("AP", "ANTEROPOSTERIOR", "ANTERIORPOSTERIOR"),
+    "PA": ("PA", "POSTEROANTERIOR", "POSTERIORANTERIOR"),
+    "LL": ("LL", "LLAT", "LEFTLATERAL", "LATERALLEFT"),
+    "RL": ("RL", "RLAT", "RIGHTLATERAL", "LATERALRIGHT"),
+    "ML": ("ML", "MEDIOLATERAL", "MEDIALLATERAL"),
+    "LM": ("LM", "LATEROMEDIAL", "LATERALMEDIAL"),
+    "LATERAL": ("LAT", "LATERAL", "LATERALPROJECTION"),
+}  # fmt: skip
+_VIEW_KEY = {word: key for key, words in _VIEWS.items() for word in words}
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the user knows better than the file; None leaves a value to the file.
+
+    Attributes:
+        sdd, sod: source to detector, source to the knee, mm.
+        pixel_spacing: mm on the detector, (between columns, between rows).
+        view_position: AP, PA, LL, RL, mediolateral, lateromedial or lateral.
+        patient_orientation: letters of the column and the row direction, such as ("L", "F").
+        primary_angle, secondary_angle: positioner angles, degrees.
+        values, air: as in :class:`~SSRKDLib.geometry.View`.
+    """
+
+    sdd: float | None = None
+    sod: float | None = None
+    pixel_spacing: tuple[float, float] | None = None
+    view_position: str | None = None
+    patient_orientation: tuple[str, str] | None = None
+    primary_angle: float | None = None
+    secondary_angle: float | None = None
+    values: str | None = None
+    air: float | None = None
+
+
+def rig_from_dicom(
+    frontal_path: str | os.PathLike,
+    lateral_path: str | os.PathLike,
+    *,
+    laterality: str | None = None,
+    frontal: Overrides | None = None,
+    lateral: Overrides | None = None,
+) -> Rig:
+    """A rig in LPS with the iso-centre at the origin.
+
+    Args:
+        frontal_path, lateral_path: the two files. Where their tags say that they were exchanged,
+            the tags are believed, and it is said.
+        laterality: "L", "R" or None (from the files).
+        frontal, lateral: overrides per view.
+
+    Raises:
+        ImageError: a file that cannot be read or is no single-frame radiograph.
+        GeometryError: tags that contradict each other, two views from the same side, or no pixel
+            spacing.
+    """
+    tags = [read_dicom_tags(frontal_path), read_dicom_tags(lateral_path)]
+    side, assumptions = _laterality(tags, laterality)
+    if tags[0].patient and tags[1].patient and tags[0].patient != tags[1].patient:
+        assumptions.append("The two files carry different patient IDs.")
+    views = []
+    for name, path, one, own in zip(
+        ("frontal", "lateral"), (frontal_path, lateral_path), tags, (frontal, lateral)
+    ):
+        view, notes = view_from_tags(one, name, side, own, label=Path(path).name)
+        views.append(replace(view, image=str(path)))
+        assumptions += notes
+    apart = axes_angle(views[0].axis, views[1].axis)
+    if apart < MINIMUM_AXES_ANGLE_DEGREES:
+        plane = "frontal" if abs(views[0].axis[1]) > 0.7 else "same"
+        plane = "lateral" if abs(views[0].axis[0]) > 0.7 else plane
+        raise GeometryError(
+            f"Both files show the {plane} view (axes {apart:.0f} degrees apart).",
+            "Give one frontal and one lateral radiograph, or state the view positions.",
+        )
+    if abs(views[0].axis[0]) > 0.7 and abs(views[1].axis[1]) > 0.7:
+        assumptions.append("The frontal and the lateral file were exchanged; their tags tell.")
+        views = [replace(views[1], name="frontal"), replace(views[0], name="lateral")]
+    return Rig(views=tuple(views), laterality=side, assumptions=tuple(assumptions))
+
+
+def view_from_tags(
+    tags: DicomTags,
+    name: str,
+    laterality: str | None,
+    overrides: Overrides | None = None,
+    label: str = "",
+) -> tuple[View, list[str]]:
+    """The view that a file's tags describe, and sentences on what was assumed.
+
+    Args:
+        tags: of the file.
+        name: "frontal" or "lateral": the role given to the file, used where tags are silent.
+        laterality: "L", "R" or None.
+        overrides: what the user knows better.
+        label: file name for messages.
+
+    Raises:
+        GeometryError: see :func:`rig_from_dicom`.
+    """
+    own = overrides or Overrides()
+    label = label or name
+    axis, column, row, notes = _direction(tags, name, laterality, own, label)
+    sdd, sod, more = _distances(tags, own, label)
+    notes += more
+    spacing, more = _spacing_on_detector(tags, own, sod / sdd, label)
+    notes += more
+    values, more = (own.values, ()) if own.values else values_from_dicom(tags)
+    notes += [f"{label}: {note}" for note in (*more, *tags.oddities)]
+    view = centred_view(
+        name,
+        axis,
+        column,
+        row,
+        sdd=sdd,
+        sod=sod,
+        pixel_spacing=spacing,
+        size=tags.size,
+        centre_pixel=tags.isocentre_pixel,
+        values=values or "display",
+        air=own.air,
+    )
+    return view, notes
+
+
+def _laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, list[str]]:
+    said = [t.laterality if t.laterality in ("L", "R") else None for t in tags]
+    if given is not None:
+        against = any(s is not None and s != given for s in said)
+        return given, ["The files name the other knee; the given side is used."] if against else []
+    contradiction = None
+    if None not in said and said[0] != said[1]:
+        contradiction = f"The frontal file is of side {said[0]}, the lateral one of side {said[1]}."
+    elif any(t.laterality_contradicts for t in tags):
+        contradiction = "A file names both sides in its laterality tags (0020,0060) and (0020,0062)"
+    if contradiction:
+        raise GeometryError(
+            contradiction, "Choose two files of the same knee, or state the side (L or R)."
+        )
+    side = said[0] or said[1]
+    return side, [] if side else ["The files do not tell whether this is a left or a right knee."]
+
+
+def _direction(
+    tags: DicomTags, name: str, laterality: str | None, own: Overrides, label: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Axis, column and row direction, from angles, view position, orientation or role."""
+    notes: list[str] = []
+    orientation = own.patient_orientation or tags.patient_orientation
+    view = _view_key(own.view_position) if own.view_position else _view_key(tags.view)
+    if own.view_position and view is None:
+        raise GeometryError(
+            f"{label}: '{own.view_position}' is no view position.",
+            "Use AP, PA, LL, RL, mediolateral, lateromedial or lateral.",
+        )
+    angles = _angles(tags, own)
+    if angles is not None:
+        axis, column, row = seen_from_detector(*angles)
+        layout = "seen from the detector"
+        if view is not None:
+            beam, _ = _beam(view, laterality)
+            if axes_angle(beam, axis) > 45:
+                raise GeometryError(
+                    f"{label}: the positioner angles {angles[0]:g} and {angles[1]:g} degrees "
+                    f"contradict the view position {tags.view or view}.",
+                    "State the view position or the angles.",
+                )
+    else:
+        if view is None:
+            view, note = _view_from_orientation(orientation, name)
+            notes.append(f"{label}: {note}")
+        axis, note = _beam(view, laterality)
+        notes += [f"{label}: {note}"] if note else []
+        column, row = seen_from_tube(axis)
+        layout = "seen from the tube"
+        if view == "PA":  # shown facing the patient, as every frontal image
+            column, layout = -column, "seen facing the patient"
+    fitted = laid_out(column, row, orientation)
+    if fitted is not None:
+        return axis, *fitted, notes
+    if orientation and all(orientation_vector(o) is not None for o in orientation):
+        raise GeometryError(
+            f"{label}: the patient orientation {orientation[0]}\\{orientation[1]} contradicts the "
+            f"direction of the view.",
+            "State the view position or the patient orientation.",
+        )
+    notes.append(
+        f"{label}: the patient orientation is not given; the image is taken to be {layout}, "
+        "head up."
+    )
+    return axis, column, row, notes
+
+
+def _angles(tags: DicomTags, own: Overrides) -> tuple[float, float] | None:
+    """Positioner angles where they mean a C-arm's (other devices reuse the tags)."""
+    if own.primary_angle is not None:
+        return own.primary_angle, own.secondary_angle or 0.0
+    is_carm = tags.positioner_type == "CARM" or (
+        tags.modality in ("XA", "RF") and tags.positioner_type in ("", "CARM")
+    )
+    if own.view_position or tags.primary_angle is None or not is_carm:
+        return None
+    return tags.primary_angle, tags.secondary_angle or 0.0
+
+
+def _view_key(text: str) -> str | None:
+    return _VIEW_KEY.get("".join(c for c in text.upper() if c.isalpha()))
+
+
+def _beam(view: str, laterality: str | None) -> tuple[np.ndarray, str | None]:
+    """Direction of the beam of a named view, and what had to be assumed."""
+    if view in ("AP", "PA"):
+        return LETTERS["P" if view == "AP" else "A"], None
+    if view in ("LL", "RL"):  # the named side lies at the detector
+        return LETTERS[view[0]], None
+    note = None
+    if view == "LATERAL":
+        view, note = "ML", "A lateral view is taken to be mediolateral (lateral side at detector)."
+    if laterality is None:
+        note = f"{note or ''} The side being unknown, the beam is taken to run to the left.".strip()
+    outwards = LETTERS[laterality or "L"]
+    return (outwards if view == "ML" else -outwards), note
+
+
+def _view_from_orientation(orientation, name: str) -> tuple[str, str]:
+    """A view from the plane that the patient orientation spans, else from the file's role."""
+    vectors = [orientation_vector(o) for o in orientation or ()]
+    if len(vectors) == 2 and all(v is not None for v in vectors):
+        normal = np.abs(np.cross(*vectors))
+        if normal.max() > 0.7 and normal.argmax() < 2:
+            if normal.argmax() == 1:
+                return "AP", "No view position; the patient orientation is frontal, taken as AP."
+            return "LATERAL", "No view position; the patient orientation is lateral."
+    view = "AP" if name == "frontal" else "LATERAL"
+    return view, f"No view position; given as {name}, taken as {view}."
+
+
+def _distances(tags: DicomTags, own: Overrides, label: str) -> tuple[float, float, list[str]]:
+    """Source to detector and source to iso-centre, mm."""
+    notes = []
+    share = _object_share(tags)
+    sdd, sod = own.sdd or tags.source_to_detector, own.sod or tags.source_to_isocentre
+    is_carm = tags.modality in ("XA", "RF") or tags.positioner_type == "CARM"
+    if sdd is None:
+        if sod is not None and share is not None:
+            sdd = sod / share
+        else:
+            sdd = CARM_DISTANCE if is_carm else TABLE_DISTANCE
+            notes.append(f"{label}: no source-to-detector distance; taken as {sdd:g} mm.")
+    if sod is None:
+        if share is not None:
+            sod = sdd * share
+        else:
+            sod = sdd * CARM_OBJECT_SHARE if is_carm else sdd - TABLE_OBJECT_GAP
+            notes.append(f"{label}: no source-to-knee distance; taken as {sod:g} mm.")
+    return sdd, sod, notes
+
+
+def _object_share(tags: DicomTags) -> float | None:
+    """SOD / SID from the magnification, or from calibrated over imager pixel spacing."""
+    # Devices that do not know it write a magnification of 1: the knee would be in the detector.
+    if tags.magnification is not None and tags.magnification > 1:
+        return 1 / tags.magnification
+    if tags.imager_spacing and tags.pixel_spacing:
+        share = tags.pixel_spacing[0] / tags.imager_spacing[0]
+        return share if 0.4 < share < 0.999 else None
+    return None
+
+
+def _spacing_on_detector(
+    tags: DicomTags, own: Overrides, share: float, label: str
+) -> tuple[tuple[float, float], list[str]]:
+    """Pixel spacing on the detector (10.7.1.1, 10.7.1.3, C.8.11.4), mm."""
+    if own.pixel_spacing:
+        return own.pixel_spacing, []
+    if tags.imager_spacing:
+        return tags.imager_spacing, []
+    if tags.pixel_spacing and tags.calibration_type in ("GEOMETRY", "FIDUCIAL"):
+        spacing = tuple(s / share for s in tags.pixel_spacing)
+        note = f"{spacing[0]:.4g} mm, comes from that calibrated at the knee"
+        return spacing, [
+            f"{label}: the pixel spacing on the detector, {note} ({tags.calibration_type})."
+        ]
+    spacing = tags.pixel_spacing or tags.scanned_spacing
+    if spacing:
+        return spacing, [f"{label}: the pixel spacing is taken to be that on the detector."]
+    raise GeometryError(
+        f"{label} gives no pixel spacing, (0018,1164) or (0028,0030).",
+        "Measure it (an object of known size on the detector) and state it in mm.",
+    )

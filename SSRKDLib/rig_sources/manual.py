@@ -1,0 +1,91 @@
+"""A rig from plain numbers: distances and an angle per view."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from SSRKDLib.errors import GeometryError
+from SSRKDLib.geometry import Rig
+from SSRKDLib.rig_sources.pose import centred_view, seen_from_tube
+
+
+@dataclass(frozen=True)
+class PlainView:
+    """One view in plain numbers.
+
+    Attributes:
+        angle: degrees about the leg; 0: source in front of the patient (AP), 90: source at the
+            patient's left, -90: at the right, 180: behind (PA).
+        sdd: source to detector, mm.
+        sod: source to the knee (the point that all central rays pass through), mm.
+        pixel_spacing: mm on the detector, (between columns, between rows).
+        size: (columns, rows).
+        detector_shift: mm from where the central ray meets the detector to the middle of the image,
+            along (columns, rows).
+        name: label; default "view 1", "view 2", ...
+        image, values, air: as in :class:`~SSRKDLib.geometry.View`.
+    """
+
+    angle: float
+    sdd: float
+    sod: float
+    pixel_spacing: tuple[float, float]
+    size: tuple[int, int]
+    detector_shift: tuple[float, float] = (0.0, 0.0)
+    name: str | None = None
+    image: str | None = None
+    values: str = "line_integral"
+    air: float | None = None
+
+
+def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None) -> Rig:
+    """A rig in LPS with the iso-centre at the origin.
+
+    Images are taken to be stored as seen from the tube, head up: in an AP view the patient's left
+    is on the right.
+
+    Args:
+        views: two or more.
+        laterality: "L", "R" or None.
+
+    Raises:
+        GeometryError: an impossible number, or views from nearly the same side.
+    """
+    made = []
+    for index, plain in enumerate(views):
+        name = plain.name or f"view {index + 1}"
+        if not math.isfinite(plain.angle):
+            raise GeometryError(f"View '{name}' has no angle.", "Give it in degrees.")
+        if not all(math.isfinite(s) and s > 0 for s in plain.pixel_spacing):
+            raise GeometryError(
+                f"View '{name}': a pixel spacing of {list(plain.pixel_spacing)} mm is impossible.",
+                "Give positive millimetres.",
+            )
+        turn = math.radians(plain.angle)
+        axis = np.array([-math.sin(turn), math.cos(turn), 0.0])
+        column, row = seen_from_tube(axis)
+        centre_pixel = tuple(
+            (n - 1) / 2 - shift / spacing
+            for n, shift, spacing in zip(plain.size, plain.detector_shift, plain.pixel_spacing)
+        )
+        made.append(
+            centred_view(
+                name,
+                axis,
+                column,
+                row,
+                sdd=plain.sdd,
+                sod=plain.sod,
+                pixel_spacing=plain.pixel_spacing,
+                size=plain.size,
+                centre_pixel=centre_pixel,
+                image=plain.image,
+                values=plain.values,
+                air=plain.air,
+            )
+        )
+    return Rig(views=tuple(made), laterality=laterality)
