@@ -1,0 +1,1 @@
+"""The networks: plain ``torch.nn`` modules, each in the file named after it."""

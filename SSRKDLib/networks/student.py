@@ -1,0 +1,152 @@
+"""The project's own student: the distance from any 3-D point to each bone, from two radiographs.
+
+As in SSR-KD, a 2-D network reads each radiograph once and a point classifier reads its feature maps
+where a 3-D point projects. Unlike the published student it works in millimetres of the canonical
+frame with exact projection matrices (any rig), knows where a point lies along each ray and what
+the whole radiographs look like, and answers with a signed distance instead of a class, so that
+surfaces come out continuous.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from SSRKDLib.geometry import to_grid_sample
+from SSRKDLib.networks.blocks import ConvNorm, Residual
+
+#: Image channels, validity, and the four bone masks.
+INPUT_CHANNELS = 7
+
+
+class Encoded(NamedTuple):
+    """What two radiographs are reduced to.
+
+    Attributes:
+        fine: per view ``[b, c, n / 2, n / 2]``.
+        deep: per view ``[b, c, n / 4, n / 4]``.
+        context: ``[b, c]``, both views as a whole.
+        matrices: ``[b, 2, 3, 4]``, points in mm to pixels of the images.
+        size: n.
+    """
+
+    fine: tuple[torch.Tensor, torch.Tensor]
+    deep: tuple[torch.Tensor, torch.Tensor]
+    context: torch.Tensor
+    matrices: torch.Tensor
+    size: int
+
+
+class Encoder(nn.Module):
+    """A U-Net down to 1/32 and up to 1/4 of the resolution."""
+
+    def __init__(self, widths: tuple[int, ...], features: int, context: int) -> None:
+        super().__init__()
+        pairs = list(zip(widths[:-1], widths[1:]))
+        self.stem = ConvNorm(INPUT_CHANNELS, widths[0], kernel=5, stride=2)
+        self.down = nn.ModuleList([Residual(a, b, stride=2) for a, b in pairs])
+        self.up = nn.ModuleList([Residual(a + b, a) for a, b in pairs[:1:-1]])
+        self.out = nn.Conv2d(widths[1] + widths[2], features, 3, padding=1)
+        self.context = nn.Linear(widths[-1], context)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        fine = x = self.stem(image)
+        levels = []
+        for block in self.down:
+            x = block(x)
+            levels.append(x)
+        context = self.context(x.mean((2, 3)))
+        for skip, block in zip(levels[-2:0:-1], self.up):
+            x = block(torch.cat([_enlarged(x, skip), skip], 1))
+        return fine, self.out(torch.cat([_enlarged(x, levels[0]), levels[0]], 1)), context
+
+
+def _enlarged(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class Student(nn.Module):
+    """Two encoders and a point network.
+
+    Args:
+        widths: channels of the encoders from half resolution downwards.
+        features: channels of the deep feature map.
+        context: channels of the global context.
+        hidden: widths of the point network.
+        reach: mm that a canonical coordinate of 1 stands for.
+        cut_off: largest distance it can answer, mm.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...] = (32, 64, 96, 128, 160),
+        features: int = 64,
+        context: int = 64,
+        hidden: tuple[int, int, int] = (256, 192, 128),
+        reach: float = 100.0,
+        cut_off: float = 12.0,
+    ) -> None:
+        super().__init__()
+        self.reach, self.cut_off = reach, cut_off
+        self.encoders = nn.ModuleList([Encoder(widths, features, context) for _ in range(2)])
+        # Two source positions in units of a metre, beside the two views' contexts.
+        self.mix = nn.Linear(2 * context + 6, 2 * context)
+        local = 2 * (widths[0] + features + 3) + 27
+        self.first = nn.Linear(local, hidden[0])
+        self.first_context = nn.Linear(2 * context, hidden[0], bias=False)
+        self.second = nn.Linear(hidden[0] + local, hidden[1])
+        self.third = nn.Linear(hidden[1], hidden[2])
+        self.last = nn.Linear(hidden[2], 4)
+
+    def encode(self, images: torch.Tensor, masks: torch.Tensor, matrices: torch.Tensor) -> Encoded:
+        """Read two radiographs.
+
+        Args:
+            images: ``[b, 2, 3, n, n]``, frontal then lateral (see :mod:`SSRKDLib.framing`).
+            masks: ``[b, 2, 4, n, n]`` probabilities of each bone, zeros where nothing is known.
+            matrices: ``[b, 2, 3, 4]`` projection matrices, canonical mm to (column, row).
+        """
+        inputs = torch.cat([images, masks], dim=2)
+        fine, deep, contexts = zip(*(net(inputs[:, k]) for k, net in enumerate(self.encoders)))
+        sources = -torch.linalg.solve(matrices[..., :3], matrices[..., 3:])[..., 0] / 1000
+        context = self.mix(torch.cat([*contexts, sources.flatten(1)], dim=1))
+        return Encoded(fine, deep, F.relu(context), matrices, images.shape[-1])
+
+    def query(self, encoded: Encoded, points: torch.Tensor) -> torch.Tensor:
+        """Signed distance to each bone.
+
+        Args:
+            encoded: from :meth:`encode`.
+            points: ``[b, p, 3]`` mm, canonical frame.
+
+        Returns:
+            ``[b, p, 4]`` mm, positive inside, in the order of ``BONES``.
+        """
+        local = self._local_features(encoded, points)
+        x = F.relu(self.first(local) + self.first_context(encoded.context)[:, None])
+        x = F.relu(self.second(torch.cat([x, local], dim=-1)))
+        x = F.relu(self.third(x))
+        return self.cut_off * torch.tanh(self.last(x))
+
+    def _local_features(self, encoded: Encoded, points: torch.Tensor) -> torch.Tensor:
+        scaled = points / self.reach
+        parts = [scaled]
+        for octave in range(4):
+            angle = scaled * (torch.pi * 2**octave)
+            parts += [torch.sin(angle), torch.cos(angle)]
+        for k in range(2):
+            matrix = encoded.matrices[:, k]
+            projected = points @ matrix[:, :, :3].transpose(1, 2) + matrix[:, None, :, 3]
+            depth = projected[..., 2:]
+            where = to_grid_sample(projected[..., :2] / depth, (encoded.size, encoded.size))
+            for maps in (encoded.fine[k], encoded.deep[k]):
+                sampled = F.grid_sample(
+                    maps, where[:, :, None], padding_mode="border", align_corners=False
+                )
+                parts.append(sampled[..., 0].transpose(1, 2))
+            # Depth is 1 at the joint; its spread over a knee is about a tenth.
+            parts += [where, (depth - 1) * 10]
+        return torch.cat(parts, dim=-1)

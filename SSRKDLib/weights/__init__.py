@@ -1,0 +1,1 @@
+"""Weights: how they are stored, checked, imported and found."""

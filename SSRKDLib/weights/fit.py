@@ -1,0 +1,62 @@
+"""Whether tensors fit a network: key by key, shape by shape, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from SSRKDLib.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def find_misfit(expected: Mapping[str, Tensor], found: Mapping[str, Any]) -> str | None:
+    """What does not fit, as half a sentence, or None when everything does.
+
+    Args:
+        expected: The network's own ``state_dict`` (meta tensors will do).
+        found: What a file holds under the same keys.
+
+    Returns:
+        For example ``"2 of 118 entries do not fit, first conv.weight: missing"``.
+    """
+    problems = []
+    for key, wanted in expected.items():
+        if key not in found:
+            problems.append(f"{key}: missing")
+        elif reason := _entry_misfit(wanted, found[key]):
+            problems.append(f"{key}: {reason}")
+    problems += [f"{key}: unknown" for key in found if key not in expected]
+    if not problems:
+        return None
+    verb = "entry does" if len(problems) == 1 else "entries do"
+    return f"{len(problems)} {verb} not fit ({len(expected)} expected), first {problems[0]}"
+
+
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Fill ``module`` with ``tensors``, or leave it alone.
+
+    Args:
+        what: Names the tensors in the message, for example ``"bundle virtual-knee, student"``.
+
+    Raises:
+        WeightsError: A key is missing, unknown, or of another shape.
+    """
+    misfit = find_misfit(module.state_dict(), tensors)
+    if misfit:
+        raise WeightsError(
+            f"The weights of {what} are for another architecture: {misfit}.",
+            "Use weights made for this version of SSRKD.",
+        )
+    module.load_state_dict(dict(tensors))
+
+
+def _entry_misfit(wanted: Tensor, found: Any) -> str | None:
+    if not hasattr(found, "is_floating_point") or found.is_meta or found.layout != wanted.layout:
+        return "not a plain tensor"
+    if found.shape != wanted.shape:
+        return f"shape {tuple(found.shape)} instead of {tuple(wanted.shape)}"
+    if found.is_floating_point() != wanted.is_floating_point():
+        return f"type {found.dtype} instead of {wanted.dtype}"
+    return None

@@ -1,0 +1,279 @@
+"""Import of the published SSR-KD checkpoints (PyTorch files) into a bundle.
+
+The files are ``bone_seg`` and ``recon_ct``, each ``{"A": ..., "B": ...}`` (the two
+networks of cross pseudo supervision), and ``recon_xray``, one ``state_dict``. A pickle
+can carry code: only plain tensors are read (``weights_only=True``), and only by a
+PyTorch in which that restriction is known to hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from SSRKDLib.anatomy import LABELS
+from SSRKDLib.errors import MissingDependencyError, WeightsError
+from SSRKDLib.weights.bundle import read_bundle, write_bundle
+from SSRKDLib.weights.fit import find_misfit
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BUNDLE_NAME = "official-ssrkd"
+OLDEST_TORCH = (2, 10)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A published file and the network it belongs to.
+
+    Attributes:
+        network: The name in the bundle.
+        architecture: ``module:class`` within ``SSRKDLib.networks``.
+        pair: Whether the file holds two networks, ``A`` and ``B``.
+    """
+
+    network: str
+    architecture: str
+    pair: bool
+
+
+CHECKPOINTS = {
+    "bone_seg": Checkpoint("segmenter", "official_segmenter:OfficialSegmenter", True),
+    "recon_ct": Checkpoint("teacher", "official_teacher:OfficialTeacher", True),
+    "recon_xray": Checkpoint("student", "official_student:OfficialStudent", False),
+}
+
+_DOWNLOAD_AGAIN = "Download the file again from the authors' page."
+_REVISION = "e9df8f8"
+
+
+def identify_checkpoint(path: Path) -> str:
+    """Which of the published files this is, told by its keys.
+
+    Raises:
+        WeightsError: It is none of them, or cannot be read safely.
+    """
+    return _identify(_load(Path(path)), Path(path))
+
+
+def import_official(files: Mapping[str, Path], target: Path) -> None:
+    """Import published checkpoints into a bundle of kind ``official``.
+
+    Everything is checked before anything is written. Where ``target`` is an official
+    bundle already, the networks in it that ``files`` does not bring are kept, so that
+    the files can be imported one after the other; a damaged one is replaced.
+
+    Args:
+        files: One or more of ``bone_seg``, ``recon_ct``, ``recon_xray`` -> the file.
+        target: The bundle to write, a ``.zip`` or a folder.
+
+    Raises:
+        WeightsError: PyTorch is too old; or a file cannot be read safely, is another
+            checkpoint than it is said to be, or does not fit key by key.
+        OutputError: The bundle cannot be written.
+    """
+    networks, tensors, sources = _existing(target)
+    for name, file in files.items():
+        file = Path(file)
+        content = _load(file)
+        found = _identify(content, file)
+        if found != name:
+            raise WeightsError(
+                f"{file} was given as {name} but is {found}.",
+                f"Give it as {found}, or choose {name}.",
+            )
+        checkpoint = CHECKPOINTS[name]
+        state = _checked_state(name, content, file)
+        prefix = checkpoint.network + "."
+        tensors = {k: t for k, t in tensors.items() if not k.startswith(prefix)}
+        tensors.update({prefix + key: tensor for key, tensor in state.items()})
+        networks[checkpoint.network] = {"architecture": checkpoint.architecture, "arguments": {}}
+        sources[name] = {
+            "file": file.name,
+            "sha256": _file_hash(file),
+            "kept": "A of A and B" if checkpoint.pair else "all",
+        }
+    write_bundle(target, _manifest(networks, sources), tensors)
+
+
+def _existing(target: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]:
+    """Networks, tensors and sources of the official bundle at ``target``, else nothing."""
+    try:
+        bundle = read_bundle(target)
+    except WeightsError:
+        return {}, {}, {}
+    if bundle.manifest["kind"] != "official":
+        return {}, {}, {}
+    sources = dict(bundle.manifest["training"].get("sources", {}))
+    return dict(bundle.manifest["networks"]), dict(bundle.tensors), sources
+
+
+def _load(path: Path) -> Any:
+    """Whatever plain content the file has; never runs code from it."""
+    torch = _safe_torch()
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}.", "Check the path.")
+    with path.open("rb") as file:
+        start = file.read(2)
+    # A zip archive, or a bare pickle of protocol 2 and later: nothing else is PyTorch's.
+    if start != b"PK" and start[:1] != b"\x80":
+        raise WeightsError(f"{path} is not a PyTorch checkpoint.", _DOWNLOAD_AGAIN)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds something other than plain tensors, such as code that would run when "
+            "it is opened; it was not opened.",
+            "Use the files from the authors' page only; if this is one of them, download it again.",
+        ) from error
+    except Exception as error:  # torch.load has no list of what a damaged file makes it raise
+        raise WeightsError(
+            f"{path} is not a PyTorch checkpoint, or was cut off.", _DOWNLOAD_AGAIN
+        ) from error
+
+
+def _safe_torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError(
+            "PyTorch, which reads the official checkpoints, is not installed.",
+            "Install it with: python -m pip install torch",
+        ) from error
+    numbers = re.match(r"(\d+)\.(\d+)", str(torch.__version__))
+    if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
+        raise WeightsError(
+            f"PyTorch {torch.__version__} cannot read checkpoints from others safely.",
+            f"Update PyTorch to {'.'.join(map(str, OLDEST_TORCH))} or newer, then import again.",
+        )
+    return torch
+
+
+def _states(content: Any) -> dict[str, dict[str, Any]]:
+    """The ``state_dict`` of each network in a checkpoint, without a ``module.`` prefix."""
+    if not isinstance(content, dict):
+        return {}
+    pair = set(content) == {"A", "B"}
+    states = {k: v for k, v in (content if pair else {"": content}).items() if isinstance(v, dict)}
+    return {name: _strip(state) for name, state in states.items()}
+
+
+def _strip(state: Mapping[Any, Any]) -> dict[str, Any]:
+    # Data-parallel training puts the network into an attribute called module.
+    keys = [str(key) for key in state]
+    prefix = "module." if keys and all(key.startswith("module.") for key in keys) else ""
+    return {key[len(prefix) :]: value for key, value in zip(keys, state.values())}
+
+
+def _identify(content: Any, path: Path) -> str:
+    keys = set().union(*_states(content).values())
+    shared = {name: len(keys & set(_template(name))) for name in CHECKPOINTS}
+    best = max(shared, key=lambda name: shared[name])
+    if not shared[best]:
+        raise WeightsError(
+            f"{path} is none of the SSR-KD checkpoints {', '.join(CHECKPOINTS)}.",
+            "Choose one of these files from the authors' page.",
+        )
+    return best
+
+
+def _template(name: str) -> dict[str, Tensor]:
+    """Keys and shapes that the checkpoint must have, without memory for the values."""
+    import torch
+
+    with torch.device("meta"):
+        return architecture_class(CHECKPOINTS[name].architecture)().state_dict()
+
+
+def architecture_class(architecture: str) -> type[nn.Module]:
+    """The class behind an ``architecture`` in the manifest of an official bundle.
+
+    Raises:
+        WeightsError: No official network is called so.
+    """
+    if architecture not in {checkpoint.architecture for checkpoint in CHECKPOINTS.values()}:
+        raise WeightsError(
+            f"The architecture {architecture!r} is not known.",
+            "Update SSRKD, or use other weights.",
+        )
+    module, name = architecture.split(":")
+    return getattr(importlib.import_module(f"SSRKDLib.networks.{module}"), name)
+
+
+def _checked_state(name: str, content: Any, path: Path) -> dict[str, Tensor]:
+    """The network to keep, after every network in the file was found to fit."""
+    states = _states(content)
+    wanted = ["A", "B"] if CHECKPOINTS[name].pair else [""]
+    if sorted(states) != wanted:
+        form = "two networks, A and B" if CHECKPOINTS[name].pair else "one network"
+        raise WeightsError(
+            f"{path} is not {name} as published, which holds {form}.", _DOWNLOAD_AGAIN
+        )
+    template = _template(name)
+    for label, state in states.items():
+        misfit = find_misfit(template, state)
+        if misfit:
+            which = f"{name}, network {label}" if label else name
+            raise WeightsError(
+                f"{path} is not {which}, as published: {misfit}; nothing was imported.",
+                _DOWNLOAD_AGAIN,
+            )
+    return states[wanted[0]]
+
+
+def _file_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _manifest(networks: Mapping[str, Any], sources: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known about the published weights (measured on their code and its output)."""
+    return {
+        "name": BUNDLE_NAME,
+        "title": "SSR-KD, published weights (research, not for diagnosis)",
+        "kind": "official",
+        "networks": dict(networks),
+        "labels": dict(LABELS),
+        "geometry": {
+            "views": ["source along x (0 degrees)", "source along y (90 degrees)"],
+            "source_to_detector_mm": 2000.0,
+            "source_to_axis_mm": 1000.0,
+            "detector_size": [512, 512],
+            "detector_spacing_mm": [0.575, 0.575],
+            "volume_size": [512, 512, 512],
+            "volume_spacing_mm": [0.5, 0.5, 0.5],
+            "box_zyx": [[-1.01, 1.01], [-0.8, 0.8], [-0.8, 0.8]],
+            "align_corners": True,
+            "warning": "Every CT was stretched to a cube for training, so millimetres from these "
+            "weights are uncertain.",
+        },
+        "normalisation": {
+            "values": "line integral of clip((HU + 400) / 900, 0, 1)",
+            "path_unit": "m",
+            "segmenter_factor": 1.0,
+            "student_factor": 6.0,
+            "student_channels": ["non-bone halved", "image"],
+        },
+        "training": {
+            "data": "the authors' CT cases, see arXiv 2508.13947",
+            "code": f"https://github.com/xmed-lab/SSR-KD, commit {_REVISION}",
+            "sources": dict(sources),
+        },
+        "scores": {
+            "split": "the authors' test split",
+            "dsc_percent": {"patella": 87.5, "femur": 96.1, "fibula": 84.1, "tibia": 96.0},
+            "hd_mm": {"patella": 3.30, "femur": 2.20, "fibula": 2.87, "tibia": 2.06},
+            "assd_paper_mm": {"patella": 1.12, "femur": 0.80, "fibula": 1.05, "tibia": 0.77},
+        },
+        "licence": "MIT (xmed-lab/SSR-KD); imported by the user from the authors' files",
+    }
