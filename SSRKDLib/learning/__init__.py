@@ -1,0 +1,1 @@
+"""Learning: cohorts on disk, samples, losses and the training loop."""

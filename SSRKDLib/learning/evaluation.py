@@ -1,0 +1,153 @@
+"""How good the reconstruction is on people who were never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.framing import MIRROR, Exposure
+from SSRKDLib.geometry import Rig
+from SSRKDLib.learning.exposure import random_line_integral
+from SSRKDLib.meshes import Mesh, read_meshes
+from SSRKDLib.metrics import compare_meshes
+from SSRKDLib.model import KneeModel
+from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
+from SSRKDLib.projection.voxelise import as_arrays, leg_frame
+from SSRKDLib.reconstruct import reconstruct
+from SSRKDLib.rig_presets import c_arm, oblique, orthogonal
+from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
+from SSRKDLib.virtual.tissue import material_paths, random_leg
+
+#: Where the joint lies in the rig, mm: 27 off the origin.
+OFF_ORIGIN = np.array([15.0, -10.0, 20.0])
+
+#: Distances are reported within this of the joint along each axis, mm.
+JUDGED_MM = 80.0
+
+RIGS = {"orthogonal": orthogonal, "c_arm": c_arm, "oblique": oblique}
+
+SIMULATORS = ("voxel", "mesh")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A left knee with its joint at :data:`OFF_ORIGIN`, in the pose in which it came."""
+
+    group: str
+    name: str
+    bones: dict[str, Mesh]
+
+    def mirrored(self) -> dict[str, Mesh]:
+        """The same knee as a right one."""
+        return {bone: mesh.transformed(MIRROR) for bone, mesh in self.bones.items()}
+
+
+def held_out_people(shared: Path | None) -> list[Person]:
+    """People 20 to 25 of LLP26, and the two Visible Humans where ``shared`` holds them."""
+    people = [Person("llp26", f"llp26-{k}", _placed(load_person(k))) for k in HELD_OUT_PEOPLE]
+    if shared is not None:
+        for name in ("VHF_L", "VHM_L"):
+            bones = read_meshes(shared / "data" / "visible_human" / name)
+            people.append(Person("visible human", name, _placed(bones)))
+    return people
+
+
+def _placed(bones: dict[str, Mesh]) -> dict[str, Mesh]:
+    shift = np.eye(4)
+    shift[:3, 3] = OFF_ORIGIN - joint_centre(bones)
+    return {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
+
+
+def joint_centre(bones: dict[str, Mesh]) -> np.ndarray:
+    """Middle of the knee joint of bones in any pose, ``(3,)`` mm."""
+    return leg_frame(as_arrays(bones)).to_world[:3, 3]
+
+
+def radiographs(
+    bones: dict[str, Mesh], rigs: dict[str, Rig], simulator: str, seed: int
+) -> dict[str, list[Exposure]]:
+    """Exposures of one knee in each rig. ``voxel`` is the simulator that training never sees,
+    ``mesh`` the one that it learns from, with its random exposures."""
+    rng = np.random.default_rng(seed)
+    if simulator == "voxel":
+        volume = voxel_knee(bones, rng)
+        images = {
+            name: [simulate_view(volume, view, rng) for view in rig.views]
+            for name, rig in rigs.items()
+        }
+    else:
+        joint = joint_centre(bones)
+        centred = {bone: mesh.vertices - joint for bone, mesh in bones.items()}
+        leg = random_leg(centred, {bone: mesh.faces for bone, mesh in bones.items()}, rng)
+        shift = np.eye(4)
+        shift[:3, 3] = -joint
+        images = {}
+        for name, rig in rigs.items():
+            images[name] = []
+            for view in rig.views:
+                moved = view.transformed(shift)
+                row = float(moved.project(np.zeros(3))[1])
+                paths, _ = material_paths(leg, moved)
+                pixel = moved.pixel_spacing[0] * float((moved.projection_matrix @ [0, 0, 0, 1])[2])
+                images[name].append(random_line_integral(paths, row, pixel, rng))
+    return {
+        name: [
+            Exposure(view, image, np.ones(image.shape, bool))
+            for view, image in zip(rig.views, images[name])
+        ]
+        for name, rig in rigs.items()
+    }
+
+
+def evaluate(
+    model: KneeModel, people: list[Person], simulators: tuple[str, ...], sides: str, spacing: float
+) -> Iterator[dict]:
+    """One row per person, side, simulator, rig and bone: ``assd_mm`` and the other metrics of
+    :func:`~SSRKDLib.metrics.compare_meshes`, NaN where a bone was not found."""
+    for person in people:
+        for side in sides:
+            bones = person.bones if side == "L" else person.mirrored()
+            centre = OFF_ORIGIN * ([1, 1, 1] if side == "L" else [-1, 1, 1])
+            region = np.array([centre - JUDGED_MM, centre + JUDGED_MM])
+            rigs = {name: make(laterality=side) for name, make in RIGS.items()}
+            for simulator in simulators:
+                exposures = radiographs(bones, rigs, simulator, seed=sum(map(ord, person.name)))
+                for rig_name, rig in rigs.items():
+                    result = reconstruct(exposures[rig_name], rig, model, spacing)
+                    for row in compare_meshes(result.bones, bones, region):
+                        if row["bone"] in BONES:
+                            yield {
+                                "group": person.group, "person": person.name, "side": side,
+                                "simulator": simulator, "rig": rig_name,
+                                "agreement": result.report["locating"]["agreement"], **row,
+                            }  # fmt: skip
+
+
+def summary(rows: list[dict]) -> list[dict]:
+    """Mean, 95th percentile and maximum of ``assd_mm`` by group, simulator and side."""
+    keys = sorted({(row["group"], row["simulator"], row["side"]) for row in rows})
+    table = []
+    for group, simulator, side in keys:
+        chosen = [
+            row for row in rows
+            if (row["group"], row["simulator"], row["side"]) == (group, simulator, side)
+        ]  # fmt: skip
+        distances = np.array([row["assd_mm"] for row in chosen], float)
+        by_bone = {
+            bone: float(np.nanmean([r["assd_mm"] for r in chosen if r["bone"] == bone]))
+            for bone in BONES
+        }
+        table.append(
+            {
+                "group": group, "simulator": simulator, "side": side,
+                "surfaces": len(distances), "missing": int(np.isnan(distances).sum()),
+                "mean": float(np.nanmean(distances)),
+                "p95": float(np.nanpercentile(distances, 95)),
+                "worst": float(np.nanmax(distances)), **by_bone,
+            }
+        )  # fmt: skip
+    return table

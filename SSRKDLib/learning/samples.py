@@ -1,0 +1,122 @@
+"""From a stored knee to one training sample: exposure, framing, points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+from torch.utils.data import Dataset
+
+from SSRKDLib.framing import Framing, channels, frame_cameras, sample
+from SSRKDLib.learning.cohort import STORED_PIXEL_MM, StoredKnee, read_knee
+from SSRKDLib.learning.exposure import random_line_integral
+from SSRKDLib.networks.locator import FRAME_POINTS
+
+
+class KneeSamples(Dataset):
+    """Samples drawn from seed, step and place in the batch alone.
+
+    Item ``i`` is a sample of its own for every ``i``: knees are visited in a new random order each
+    epoch, and exposure, framing and points are never drawn the same twice. A resumed training goes
+    on at the item where it stopped and sees exactly what it would have seen.
+    """
+
+    def __init__(
+        self, folder: Path, knees: int, framing: Framing, points: int, seed: int, items: int
+    ) -> None:
+        self.folder, self.knees, self.framing = Path(folder), knees, framing
+        self.points, self.seed, self.items = points, seed, items
+
+    def __len__(self) -> int:
+        return self.items
+
+    def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
+        epoch, place = divmod(item, self.knees)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.knees)
+        knee = read_knee(self.folder, self.seed, int(order[place]))
+        rng = np.random.default_rng([self.seed, epoch, place])
+        return make_sample(knee, self.framing, self.points, rng)
+
+
+def random_frame(
+    rng: np.random.Generator, shifts: tuple[float, float], degrees: tuple[float, float]
+) -> np.ndarray:
+    """A frame near the true one: what locating leaves, three times in four with the first standard
+    deviation (mm and degrees per axis), else with the second."""
+    near = 0 if rng.random() < 0.75 else 1
+    frame = np.eye(4)
+    turn = rng.normal(0, degrees[near], 3)
+    frame[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    frame[:3, 3] = rng.normal(0, shifts[near], 3)
+    return frame
+
+
+def random_collimation(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Bool mask of the exposed rectangle, half the time the whole detector."""
+    valid = np.ones(shape, bool)
+    if rng.random() < 0.5:
+        for axis in (0, 1):
+            low, high = rng.uniform(0, 0.22, 2) * shape[axis] * (rng.random(2) < 0.5)
+            edge = [slice(None), slice(None)]
+            edge[axis] = slice(0, int(low))
+            valid[tuple(edge)] = False
+            edge[axis] = slice(shape[axis] - int(high), None)
+            valid[tuple(edge)] = False
+    return valid
+
+
+def make_sample(
+    knee: StoredKnee, framing: Framing, points: int, rng: np.random.Generator
+) -> dict[str, torch.Tensor]:
+    """One sample.
+
+    Returns:
+        ``images [2, 3, n, n]`` (two channels and where they are valid), ``masks [2, 4, n, n]``,
+        ``matrices [2, 3, 4]`` (points mm to near pixels), ``points [P, 3]``, ``distances [P, 4]``,
+        ``wide [2, 3, w, w]``, ``landmarks [2, 5, 2]`` (column, row) of the frame points in the
+        wide images.
+    """
+    views = (knee.view(0), knee.view(1))
+    radiographs, valids = [], []
+    for k, view in enumerate(views):
+        joint_row = float(view.project(np.zeros(3))[1])
+        paths = knee.paths[k].astype(np.float32)
+        radiographs.append(random_line_integral(paths, joint_row, STORED_PIXEL_MM, rng))
+        valids.append(random_collimation(knee.bones[k].shape, rng))
+
+    near_frame = random_frame(rng, (3.0, 9.0), (3.0, 8.0))
+    cameras = frame_cameras(views, near_frame, framing.near_pixels, framing.near_pixel_mm)
+    images, masks = [], []
+    for camera in cameras:
+        k = camera.index
+        images.append(channels(radiographs[k], valids[k], camera, framing.near_pixel_mm))
+        bits = sample(knee.bones[k], valids[k], camera, order=0)[0]
+        masks.append([bits >> bone & 1 for bone in range(4)])
+
+    wide_frame = random_frame(rng, (15.0, 45.0), (5.0, 12.0))
+    wide_cameras = frame_cameras(views, wide_frame, framing.wide_pixels, framing.wide_pixel_mm)
+    smooth = [ndimage.uniform_filter(image, 3) for image in radiographs]
+    wide = [
+        channels(smooth[c.index], valids[c.index], c, framing.wide_pixel_mm) for c in wide_cameras
+    ]
+    truth = (FRAME_POINTS - wide_frame[:3, 3]) @ wide_frame[:3, :3]
+
+    chosen = rng.integers(0, len(knee.points), points)
+    located = knee.points[chosen].astype(np.float64)
+    located = (located - near_frame[:3, 3]) @ near_frame[:3, :3]
+    return {
+        "images": torch.from_numpy(np.stack(images)),
+        "masks": torch.from_numpy(np.stack(masks).astype(np.float32)),
+        "matrices": torch.from_numpy(
+            np.stack([c.view.projection_matrix for c in cameras]).astype(np.float32)
+        ),
+        "points": torch.from_numpy(located.astype(np.float32)),
+        "distances": torch.from_numpy(knee.distances[chosen].astype(np.float32)),
+        "wide": torch.from_numpy(np.stack(wide)),
+        "landmarks": torch.from_numpy(
+            np.stack([c.view.project(truth) for c in wide_cameras]).astype(np.float32)
+        ),
+    }

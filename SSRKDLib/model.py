@@ -1,0 +1,100 @@
+"""The project's own networks as one model: NumPy in, NumPy out.
+
+This is the only door between the torch-free pipeline and torch, which is imported when a model is
+loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from SSRKDLib.errors import MissingDependencyError, WeightsError
+from SSRKDLib.framing import Framing
+from SSRKDLib.weights.bundle import read_bundle
+from SSRKDLib.weights.catalogue import find_bundle
+
+
+class KneeModel:
+    """Segmenter, locator and student of one bundle, on one device.
+
+    Attributes:
+        name: of the bundle.
+        manifest: its bundle.json.
+        device: ``"cpu"`` or ``"cuda"``.
+        framing: the virtual images that the networks were trained on.
+    """
+
+    def __init__(self, networks: dict[str, Any], manifest: dict, device: str) -> None:
+        import torch
+
+        self._torch = torch
+        self._networks = {name: net.to(device).eval() for name, net in networks.items()}
+        self.manifest, self.device = manifest, device
+        self.name = manifest["name"]
+        self.framing = Framing(**manifest["geometry"]["framing"])
+
+    @classmethod
+    def load(cls, name_or_path: str | Path | None = None, device: str = "cpu") -> KneeModel:
+        """Load a bundle (None: the shipped one).
+
+        Raises:
+            WeightsError: absent, damaged, or not the project's own networks.
+            MissingDependencyError: torch is not installed.
+        """
+        try:
+            import torch  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError(
+                "PyTorch is not installed.", "Install it: pip install torch."
+            ) from error
+        from SSRKDLib.networks.locator import Locator
+        from SSRKDLib.networks.segmenter import Segmenter
+        from SSRKDLib.networks.student import Student
+        from SSRKDLib.weights.fit import load_state
+
+        bundle = read_bundle(find_bundle(name_or_path))
+        networks = {}
+        for name, kind in (("segmenter", Segmenter), ("locator", Locator), ("student", Student)):
+            tensors = bundle.network_tensors(name)
+            entry = bundle.manifest["networks"][name]
+            if entry["architecture"] != kind.__name__:
+                raise WeightsError(
+                    f"The weights '{bundle.manifest['name']}' hold a {entry['architecture']} "
+                    f"where a {kind.__name__} belongs.",
+                    "Choose the shipped weights, or weights exported by Training/export.py.",
+                )
+            networks[name] = kind(**entry["arguments"])
+            load_state(networks[name], tensors, f"{bundle.manifest['name']}: {name}")
+        return cls(networks, bundle.manifest, device)
+
+    def locate(self, images: np.ndarray) -> np.ndarray:
+        """(column, row) ``[2, 5, 2]`` of the frame points in wide images ``[2, 3, w, w]``."""
+        with self._torch.inference_mode():
+            found, _ = self._networks["locator"](self._tensor(images)[None])
+        return found[0].cpu().numpy().astype(np.float64)
+
+    def segment(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of the bones ``[2, 4, n, n]`` in near images ``[2, 3, n, n]``."""
+        with self._torch.inference_mode():
+            logits = self._networks["segmenter"](self._tensor(images))
+            return self._torch.sigmoid(logits).cpu().numpy()
+
+    def encode(self, images: np.ndarray, masks: np.ndarray, matrices: np.ndarray) -> Any:
+        """Feature maps of near images ``[2, 3, n, n]`` with masks ``[2, 4, n, n]`` and projection
+        matrices ``[2, 3, 4]``; for :meth:`distances`."""
+        with self._torch.inference_mode():
+            return self._networks["student"].encode(
+                self._tensor(images)[None], self._tensor(masks)[None], self._tensor(matrices)[None]
+            )
+
+    def distances(self, encoded: Any, points: np.ndarray) -> np.ndarray:
+        """Signed distances ``[N, 4]`` mm, positive inside, at canonical points ``[N, 3]`` mm."""
+        with self._torch.inference_mode():
+            answer = self._networks["student"].query(encoded, self._tensor(points)[None])
+        return answer[0].cpu().numpy()
+
+    def _tensor(self, array: np.ndarray) -> Any:
+        return self._torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)

@@ -1,0 +1,1 @@
+"""Virtual knees: a population, its poses, soft tissue, and radiographs of them."""

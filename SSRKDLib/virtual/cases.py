@@ -1,0 +1,63 @@
+"""Test cases from bone surfaces: where the knee is, its radiographs, the part that is judged.
+
+The radiographs come from the voxel simulator (:mod:`SSRKDLib.projection.voxel_knee`), whose recipe
+is not the one the default weights were trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from SSRKDLib.geometry import Rig
+from SSRKDLib.meshes import Mesh
+
+
+def simulate_exposures(
+    meshes: dict[str, Mesh],
+    rig: Rig,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> list[np.ndarray]:
+    """Radiographs of four bones with a leg made up around them.
+
+    Args:
+        meshes: patella, femur, fibula and tibia in the rig's frame, mm; shafts may be cut.
+        rig: how to look at them.
+        seed: of tissue and noise; the same seed gives the same images.
+        progress: told what is being done.
+
+    Returns:
+        Line integrals with noise, one float32 ``[rows, columns]`` per view.
+
+    Raises:
+        MeshError: a bone is missing or they do not make a knee.
+    """
+    from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
+
+    say = progress or (lambda what: None)
+    rng = np.random.default_rng(seed)
+    say("filling a leg of voxels around the bones")
+    volume = voxel_knee(meshes, rng)
+    images = []
+    for view in rig.views:
+        say(f"projecting the {view.name} view")
+        images.append(simulate_view(volume, view, rng))
+    return images
+
+
+def centred_at_knee(meshes: dict[str, Mesh]) -> np.ndarray:
+    """The joint's centre, between femur and tibia, ``(3,)`` mm in the meshes' frame.
+
+    Raises:
+        MeshError: a bone is missing or they do not make a knee.
+    """
+    from SSRKDLib.projection.voxelise import as_arrays, leg_frame
+
+    return leg_frame(as_arrays(meshes)).to_world[:3, 3]
+
+
+def region_around(joint: np.ndarray, reach: float = 80.0) -> np.ndarray:
+    """The box that distances are reported for: ``[2, 3]``, lowest and highest corner, mm."""
+    return np.stack([np.asarray(joint) - reach, np.asarray(joint) + reach])

@@ -1,0 +1,180 @@
+"""What a virtual leg is made of, as closed surfaces: cortex, marrow space, muscle, fat and skin.
+
+Materials are nested: the path through cortical bone is the path through the outer surface of a bone
+less that through its inner surface, and so on outwards. Every surface reaches well past any field
+of view, and the skin never comes nearer to a bone than a few millimetres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.geometry import View
+from SSRKDLib.virtual.shapes import Bones, vertex_normals
+from SSRKDLib.virtual.thickness import path_lengths
+
+#: Materials whose path lengths make a radiograph, in the order of :func:`material_paths`.
+MATERIALS = ("cortical", "trabecular", "muscle", "fat")
+
+_ANGLES = 64
+_RING_STEP = 8.0
+_LEG_REACH = 264.0
+
+
+@dataclass(frozen=True)
+class Leg:
+    """Surfaces of one leg, ``(vertices [N, 3] mm, faces [M, 3])`` each, in one frame."""
+
+    outer: dict[str, tuple[np.ndarray, np.ndarray]]
+    inner: dict[str, tuple[np.ndarray, np.ndarray]]
+    muscle: tuple[np.ndarray, np.ndarray]
+    skin: tuple[np.ndarray, np.ndarray]
+
+
+def random_leg(bones: Bones, faces: dict[str, np.ndarray], rng: np.random.Generator) -> Leg:
+    """Random tissue around the bones of one knee (canonical frame, mm)."""
+    outer = {bone: (bones[bone], faces[bone]) for bone in BONES}
+    inner = {
+        bone: (bones[bone] - cortex_offset(bone, bones[bone], faces[bone], rng), faces[bone])
+        for bone in BONES
+    }
+    skin, muscle = leg_outlines(np.concatenate(list(bones.values())), rng)
+    return Leg(outer, inner, muscle, skin)
+
+
+def cortex_offset(
+    bone: str, vertices: np.ndarray, faces: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Vector from the marrow space to the outer surface at each vertex, ``[N, 3]`` mm.
+
+    The cortex is thin at the joint and thick along the shaft.
+    """
+    ends = rng.uniform(0.5, 1.7)
+    shaft = {"patella": 0.8, "femur": 4.5, "fibula": 2.2, "tibia": 4.5}[bone]
+    shaft = max(ends, shaft * rng.uniform(0.65, 1.4))
+    from_joint = np.abs(vertices[:, 2]) if bone != "fibula" else -25.0 - vertices[:, 2]
+    share = np.clip((from_joint - rng.uniform(15, 35)) / rng.uniform(45, 90), 0, 1)
+    share = share * share * (3 - 2 * share)
+    knots = rng.normal(1, 0.15, (8, 8, 8))
+    coordinates = (np.clip(vertices, -140, 140) + 140).T / 40
+    uneven = ndimage.map_coordinates(knots, coordinates, order=3, mode="nearest")
+    thickness = (ends + (shaft - ends) * share) * np.clip(uneven, 0.5, 1.6)
+    return thickness[:, None] * vertex_normals(vertices, faces)
+
+
+def leg_outlines(
+    points: np.ndarray, rng: np.random.Generator
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Skin, and the border between fat and muscle, as two closed tubes around bone ``points``.
+
+    Stacked rings about the bones' centre line: thigh, knee and calf have their own girth, offset
+    and irregularity.
+    """
+    heights = np.arange(-_LEG_REACH, _LEG_REACH + 1, _RING_STEP)
+    angles = np.linspace(-np.pi, np.pi, _ANGLES, endpoint=False)
+    centres = np.zeros((len(heights), 2))
+    bone_radius = np.zeros((len(heights), _ANGLES))
+    level = np.clip(np.rint((points[:, 2] + _LEG_REACH) / _RING_STEP), -1, len(heights))
+    for k in range(len(heights)):
+        section = points[np.abs(level - k) <= 1, :2]
+        if len(section):
+            centres[k] = (section.min(0) + section.max(0)) / 2
+        else:  # short bones, much flexed: the far end of the tube stays where the bones end
+            centres[k] = np.nan
+    known = np.flatnonzero(np.isfinite(centres[:, 0]))
+    centres = np.stack(
+        [np.interp(np.arange(len(heights)), known, centres[known, axis]) for axis in (0, 1)], axis=1
+    )
+    centres = ndimage.gaussian_filter1d(centres, 2.0, axis=0, mode="nearest")
+    for k in range(len(heights)):
+        around = points[np.abs(level - k) <= 1, :2] - centres[k]
+        bins = np.floor((np.arctan2(around[:, 1], around[:, 0]) + np.pi) / (2 * np.pi) * _ANGLES)
+        np.maximum.at(bone_radius[k], bins.astype(int) % _ANGLES, np.linalg.norm(around, axis=1))
+    bone_radius = ndimage.maximum_filter(bone_radius, (3, 7), mode=("nearest", "wrap"))
+
+    size = np.ptp(points[np.abs(points[:, 2]) < 30, 0]) / 80.0
+    stoutness = rng.uniform(0.85, 1.3)
+    anchors = np.array([-260.0, -90.0, 0.0, 90.0, 260.0])
+    girth = np.array([42.0, 52.0, 52.0, 62.0, 80.0]) * rng.uniform(0.88, 1.15, 5)
+    radius = np.interp(heights, anchors, girth * stoutness * size)[:, None]
+    backwards = np.interp(heights, anchors, rng.uniform([5, 8, 0, 2, 0], [22, 26, 14, 18, 15]))
+    centres = centres + np.stack([rng.normal(0, 4) + 0 * backwards, backwards], axis=1)
+    radius = ndimage.gaussian_filter1d(radius, 3.0, axis=0, mode="nearest")
+    waves = np.ones_like(bone_radius)
+    for order in range(1, 6):
+        phase = rng.uniform(0, 2 * np.pi) + ndimage.gaussian_filter1d(
+            rng.normal(0, 8, len(heights)), 8, mode="nearest"
+        )
+        waves += rng.normal(0, 0.07 / order) * np.cos(order * angles + phase[:, None])
+
+    # Lengths along the ring's normal change little when the centre moves by the backwards offset,
+    # so the bones' radius is enlarged by the whole offset to stay inside for certain.
+    covered = (
+        bone_radius
+        + np.hypot(*(centres - ndimage.uniform_filter1d(centres, 3, axis=0)).T)[:, None]
+        + np.abs(backwards)[:, None] * np.abs(np.sin(angles)) * (np.sin(angles) < 0)
+    )
+    least_fat, muscle_cover = rng.uniform(1.0, 4.0), rng.uniform(0.5, 3.0)
+    skin = np.maximum(radius * waves, covered + least_fat + muscle_cover)
+    skin = np.maximum(ndimage.gaussian_filter(skin, 1.2, mode=("nearest", "wrap")), covered + 2.0)
+    fat = rng.uniform(2, 16) * (
+        1
+        + 0.5
+        * ndimage.gaussian_filter(rng.normal(0, 8, skin.shape), (6, 8), mode=("nearest", "wrap"))
+    )
+    muscle = np.clip(skin - np.maximum(fat, least_fat), covered + 0.3, skin - 0.5)
+    return tube(heights, centres, angles, skin), tube(heights, centres, angles, muscle)
+
+
+def tube(
+    heights: np.ndarray, centres: np.ndarray, angles: np.ndarray, radius: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A closed outward tube of stacked rings, ``radius`` ``[rings, angles]`` mm about
+    ``centres`` ``[rings, 2]`` at ``heights``."""
+    rings, count = radius.shape
+    ring_points = np.stack(
+        [
+            centres[:, :1] + radius * np.cos(angles),
+            centres[:, 1:] + radius * np.sin(angles),
+            np.broadcast_to(heights[:, None], radius.shape),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    caps = np.array([[*centres[0], heights[0]], [*centres[-1], heights[-1]]])
+    k, j = np.meshgrid(np.arange(rings - 1), np.arange(count), indexing="ij")
+    here, beside = k * count + j, k * count + (j + 1) % count
+    above, beside_above = here + count, beside + count
+    sides = np.concatenate(
+        [
+            np.stack([here, beside, beside_above], -1).reshape(-1, 3),
+            np.stack([here, beside_above, above], -1).reshape(-1, 3),
+        ]
+    )
+    around = np.arange(count)
+    bottom, top = rings * count, rings * count + 1
+    last = (rings - 1) * count
+    lower = np.stack([np.full(count, bottom), (around + 1) % count, around], -1)
+    upper = np.stack([np.full(count, top), last + around, last + (around + 1) % count], -1)
+    return np.concatenate([ring_points, caps]), np.concatenate([sides, lower, upper])
+
+
+def material_paths(leg: Leg, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Path lengths through each material, and which bones each pixel's ray meets.
+
+    Returns:
+        ``[4, rows, columns]`` float32 mm in the order of :data:`MATERIALS`, and
+        ``[4, rows, columns]`` bool in the order of ``BONES``.
+    """
+    surfaces = [leg.outer[bone] for bone in BONES] + [leg.inner[bone] for bone in BONES]
+    lengths = path_lengths([*surfaces, leg.muscle, leg.skin], view)
+    outer, inner = lengths[:4], lengths[4:8].sum(0)
+    muscle, skin = lengths[8:]
+    bone = outer.sum(0)
+    paths = np.stack([bone - inner, inner, muscle - bone, skin - muscle])
+    # Where a bone's inner surface folds over itself or a bone leaves the muscle, a path would come
+    # out slightly negative.
+    return np.maximum(paths, 0.0), outer > 0.05

@@ -1,0 +1,155 @@
+"""Virtual knees: population, poses, tissue and path lengths."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.geometry import View
+from SSRKDLib.learning.cohort import make_knee, random_views
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.metrics import point_distances
+from SSRKDLib.rigid import rigid_fit, similarity_fit
+from SSRKDLib.virtual import population
+from SSRKDLib.virtual.distances import CUT_OFF_MM
+from SSRKDLib.virtual.shapes import random_knee
+from SSRKDLib.virtual.thickness import path_lengths
+from SSRKDLib.virtual.tissue import material_paths, random_leg
+
+trimesh = pytest.importorskip("trimesh")
+
+
+def oblique_view() -> View:
+    return View(
+        "v", [250, -900, 130], [-149.4, 300, 149.4], [1, 0, 0], [0, 0, -1], (1.0, 1.1), (300, 270)
+    )
+
+
+def test_project_path_lengths_of_a_sphere_are_its_chords():
+    view, centre, radius = oblique_view(), np.array([10.0, 20.0, -15.0]), 40.0
+    sphere = trimesh.creation.icosphere(5, radius)
+    length = path_lengths([(sphere.vertices + centre, sphere.faces)], view)[0]
+    columns, rows = np.meshgrid(np.arange(300), np.arange(270))
+    rays = view.rays(np.stack([columns, rows], -1))
+    along = rays @ (view.source - centre)
+    offset = view.source - centre
+    chord = 2 * np.sqrt(np.maximum(along**2 - (offset @ offset - radius**2), 0))
+    assert np.linalg.norm(length - chord) < 2e-3 * np.linalg.norm(chord)
+    assert length.min() > -1e-3  # no ray leaks between triangles
+
+
+def test_project_path_lengths_of_a_box_at_an_oblique_angle():
+    view = oblique_view()
+    box = trimesh.creation.box((60, 50, 40)).subdivide_to_size(6.0)
+    length = path_lengths([(box.vertices, box.faces)], view)[0]
+    columns, rows = np.meshgrid(np.arange(300), np.arange(270))
+    rays = view.rays(np.stack([columns, rows], -1))
+    half = np.array([30.0, 25.0, 20.0])
+    with np.errstate(divide="ignore"):
+        a, b = (-half - view.source) / rays, (half - view.source) / rays
+    chord = np.maximum(np.maximum(a, b).min(-1) - np.minimum(a, b).max(-1), 0)
+    assert np.linalg.norm(length - chord) < 1e-3 * np.linalg.norm(chord)
+
+
+def test_project_a_mirrored_detector_sees_the_mirrored_image():
+    view = oblique_view()
+    mirrored = dataclasses.replace(
+        view,
+        column_direction=-view.column_direction,
+        detector_origin=view.detector_origin + 299 * view.column_direction,
+    )
+    ball = trimesh.creation.icosphere(3, 30.0)
+    surface = [(ball.vertices + [30.0, 0.0, 20.0], ball.faces)]
+    np.testing.assert_allclose(
+        path_lengths(surface, mirrored)[0][:, ::-1], path_lengths(surface, view)[0], atol=1e-6
+    )
+
+
+def test_the_shape_model_knows_nothing_of_the_held_out_people(monkeypatch):
+    before = population.shape_model()
+    people = population.load_population()
+    changed = population.Population(
+        {
+            bone: np.concatenate([points[:20], points[20:] + 1000.0])
+            for bone, points in people.vertices.items()
+        },
+        people.faces,
+    )
+    monkeypatch.setattr(population, "load_population", lambda: changed)
+    population.shape_model.cache_clear()
+    try:
+        after = population.shape_model()
+    finally:
+        monkeypatch.undo()
+        population.shape_model.cache_clear()
+    np.testing.assert_array_equal(before.mean, after.mean)
+    np.testing.assert_array_equal(before.modes, after.modes)
+
+
+def test_the_canonical_frame_follows_the_knee():
+    model = population.shape_model()
+    bones = model.split(model.mean)
+    np.testing.assert_allclose(population.canonical_frame(bones), np.eye(4), atol=1e-6)
+    turn = trimesh.transformations.rotation_matrix(0.4, [1, 2, 3], [5, 6, 7])
+    moved = {bone: p @ turn[:3, :3].T + turn[:3, 3] for bone, p in bones.items()}
+    np.testing.assert_allclose(population.canonical_frame(moved), turn, atol=1e-6)
+
+
+def test_fits_recover_known_transforms():
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    turn = trimesh.transformations.rotation_matrix(1.1, [0.3, -1, 2])[:3, :3]
+    target = 1.7 * points @ turn.T + [1, 2, 3]
+    fit = similarity_fit(points, target)
+    np.testing.assert_allclose(fit[:3, :3], 1.7 * turn, atol=1e-9)
+    np.testing.assert_allclose(rigid_fit(points, target)[:3, :3], turn, atol=1e-9)
+
+
+def test_random_knees_are_knees():
+    faces = population.shape_model().faces
+    flexions = []
+    for seed in range(12):
+        bones = random_knee(np.random.default_rng(seed))
+        meshes = {bone: Mesh(bones[bone], faces[bone]) for bone in BONES}
+        assert meshes["femur"].vertices[:, 2].mean() > 80 > -80 > bones["tibia"][:, 2].mean()
+        assert bones["patella"][:, 1].mean() < bones["femur"][:, 1].mean()  # in front
+        near = np.abs(bones["tibia"][:, 2]) < 60
+        gap = point_distances(bones["tibia"][near], meshes["femur"]).min()
+        assert gap < 9.0
+        up = bones["femur"][bones["femur"][:, 2] > 80].mean(0)
+        down = bones["tibia"][bones["tibia"][:, 2] < -80].mean(0)
+        cosine = up @ -down / np.linalg.norm(up) / np.linalg.norm(down)
+        flexions.append(np.degrees(np.arccos(cosine)))
+    assert min(flexions) < 15 and max(flexions) > 35
+
+
+def test_no_bone_touches_the_air_and_everything_leaves_the_field_of_view():
+    faces = population.shape_model().faces
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        bones = random_knee(rng)
+        leg = random_leg(bones, faces, rng)
+        for view in random_views(rng):
+            paths, masks = material_paths(leg, view)
+            cover = paths[2:].sum(0)
+            rows = view.points_on_detector(np.stack([np.zeros(320), np.arange(320)], -1))
+            assert len(rows) == 320
+            inner = np.zeros(masks.shape[1:], bool)
+            inner[80:240] = True
+            assert (cover[masks.any(0) & inner] > 1.0).mean() > 0.999
+
+
+def test_stored_distances_agree_with_exact_ones():
+    knee = make_knee(3, 1)
+    again = make_knee(3, 1)
+    np.testing.assert_array_equal(knee.paths, again.paths)
+    faces = population.shape_model().faces
+    bones = random_knee(np.random.default_rng([3, 1]))
+    points = knee.points[:400].astype(float)
+    for k, bone in enumerate(BONES):
+        exact = point_distances(points, Mesh(bones[bone], faces[bone]))
+        stored = np.abs(knee.distances[:400, k].astype(float))
+        inside = trimesh.Trimesh(bones[bone], faces[bone], process=False)
+        near = exact < CUT_OFF_MM - 1
+        assert np.abs(stored - exact)[near].mean() < 0.06
+        assert inside.is_watertight
