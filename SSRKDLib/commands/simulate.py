@@ -1,0 +1,176 @@
+"""``python -m SSRKDLib simulate``: radiographs from a CT, from bone surfaces, or of a person."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SSRKDLib.errors import InputError
+from SSRKDLib.geometry import View
+from SSRKDLib.output_folder import replaced_folder
+from SSRKDLib.rig_file import read_rig, write_rig
+from SSRKDLib.rig_presets import PRESETS
+
+if TYPE_CHECKING:
+    from SSRKDLib.projection.joseph import Volume
+
+Progress = Callable[[str, float, str], None]
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add the ``simulate`` command to an argparse sub-parsers object."""
+    parser = subparsers.add_parser(
+        "simulate",
+        help="make radiographs from a CT, bone surfaces or a virtual knee",
+        description=(
+            "Writes OUT/rig.json and one line-integral image per view (NRRD, float32). An "
+            "existing OUT is replaced."
+        ),
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--ct", metavar="CT", help="NIfTI, NRRD, MetaImage or a DICOM folder, in Hounsfield units"
+    )
+    source.add_argument(
+        "--meshes", metavar="FOLDER", help="surfaces of the four bones (LPS mm); tissue is made up"
+    )
+    source.add_argument(
+        "--person", type=int, metavar="N", help="a person of the bundled 26 (0 to 25)"
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--rig", metavar="RIG.json", help="how to look at it")
+    how.add_argument(
+        "--preset", choices=sorted(PRESETS), default="orthogonal",
+        help="a ready-made rig around the middle of the knee or CT (default: orthogonal)",
+    )  # fmt: skip
+    parser.add_argument("--side", choices=("L", "R"), help="written into the rig")
+    parser.add_argument("--seed", type=int, default=0, help="of tissue and noise (default: 0)")
+    parser.add_argument(
+        "--energy", type=float, default=60.0, metavar="KEV",
+        help="effective photon energy, 40 to 100 (default: 60)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--photons", type=float, default=3e4, metavar="COUNT",
+        help="mean count per pixel behind air (default: 30000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scatter", type=float, default=0.15, metavar="SHARE",
+        help="scatter / (scatter + primary) behind the leg (default: 0.15)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--noise-free", action="store_true", help="bare projections: no noise, scatter or blur"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+    """Simulate, write, and print where the files are.
+
+    Args:
+        arguments: as parsed by :func:`add_parser`'s parser.
+        progress: called with stage, fraction done and message; what it raises ends the job.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: anything that cannot be used, or an output that cannot be written; an
+            existing output is left alone then.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    _check_numbers(arguments)
+    rig = None if arguments.rig is None else read_rig(arguments.rig)
+    rng = np.random.default_rng(arguments.seed)
+    with replaced_folder(arguments.output) as folder:
+        say("volume", 0.0, "Making the volume")
+        volume, middle, side = _volume(arguments, rng)
+        side = arguments.side or side
+        if rig is None:
+            rig = PRESETS[arguments.preset](laterality=side, centre=tuple(middle))
+        elif arguments.side:
+            rig = replace(rig, laterality=arguments.side)
+        views = []
+        for index, view in enumerate(rig.views):
+            say("project", 0.5 + 0.5 * index / len(rig.views), f"Projecting {view.name}")
+            name = _file_name(view, index, views)
+            _write_image(_image(volume, view, arguments, rng), folder / name)
+            views.append(replace(view, image=name, values="line_integral", air=None))
+        write_rig(replace(rig, views=tuple(views)), folder / "rig.json")
+    say("done", 1.0, "Done")
+    print(f"{Path(arguments.output) / 'rig.json'}: {len(views)} radiographs.")
+    return 0
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    if not 40 <= arguments.energy <= 100:
+        raise InputError(f"An energy of {arguments.energy:g} keV is impossible.", "Give 40 to 100.")
+    if not 1 <= arguments.photons <= 1e12:
+        raise InputError(f"A count of {arguments.photons:g} is impossible.", "Give 1 to 1e12.")
+    if not 0 <= arguments.scatter < 0.95:
+        raise InputError(
+            f"A scatter share of {arguments.scatter:g} is impossible.", "Give 0 to 0.95."
+        )
+    if arguments.person is not None and not 0 <= arguments.person <= 25:
+        raise InputError(f"There is no person {arguments.person}.", "Give 0 to 25.")
+
+
+def _volume(
+    arguments: argparse.Namespace, rng: np.random.Generator
+) -> tuple[Volume, np.ndarray, str | None]:
+    """What to project, the point to centre a preset on, and the side where it is known."""
+    if arguments.ct is not None:
+        from SSRKDLib.projection.ct import read_ct
+
+        volume = read_ct(arguments.ct, arguments.energy)
+        return volume, volume.centre, None
+    from SSRKDLib.projection.voxel_knee import voxel_knee
+    from SSRKDLib.projection.voxelise import as_arrays, leg_frame
+
+    if arguments.meshes is not None:
+        from SSRKDLib.meshes import read_meshes
+
+        meshes, side = read_meshes(arguments.meshes), None
+    else:
+        from SSRKDLib.virtual.population import load_person
+
+        meshes, side = load_person(arguments.person), "L"
+    middle = leg_frame(as_arrays(meshes)).to_world[:3, 3]
+    return voxel_knee(meshes, rng, energy=arguments.energy), middle, side
+
+
+def _image(
+    volume: Volume, view: View, arguments: argparse.Namespace, rng: np.random.Generator
+) -> np.ndarray:
+    """Line integrals of one view, float32 ``[rows, columns]``."""
+    import torch
+
+    from SSRKDLib.projection.forward import project_view
+    from SSRKDLib.projection.voxel_knee import simulate_view
+
+    if arguments.noise_free:
+        with torch.no_grad():
+            return project_view(volume, view).cpu().numpy().astype(np.float32)
+    return simulate_view(
+        volume, view, rng, photons=arguments.photons, scatter_fraction=arguments.scatter
+    )
+
+
+def _file_name(view: View, index: int, before: list[View]) -> str:
+    """The view's name as a file name, made unique."""
+    name = re.sub(r"[^A-Za-z0-9-]+", "_", view.name).strip("_") or f"view_{index}"
+    taken = {Path(other.image).stem for other in before}
+    return f"{name}_{index}.nrrd" if name in taken else f"{name}.nrrd"
+
+
+def _write_image(image: np.ndarray, path: Path) -> None:
+    import SimpleITK as sitk
+
+    sitk.WriteImage(sitk.GetImageFromArray(image), str(path), useCompression=True)
