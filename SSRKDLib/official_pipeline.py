@@ -1,0 +1,293 @@
+"""The published pair, segmenter and student, on radiographs of any rig.
+
+The published networks were trained on projections of one geometry: source 1000 mm from the axis,
+512 x 512 pixels of 0.575 mm at 2000 mm, views along x and along y. What of that matters to a
+network is the size of a pixel at the joint (0.2875 mm), that views are seen from their source with
+the leg upright, and what an image value means. All of it is rebuilt here with virtual cameras
+(:mod:`SSRKDLib.framing`); the rest of the rig (distances, the angle between the views) enters
+through the cameras' own projection matrices.
+
+Two half-pixel conventions meet, and both are kept. The published simulator puts a point that it
+projects to normalised ``d`` on pixel ``(d + 1) / 2 * 512 - 0.5``, which is the convention of
+:func:`SSRKDLib.geometry.to_grid_sample`; the published networks, however, read their feature maps
+at ``d`` with ``align_corners=True``. Whoever corrects that reads elsewhere than training did.
+
+Source: Lin et al., SSR-KD, arXiv 2508.13947, and measurements of the published code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SSRKDLib.field import BoneField
+from SSRKDLib.framing import (
+    Camera,
+    Exposure,
+    FramedRadiographs,
+    frame_cameras,
+    framed_mask,
+    sample,
+)
+from SSRKDLib.geometry import View, to_grid_sample
+
+if TYPE_CHECKING:
+    import torch
+
+    from SSRKDLib.model import KneeModel
+    from SSRKDLib.networks.official_segmenter import OfficialSegmenter
+    from SSRKDLib.networks.official_student import OfficialStudent
+    from SSRKDLib.networks.point_tables import PointTables
+    from SSRKDLib.weights.bundle import Bundle
+
+#: The networks' line integral, of clip((HU + 400) / 900, 0, 1) in metres, as a multiple of the
+#: natural one, ln(I0 / I): the ratio in soft tissue, which makes up most of every path.
+NETWORK_UNITS = 0.022
+
+
+@dataclass(frozen=True)
+class OfficialImages:
+    """What the published networks see of two radiographs.
+
+    Attributes:
+        images: ``[2, n, n]`` float32, natural line integrals, 0 where nothing is known; the view
+            along x (lateral) first.
+        seen: ``[2, n, n]`` bool, where the radiographs show anything.
+        cameras: whose images these are, canonical coordinates.
+    """
+
+    images: np.ndarray
+    seen: np.ndarray
+    cameras: tuple[Camera, Camera]
+
+
+class OfficialField:
+    """The student's answer for two radiographs; a query for ``field.evaluate(band=None)``.
+
+    Attributes:
+        cameras: the virtual cameras, the lateral one first.
+    """
+
+    def __init__(self, tables: PointTables, cameras: tuple[Camera, Camera], device: str) -> None:
+        self._tables, self._device = tables, device
+        self.cameras = cameras
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Margins ``[N, 4]`` float32 (order of ``BONES``) at canonical points ``[N, 3]`` mm.
+
+        A bone's margin is its logit less the largest other, background included: positive for
+        the class that wins, zero on the border between two.
+        """
+        import torch
+
+        image_points = torch.from_numpy(self.image_points(points).astype(np.float32))
+        return bone_margins(self._tables(image_points.to(self._device))).cpu().numpy()
+
+    def image_points(self, points: np.ndarray) -> np.ndarray:
+        """Canonical points ``[N, 3]`` mm in the published normalised coordinates: ``[2, N, 2]``
+        (row, column), -1 and 1 at the outer edges of the image; NaN behind a source."""
+        return np.stack(
+            [
+                to_grid_sample(camera.view.project(points), camera.view.size)[:, ::-1]
+                for camera in self.cameras
+            ]
+        )
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """Opposite corners of the grid to evaluate, ``(3,)`` each, mm: all that both images can
+        show. (:meth:`margin` tells where in it they do.)"""
+        # Along the beam a camera sees more behind the joint than in front of it.
+        half = max(
+            camera.view.size[0] * camera.view.pixel_spacing[0] / 2 for camera in self.cameras
+        )
+        return np.full(3, -1.1 * half), np.full(3, 1.1 * half)
+
+    def margin(self, points: np.ndarray) -> np.ndarray:
+        """How far canonical points ``[N, 3]`` lie inside what both virtual images show, ``[N]``
+        mm; negative outside, NaN behind a source. ``clip`` for ``surface.extract``."""
+        margins = []
+        for camera in self.cameras:
+            for view in (camera.view, camera.real):
+                image_points = view.project(points)
+                edges = np.concatenate(
+                    [image_points + 0.5, np.array(view.size) - 0.5 - image_points], axis=1
+                )
+                depth = points @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
+                # Two entries per image axis: low edge and high edge.
+                margins.append((edges * np.tile(view.pixel_spacing, 2)).min(axis=1) * depth)
+        return np.min(margins, axis=0)
+
+
+class OfficialModel:
+    """Segmenter and student of an imported bundle, on one device.
+
+    Attributes:
+        name: of the bundle.
+        pixels: rows and columns of an image.
+        pixel_mm: size of a pixel at the joint.
+        device: ``"cpu"`` or ``"cuda"``.
+    """
+
+    def __init__(
+        self,
+        segmenter: OfficialSegmenter,
+        student: OfficialStudent,
+        manifest: dict,
+        device: str = "cpu",
+    ) -> None:
+        geometry, normalisation = manifest["geometry"], manifest["normalisation"]
+        self.name = manifest["name"]
+        self.pixels = int(geometry["detector_size"][0])
+        self.pixel_mm = (
+            geometry["detector_spacing_mm"][0]
+            * geometry["source_to_axis_mm"]
+            / geometry["source_to_detector_mm"]
+        )
+        self.device = device
+        self._segmenter = segmenter.to(device).eval()
+        self._student = student.to(device).eval()
+        self._segmenter_factor = NETWORK_UNITS * normalisation["segmenter_factor"]
+        self._student_factor = NETWORK_UNITS * normalisation["student_factor"]
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle, device: str = "cpu") -> OfficialModel:
+        """The pair in a bundle of kind ``official``.
+
+        Raises:
+            WeightsError: the bundle lacks one of the two, or holds tensors that do not fit.
+        """
+        from SSRKDLib.weights.fit import load_state
+        from SSRKDLib.weights.official_import import architecture_class
+
+        networks = []
+        for name in ("segmenter", "student"):
+            tensors = bundle.network_tensors(name)
+            entry = bundle.manifest["networks"][name]
+            networks.append(architecture_class(entry["architecture"])(**entry["arguments"]))
+            load_state(networks[-1], tensors, f"{bundle.manifest['name']}: {name}")
+        return cls(*networks, bundle.manifest, device)
+
+    @property
+    def warning(self) -> str:
+        """What belongs to every result of these weights: their physical extent, and its doubt."""
+        width = self.pixels * self.pixel_mm
+        return (
+            f"The published weights see {width:.0f} mm x {width:.0f} mm at the joint "
+            f"({width / 2:.0f} mm to each side), so shafts end there; they were trained on CTs "
+            "stretched to a cube, so the size of what they reconstruct is uncertain."
+        )
+
+    def images(self, exposures: tuple[Exposure, Exposure], frame: np.ndarray) -> OfficialImages:
+        """Two radiographs as the published geometry would have shown them.
+
+        Args:
+            exposures: natural line integrals with their views, rig coordinates.
+            frame: canonical to rig, 4x4, from locating.
+        """
+        reduced = [exposure.reduced(self.pixel_mm, frame[:3, 3]) for exposure in exposures]
+        views = tuple(exposure.view for exposure in reduced)
+        frontal, lateral = frame_cameras(views, frame, self.pixels, self.pixel_mm)
+        cameras = tuple(
+            replace(camera, view=_seen_from_source(camera.view)) for camera in (lateral, frontal)
+        )
+        images, seen = zip(
+            *(sample(reduced[c.index].line_integral, reduced[c.index].valid, c) for c in cameras)
+        )
+        return OfficialImages(np.stack(images), np.stack(seen), cameras)
+
+    def segment(self, images: OfficialImages) -> np.ndarray:
+        """Where the segmenter sees bone, bool ``[2, n, n]``."""
+        import torch
+
+        with torch.inference_mode():
+            # One at a time: at full size a radiograph takes a gigabyte.
+            logits = [
+                self._segmenter(self._tensor(image * self._segmenter_factor)[None, None])[0]
+                for image in images.images
+            ]
+            return (torch.stack(logits).argmax(dim=1) > 0).cpu().numpy() & images.seen
+
+    def encode(self, images: OfficialImages, masks: np.ndarray) -> OfficialField:
+        """Read two radiographs with their bone masks.
+
+        Args:
+            images: from :meth:`images`.
+            masks: bool ``[2, n, n]``, from :meth:`segment` or a user's hand.
+        """
+        import torch
+
+        from SSRKDLib.networks.point_tables import PointTables
+
+        values = images.images * self._student_factor
+        channels = np.stack([np.where(masks, values, values / 2), values], axis=1)
+        with torch.inference_mode():
+            features = self._student.encode(self._tensor(channels)[None])
+            return OfficialField(PointTables(self._student, features), images.cameras, self.device)
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)
+
+
+class OfficialKneeModel:
+    """The published pair where a :class:`~SSRKDLib.model.KneeModel` is expected.
+
+    The published networks cannot find a knee: locating, and judging the result, are left to the
+    project's own networks.
+    """
+
+    def __init__(self, official: OfficialModel, own: KneeModel, manifest: dict) -> None:
+        self._official, self._own = official, own
+        self.name, self.manifest, self.device = official.name, manifest, official.device
+        self.framing = own.framing
+
+    @property
+    def finder(self) -> KneeModel:
+        """The model that finds the knee and judges the result."""
+        return self._own
+
+    def segment(self, images: np.ndarray) -> np.ndarray:
+        """As :meth:`SSRKDLib.model.KneeModel.segment`, by the project's own segmenter."""
+        return self._own.segment(images)
+
+    def read(self, radiographs: FramedRadiographs) -> BoneField:
+        """The published student's field: margins between classes, zero on the surfaces."""
+        images = self._official.images(radiographs.pair, radiographs.frame)
+        masks = self._official.segment(images)
+        for slot, camera in enumerate(images.cameras):
+            edited = radiographs.edited[camera.index]
+            if edited is not None:
+                union = edited.max(axis=0)
+                exposure = radiographs.pair[camera.index]
+                masks[slot] = framed_mask(union, exposure, camera, radiographs.frame) > 0.5
+        field = self._official.encode(images, masks)
+        low, high = field.box()
+        return BoneField(field, None, low, high, field.margin, (self._official.warning,))
+
+
+def bone_margins(logits: torch.Tensor) -> torch.Tensor:
+    """Each bone's logit less the largest other: ``[N, 1 + bones]`` to ``[N, bones]``."""
+    (first, second), (winner, _) = (part.unbind(dim=1) for part in logits.topk(2, dim=1))
+    margins = logits - first[:, None]
+    return margins.scatter(1, winner[:, None], (first - second)[:, None])[:, 1:]
+
+
+def _seen_from_source(view: View) -> View:
+    """The view with its columns growing to the right of one who stands at the source, head up.
+
+    So the published images are: columns along +y at 0 degrees (source on +x), along -x at 90
+    degrees (source on +y), and reversed from the opposite side. The project's own networks want the
+    columns of both sides alike instead, which is what ``framing`` makes.
+    """
+    right = np.cross(view.axis, -view.row_direction)
+    if view.column_direction @ right > 0:
+        return view
+    width = (view.size[0] - 1) * view.pixel_spacing[0]
+    return replace(
+        view,
+        detector_origin=view.detector_origin + width * view.column_direction,
+        column_direction=-view.column_direction,
+    )
