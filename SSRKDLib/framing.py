@@ -22,7 +22,17 @@ from scipy import ndimage
 from SSRKDLib.geometry import View
 from SSRKDLib.radiographs.intensity import network_channels
 
+#: Left to right: canonical coordinates are those of a left knee.
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+
+#: Half edges of the box that is reconstructed, canonical frame, mm.
+REACH = np.array([92.0, 92.0, 100.0])
+
+#: Points of the canonical frame that the locator marks, mm: the joint, up the femur, down the
+#: tibia, lateral, anterior.
+FRAME_POINTS = np.array(
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 70.0], [0.0, 0.0, -70.0], [45.0, 0.0, 0.0], [0.0, -45.0, 0.0]]
+)
 
 
 @dataclass(frozen=True)
@@ -217,3 +227,45 @@ def channels(
     return np.concatenate(
         [network_channels(seen, inside, pixel_mm), inside[None].astype(np.float32)]
     )
+
+
+@dataclass(frozen=True)
+class FramedRadiographs:
+    """Two radiographs in a frame, as the models read them.
+
+    Attributes:
+        pair: the exposures.
+        frame: canonical to rig, 4x4.
+        images: from :func:`network_images`.
+        cameras: from :func:`network_images`.
+        masks: probabilities of the bones on the images, ``[2, 4, n, n]``, the user's where edited.
+        edited: per exposure of the pair, the user's masks ``[4, rows, columns]`` on the
+            radiograph's own pixels, or None.
+    """
+
+    pair: tuple[Exposure, Exposure]
+    frame: np.ndarray
+    images: np.ndarray
+    cameras: tuple[Camera, Camera]
+    masks: np.ndarray
+    edited: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+
+
+def framed_mask(
+    mask: np.ndarray, exposure: Exposure, camera: Camera, frame: np.ndarray
+) -> np.ndarray:
+    """A mask on a radiograph's own pixels, as one of its virtual cameras sees it.
+
+    Args:
+        mask: ``[rows, columns]``, 0 to 1, the size of the exposure.
+        exposure: whose pixels they are.
+        camera: one of its virtual cameras.
+        frame: canonical to rig, 4x4.
+
+    Returns:
+        ``[n, n]`` float32.
+    """
+    own = Exposure(exposure.view, mask.astype(np.float32), exposure.valid)
+    reduced = own.reduced(camera.view.pixel_spacing[0], frame[:3, 3])
+    real = reduced.view.transformed(np.linalg.inv(frame))
+    return sample(reduced.line_integral, reduced.valid, replace(camera, real=real))[0]

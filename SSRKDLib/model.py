@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.errors import MissingDependencyError, WeightsError
-from SSRKDLib.framing import Framing
+from SSRKDLib.field import BoneField
+from SSRKDLib.framing import REACH, FramedRadiographs, Framing
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 
@@ -70,6 +71,11 @@ class KneeModel:
             load_state(networks[name], tensors, f"{bundle.manifest['name']}: {name}")
         return cls(networks, bundle.manifest, device)
 
+    @property
+    def finder(self) -> KneeModel:
+        """The model that finds the knee and judges the result: this one."""
+        return self
+
     def locate(self, images: np.ndarray) -> np.ndarray:
         """(column, row) ``[2, 5, 2]`` of the frame points in wide images ``[2, 3, w, w]``."""
         with self._torch.inference_mode():
@@ -82,19 +88,22 @@ class KneeModel:
             logits = self._networks["segmenter"](self._tensor(images))
             return self._torch.sigmoid(logits).cpu().numpy()
 
-    def encode(self, images: np.ndarray, masks: np.ndarray, matrices: np.ndarray) -> Any:
-        """Feature maps of near images ``[2, 3, n, n]`` with masks ``[2, 4, n, n]`` and projection
-        matrices ``[2, 3, 4]``; for :meth:`distances`."""
+    def read(self, radiographs: FramedRadiographs) -> BoneField:
+        """The bones' field: signed distances in mm."""
+        matrices = np.stack([camera.view.projection_matrix for camera in radiographs.cameras])
         with self._torch.inference_mode():
-            return self._networks["student"].encode(
-                self._tensor(images)[None], self._tensor(masks)[None], self._tensor(matrices)[None]
+            encoded = self._networks["student"].encode(
+                self._tensor(radiographs.images)[None],
+                self._tensor(radiographs.masks)[None],
+                self._tensor(matrices)[None],
             )
 
-    def distances(self, encoded: Any, points: np.ndarray) -> np.ndarray:
-        """Signed distances ``[N, 4]`` mm, positive inside, at canonical points ``[N, 3]`` mm."""
-        with self._torch.inference_mode():
-            answer = self._networks["student"].query(encoded, self._tensor(points)[None])
-        return answer[0].cpu().numpy()
+        def query(points: np.ndarray) -> np.ndarray:
+            with self._torch.inference_mode():
+                answer = self._networks["student"].query(encoded, self._tensor(points)[None])
+            return answer[0].cpu().numpy()
+
+        return BoneField(query, "metric", -REACH, REACH)
 
     def _tensor(self, array: np.ndarray) -> Any:
         return self._torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)

@@ -62,6 +62,11 @@ def rig_from_dict(data: object) -> Rig:
     views = data.get("views")
     if not isinstance(views, list):
         raise GeometryError("The rig has no list of views.", 'Add "views": [ ... ].')
+    assumptions = data.get("assumptions", [])
+    if not isinstance(assumptions, list) or not all(isinstance(a, str) for a in assumptions):
+        raise GeometryError(
+            "The rig's assumptions are not a list of sentences.", "Correct or remove them."
+        )
     notes = _notes_on_unknown(data, _RIG_KEYS, "the rig")
     for index, view in enumerate(views):
         if isinstance(view, dict):
@@ -71,7 +76,7 @@ def rig_from_dict(data: object) -> Rig:
         frame=data.get("frame", "LPS"),
         laterality=data.get("laterality"),
         patient_to_rig=data.get("patient_to_rig"),
-        assumptions=tuple(data.get("assumptions", ())) + notes,
+        assumptions=(*assumptions, *notes),
     )
 
 
@@ -93,7 +98,7 @@ def _view_from_dict(data: object, index: int) -> View:
             for key in ("source", "detector_origin", "column_direction", "row_direction")
         }
         air = None if data.get("air") is None else float(data["air"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise GeometryError(
             f"View '{name}' holds something that is not a number ({error}).",
             "Check its vectors, pixel_spacing, size and air.",

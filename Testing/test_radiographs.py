@@ -148,9 +148,7 @@ def test_signed_and_twelve_of_sixteen_bits(raw, tmp_path):
     np.testing.assert_array_equal(read_radiograph(path).pixels, signed)
     twelve = (stored / 16).astype("<u2")
     overlay = twelve | 0x8000  # a retired overlay in an unused bit
-    path = _tweaked(
-        raw, tmp_path / "t.dcm", BitsStored=12, HighBit=11, PixelData=overlay.tobytes()
-    )
+    path = _tweaked(raw, tmp_path / "t.dcm", BitsStored=12, HighBit=11, PixelData=overlay.tobytes())
     np.testing.assert_array_equal(read_radiograph(path).pixels, twelve)
     eight = (stored / 256).astype("u1")
     path = _tweaked(

@@ -7,17 +7,12 @@ Marking points is equivariant to shifts, so one small network serves the whole f
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from SSRKDLib.framing import FRAME_POINTS
 from SSRKDLib.networks.blocks import ConvNorm, Residual
-
-#: Points of the canonical frame, mm: the joint, up the femur, down the tibia, lateral, anterior.
-FRAME_POINTS = np.array(
-    [[0.0, 0.0, 0.0], [0.0, 0.0, 70.0], [0.0, 0.0, -70.0], [45.0, 0.0, 0.0], [0.0, -45.0, 0.0]]
-)
 
 
 class Locator(nn.Module):

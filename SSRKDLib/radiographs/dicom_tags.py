@@ -191,9 +191,10 @@ def _isocentre_pixel(dataset) -> tuple[tuple[float, float] | None, tuple[str, ..
     position = _find(dataset, "PositionOfIsocenterProjection")
     if position is None or len(position) != 2:
         return None, ()
-    turned = _number(dataset, "FieldOfViewRotation") or _text(
-        dataset, "FieldOfViewHorizontalFlip"
-    ) == "YES"
+    turned = (
+        _number(dataset, "FieldOfViewRotation")
+        or _text(dataset, "FieldOfViewHorizontalFlip") == "YES"
+    )
     if turned:
         return None, ("The position of the isocentre on a turned field of view is ignored.",)
     origin = _find(dataset, "FieldOfViewOrigin")

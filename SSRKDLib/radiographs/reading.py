@@ -141,9 +141,7 @@ def _grey(image: sitk.Image, path: Path) -> np.ndarray:
     slack = 2 if array.dtype == np.uint8 else 0
     spread = colours.max(axis=-1).astype(np.float64) - colours.min(axis=-1)
     if np.iscomplexobj(array) or spread.max() > slack:
-        raise ImageError(
-            f"'{path}' is a colour image.", "Export the radiograph in shades of grey."
-        )
+        raise ImageError(f"'{path}' is a colour image.", "Export the radiograph in shades of grey.")
     return colours[..., 0]
 
 

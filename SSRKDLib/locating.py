@@ -1,0 +1,212 @@
+"""Finding the knee: its canonical frame in a rig, from the radiographs.
+
+The joint may lie anywhere in the common field of view, and in a ``lab`` frame the leg may lie in
+any direction. Starting frames are drawn from what is known (patient axes, or the direction that the
+leg's outlines take in each view); the locator pulls each onto the knee; the frame is kept whose
+bones, reconstructed coarsely, project best onto the bones that the segmenter sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.framing import FRAME_POINTS, MIRROR, Exposure, FramedRadiographs, network_images
+from SSRKDLib.geometry import Rig, triangulate
+from SSRKDLib.model import KneeModel
+from SSRKDLib.rigid import rigid_fit
+
+#: Coarse grid on which a frame is judged: half edge and pitch, mm.
+_JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0
+
+#: A frame whose bones agree this well with the radiographs (Dice) is taken without looking further.
+GOOD_AGREEMENT = 0.85
+
+
+@dataclass(frozen=True)
+class Located:
+    """A knee found in a rig.
+
+    Attributes:
+        frame: canonical to rig, 4x4 (mirrored for a right knee).
+        laterality: ``"L"`` or ``"R"``.
+        agreement: Dice of the coarse bones' projections with the segmenter's masks, 0 to 1.
+        spread: rms distance of the locator's rays from the points that they mark, mm.
+    """
+
+    frame: np.ndarray
+    laterality: str
+    agreement: float
+    spread: float
+
+
+def locate(
+    exposures: tuple[Exposure, Exposure], rig: Rig, model: KneeModel, laterality: str | None
+) -> Located:
+    """The knee's frame.
+
+    Args:
+        exposures: two radiographs.
+        rig: their rig (its frame and ``patient_to_rig`` say what is known of the pose).
+        model: the networks.
+        laterality: ``"L"``, ``"R"`` or None to find out.
+    """
+    sides = ("L", "R") if laterality is None else (laterality,)
+    rotation = known_rotation(rig)
+    middle = common_middle(exposures)
+    if rotation is not None:
+        found = [_settle(exposures, model, _start(rotation, middle, side), side) for side in sides]
+        best = max(found, key=lambda located: located.agreement)
+        if best.agreement >= GOOD_AGREEMENT:
+            return best
+        # Not where it was expected: along the leg, as far as both views reach.
+        for shift in (-110.0, 110.0, -220.0, 220.0):
+            centre = middle + rotation @ [0.0, 0.0, shift]
+            if all(e.view.inside(centre) for e in exposures):
+                for side in sides:
+                    found.append(_settle(exposures, model, _start(rotation, centre, side), side))
+        return max(found, key=lambda located: located.agreement)
+
+    candidates = []
+    for turn in leg_rotations(exposures):
+        for side in sides:
+            frame, spread = settle_frame(exposures, model, _start(turn, middle, side), rounds=2)
+            candidates.append((spread, frame, side))
+    candidates.sort(key=lambda candidate: candidate[0])
+    found = [_settle(exposures, model, frame, side) for _, frame, side in candidates[:8]]
+    return max(found, key=lambda located: located.agreement)
+
+
+def known_rotation(rig: Rig) -> np.ndarray | None:
+    """Patient axes in the rig, 3x3, or None where nothing is known."""
+    if rig.patient_to_rig is not None:
+        return rig.patient_to_rig[:3, :3]
+    return np.eye(3) if rig.frame == "LPS" else None
+
+
+def common_middle(exposures: tuple[Exposure, Exposure]) -> np.ndarray:
+    """Where the rays through the middles of the exposed areas meet, ``(3,)`` mm."""
+    middles = [np.argwhere(e.valid).mean(0)[::-1] for e in exposures]
+    return triangulate([e.view for e in exposures], np.stack(middles))[0]
+
+
+def _start(rotation: np.ndarray, centre: np.ndarray, side: str) -> np.ndarray:
+    frame = np.eye(4)
+    frame[:3, :3] = rotation
+    frame[:3, 3] = centre
+    return frame @ MIRROR if side == "R" else frame
+
+
+def _settle(
+    exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray, side: str
+) -> Located:
+    frame, spread = settle_frame(exposures, model, frame)
+    return Located(frame, side, coarse_agreement(exposures, model, frame), spread)
+
+
+def settle_frame(
+    exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray, rounds: int = 5
+) -> tuple[np.ndarray, float]:
+    """Pull a frame onto the knee with the locator until it stays.
+
+    Returns:
+        The frame, and the rms distance (mm) between marked rays and the rigid frame points.
+    """
+    framing = model.framing
+    spread = np.inf
+    for _ in range(rounds):
+        images, cameras = network_images(
+            exposures, frame, framing.wide_pixels, framing.wide_pixel_mm
+        )
+        marked = model.locate(images)
+        views = [camera.view for camera in cameras]
+        points = np.stack([triangulate(views, marked[:, k])[0] for k in range(len(FRAME_POINTS))])
+        step = rigid_fit(FRAME_POINTS, points)
+        spread = float(np.sqrt(((points - FRAME_POINTS @ step[:3, :3].T - step[:3, 3]) ** 2)
+                               .sum(1).mean()))  # fmt: skip
+        frame = frame @ step
+        moved = np.linalg.norm(step[:3, 3])
+        turned = Rotation.from_matrix(step[:3, :3]).magnitude()
+        if moved < 0.5 and turned < np.deg2rad(0.5):
+            break
+    return frame, spread
+
+
+def coarse_agreement(
+    exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray
+) -> float:
+    """How well coarsely reconstructed bones project onto the segmenter's masks: Dice, mean over
+    views and bones; a bone that is in neither does not count."""
+    framing = model.framing
+    images, cameras = network_images(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
+    masks = model.segment(images)
+    bone_field = model.read(FramedRadiographs(exposures, frame, images, cameras, masks))
+    ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
+    points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
+    inside = bone_field.query(points) > 0
+
+    # The projected grid has a pitch of about five pixels; blocks of six have no holes.
+    cells = framing.near_pixels // 6
+    scores = []
+    for slot, camera in enumerate(cameras):
+        image_points = camera.view.project(points)
+        within = (np.abs(points[:, 2]) < _JUDGED_REACH) & camera.view.inside(points)
+        cell = np.clip((image_points + 0.5) / 6, 0, cells - 1e-3).astype(int)
+        limits = image_points[within][:, 1]
+        judged = np.zeros((cells, cells), bool)
+        judged[int(limits.min() // 6) + 1 : int(limits.max() // 6)] = True
+        judged &= images[slot, 2][: cells * 6 : 6, : cells * 6 : 6] > 0
+        blocks = masks[slot, :, : cells * 6, : cells * 6]
+        blocks = blocks.reshape(4, cells, 6, cells, 6).mean((2, 4))
+        for bone in range(4):
+            drawn = np.zeros((cells, cells), bool)
+            chosen = within & inside[:, bone]
+            drawn[cell[chosen, 1], cell[chosen, 0]] = True
+            seen = blocks[bone] * judged
+            drawn &= judged
+            total = drawn.sum() + seen.sum()
+            scores.append(2 * (drawn * seen).sum() / total if total > 2 else 0.0)
+    return float(np.mean(scores))
+
+
+def leg_rotations(exposures: tuple[Exposure, Exposure]) -> list[np.ndarray]:
+    """Rotations that the leg may have in a ``lab`` frame: along the direction that outlines take in
+    both views, either way up, at twelve rolls."""
+    normals = []
+    for exposure in exposures:
+        view = exposure.view
+        along = outline_direction(exposure)
+        middle = np.array(view.size) / 2
+        rays = view.rays(np.stack([middle - 20 * along, middle + 20 * along]))
+        normals.append(np.cross(rays[0], rays[1]))
+    axis = np.cross(*normals)
+    axis /= np.linalg.norm(axis)
+    # Rolls count from the first view's direction: the leg seen from the front.
+    back = exposures[0].view.axis
+    back = back - (back @ axis) * axis
+    back /= np.linalg.norm(back)
+    rotations = []
+    for up in (axis, -axis):
+        first = np.stack([np.cross(back, up), back, up], axis=1)
+        for degrees in range(0, 360, 30):
+            rotations.append(first @ Rotation.from_euler("z", degrees, degrees=True).as_matrix())
+    return rotations
+
+
+def outline_direction(exposure: Exposure) -> np.ndarray:
+    """Unit (column, row) along which the image changes least: along the leg.
+
+    The eigenvector of the mean structure tensor over the exposed area, its rim left out (Bigun and
+    Granlund, ICCV 1987); for a bent knee it is the bisector.
+    """
+    small = exposure.reduced(3.0, exposure.view.detector_centre)
+    image = ndimage.gaussian_filter(small.line_integral, 1.5)
+    inner = ndimage.binary_erosion(small.valid, iterations=8)
+    down, across = np.gradient(image)
+    down, across = down[inner], across[inner]
+    tensor = np.array([[(across**2).sum(), (across * down).sum()],
+                       [(across * down).sum(), (down**2).sum()]])  # fmt: skip
+    return np.linalg.eigh(tensor)[1][:, 0]

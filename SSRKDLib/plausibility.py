@@ -1,0 +1,118 @@
+"""Judgements from image content: warnings, never refusals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.framing import MIRROR, Exposure
+from SSRKDLib.geometry import Rig
+from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.model import KneeModel
+
+#: Width of the femur across its condyles that people have, from children to giants, mm.
+CONDYLAR_WIDTH_MM = (52.0, 108.0)
+
+#: Another explanation of the radiographs must agree better by this much (Dice) to be told.
+_CLEARLY = 0.06
+
+_SCALES = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
+
+
+def judge(
+    pair: tuple[Exposure, Exposure],
+    rig: Rig,
+    model: KneeModel,
+    located: Located,
+    bones: dict[str, Mesh],
+    agreement: dict[str, list[float | None]],
+) -> list[str]:
+    """Sentences on what looks wrong. ``bones`` in canonical coordinates."""
+    warnings = []
+    if rig.laterality is None:
+        side = {"L": "left", "R": "right"}[located.laterality]
+        warnings.append(f"The side was not given; the radiographs look like a {side} knee.")
+    if rig.frame == "lab" and rig.patient_to_rig is None:
+        warnings.append("The patient's pose was not given; it was estimated from the radiographs.")
+    for bone in BONES:
+        values = [value for value in agreement[bone] if value is not None]
+        if bone not in bones:
+            warnings.append(f"The {bone} was not found.")
+        elif not values:
+            warnings.append(f"The {bone} is marked in neither radiograph; check it by eye.")
+        elif min(values) < 0.7:
+            warnings.append(
+                f"The {bone} agrees poorly with the radiographs (Dice {min(values):.2f}); "
+                "check its outline."
+            )
+    if "femur" in bones:
+        vertices = bones["femur"].vertices
+        width = float(np.ptp(vertices[np.abs(vertices[:, 2]) < 40][:, 0], axis=0))
+        low, high = CONDYLAR_WIDTH_MM
+        if not low <= width <= high:
+            warnings.append(
+                f"The femur is {width:.0f} mm wide at the knee, which no knee is; check the pixel "
+                "spacing and the distances."
+            )
+    if located.agreement < GOOD_AGREEMENT:
+        warnings += _other_explanations(pair, model, located)
+    return warnings
+
+
+def _other_explanations(
+    pair: tuple[Exposure, Exposure], model: KneeModel, located: Located
+) -> list[str]:
+    """Whether the radiographs make more sense as the other side, swapped, or at another scale."""
+    least = located.agreement + _CLEARLY
+    found: list[tuple[float, str]] = []
+
+    def consider(exposures: tuple[Exposure, Exposure], frame: np.ndarray, sentence: str) -> None:
+        frame, _ = settle_frame(exposures, model, frame)
+        score = coarse_agreement(exposures, model, frame)
+        if score > least:
+            found.append((score, sentence))
+
+    other = {"L": "right", "R": "left"}[located.laterality]
+    consider(
+        pair, located.frame @ MIRROR,
+        f"The radiographs look like a {other} knee; check the side.",
+    )  # fmt: skip
+    first, second = pair
+    if first.view.size == second.view.size:
+        swapped = (
+            Exposure(first.view, second.line_integral, second.valid),
+            Exposure(second.view, first.line_integral, first.valid),
+        )
+        consider(
+            swapped, located.frame,
+            "The frontal and the lateral radiograph seem to be swapped; exchange them.",
+        )  # fmt: skip
+    for scale in _SCALES:
+        resized = tuple(
+            Exposure(_resized(exposure, scale, located.frame[:3, 3]), exposure.line_integral,
+                     exposure.valid)
+            for exposure in pair
+        )  # fmt: skip
+        consider(
+            resized, located.frame,
+            f"The knee looks {1 / scale:.2g} times the size of any knee; check the pixel spacing "
+            "and the distances.",
+        )  # fmt: skip
+    return [max(found)[1]] if found else [
+        "The reconstruction agrees poorly with the radiographs; check the sides, the order of the "
+        "views and the geometry."
+    ]  # fmt: skip
+
+
+def _resized(exposure: Exposure, scale: float, centre: np.ndarray):
+    """The view with every length times ``scale`` about ``centre``."""
+    view = exposure.view
+    return replace(
+        view,
+        source=centre + (view.source - centre) * scale,
+        detector_origin=centre + (view.detector_origin - centre) * scale,
+        pixel_spacing=(view.pixel_spacing[0] * scale, view.pixel_spacing[1] * scale),
+    )

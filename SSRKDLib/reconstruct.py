@@ -1,0 +1,266 @@
+"""Two radiographs in, four bones out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import ndimage
+
+from SSRKDLib import __version__
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import ImageError
+from SSRKDLib.exposures import best_pair
+from SSRKDLib.field import BoneField, evaluate
+from SSRKDLib.framing import (
+    REACH,
+    Camera,
+    Exposure,
+    FramedRadiographs,
+    framed_mask,
+    network_images,
+    pixel_grid,
+)
+from SSRKDLib.geometry import Rig
+from SSRKDLib.locating import Located, locate
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.model import KneeModel
+from SSRKDLib.official_pipeline import OfficialKneeModel
+from SSRKDLib.plausibility import judge
+from SSRKDLib.rasterise import silhouette
+from SSRKDLib.surface import extract
+
+Progress = Callable[[str, float, str], None]
+
+
+@dataclass
+class Reconstruction:
+    """What came out.
+
+    Attributes:
+        bones: closed-except-at-the-region's-border surfaces in rig coordinates, mm; a bone that
+            was not found is absent.
+        frame: canonical to rig, 4x4 (mirrored for a right knee).
+        laterality: ``"L"`` or ``"R"``.
+        masks: per view of the pair, bone probabilities ``[4, rows, columns]`` on the network's
+            image; see ``cameras``.
+        cameras: the virtual cameras of ``masks``.
+        report: plain JSON values, as written to report.json.
+    """
+
+    bones: dict[str, Mesh]
+    frame: np.ndarray
+    laterality: str
+    masks: np.ndarray
+    cameras: tuple[Camera, Camera]
+    report: dict = field(default_factory=dict)
+
+
+class _Stages:
+    """Seconds by stage, and progress on the way."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str, fraction: float, message: str):
+        self.say(name, fraction, message)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def say(self, name: str, fraction: float, message: str = "") -> None:
+        if self._progress is not None:
+            self._progress(name, fraction, message)
+
+
+def reconstruct(
+    exposures: list[Exposure],
+    rig: Rig,
+    model: KneeModel | OfficialKneeModel,
+    spacing: float = 1.0,
+    masks: list[np.ndarray | None] | None = None,
+    progress: Progress | None = None,
+) -> Reconstruction:
+    """Reconstruct the four bones.
+
+    Args:
+        exposures: one per view of the rig (of more than two, the pair nearest to perpendicular is
+            used).
+        rig: how they were taken.
+        model: the networks.
+        spacing: of the grid that surfaces are extracted from, mm.
+        masks: bone masks to use in place of the segmenter's, one entry per exposure: None, or
+            ``[4, rows, columns]`` on the radiograph's own pixels.
+        progress: called with stage, fraction done and message; what it raises ends the job.
+
+    Raises:
+        ImageError: no knee is found at all.
+    """
+    stages = _Stages(progress)
+    pair = best_pair(exposures)
+    with stages.stage("locate", 0.05, "Finding the knee"):
+        located = locate(pair, rig, model.finder, rig.laterality)
+
+    framing = model.framing
+    with stages.stage("segment", 0.3, "Marking the bones in the radiographs"):
+        images, cameras = network_images(
+            pair, located.frame, framing.near_pixels, framing.near_pixel_mm
+        )
+        marked = model.segment(images)
+        edited = (None, None)
+        if masks is not None:
+            edited = tuple(masks[exposures.index(exposure)] for exposure in pair)
+            marked = _with_edited(marked, edited, pair, cameras, located.frame)
+        framed = FramedRadiographs(pair, located.frame, images, cameras, marked, edited)
+
+    with stages.stage("encode", 0.4, "Reading the radiographs"):
+        bone_field = model.read(framed)
+
+    region = region_margin(pair, located.frame, bone_field)
+    with stages.stage("field", 0.5, "Evaluating the bones' field"):
+        grid = evaluate(
+            bone_field.query,
+            bone_field.low,
+            bone_field.high,
+            spacing,
+            band=bone_field.band,
+            progress=lambda share: stages.say("field", 0.5 + 0.3 * share),
+            inside=lambda points: region(points) > 0,
+        )
+
+    bones: dict[str, Mesh] = {}
+    with stages.stage("surface", 0.8, "Extracting surfaces"):
+        for k, bone in enumerate(BONES):
+            stages.say("surface", 0.8 + 0.04 * k, f"Extracting the {bone}")
+            mesh = extract(grid, k, clip=region)
+            if mesh is not None:
+                bones[bone] = mesh
+    if not bones:
+        raise ImageError(
+            "No bone was found in the radiographs.",
+            "Check that they show a knee and that the geometry belongs to them.",
+        )
+
+    with stages.stage("check", 0.95, "Checking against the radiographs"):
+        agreement = silhouettes_agreement(bones, cameras, images, marked)
+        warnings = judge(pair, rig, model.finder, located, bones, agreement)
+    in_rig = {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()}
+    report = _report(model, located, in_rig, agreement, stages.seconds, spacing)
+    report["field"] = {"visited": grid.visited, "total": grid.total}
+    report["warnings"] = [*rig.assumptions, *bone_field.notes, *warnings]
+    return Reconstruction(in_rig, located.frame, located.laterality, marked, cameras, report)
+
+
+def _with_edited(
+    marked: np.ndarray,
+    edited: tuple[np.ndarray | None, ...],
+    pair: tuple[Exposure, Exposure],
+    cameras: tuple[Camera, Camera],
+    frame: np.ndarray,
+) -> np.ndarray:
+    """The segmenter's masks, with the user's in place of those that were edited."""
+    marked = marked.copy()
+    for slot, camera in enumerate(cameras):
+        mask = edited[camera.index]
+        if mask is not None:
+            marked[slot] = [
+                framed_mask(mask[bone], pair[camera.index], camera, frame)
+                for bone in range(len(BONES))
+            ]
+    return marked
+
+
+def region_margin(
+    pair: tuple[Exposure, Exposure], frame: np.ndarray, bone_field: BoneField
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The region that is reconstructed: the model's box and field of view, and of these what both
+    radiographs see.
+
+    Returns:
+        Canonical points ``[N, 3]`` mm to signed margins ``[N]`` mm, positive inside.
+    """
+    borders = []
+    for exposure in pair:
+        small = exposure.reduced(1.0, frame[:3, 3])
+        padded = np.pad(small.valid, 1)
+        distance = ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded)
+        borders.append((small.view, distance))
+
+    def margin(points: np.ndarray) -> np.ndarray:
+        inside = np.minimum(points - bone_field.low, bone_field.high - points).min(1)
+        if bone_field.margin is not None:
+            inside = np.minimum(inside, bone_field.margin(points))
+        in_rig = points @ frame[:3, :3].T + frame[:3, 3]
+        for view, distance in borders:
+            image_points = view.project(in_rig)
+            where = np.clip(np.nan_to_num(image_points, nan=-1e6) + 1, -0.5, None)
+            pixels = ndimage.map_coordinates(distance, where.T[::-1], order=1, mode="nearest")
+            depth = in_rig @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
+            inside = np.minimum(inside, pixels * min(view.pixel_spacing) * depth)
+        return inside
+
+    return margin
+
+
+def silhouettes_agreement(
+    bones: dict[str, Mesh], cameras: tuple[Camera, Camera], images: np.ndarray, masks: np.ndarray
+) -> dict[str, list[float | None]]:
+    """Dice of each bone's projected outline with the mask it was reconstructed from, per view.
+
+    Bones in canonical coordinates. Rows beyond the reconstructed ends of the shafts are left out;
+    None where neither shows the bone.
+    """
+    agreement: dict[str, list[float | None]] = {}
+    for k, bone in enumerate(BONES):
+        agreement[bone] = []
+        for slot, camera in enumerate(cameras):
+            grid = pixel_grid(camera.view)
+            height = camera.view.points_on_detector(grid)[..., 2]
+            judged = (images[slot, 2] > 0) & (np.abs(height) < REACH[2] - 15)
+            seen = (masks[slot, k] > 0.5) & judged
+            drawn = np.zeros_like(seen)
+            if bone in bones:
+                mesh = bones[bone]
+                drawn = silhouette(mesh.vertices, mesh.faces, camera.view) & judged
+            total = seen.sum() + drawn.sum()
+            dice = float(2 * (seen & drawn).sum() / total) if total > 20 else None
+            agreement[bone].append(None if dice is None else round(dice, 4))
+    return agreement
+
+
+def _report(
+    model: KneeModel | OfficialKneeModel,
+    located: Located,
+    bones: dict[str, Mesh],
+    agreement: dict[str, list[float | None]],
+    seconds: dict[str, float],
+    spacing: float,
+) -> dict:
+    return {
+        "program": f"SSRKD {__version__}",
+        "weights": model.name,
+        "weights_sha256": model.manifest.get("sha256"),
+        "device": model.device,
+        "spacing_mm": spacing,
+        "laterality": located.laterality,
+        "canonical_to_rig": located.frame.tolist(),
+        "locating": {
+            "agreement": round(located.agreement, 4),
+            "spread_mm": round(located.spread, 3),
+        },
+        "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
+        "bones": {
+            bone: {
+                "found": bone in bones,
+                "volume_mm3": round(bones[bone].volume(), 1) if bone in bones else None,
+                "agreement": dict(zip(("frontal", "lateral"), agreement[bone])),
+            }
+            for bone in BONES
+        },
+        "note": "For research, not for diagnosis.",
+    }
