@@ -1,0 +1,18 @@
+"""``python -m SSRKDLib``: see :mod:`SSRKDLib.cli`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from SSRKDLib.cli import main
+
+
+def _end(number: int, frame: object) -> None:
+    """Unwind as for an exception, so that working folders are removed on the way out."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of ``python -m SSRKDLib``: each a module with ``add_parser`` and ``run``."""

@@ -1,0 +1,153 @@
+"""``python -m SSRKDLib demo``: reconstruct a few knees and show how well it went."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import Cancelled, InputError, SSRKDError
+from SSRKDLib.models import DEVICES
+
+if TYPE_CHECKING:
+    from SSRKDLib.demo_cases import DemoCase
+    from SSRKDLib.model import KneeModel
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add the ``demo`` command to an argparse sub-parsers object."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="reconstruct a few knees and show how well it went",
+        description=(
+            "Reconstructs a real person who was held out from training, and, where the shared "
+            "material is present, both Visible Humans and a real biplane knee. Writes surfaces, "
+            "report, picture and distances into OUT/<case>/."
+        ),
+    )
+    parser.add_argument("-o", "--output", default="demo-output", metavar="OUT")
+    parser.add_argument("--case", action="append", metavar="NAME", help="only this one; repeatable")
+    parser.add_argument("--weights", metavar="NAME|PATH", help="default: those that come with it")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    parser.add_argument("--spacing", type=float, choices=(0.5, 1.0, 2.0), default=1.0)
+    parser.set_defaults(run=run)
+    return parser
+
+
+class _Steps:
+    """Says what is being done and how long the step before took."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._last = ""
+
+    def say(self, what: str) -> None:
+        if what and what != self._last:
+            self._last = what
+            print(f"  {time.perf_counter() - self._start:6.1f} s  {what}", flush=True)
+
+    def progress(self, stage: str, fraction: float, message: str) -> None:
+        """As ``say``, for callers that report progress."""
+        self.say(message[:1].lower() + message[1:])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the cases one after the other; one that fails does not end the others.
+
+    Returns:
+        0, or 1 where a case failed.
+
+    Raises:
+        InputError: an unknown case, or weights that cannot be used.
+        MissingDependencyError: torch is not installed.
+    """
+    from SSRKDLib.demo_cases import demo_cases
+    from SSRKDLib.models import load_model
+
+    cases = demo_cases()
+    if arguments.case:
+        known = [case.name for case in cases]
+        unknown = [name for name in arguments.case if name not in known]
+        if unknown:
+            raise InputError(f"There is no case '{unknown[0]}'.", f"Use {', '.join(known)}.")
+        cases = [case for case in cases if case.name in arguments.case]
+    model = load_model(arguments.weights, arguments.device)
+    print(f"Weights: {model.manifest['title']}, on {model.device}.")
+    distances, failed = {}, []
+    for case in cases:
+        print(f"\n{case.name}: {case.title}")
+        if case.reason_to_skip:
+            print(f"  skipped: {case.reason_to_skip}")
+            continue
+        try:
+            distances[case.name] = _run_case(case, model, arguments)
+        except Cancelled:
+            raise
+        except SSRKDError as error:
+            failed.append(case.name)
+            print(f"  failed: {error}")
+        except Exception:
+            failed.append(case.name)
+            print("  failed; this should not have happened:", flush=True)
+            traceback.print_exc(file=sys.stdout)
+    _summary(distances)
+    if failed:
+        print(f"\nFailed: {', '.join(failed)}.")
+    return 1 if failed else 0
+
+
+def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -> list[dict]:
+    """Make a case, reconstruct it and write everything; returns the rows of its comparison."""
+    from SSRKDLib.comparison import FILE, format_table, write_comparison
+    from SSRKDLib.job import Job
+    from SSRKDLib.metrics import compare_meshes
+    from SSRKDLib.pictures import overview
+    from SSRKDLib.results import result_folder, write_result
+    from SSRKDLib.virtual.cases import centred_at_knee, region_around
+
+    steps = _Steps()
+    output = Path(arguments.output) / case.name
+    rows: list[dict] = []
+    with result_folder(output) as folder:
+        radiographs = folder / "radiographs"
+        radiographs.mkdir()
+        rig, truth = case.prepare(radiographs, steps.say)
+        steps.say("reading the files")
+        job = Job.read(rig)
+        result = job.run(model, arguments.spacing, steps.progress)
+        write_result(folder, result)
+        if truth is not None:
+            steps.say("measuring distances to the true bones")
+            region = region_around(centred_at_knee(truth))
+            rows = compare_meshes(result.bones, truth, region)
+            write_comparison(folder / FILE, rows)
+        steps.say("drawing the picture")
+        overview(
+            folder / "overview.png", result.bones, job.exposures, result.frame, case.title,
+            case.credit, truth,
+        )  # fmt: skip
+    steps.say("done")
+    for sentence in result.report["warnings"]:
+        print(f"  warning: {sentence}")
+    if rows:
+        print("  " + format_table(rows).replace("\n", "\n  "))
+    print(f"  {len(result.bones)} surfaces, report, picture{' and table' * bool(rows)}: {output}/")
+    return rows
+
+
+def _summary(distances: dict[str, list[dict]]) -> None:
+    """Point-to-surface distances of all cases that have a truth, as one table."""
+    known = {name: rows for name, rows in distances.items() if rows}
+    if not known:
+        return
+    columns = (*BONES, "mean")
+    print("\nMean point-to-surface distance (ASSD) within 80 mm of the joint, mm")
+    print("  ".join([f"{'':<12}", *(f"{bone:>8}" for bone in columns)]))
+    for name, rows in known.items():
+        values = {row["bone"]: row["assd_mm"] for row in rows}
+        cells = [f"{values.get(bone, float('nan')):8.2f}" for bone in columns]
+        print("  ".join([f"{name:<12}", *cells]))

@@ -1,0 +1,110 @@
+"""``python -m SSRKDLib doctor``: what is installed, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from importlib import metadata
+
+from SSRKDLib import __version__
+
+#: Distribution and what it is for.
+_NEEDED = (
+    ("numpy", "arrays"),
+    ("scipy", "images and geometry"),
+    ("vtk", "surfaces"),
+    ("SimpleITK", "image files"),
+    ("pydicom", "DICOM tags"),
+    ("torch", "networks"),
+    ("safetensors", "weights"),
+)
+_OPTIONAL = (
+    ("matplotlib", "pictures of the demo"),
+    ("tqdm", "training"),
+    ("PyYAML", "training"),
+    ("pyTIGRE", "projection on a GPU in training"),
+)
+
+#: Older releases of torch can be made to run code by a crafted checkpoint.
+_SAFE_TORCH = (2, 10)
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add the ``doctor`` command to an argparse sub-parsers object."""
+    parser = subparsers.add_parser("doctor", help="what is installed and what is missing")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line per thing: ``ok``, ``missing`` (needed) or ``absent`` (optional).
+
+    Returns:
+        0 where everything that Reconstruct needs is there, else 1.
+    """
+    _line("ok", f"SSRKD {__version__}, {platform.platform()}, {os.cpu_count()} CPU cores")
+    _line("ok", f"Python {platform.python_version()} ({sys.executable})")
+    good = [_package(name, use, True) for name, use in _NEEDED]
+    good.append(_device())
+    _memory()
+    good.append(_weights())
+    for name, use in _OPTIONAL:
+        _package(name, use, False)
+    if all(good):
+        print("Everything that Reconstruct needs is there.")
+        return 0
+    print("Reconstruct will not run before the missing things are there.")
+    return 1
+
+
+def _line(state: str, text: str) -> bool:
+    print(f"{state:<8} {text}")
+    return state == "ok"
+
+
+def _package(name: str, use: str, needed: bool) -> bool:
+    try:
+        return _line("ok", f"{name} {metadata.version(name)} ({use})")
+    except metadata.PackageNotFoundError:
+        remedy = f"{name} ({use}): python -m pip install {name}"
+        return _line("missing" if needed else "absent", remedy)
+
+
+def _device() -> bool:
+    try:
+        import torch
+    except Exception as error:  # a broken installation fails in many ways; all are worth a line
+        remedy = "python -m pip install --force-reinstall torch"
+        return _line("missing", f"device: torch does not load ({error}): {remedy}")
+    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < _SAFE_TORCH:
+        wanted = ".".join(map(str, _SAFE_TORCH))
+        _line("absent", f"import of official checkpoints: needs torch {wanted} or newer")
+    if not torch.cuda.is_available():
+        return _line("ok", f"device: CPU, {torch.get_num_threads()} threads (no CUDA device found)")
+    free, total = torch.cuda.mem_get_info()
+    name = torch.cuda.get_device_name()
+    return _line("ok", f"device: {name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free")
+
+
+def _memory() -> None:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return
+    enough = "" if total >= 4 else ": little; close other programs before reconstructing"
+    _line("ok", f"memory: {total:.1f} GiB{enough}")
+
+
+def _weights() -> bool:
+    from SSRKDLib.weights.catalogue import DEFAULT_NAME, list_bundles, user_folder
+
+    bundles = list_bundles()
+    for info in bundles:
+        _line("ok" if info.ok else "missing", f"weights {info.name}: {info.problem or info.title}")
+    there = any(info.ok and info.name == DEFAULT_NAME for info in bundles)
+    if not there:
+        _line("missing", f"weights {DEFAULT_NAME}: install SSRKD again, or weights import FILE")
+    _line("ok", f"imported weights are kept in {user_folder()}")
+    return there

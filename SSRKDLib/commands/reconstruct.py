@@ -1,0 +1,195 @@
+"""``python -m SSRKDLib reconstruct``: two radiographs in, four bone surfaces out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from SSRKDLib.errors import GeometryError
+from SSRKDLib.geometry import VALUE_KINDS, Rig
+from SSRKDLib.models import DEVICES
+
+if TYPE_CHECKING:
+    from SSRKDLib.reconstruct import Reconstruction
+
+Progress = Callable[[str, float, str], None]
+
+SPACINGS = (0.5, 1.0, 2.0)
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add the ``reconstruct`` command to an argparse sub-parsers object."""
+    parser = subparsers.add_parser(
+        "reconstruct",
+        help="two radiographs in, four bone surfaces out",
+        description=(
+            "Writes OUT/{patella,femur,fibula,tibia}.ply (mm, in the rig's frame) and "
+            "OUT/report.json. An existing OUT is replaced as a whole, at the end."
+        ),
+    )
+    parser.add_argument("rig", nargs="?", metavar="RIG.json", help="how the views were taken")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
+    files = parser.add_argument_group("two files instead of a rig")
+    files.add_argument("--frontal", metavar="AP.dcm")
+    files.add_argument("--lateral", metavar="LAT.dcm")
+    for flag, help_text in (
+        ("--sdd", "source to detector, mm"),
+        ("--sod", "source to knee, mm"),
+        ("--pixel-spacing", "on the detector, mm"),
+    ):
+        files.add_argument(
+            flag, type=float, metavar="MM",
+            help=f"{help_text}; replaces the tags (needed for files that are not DICOM)",
+        )  # fmt: skip
+    files.add_argument("--values", choices=VALUE_KINDS, help="kind of pixel values")
+    parser.add_argument("--laterality", choices=("L", "R"), help="left or right knee")
+    parser.add_argument(
+        "--weights", metavar="NAME|PATH", help="default: the weights that come with SSRKD"
+    )
+    parser.add_argument(
+        "--spacing", type=float, choices=SPACINGS, default=1.0, metavar="MM",
+        help="of the grid that surfaces are taken from: 0.5, 1 or 2 mm (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+    """Reconstruct, write, and print what was found.
+
+    Args:
+        arguments: as parsed by :func:`add_parser`'s parser.
+        progress: called with stage, fraction done and message; what it raises ends the job.
+
+    Returns:
+        0.
+
+    Raises:
+        InputError: anything that cannot be used; an existing output is left alone then.
+        SSRKDError: what is missing on this computer.
+    """
+    from SSRKDLib.job import Job
+    from SSRKDLib.results import result_folder, write_result
+
+    say = progress or (lambda stage, fraction, message: None)
+    rig = _rig(arguments)
+    inputs = [path for path in (arguments.rig, arguments.weights) if path is not None]
+    inputs += [view.image for view in rig.views if view.image is not None]
+    with result_folder(arguments.output, inputs=inputs) as folder:
+        say("read", 0.0, "Reading the radiographs")
+        job = Job.read(rig)
+        result = job.run_with(arguments.weights, arguments.device, arguments.spacing, say)
+        say("write", 0.98, "Writing the surfaces")
+        write_result(folder, result)
+    say("done", 1.0, "Done")
+    _tell(result, arguments.output, arguments.verbose)
+    return 0
+
+
+def _tell(result: Reconstruction, output: str, verbose: bool) -> None:
+    """Warnings on stderr, the outcome on stdout."""
+    report = result.report
+    for sentence in report["radiographs"] if verbose else ():
+        print(f"note: {sentence}", file=sys.stderr)
+    for sentence in report["warnings"]:
+        print(f"warning: {sentence}", file=sys.stderr)
+    volumes = ", ".join(
+        f"{bone} {about['volume_mm3'] / 1000:.1f} cm3"
+        for bone, about in report["bones"].items()
+        if about["found"]
+    )
+    print(f"{output}: {volumes} ({report['seconds']['total']:.1f} s on {report['device']}).")
+
+
+def _rig(arguments: argparse.Namespace) -> Rig:
+    files = (arguments.frontal, arguments.lateral)
+    if arguments.rig is not None:
+        return _from_file(arguments, files)
+    if files == (None, None):
+        raise GeometryError(
+            "Nothing to reconstruct is given.", "Give a RIG.json, or --frontal and --lateral."
+        )
+    if None in files:
+        given = "frontal" if arguments.lateral is None else "lateral"
+        raise GeometryError(
+            f"Only the {given} view is given; depth needs two.",
+            "Give both --frontal and --lateral.",
+        )
+    return _from_files(arguments)
+
+
+def _from_file(arguments: argparse.Namespace, files: tuple[str | None, str | None]) -> Rig:
+    from SSRKDLib.rig_file import read_rig
+
+    own = (arguments.sdd, arguments.sod, arguments.pixel_spacing, arguments.values)
+    if any(value is not None for value in (*files, *own)):
+        raise GeometryError(
+            "Both a rig and options that describe single files are given.",
+            "Give RIG.json alone, or --frontal and --lateral with their distances.",
+        )
+    rig = read_rig(arguments.rig)
+    if arguments.laterality is None:
+        return rig
+    return replace(rig, laterality=arguments.laterality)
+
+
+def _from_files(arguments: argparse.Namespace) -> Rig:
+    from SSRKDLib.radiographs.reading import read_radiograph
+    from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
+
+    paths = [os.path.abspath(path) for path in (arguments.frontal, arguments.lateral)]
+    radiographs = [read_radiograph(path) for path in paths]
+    if all(radiograph.dicom is None for radiograph in radiographs):
+        return _from_plain_images(arguments, paths, [r.size for r in radiographs])
+    spacing = arguments.pixel_spacing
+    own = Overrides(
+        sdd=arguments.sdd,
+        sod=arguments.sod,
+        pixel_spacing=None if spacing is None else (spacing, spacing),
+        values=arguments.values,
+    )
+    return rig_from_dicom(*paths, laterality=arguments.laterality, frontal=own, lateral=own)
+
+
+def _from_plain_images(
+    arguments: argparse.Namespace, paths: list[str], sizes: list[tuple[int, int]]
+) -> Rig:
+    """AP and mediolateral, which is how most knees are taken; other views need a rig."""
+    from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
+
+    needed = {
+        "--sdd": arguments.sdd,
+        "--sod": arguments.sod,
+        "--pixel-spacing": arguments.pixel_spacing,
+        "--values": arguments.values,
+    }
+    missing = [flag for flag, value in needed.items() if value is None]
+    if missing:
+        raise GeometryError(
+            f"The files are not DICOM, so {', '.join(missing)} must be given.",
+            "Give them, or make a rig file (rig --help).",
+        )
+    towards_outside = 90.0 if arguments.laterality == "R" else -90.0
+    views = [
+        PlainView(
+            angle=angle,
+            sdd=arguments.sdd,
+            sod=arguments.sod,
+            pixel_spacing=(arguments.pixel_spacing, arguments.pixel_spacing),
+            size=size,
+            name=name,
+            image=path,
+            values=arguments.values,
+        )
+        for name, angle, path, size in zip(
+            ("frontal", "lateral"), (0.0, towards_outside), paths, sizes
+        )
+    ]
+    rig = rig_from_distances(views, arguments.laterality)
+    said = "The views are taken to be AP and mediolateral, seen from the tube, head up."
+    return replace(rig, assumptions=(*rig.assumptions, said))

@@ -1,0 +1,90 @@
+"""``python -m SSRKDLib weights``: list, import and check network weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(subparsers) -> argparse.ArgumentParser:
+    """Add the ``weights`` command to an argparse sub-parsers object."""
+    parser = subparsers.add_parser("weights", help="list, import and check network weights")
+    parser.set_defaults(run=run)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|import|verify")
+    actions.add_parser("list", help="the weights that there are")
+    bring = actions.add_parser(
+        "import",
+        help="bring weights in from files",
+        description=(
+            "A bundle (folder or .zip), or the official SSR-KD checkpoints (bone_seg, recon_ct, "
+            "recon_xray; one or several)."
+        ),
+    )
+    bring.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    verify = actions.add_parser("verify", help="read weights in full and check them")
+    verify.add_argument("name", nargs="?", metavar="NAME", help="default: all")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it and print the outcome.
+
+    Returns:
+        0; 2 where ``verify`` without a name finds a damaged bundle.
+
+    Raises:
+        WeightsError: weights that are absent, damaged or not weights.
+        OutputError: the user's folder cannot be written.
+        MissingDependencyError: torch or safetensors is not installed.
+    """
+    if arguments.action == "list":
+        return _list()
+    if arguments.action == "import":
+        return _import(arguments.files)
+    return _verify(arguments.name)
+
+
+def _list() -> int:
+    from SSRKDLib.weights.catalogue import DEFAULT_NAME, list_bundles, user_folder
+
+    bundles = list_bundles()
+    for info in bundles:
+        default = " (default)" if info.name == DEFAULT_NAME else ""
+        print(f"{info.name}{default}: {info.problem or info.title} [{info.origin}, {info.path}]")
+    if not bundles:
+        print("There are no weights. Bring some in: weights import FILE")
+    print(f"Imported weights are kept in {user_folder()}.")
+    return 0
+
+
+def _import(files: list[Path]) -> int:
+    from SSRKDLib.weights.catalogue import import_bundle
+
+    info = import_bundle(files[0] if len(files) == 1 else files)
+    print(f"{info.name}: {info.title} [{info.path}]")
+    return 0
+
+
+def _verify(name: str | None) -> int:
+    from SSRKDLib.errors import WeightsError
+    from SSRKDLib.weights.bundle import verify_bundle
+    from SSRKDLib.weights.catalogue import find_bundle, list_bundles
+
+    if name is not None:
+        print(_sound(verify_bundle(find_bundle(name))))
+        return 0
+    bundles = list_bundles()
+    if not bundles:
+        raise WeightsError("There are no weights.", "Bring some in: weights import FILE")
+    damaged = 0
+    for info in bundles:
+        try:
+            print(_sound(verify_bundle(info.path)))
+        except WeightsError as error:
+            damaged += 1
+            print(f"{info.name}: damaged. {error}")
+    return 2 if damaged else 0
+
+
+def _sound(manifest: dict) -> str:
+    return f"{manifest['name']}: sound ({manifest['kind']}, SHA-256 {manifest['sha256'][:12]}...)."
