@@ -336,7 +336,7 @@ def _import_safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        package = "safetensors" if error.name in (None, "safetensors") else error.name
+        package = (error.name or "safetensors").partition(".")[0]
         raise MissingDependencyError(
             f"The package {package}, which reads network weights, is not installed.",
             f"Install it with: python -m pip install {package}",
