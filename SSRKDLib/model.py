@@ -17,6 +17,10 @@ from SSRKDLib.framing import REACH, FramedRadiographs, Framing
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 
+#: Points per query on a CPU: what the student computes of so many stays in a core's cache, which
+#: nearly halves the time per point.
+CACHED_POINTS = 4096
+
 
 class KneeModel:
     """Segmenter, locator and student of one bundle, on one device.
@@ -99,9 +103,13 @@ class KneeModel:
             )
 
         def query(points: np.ndarray) -> np.ndarray:
+            at_once = CACHED_POINTS if self.device == "cpu" else max(1, len(points))
             with self._torch.inference_mode():
-                answer = self._networks["student"].query(encoded, self._tensor(points)[None])
-            return answer[0].cpu().numpy()
+                answers = [
+                    self._networks["student"].query(encoded, part[None])[0]
+                    for part in self._tensor(points).split(at_once)
+                ]
+                return self._torch.cat(answers).cpu().numpy()
 
         return BoneField(query, "metric", -REACH, REACH)
 

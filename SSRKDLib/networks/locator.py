@@ -37,7 +37,7 @@ class Locator(nn.Module):
             ``[batch, 2, 5, 2]`` (column, row) in pixels of the images, and the heat maps' logits
             ``[batch, 2, 5, n / 2, n / 2]``.
         """
-        logits = torch.stack([net(images[:, k]) for k, net in enumerate(self.views)], dim=1)
+        logits = torch.stack([net(images[:, k]) for k, net in enumerate(self.views)], dim=1).float()
         size = logits.shape[-1]
         centres = (torch.arange(size, device=logits.device, dtype=logits.dtype) + 0.5) * 2 - 0.5
         share = F.softmax(logits.flatten(-2), dim=-1).unflatten(-1, (size, size))

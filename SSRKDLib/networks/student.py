@@ -41,27 +41,31 @@ class Encoded(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """A U-Net down to 1/32 and up to 1/4 of the resolution."""
+    """A U-Net down to 1/32 and up again to 1/4 and 1/2 of the resolution."""
 
     def __init__(self, widths: tuple[int, ...], features: int, context: int) -> None:
         super().__init__()
         pairs = list(zip(widths[:-1], widths[1:]))
         self.stem = ConvNorm(INPUT_CHANNELS, widths[0], kernel=5, stride=2)
         self.down = nn.ModuleList([Residual(a, b, stride=2) for a, b in pairs])
-        self.up = nn.ModuleList([Residual(a + b, a) for a, b in pairs[:1:-1]])
-        self.out = nn.Conv2d(widths[1] + widths[2], features, 3, padding=1)
+        self.up = nn.ModuleList([Residual(a + b, a) for a, b in pairs[:0:-1]])
+        self.deep = nn.Conv2d(widths[1], features, 1)
+        self.fine = ConvNorm(features + widths[0], widths[0])
         self.context = nn.Linear(widths[-1], context)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        fine = x = self.stem(image)
+        """``image [b, 7, n, n]`` to fine map, deep map and context as in :class:`Encoded`."""
+        stem = x = self.stem(image)
         levels = []
         for block in self.down:
             x = block(x)
             levels.append(x)
         context = self.context(x.mean((2, 3)))
-        for skip, block in zip(levels[-2:0:-1], self.up):
+        for skip, block in zip(levels[-2::-1], self.up):
             x = block(torch.cat([_enlarged(x, skip), skip], 1))
-        return fine, self.out(torch.cat([_enlarged(x, levels[0]), levels[0]], 1)), context
+        deep = self.deep(x)
+        fine = self.fine(torch.cat([_enlarged(deep, stem), stem], 1))
+        return fine, deep, context
 
 
 def _enlarged(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -82,10 +86,10 @@ class Student(nn.Module):
 
     def __init__(
         self,
-        widths: tuple[int, ...] = (32, 64, 96, 128, 160),
+        widths: tuple[int, ...] = (32, 64, 128, 192, 256),
         features: int = 64,
         context: int = 64,
-        hidden: tuple[int, int, int] = (256, 192, 128),
+        hidden: tuple[int, int, int] = (320, 256, 192),
         reach: float = 100.0,
         cut_off: float = 12.0,
     ) -> None:
@@ -125,9 +129,13 @@ class Student(nn.Module):
         Returns:
             ``[b, p, 4]`` mm, positive inside, in the order of ``BONES``.
         """
-        local = self._local_features(encoded, points)
+        # Where a point projects needs all of float32, also when the networks run in less.
+        with torch.autocast(points.device.type, enabled=False):
+            local = self._local_features(encoded, points)
         x = F.relu(self.first(local) + self.first_context(encoded.context)[:, None])
-        x = F.relu(self.second(torch.cat([x, local], dim=-1)))
+        # The second layer reads [x, local]; two products cost less than copying both together.
+        on_x, on_local = self.second.weight.split([x.shape[-1], local.shape[-1]], dim=1)
+        x = F.relu(F.linear(x, on_x, self.second.bias) + F.linear(local, on_local))
         x = F.relu(self.third(x))
         return self.cut_off * torch.tanh(self.last(x))
 
@@ -144,7 +152,7 @@ class Student(nn.Module):
             where = to_grid_sample(projected[..., :2] / depth, (encoded.size, encoded.size))
             for maps in (encoded.fine[k], encoded.deep[k]):
                 sampled = F.grid_sample(
-                    maps, where[:, :, None], padding_mode="border", align_corners=False
+                    maps.float(), where[:, :, None], padding_mode="border", align_corners=False
                 )
                 parts.append(sampled[..., 0].transpose(1, 2))
             # Depth is 1 at the joint; its spread over a knee is about a tenth.
