@@ -34,11 +34,9 @@ def read_exposures(rig: Rig) -> tuple[list[Exposure], list[str]]:
                 f"says {view.size[0]} x {view.size[1]}.",
                 "Correct the rig's size (and pixel_spacing), or name the right image.",
             )
-        air = view.air if view.air is not None else radiograph.air
         line_integral, valid, more = to_line_integral(
-            radiograph.pixels, view.values, air if view.values == "intensity" else None,
-            radiograph.valid,
-        )  # fmt: skip
+            radiograph.pixels, view.values, view.air, radiograph.valid
+        )
         notes += [f"{view.name}: {note}" for note in (*radiograph.notes, *more)]
         exposures.append(Exposure(view, line_integral, valid))
     return exposures, notes

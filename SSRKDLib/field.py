@@ -30,6 +30,11 @@ SAFETY = 1.0
 #: Value of nodes that ``inside`` kept from being visited; less than any distance or margin.
 NOT_SEEN = -1000.0
 
+
+class EmptyRegionError(ValueError):
+    """Nothing of the grid lies in the region of interest."""
+
+
 Query = Callable[[np.ndarray], np.ndarray]
 
 
@@ -115,6 +120,7 @@ def evaluate(
             that a surface can be cut there (``surface.extract``'s ``clip``) and stay open.
 
     Raises:
+        EmptyRegionError: no node of the grid is ``inside``.
         ValueError: impossible box, spacing, factor or band.
     """
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
@@ -192,7 +198,7 @@ class _Walk:
             self.visited += len(chunk)
             self._report(step, (start + len(chunk)) / len(places))
         if values is None:
-            raise ValueError("the grid and the region of interest have no point in common")
+            raise EmptyRegionError("the grid and the region of interest have no point in common")
         if not len(places):
             self._report(step, 1.0)
         return values

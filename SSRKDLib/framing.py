@@ -45,6 +45,14 @@ class Framing:
     wide_pixels: int = 128
     wide_pixel_mm: float = 3.0
 
+    def __post_init__(self) -> None:
+        pixels, sizes = (
+            (self.near_pixels, self.wide_pixels),
+            (self.near_pixel_mm, self.wide_pixel_mm),
+        )
+        if not all(32 <= n <= 2048 for n in pixels) or not all(0.1 <= mm <= 10 for mm in sizes):
+            raise ValueError(f"virtual images of {pixels} pixels of {sizes} mm")
+
 
 @dataclass(frozen=True)
 class Camera:

@@ -91,6 +91,12 @@ class View:
                 f"{where} '{self.values}' is no kind of pixel values.",
                 f"Use one of {', '.join(VALUE_KINDS)}.",
             )
+        # Counts are float32 further on; no detector counts that far.
+        if self.air is not None and not 0 < self.air < 1e12:
+            raise GeometryError(
+                f"{where} an air count of {self.air:g} is impossible.",
+                "Give the detector count behind air, or leave it out.",
+            )
         distance = self.source_to_detector_distance
         if distance < 1:
             raise GeometryError(

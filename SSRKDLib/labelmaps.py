@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.anatomy import BONES, LABELS
-from SSRKDLib.errors import MeshError
+from SSRKDLib.errors import ImageError, MeshError
+from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.meshes import SUFFIXES, Mesh, from_polydata, read_meshes, to_polydata
 
 if TYPE_CHECKING:
@@ -119,7 +120,10 @@ def _read(path: Path) -> SimpleITK.Image:
     import SimpleITK
 
     try:
+        whole_image_kind(path)
         return SimpleITK.ReadImage(str(path))
+    except ImageError as error:
+        raise MeshError(error.cause, error.remedy) from error
     except RuntimeError as error:
         raise MeshError(f"{path.name} cannot be read as an image.", _REMEDY) from error
 
@@ -154,10 +158,16 @@ def _segments(image: SimpleITK.Image, path: Path) -> dict[str, tuple[int, int]]:
             if bone in segments:
                 raise MeshError(f"{path.name} has two segments called {bone}.", "Rename one.")
             value, layer = f"Segment{number}_LabelValue", f"Segment{number}_Layer"
-            segments[bone] = (
-                int(image.GetMetaData(layer)) if layer in keys else 0,
-                int(image.GetMetaData(value)) if value in keys else 1,
-            )
+            try:
+                segments[bone] = (
+                    int(image.GetMetaData(layer)) if layer in keys else 0,
+                    int(image.GetMetaData(value)) if value in keys else 1,
+                )
+            except ValueError as error:
+                raise MeshError(
+                    f"{path.name}: layer or label value of the {bone} is not a number.",
+                    "Export the segmentation again.",
+                ) from error
     if not segments:
         found = ", ".join(names.values())
         raise MeshError(

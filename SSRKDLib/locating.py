@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from SSRKDLib.errors import GeometryError
 from SSRKDLib.framing import FRAME_POINTS, MIRROR, Exposure, FramedRadiographs, network_images
 from SSRKDLib.geometry import Rig, triangulate
 from SSRKDLib.model import KneeModel
@@ -88,9 +89,24 @@ def known_rotation(rig: Rig) -> np.ndarray | None:
 
 
 def common_middle(exposures: tuple[Exposure, Exposure]) -> np.ndarray:
-    """Where the rays through the middles of the exposed areas meet, ``(3,)`` mm."""
+    """Where the rays through the middles of the exposed areas meet, ``(3,)`` mm; where one view
+    does not reach that far, the middle of what both see.
+
+    Raises:
+        GeometryError: they see nothing in common.
+    """
     middles = [np.argwhere(e.valid).mean(0)[::-1] for e in exposures]
-    return triangulate([e.view for e in exposures], np.stack(middles))[0]
+    middle = triangulate([e.view for e in exposures], np.stack(middles))[0]
+    ticks = np.linspace(-600, 600, 25)
+    around = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3) + middle
+    for points in (middle[None], around):
+        seen = np.all([e.view.inside(points) for e in exposures], axis=0)
+        if seen.any():
+            return points[seen].mean(0)
+    raise GeometryError(
+        "The two radiographs show no common place.",
+        "Check the positions of sources and detectors, and that all lengths are millimetres.",
+    )
 
 
 def _start(rotation: np.ndarray, centre: np.ndarray, side: str) -> np.ndarray:
@@ -103,7 +119,10 @@ def _start(rotation: np.ndarray, centre: np.ndarray, side: str) -> np.ndarray:
 def _settle(
     exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray, side: str
 ) -> Located:
+    start = frame
     frame, spread = settle_frame(exposures, model, frame)
+    if not all(exposure.view.inside(frame[:3, 3]) for exposure in exposures):
+        frame = start  # led astray: nothing there looks like a knee
     return Located(frame, side, coarse_agreement(exposures, model, frame), spread)
 
 
@@ -113,14 +132,18 @@ def settle_frame(
     """Pull a frame onto the knee with the locator until it stays.
 
     Returns:
-        The frame, and the rms distance (mm) between marked rays and the rigid frame points.
+        The frame, and the rms distance (mm) between marked rays and the rigid frame points;
+        infinite where the rays led to a place that no view can show.
     """
     framing = model.framing
     spread = np.inf
     for _ in range(rounds):
-        images, cameras = network_images(
-            exposures, frame, framing.wide_pixels, framing.wide_pixel_mm
-        )
+        try:
+            images, cameras = network_images(
+                exposures, frame, framing.wide_pixels, framing.wide_pixel_mm
+            )
+        except GeometryError:
+            return frame, np.inf
         marked = model.locate(images)
         views = [camera.view for camera in cameras]
         points = np.stack([triangulate(views, marked[:, k])[0] for k in range(len(FRAME_POINTS))])
@@ -139,9 +162,14 @@ def coarse_agreement(
     exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray
 ) -> float:
     """How well coarsely reconstructed bones project onto the segmenter's masks: Dice, mean over
-    views and bones; a bone that is in neither does not count."""
+    views and bones; 0 for a bone that is in neither, and for a frame that no view can show."""
     framing = model.framing
-    images, cameras = network_images(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
+    try:
+        images, cameras = network_images(
+            exposures, frame, framing.near_pixels, framing.near_pixel_mm
+        )
+    except GeometryError:
+        return 0.0
     masks = model.segment(images)
     bone_field = model.read(FramedRadiographs(exposures, frame, images, cameras, masks))
     ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
@@ -154,6 +182,8 @@ def coarse_agreement(
     for slot, camera in enumerate(cameras):
         image_points = camera.view.project(points)
         within = (np.abs(points[:, 2]) < _JUDGED_REACH) & camera.view.inside(points)
+        if not within.any():
+            return 0.0
         cell = np.clip((image_points + 0.5) / 6, 0, cells - 1e-3).astype(int)
         limits = image_points[within][:, 1]
         judged = np.zeros((cells, cells), bool)

@@ -22,6 +22,13 @@ from SSRKDLib.weights.catalogue import find_bundle
 CACHED_POINTS = 4096
 
 
+def _misfit(manifest: dict, what: str) -> WeightsError:
+    return WeightsError(
+        f"The weights '{manifest['name']}' were made for another version of SSRKD ({what}).",
+        "Use weights made for this version, or update SSRKD.",
+    )
+
+
 class KneeModel:
     """Segmenter, locator and student of one bundle, on one device.
 
@@ -71,9 +78,15 @@ class KneeModel:
                     f"where a {kind.__name__} belongs.",
                     "Choose the shipped weights, or weights exported by Training/export.py.",
                 )
-            networks[name] = kind(**entry["arguments"])
+            try:
+                networks[name] = kind(**entry["arguments"])
+            except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
+                raise _misfit(bundle.manifest, f"{name}: {error}") from error
             load_state(networks[name], tensors, f"{bundle.manifest['name']}: {name}")
-        return cls(networks, bundle.manifest, device)
+        try:
+            return cls(networks, bundle.manifest, device)
+        except (TypeError, ValueError, KeyError) as error:
+            raise _misfit(bundle.manifest, f"framing: {error}") from error
 
     @property
     def finder(self) -> KneeModel:

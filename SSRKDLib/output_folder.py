@@ -39,10 +39,11 @@ def replaced_folder(path: str | os.PathLike) -> Iterator[Path]:
                 path.rename(old)
             fresh.rename(path)
         except OSError as error:
-            if old.exists() and not path.exists():
-                old.rename(path)
             raise _unwritable(path, error) from error
     finally:
+        # Whatever came between the two renames, an interrupt included, the old folder comes back.
+        if old.exists() and not path.exists():
+            old.rename(path)
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

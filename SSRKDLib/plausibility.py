@@ -7,14 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import GeometryError
 from SSRKDLib.framing import MIRROR, Exposure
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.
 CONDYLAR_WIDTH_MM = (52.0, 108.0)
+
+#: Width at the knee of radiographs that show one, from a child's to a whole-leg film, mm.
+FIELD_WIDTH_MM = (80.0, 900.0)
 
 #: Another explanation of the radiographs must agree better by this much (Dice) to be told.
 _CLEARLY = 0.06
@@ -37,6 +41,13 @@ def judge(
         warnings.append(f"The side was not given; the radiographs look like a {side} knee.")
     if rig.frame == "lab" and rig.patient_to_rig is None:
         warnings.append("The patient's pose was not given; it was estimated from the radiographs.")
+    for exposure in pair:
+        width = field_width(exposure, located.frame[:3, 3])
+        if not FIELD_WIDTH_MM[0] <= width <= FIELD_WIDTH_MM[1]:
+            warnings.append(
+                f"The {exposure.view.name} radiograph is {width:.0f} mm wide at the knee; check "
+                "the pixel spacing and the distances."
+            )
     for bone in BONES:
         values = [value for value in agreement[bone] if value is not None]
         if bone not in bones:
@@ -62,6 +73,13 @@ def judge(
     return warnings
 
 
+def field_width(exposure: Exposure, joint: np.ndarray) -> float:
+    """Shorter side of the radiograph where it passes through the joint, mm."""
+    view = exposure.view
+    depth = float((view.projection_matrix @ [*joint, 1.0])[2])
+    return min(n * mm for n, mm in zip(view.size, view.pixel_spacing)) * depth
+
+
 def _other_explanations(
     pair: tuple[Exposure, Exposure], model: KneeModel, located: Located
 ) -> list[str]:
@@ -81,21 +99,23 @@ def _other_explanations(
         f"The radiographs look like a {other} knee; check the side.",
     )  # fmt: skip
     first, second = pair
-    if first.view.size == second.view.size:
-        swapped = (
-            Exposure(first.view, second.line_integral, second.valid),
-            Exposure(second.view, first.line_integral, first.valid),
-        )
-        consider(
-            swapped, located.frame,
-            "The frontal and the lateral radiograph seem to be swapped; exchange them.",
-        )  # fmt: skip
+    swapped = (
+        Exposure(_with_detector_of(first.view, second.view), second.line_integral, second.valid),
+        Exposure(_with_detector_of(second.view, first.view), first.line_integral, first.valid),
+    )
+    consider(
+        swapped, located.frame,
+        "The frontal and the lateral radiograph seem to be swapped; exchange them.",
+    )  # fmt: skip
     for scale in _SCALES:
-        resized = tuple(
-            Exposure(_resized(exposure, scale, located.frame[:3, 3]), exposure.line_integral,
-                     exposure.valid)
-            for exposure in pair
-        )  # fmt: skip
+        try:
+            resized = tuple(
+                Exposure(_resized(exposure, scale, located.frame[:3, 3]), exposure.line_integral,
+                         exposure.valid)
+                for exposure in pair
+            )  # fmt: skip
+        except GeometryError:
+            continue  # no rig is of that size
         consider(
             resized, located.frame,
             f"The knee looks {1 / scale:.2g} times the size of any knee; check the pixel spacing "
@@ -107,7 +127,20 @@ def _other_explanations(
     ]  # fmt: skip
 
 
-def _resized(exposure: Exposure, scale: float, centre: np.ndarray):
+def _with_detector_of(view: View, other: View) -> View:
+    """The view with the other's pixels on its own detector plane, about the same middle."""
+    across, down = ((n - 1) / 2 * mm for n, mm in zip(other.size, other.pixel_spacing))
+    return replace(
+        view,
+        detector_origin=view.detector_centre
+        - across * view.column_direction
+        - down * view.row_direction,
+        pixel_spacing=other.pixel_spacing,
+        size=other.size,
+    )
+
+
+def _resized(exposure: Exposure, scale: float, centre: np.ndarray) -> View:
     """The view with every length times ``scale`` about ``centre``."""
     view = exposure.view
     return replace(

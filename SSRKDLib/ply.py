@@ -53,8 +53,8 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
             vertices = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
         elif element.name == "face":
             polygons = columns.get("vertex_indices", columns.get("vertex_index"))
-            if polygons is None:
-                raise ValueError("its faces lack vertex indices")
+            if polygons is None or np.ndim(polygons[0]) != 1:
+                raise ValueError("its faces lack lists of vertex indices")
             triangles = _fans(polygons)
     if vertices is None or triangles is None:
         raise ValueError("it holds no vertices or no faces")
@@ -166,7 +166,10 @@ def _row(body: bytes, offset: int, element: _Element) -> tuple[dict, int]:
     for item in element.properties:
         length = None
         if item.length is not None:
-            length = int(_take(body, offset, item.length, 1)[0])
+            length = _take(body, offset, item.length, 1)[0]
+            if not np.isfinite(length):
+                raise ValueError("the length of a list is not a number")
+            length = int(length)
             offset += item.length.itemsize
         values = _take(body, offset, item.item, 1 if length is None else length)
         offset += values.nbytes

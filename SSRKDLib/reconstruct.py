@@ -14,7 +14,7 @@ from SSRKDLib import __version__
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import ImageError
 from SSRKDLib.exposures import best_pair
-from SSRKDLib.field import BoneField, evaluate
+from SSRKDLib.field import BoneField, EmptyRegionError, evaluate
 from SSRKDLib.framing import (
     REACH,
     Camera,
@@ -99,7 +99,8 @@ def reconstruct(
         progress: called with stage, fraction done and message; what it raises ends the job.
 
     Raises:
-        ImageError: no knee is found at all.
+        ImageError: no bone is found at all.
+        GeometryError: the radiographs show no common place.
     """
     stages = _Stages(progress)
     pair = best_pair(exposures)
@@ -123,15 +124,18 @@ def reconstruct(
 
     region = region_margin(pair, located.frame, bone_field)
     with stages.stage("field", 0.5, "Evaluating the bones' field"):
-        grid = evaluate(
-            bone_field.query,
-            bone_field.low,
-            bone_field.high,
-            spacing,
-            band=bone_field.band,
-            progress=lambda share: stages.say("field", 0.5 + 0.3 * share),
-            inside=lambda points: region(points) > 0,
-        )
+        try:
+            grid = evaluate(
+                bone_field.query,
+                bone_field.low,
+                bone_field.high,
+                spacing,
+                band=bone_field.band,
+                progress=lambda share: stages.say("field", 0.5 + 0.3 * share),
+                inside=lambda points: region(points) > 0,
+            )
+        except EmptyRegionError as error:
+            raise _no_knee("No place lies in the exposed fields of both radiographs.") from error
 
     bones: dict[str, Mesh] = {}
     with stages.stage("surface", 0.8, "Extracting surfaces"):
@@ -141,10 +145,7 @@ def reconstruct(
             if mesh is not None:
                 bones[bone] = mesh
     if not bones:
-        raise ImageError(
-            "No bone was found in the radiographs.",
-            "Check that they show a knee and that the geometry belongs to them.",
-        )
+        raise _no_knee("No bone was found in the radiographs.")
 
     with stages.stage("check", 0.95, "Checking against the radiographs"):
         agreement = silhouettes_agreement(bones, cameras, images, marked)
@@ -154,6 +155,14 @@ def reconstruct(
     report["field"] = {"visited": grid.visited, "total": grid.total}
     report["warnings"] = [*rig.assumptions, *bone_field.notes, *warnings]
     return Reconstruction(in_rig, located.frame, located.laterality, marked, cameras, report)
+
+
+def _no_knee(cause: str) -> ImageError:
+    return ImageError(
+        cause,
+        "Check that they show a knee, and the distances, the pixel spacing (mm) and the directions "
+        "of the views.",
+    )
 
 
 def _with_edited(

@@ -78,7 +78,8 @@ def _refuse_to_delete(
         )
     real = Path(os.path.realpath(path))
     for source in inputs:
-        if real in Path(os.path.realpath(source)).parents:
+        place = Path(os.path.realpath(source))
+        if real == place or real in place.parents:
             raise OutputError(
                 f"The output folder '{path}' would be replaced, and holds the input '{source}'.",
                 "Choose another output folder.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +35,9 @@ def read_rig(path: str | os.PathLike) -> Rig:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise GeometryError(f"There is no rig file '{path}'.", "Check the path.") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GeometryError(
-            f"The rig file '{path}' cannot be read ({error}).",
+            f"The rig file '{path}' cannot be read ({str(error)[:160]}).",
             "It must be JSON as described in Docs/rig.md.",
         ) from error
     rig = rig_from_dict(data)
@@ -103,8 +105,6 @@ def _view_from_dict(data: object, index: int) -> View:
             f"View '{name}' holds something that is not a number ({error}).",
             "Check its vectors, pixel_spacing, size and air.",
         ) from error
-    if air is not None and not (np.isfinite(air) and air > 0):
-        raise GeometryError(f"View '{name}': an air count of {air} is impossible.", "Leave it out.")
     return View(
         name=name,
         pixel_spacing=spacing,
@@ -158,7 +158,7 @@ def write_rig(rig: Rig, path: str | os.PathLike) -> None:
     """Write a rig; image paths are stored relative to the file.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written; an earlier one is left alone then.
     """
     path = Path(path)
     views = []
@@ -167,10 +167,14 @@ def write_rig(rig: Rig, path: str | os.PathLike) -> None:
         if image is not None and os.path.isabs(image):
             image = os.path.relpath(image, path.parent.resolve())
         views.append(replace(view, image=image))
-    text = json.dumps(rig_to_dict(replace(rig, views=tuple(views))), indent=2) + "\n"
+    text = json.dumps(rig_to_dict(replace(rig, views=tuple(views))), indent=2, allow_nan=False)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        path.write_text(text, encoding="utf-8")
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        unfinished.replace(path)
     except OSError as error:
+        with suppress(OSError):  # it may never have come into being
+            unfinished.unlink()
         raise OutputError(
             f"The rig cannot be written to '{path}' ({error.strerror}).",
             "Choose a folder that exists and that you may write to.",

@@ -54,6 +54,11 @@ def same_side(data: dict) -> None:
     data["views"][1] = {**data["views"][0], "name": "again", "image": "lateral.nrrd"}
 
 
+def shift(view: dict, by: list[float]) -> None:
+    for key in ("source", "detector_origin"):
+        view[key] = (np.array(view[key]) + by).tolist()
+
+
 def on_detector(data: dict) -> None:
     data["views"][0]["source"] = data["views"][0]["detector_origin"]
 
@@ -74,6 +79,20 @@ SPOILT = {
     "spacing in metres": (
         lambda case: edit(case, lambda d: d["views"][0].update(pixel_spacing=[1e-3, 1e-3])),
         "millimetres",
+    ),
+    "no common place": (
+        lambda case: edit(case, lambda d: shift(d["views"][1], [0, 0, 500.0])), "common place",
+    ),
+    "negative counts": (
+        lambda case: (
+            write_image(frontal(case), -1 - np.eye(64)),
+            edit(case, lambda d: d["views"][0].update(values="intensity", air=100.0)),
+        ),
+        "positive",
+    ),
+    "nested too deeply": (lambda case: case.write_text("[" * 100_000), "JSON"),
+    "a name too long": (
+        lambda case: edit(case, lambda d: d["views"][0].update(image="x" * 5000)), "read",
     ),
     "no view names an image": (
         lambda case: edit(case, lambda d: d["views"][0].pop("image")), "names no image",
@@ -126,18 +145,21 @@ def test_bad_input_no_cuda(case, tmp_path, capsys):
     assert models.resolve_device("auto") == "cpu"
 
 
-def test_bad_input_output_not_writable(case, balls, tmp_path, capsys):
+def test_bad_input_output_not_writable(case, balls, tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     for out in ("file", "file/out"):
         before = tree(tmp_path)
         refused(["reconstruct", case, "-o", tmp_path / out], capsys, "older")
         assert tree(tmp_path) == before
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    locked.chmod(0o555)
-    if os.access(locked, os.W_OK):
-        return  # root may write anywhere
-    refused(["reconstruct", case, "-o", locked / "out"], capsys, "written")
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    # As in a folder that one may not write to; root, as in containers, may write anywhere.
+    monkeypatch.setattr(Path, "mkdir", denied)
+    before = tree(tmp_path)
+    refused(["reconstruct", case, "-o", tmp_path / "locked" / "out"], capsys, "written")
+    assert tree(tmp_path) == before
 
 
 def test_bad_input_output_holds_other_things(case, balls, tmp_path, capsys):
@@ -200,6 +222,25 @@ def test_a_full_disk_leaves_the_earlier_result(case, balls, tmp_path, capsys, mo
     monkeypatch.setattr(models, "load_model", lambda *_: BallModel(read_rig(case)))
     monkeypatch.setattr(Path, "write_bytes", full)
     refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "No space left", "report")
+    monkeypatch.undo()
+    assert tree(tmp_path) == before
+
+
+def test_an_interrupt_between_the_renames_leaves_the_earlier_result(
+    case, balls, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    assert cli.main(["reconstruct", str(case), "-o", str(out)]) == 0
+    before = tree(tmp_path)
+    rename = Path.rename
+
+    def interrupted(path, target):
+        if path.suffix == ".new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    assert cli.main(["reconstruct", str(case), "-o", str(out)]) == 130
     monkeypatch.undo()
     assert tree(tmp_path) == before
 

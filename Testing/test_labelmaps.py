@@ -118,7 +118,7 @@ def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
     sitk.WriteImage(empty, str(tmp_path / "skin.seg.nrrd"))
     causes = {
         "absent.nrrd": "no file",
-        "garbage.nrrd": "cannot be read as an image",
+        "garbage.nrrd": "in no format that can be read",
         "knee.txt": "not a kind of label map",
         "empty.nii.gz": "holds no bone",
         "flat.nrrd": "not a volume (8 x 8)",

@@ -12,10 +12,17 @@ from SSRKDLib.framing import MIRROR, Exposure  # noqa: E402
 from SSRKDLib.geometry import View  # noqa: E402
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
-from SSRKDLib.official_pipeline import OfficialModel, bone_margins  # noqa: E402
+from SSRKDLib.official_pipeline import (  # noqa: E402
+    OfficialKneeModel,
+    OfficialModel,
+    bone_margins,
+)
+from SSRKDLib.reconstruct import reconstruct  # noqa: E402
 from SSRKDLib.rig_presets import oblique  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, write_bundle  # noqa: E402
 from SSRKDLib.weights.official_import import _manifest  # noqa: E402
+from Testing.bundled import model as own_model  # noqa: E402
+from Testing.bundled import plain_case  # noqa: E402
 
 DSD, DSO = 2000.0, 1000.0
 STUDENT = {"width": 16, "stacks": 1, "depth": 1, "hidden": [8], "embedding": 4}
@@ -192,3 +199,19 @@ def test_small_networks_run_from_exposures_to_a_grid(model):
         mesh = surface.extract(grid, bone, clip=answer.margin)
         if mesh is not None:
             assert answer.margin(mesh.vertices).min() > -1.0
+
+
+def test_the_official_pair_runs_through_reconstruct_with_masks(tmp_path):
+    """The same door as the project's own weights: surfaces in rig coordinates, its doubt said."""
+    bones, rig, taken = plain_case()
+    bundle = small_bundle(tmp_path)
+    model = OfficialKneeModel(OfficialModel.from_bundle(bundle), own_model(), bundle.manifest)
+    whole = [np.ones((4, *e.line_integral.shape), np.float32) for e in taken]
+    results = [reconstruct(taken, rig, model, spacing=4.0, masks=m) for m in (None, whole)]
+    for result in results:
+        assert result.report["weights"] == model.name
+        assert any("published weights" in warning for warning in result.report["warnings"])
+        for mesh in result.bones.values():
+            assert np.abs(mesh.vertices).max() < 150
+    first, second = ({b: len(m.vertices) for b, m in r.bones.items()} for r in results)
+    assert first != second

@@ -284,7 +284,7 @@ def test_project_ct_refuses_what_is_none(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(np.ones((4, 4, 4), np.uint8)), str(labels))
     sitk.WriteImage(sitk.GetImageFromArray(np.full((4, 4), -5, np.int16)), str(flat))
     text.write_text("nothing")
-    for path, words in ((labels, "Hounsfield"), (flat, "three-dim"), (text, "cannot be read")):
+    for path, words in ((labels, "Hounsfield"), (flat, "three-dim"), (text, "no format")):
         with pytest.raises(ImageError, match=words):
             read_ct(path)
     with pytest.raises(ImageError, match="no DICOM series"):
@@ -293,18 +293,23 @@ def test_project_ct_refuses_what_is_none(tmp_path):
 
 def test_project_simulate_command_replaces_its_output_or_leaves_it(scan, tmp_path):
     out = tmp_path / "out"
+    with pytest.raises(ImageError, match="no CT"):
+        simulated("--ct", tmp_path / "absent.nii", "-o", out / "deep")
+    assert list(tmp_path.iterdir()) == []
     out.mkdir()
     (out / "old.txt").write_text("old")
-    with pytest.raises(ImageError, match="no CT"):
-        simulated("--ct", tmp_path / "absent.nii", "-o", out)
-    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(OutputError, match="other things"):
+        simulated("--ct", scan, "-o", out)
     assert (out / "old.txt").exists()
+    (out / "old.txt").unlink()
+    simulated("--ct", scan, "-o", out)
     simulated("--ct", scan, "-o", out, "--preset", "oblique", "--side", "R")
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
-    assert not (out / "old.txt").exists()
     rig = read_rig(out / "rig.json")
     assert rig.laterality == "R"
     assert rig.views[1].size == (384, 400)
+    with pytest.raises(OutputError, match="holds the input"):
+        simulated("--ct", scan, "-o", out, "--rig", out / "rig.json")
     simulated("--ct", scan, "-o", tmp_path / "again", "--rig", out / "rig.json")
     assert read_rig(tmp_path / "again" / "rig.json").views[1].size == (384, 400)
 

@@ -202,7 +202,7 @@ def test_values_from_dicom(expected, tags):
 def test_real_fluoroscope_field():
     path = SHARED / "data/biplane_knee/L_Hop_Cam1_001_UND.0180.tif"
     radiograph = read_radiograph(path)
-    line, valid, _ = to_line_integral(radiograph.pixels, "intensity", radiograph.air)
+    line, valid, _ = to_line_integral(radiograph.pixels, "intensity")
     assert not valid[:50, :50].any() and valid[300:1400, 300:1400].all()
     assert line[200, 880] == 0  # air is saturated
     assert line[800, 800] > 1

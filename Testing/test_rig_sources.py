@@ -174,6 +174,10 @@ def test_geometry_positioner_angles_follow_the_standard():
         np.testing.assert_allclose(axis, detector, atol=1e-12)
         # Seen from the detector towards the source, columns run right and rows down.
         np.testing.assert_allclose(np.cross(column, row), -axis, atol=1e-12)
+    _, column, row = seen_from_detector(0, 0)
+    np.testing.assert_allclose([column, row], [[1, 0, 0], [0, 0, -1]], atol=1e-12)  # L and F
+    _, column, row = seen_from_detector(90, 0)
+    np.testing.assert_allclose([column, row], [[0, 1, 0], [0, 0, -1]], atol=1e-12)  # P and F
 
 
 def test_geometry_file_with_only_view_position(tmp_path):

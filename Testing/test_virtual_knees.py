@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkPolyData
+from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.geometry import View
 from SSRKDLib.learning.cohort import make_knee, random_views
-from SSRKDLib.meshes import Mesh
+from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.metrics import point_distances
 from SSRKDLib.rigid import rigid_fit, similarity_fit
 from SSRKDLib.virtual import population
@@ -132,11 +135,24 @@ def test_no_bone_touches_the_air_and_everything_leaves_the_field_of_view():
         for view in random_views(rng):
             paths, masks = material_paths(leg, view)
             cover = paths[2:].sum(0)
-            rows = view.points_on_detector(np.stack([np.zeros(320), np.arange(320)], -1))
-            assert len(rows) == 320
+            assert (cover[[0, -1]] > 20).any(1).all()  # the leg runs past both ends
             inner = np.zeros(masks.shape[1:], bool)
             inner[80:240] = True
             assert (cover[masks.any(0) & inner] > 1.0).mean() > 0.999
+
+
+def enclosed(points, vertices, faces):
+    """Which points VTK finds inside a closed surface."""
+    cloud = vtkPolyData()
+    cloud.SetPoints(vtkPoints())
+    for point in points:
+        cloud.GetPoints().InsertNextPoint(point)
+    select = vtkSelectEnclosedPoints()
+    select.SetInputData(cloud)
+    select.SetSurfaceData(to_polydata(Mesh(vertices, faces)))
+    select.CheckSurfaceOn()
+    select.Update()
+    return np.array([bool(select.IsInside(k)) for k in range(len(points))])
 
 
 def test_stored_distances_agree_with_exact_ones():
@@ -148,8 +164,10 @@ def test_stored_distances_agree_with_exact_ones():
     points = knee.points[:400].astype(float)
     for k, bone in enumerate(BONES):
         exact = point_distances(points, Mesh(bones[bone], faces[bone]))
-        stored = np.abs(knee.distances[:400, k].astype(float))
-        inside = trimesh.Trimesh(bones[bone], faces[bone], process=False)
+        stored = knee.distances[:400, k].astype(float)
         near = exact < CUT_OFF_MM - 1
-        assert np.abs(stored - exact)[near].mean() < 0.06
-        assert inside.is_watertight
+        assert np.abs(np.abs(stored) - exact)[near].mean() < 0.06
+        inside = enclosed(points, bones[bone], faces[bone])
+        clear = exact > 0.3
+        assert 10 < inside[clear].sum() < clear.sum()
+        np.testing.assert_array_equal(stored[clear] > 0, inside[clear])

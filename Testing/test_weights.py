@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from SSRKDLib.errors import OutputError, WeightsError  # noqa: E402
+from SSRKDLib.model import KneeModel  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import (  # noqa: E402
     MANIFEST,
@@ -325,6 +326,34 @@ def test_nothing_is_imported_from_a_damaged_bundle(bundle, user):
     rezip(bundle, [(MANIFEST, members[MANIFEST]), (TENSORS, members[TENSORS][:-1])])
     refused("SHA-256", bundle, catalogue.import_bundle)
     assert not user.exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("student", lambda m: m["networks"]["student"]["arguments"].update(layers=3)),
+        ("segmenter", lambda m: m["networks"]["segmenter"]["arguments"].update(widths=-3)),
+        ("framing", lambda m: m["geometry"]["framing"].update(near_pixels=0)),
+        ("framing", lambda m: m["geometry"].pop("framing")),
+    ],
+)
+def test_a_bundle_of_another_version_is_refused(tmp_path, part, change):
+    """Sound files, but arguments that this version's networks do not know."""
+    members = members_of(catalogue.find_bundle())
+    described = json.loads(members[MANIFEST])
+    change(described)
+    path = tmp_path / "newer.zip"
+    rezip(path, [(MANIFEST, json.dumps(described).encode()), (TENSORS, members[TENSORS])])
+    verify_bundle(path)
+    refused(f"another version of SSRKD .{part}", path, KneeModel.load)
+
+
+def test_an_unusual_compression_is_refused(bundle):
+    members = members_of(bundle)
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_LZMA) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    refused("compressed", bundle)
 
 
 def test_listing_needs_no_torch(bundle, user, tmp_path):

@@ -9,6 +9,7 @@ import sys
 from importlib import metadata
 
 from SSRKDLib import __version__
+from SSRKDLib.errors import SSRKDError
 
 #: Distribution and what it is for.
 _NEEDED = (
@@ -98,12 +99,20 @@ def _memory() -> None:
 
 
 def _weights() -> bool:
+    from SSRKDLib.weights.bundle import verify_bundle
     from SSRKDLib.weights.catalogue import DEFAULT_NAME, list_bundles, user_folder
 
     bundles = list_bundles()
+    sound = set()
     for info in bundles:
-        _line("ok" if info.ok else "missing", f"weights {info.name}: {info.problem or info.title}")
-    there = any(info.ok and info.name == DEFAULT_NAME for info in bundles)
+        try:
+            verify_bundle(info.path)
+        except SSRKDError as error:
+            _line("missing", f"weights {info.name}: {error}")
+        else:
+            sound.add(info.name)
+            _line("ok", f"weights {info.name}: {info.title}")
+    there = DEFAULT_NAME in sound
     if not there:
         _line("missing", f"weights {DEFAULT_NAME}: install SSRKD again, or weights import FILE")
     _line("ok", f"imported weights are kept in {user_folder()}")

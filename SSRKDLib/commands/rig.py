@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.errors import GeometryError, OutputError
 from SSRKDLib.geometry import VALUE_KINDS, Rig
 from SSRKDLib.rig_file import write_rig
 
@@ -64,6 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: anything that cannot be used; nothing is written then.
     """
     rig = _rig(arguments)
+    inputs = [view.image for view in rig.views if view.image is not None]
+    inputs += [camera for camera, _ in arguments.calibration or ()]
+    if os.path.realpath(arguments.output) in map(os.path.realpath, inputs):
+        raise OutputError(
+            f"'{arguments.output}' is one of the inputs and would be overwritten.",
+            "Choose another name for the rig.",
+        )
     write_rig(rig, arguments.output)
     for sentence in rig.assumptions:
         print(f"Note: {sentence}")
@@ -92,7 +99,9 @@ def _from_dicom(arguments: argparse.Namespace) -> Rig:
     columns = {
         "sdd": _per_view(arguments, "sdd", 2),
         "sod": _per_view(arguments, "sod", 2),
-        "pixel_spacing": [s and (s, s) for s in _per_view(arguments, "spacing", 2)],
+        "pixel_spacing": [
+            None if s is None else (s, s) for s in _per_view(arguments, "spacing", 2)
+        ],
         "view_position": _per_view(arguments, "view", 2),
         "values": _per_view(arguments, "values", 2),
         "air": _per_view(arguments, "air", 2),
@@ -114,7 +123,7 @@ def _from_calibration(arguments: argparse.Namespace) -> Rig:
         [(camera, _absolute(image)) for camera, image in arguments.calibration],
         laterality=arguments.side,
         values=arguments.values[0] if arguments.values else None,
-        air=arguments.air[0] if arguments.air else None,
+        air=None if arguments.air is None else arguments.air[0],
     )
 
 
@@ -150,7 +159,7 @@ def _from_numbers(arguments: argparse.Namespace) -> Rig:
                 size=radiograph.size,
                 image=_absolute(image),
                 values=kind,
-                air=air[k] or (radiograph.air if kind == "intensity" else None),
+                air=air[k] if kind == "intensity" else None,
             )
         )
     return rig_from_distances(views, arguments.side)

@@ -13,7 +13,7 @@ import numpy as np
 
 from SSRKDLib.errors import InputError
 from SSRKDLib.geometry import View
-from SSRKDLib.output_folder import replaced_folder
+from SSRKDLib.results import result_folder
 from SSRKDLib.rig_file import read_rig, write_rig
 from SSRKDLib.rig_presets import PRESETS
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from SSRKDLib.projection.joseph import Volume
 
 Progress = Callable[[str, float, str], None]
+
+_RIG = "rig.json"
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -89,7 +91,11 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     _check_numbers(arguments)
     rig = None if arguments.rig is None else read_rig(arguments.rig)
     rng = np.random.default_rng(arguments.seed)
-    with replaced_folder(arguments.output) as folder:
+    inputs = [path for path in (arguments.rig, arguments.ct, arguments.meshes) if path is not None]
+    if rig is not None:
+        inputs += [view.image for view in rig.views if view.image is not None]
+    output = Path(arguments.output)
+    with result_folder(output, own=_own_names(output), mark=None, inputs=inputs) as folder:
         say("volume", 0.0, "Making the volume")
         volume, middle, side = _volume(arguments, rng)
         side = arguments.side or side
@@ -103,10 +109,17 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
             name = _file_name(view, index, views)
             _write_image(_image(volume, view, arguments, rng), folder / name)
             views.append(replace(view, image=name, values="line_integral", air=None))
-        write_rig(replace(rig, views=tuple(views)), folder / "rig.json")
+        write_rig(replace(rig, views=tuple(views)), folder / _RIG)
     say("done", 1.0, "Done")
-    print(f"{Path(arguments.output) / 'rig.json'}: {len(views)} radiographs.")
+    print(f"{output / _RIG}: {len(views)} radiographs.")
     return 0
+
+
+def _own_names(folder: Path) -> set[str]:
+    """What an earlier simulation consists of: images, and the rig that lies beside them."""
+    if not (folder / _RIG).is_file():
+        return set()
+    return {_RIG, *(image.name for image in folder.glob("*.nrrd"))}
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:
@@ -114,6 +127,8 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         raise InputError(f"An energy of {arguments.energy:g} keV is impossible.", "Give 40 to 100.")
     if not 1 <= arguments.photons <= 1e12:
         raise InputError(f"A count of {arguments.photons:g} is impossible.", "Give 1 to 1e12.")
+    if arguments.seed < 0:
+        raise InputError(f"A seed of {arguments.seed} is impossible.", "Give 0 or more.")
     if not 0 <= arguments.scatter < 0.95:
         raise InputError(
             f"A scatter share of {arguments.scatter:g} is impossible.", "Give 0 to 0.95."

@@ -128,7 +128,10 @@ def evaluate(
 
 
 def summary(rows: list[dict]) -> list[dict]:
-    """Mean, 95th percentile and maximum of ``assd_mm`` by group, simulator and side."""
+    """Mean, 95th percentile and maximum of ``assd_mm`` by group, simulator and side.
+
+    NaN where a bone of the group is missing: a lost bone must not make the rest look good.
+    """
     keys = sorted({(row["group"], row["simulator"], row["side"]) for row in rows})
     table = []
     for group, simulator, side in keys:
@@ -138,16 +141,16 @@ def summary(rows: list[dict]) -> list[dict]:
         ]  # fmt: skip
         distances = np.array([row["assd_mm"] for row in chosen], float)
         by_bone = {
-            bone: float(np.nanmean([r["assd_mm"] for r in chosen if r["bone"] == bone]))
+            bone: float(np.mean([r["assd_mm"] for r in chosen if r["bone"] == bone]))
             for bone in BONES
         }
         table.append(
             {
                 "group": group, "simulator": simulator, "side": side,
                 "surfaces": len(distances), "missing": int(np.isnan(distances).sum()),
-                "mean": float(np.nanmean(distances)),
-                "p95": float(np.nanpercentile(distances, 95)),
-                "worst": float(np.nanmax(distances)), **by_bone,
+                "mean": float(np.mean(distances)),
+                "p95": float(np.percentile(distances, 95)),
+                "worst": float(np.max(distances)), **by_bone,
             }
         )  # fmt: skip
     return table

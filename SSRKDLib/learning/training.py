@@ -69,7 +69,10 @@ class Training:
             {name: kind(**settings.networks[name]) for name, kind in NETWORKS.items()}
         ).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(
-            self.networks.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
+            self.networks.parameters(),
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.average = {k: v.detach().clone() for k, v in self.networks.state_dict().items()}
         self.step = 0

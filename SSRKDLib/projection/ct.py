@@ -9,6 +9,7 @@ import SimpleITK as sitk
 import torch
 
 from SSRKDLib.errors import ImageError
+from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, from_hounsfield
 from SSRKDLib.projection.joseph import Volume
 
@@ -26,13 +27,16 @@ def read_ct(path: str | Path, energy: float = DEFAULT_ENERGY) -> Volume:
         Attenuation in 1/mm, ``[k, j, i]``, with the scan's affine in LPS mm.
 
     Raises:
-        ImageError: absent, unreadable, not three-dimensional, or not in Hounsfield units.
+        ImageError: absent, cut off, unreadable, not three-dimensional, or not in Hounsfield units.
     """
     path = Path(path)
     if not path.exists():
         raise ImageError(f"There is no CT '{path}'.", "Check the path.")
     try:
-        image = sitk.ReadImage(_series(path) if path.is_dir() else str(path))
+        files = _series(path) if path.is_dir() else [str(path)]
+        for file in files:
+            whole_image_kind(file)
+        image = sitk.ReadImage(files if path.is_dir() else files[0])
     except RuntimeError as error:
         raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:

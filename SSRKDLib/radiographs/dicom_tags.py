@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +32,8 @@ class DicomTags:
         size: (columns, rows) pixels, from (0028,0011) and (0028,0010).
         laterality: "L", "R", "B" or "": (0020,0062), else (0020,0060).
         laterality_contradicts: whether these two tags disagree.
-        view: view position (0018,5101), else the meaning of the view code (0054,0220).
+        views: what names the view, best first: value and meaning of the view code (0054,0220), view
+            position (0018,5101).
         patient_orientation: (0020,0020): where the column index grows, where the row index grows.
         positioner_type: (0018,1508).
         primary_angle, secondary_angle: (0018,1510), (0018,1511), degrees.
@@ -56,7 +59,7 @@ class DicomTags:
     size: tuple[int, int]
     laterality: str = ""
     laterality_contradicts: bool = False
-    view: str = ""
+    views: tuple[str, ...] = ()
     patient_orientation: tuple[str, str] | None = None
     positioner_type: str = ""
     primary_angle: float | None = None
@@ -103,10 +106,10 @@ def read_dicom_dataset(path: str | os.PathLike):
             f"'{path}' is of modality {_text(dataset, 'Modality')}, not a radiograph.",
             "Choose a CR, DX, XA or RF image.",
         )
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = _number(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise ImageError(
-            f"'{path}' holds {frames} frames.",
+            f"'{path}' holds {frames:g} frames.",
             "Export the one frame that shows the knee best as a single-frame image.",
         )
     return dataset
@@ -114,7 +117,22 @@ def read_dicom_dataset(path: str | os.PathLike):
 
 def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
     """The geometry-relevant tags of a DICOM radiograph (raises as :func:`read_dicom_dataset`)."""
-    return tags_from_dataset(read_dicom_dataset(path))
+    dataset = read_dicom_dataset(path)
+    with understood_tags(path):
+        return tags_from_dataset(dataset)
+
+
+@contextmanager
+def understood_tags(path: str | os.PathLike) -> Iterator[None]:
+    """Tags of the wrong kind (two numbers for one, text for a number, a table without entries)
+    raise from many places: here they become one :class:`ImageError`."""
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
+        raise ImageError(
+            f"'{path}' holds DICOM tags that make no sense ({error}).",
+            "Export the radiograph again, or as NRRD with the geometry in a rig.",
+        ) from error
 
 
 def tags_from_dataset(dataset) -> DicomTags:
@@ -133,7 +151,7 @@ def tags_from_dataset(dataset) -> DicomTags:
         size=(int(dataset.Columns), int(dataset.Rows)),
         laterality=image_side or series_side,
         laterality_contradicts={image_side, series_side} == {"L", "R"},
-        view=_view(dataset),
+        views=_views(dataset),
         patient_orientation=None if orientation is None else tuple(map(str, orientation)),
         positioner_type=_text(dataset, "PositionerType"),
         primary_angle=_number(dataset, "PositionerPrimaryAngle"),
@@ -167,11 +185,16 @@ def modality_lut(dataset) -> tuple[np.ndarray, int] | None:
     if not dataset.get("ModalityLUTSequence"):
         return None
     item = dataset.ModalityLUTSequence[0]
-    first = int(item.LUTDescriptor[1])
+    entries, first, bits = (int(number) for number in item.LUTDescriptor)
     data = item.LUTData
     if isinstance(data, bytes):
-        data = np.frombuffer(data, dtype="<u2")
-    return np.asarray(data, dtype=np.float32), first
+        # A table of 8 bits may be packed two entries to a word (C.11.1.1.1).
+        packed = bits == 8 and len(data) < 2 * (entries or 65536)
+        data = np.frombuffer(data, dtype="u1" if packed else "<u2")
+    table = np.asarray(data, dtype=np.float32)[: entries or 65536]
+    if not table.size:
+        raise ValueError("an empty Modality LUT")
+    return table, first
 
 
 def _falling_modality_lut(dataset) -> bool:
@@ -179,11 +202,11 @@ def _falling_modality_lut(dataset) -> bool:
     return lut is not None and bool(lut[0][0] > lut[0][-1])
 
 
-def _view(dataset) -> str:
-    """The view as a word: the code says it better than free text, where both are there."""
+def _views(dataset) -> tuple[str, ...]:
     sequence = _find(dataset, "ViewCodeSequence")
-    meaning = str(sequence[0].get("CodeMeaning") or "") if sequence else ""
-    return meaning or _text(dataset, "ViewPosition")
+    code = [sequence[0].get(key) for key in ("CodeValue", "CodeMeaning")] if sequence else []
+    named = [*(str(part or "") for part in code), _text(dataset, "ViewPosition")]
+    return tuple(name for name in named if name)
 
 
 def _isocentre_pixel(dataset) -> tuple[tuple[float, float] | None, tuple[str, ...]]:

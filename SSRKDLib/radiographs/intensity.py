@@ -96,6 +96,11 @@ def _from_counts(
             "Give a positive air count, or another kind of pixel values.",
         )
     positive = inside[inside > 0]
+    if positive.size == 0:
+        raise ImageError(
+            "The radiograph holds no positive detector counts.",
+            "Choose another kind of pixel values, or export the image again.",
+        )
     # Half of the smallest count seen: where an 8-bit image holds 0, less than 1 came through.
     floor = max(0.5 * float(positive.min()), air * np.exp(-_SATURATED))
     starved = float((inside <= 0).mean())

@@ -17,19 +17,19 @@ import numpy as np
 import SimpleITK as sitk
 
 from SSRKDLib.errors import ImageError
+from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,
     modality_lut,
     read_dicom_dataset,
     tags_from_dataset,
+    understood_tags,
     valid_pixels,
 )
 from SSRKDLib.radiographs.intensity import values_from_dicom
 
 #: Shortest side of a usable radiograph, pixels.
 MINIMUM_SIDE = 32
-
-_FORMATS = "Use DICOM, PNG, TIFF, NRRD, NIfTI or MetaImage."
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,6 @@ class Radiograph:
         values: one of :data:`SSRKDLib.geometry.VALUE_KINDS`, or None when the file does not tell.
         dicom: the tags that matter, or None for other formats.
         valid: bool ``[rows, columns]``, the collimated field that the file declares, or None.
-        air: full scale of an 8-bit file (255), the count behind air if the file holds counts; None
-            for other files.
         notes: sentences on what was assumed.
     """
 
@@ -51,7 +49,6 @@ class Radiograph:
     values: str | None = None
     dicom: DicomTags | None = None
     valid: np.ndarray | None = None
-    air: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -64,47 +61,36 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
     """Read one radiograph.
 
     Raises:
-        ImageError: the file is absent, unreadable, in colour, of several frames or slices, too
-            small, or its pixels are constant or not all finite.
+        ImageError: the file is absent, cut off, unreadable, in colour, of several frames or slices,
+            too small, or its pixels are constant or not all finite.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"'{path}' is a folder.", "Choose the file of one radiograph.")
-    if not path.exists():
-        raise ImageError(f"There is no file '{path}'.", "Check the path.")
-    if path.stat().st_size == 0:
-        raise ImageError(f"'{path}' is empty.", "Export the radiograph again.")
     with _quiet():
-        reader = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
-        if not reader:
-            raise ImageError(f"'{path}' is in no format that can be read.", _FORMATS)
-        return _read_dicom(path) if reader == "GDCMImageIO" else _read_plain(path)
+        kind = whole_image_kind(path)
+        return _read_dicom(path) if kind == "GDCMImageIO" else _read_plain(path)
 
 
 def _read_dicom(path: Path) -> Radiograph:
     dataset = read_dicom_dataset(path)
-    tags = tags_from_dataset(dataset)
+    with understood_tags(path):
+        tags = tags_from_dataset(dataset)
+        lut = modality_lut(dataset)
+        valid = valid_pixels(dataset)
     pixels = _one_slice(_grey(_decode(path), path), path)
     if tags.photometric == "MONOCHROME1":
-        pixels = _as_stored(pixels, dataset)
-    lut = modality_lut(dataset)
+        with understood_tags(path):
+            pixels = _as_stored(pixels, dataset)
     if lut is not None:
         table, first = lut
         pixels = table[np.clip(pixels.astype(np.int64) - first, 0, len(table) - 1)]
     values, notes = values_from_dicom(tags)
     return Radiograph(
-        pixels=_checked(pixels, path),
-        values=values,
-        dicom=tags,
-        valid=valid_pixels(dataset),
-        notes=notes,
+        pixels=_checked(pixels, path), values=values, dicom=tags, valid=valid, notes=notes
     )
 
 
 def _read_plain(path: Path) -> Radiograph:
-    pixels = _one_slice(_grey(_decode(path), path), path)
-    eight_bits = pixels.dtype == np.uint8
-    return Radiograph(pixels=_checked(pixels, path), air=255.0 if eight_bits else None)
+    return Radiograph(pixels=_checked(_one_slice(_grey(_decode(path), path), path), path))
 
 
 def _as_stored(pixels: np.ndarray, dataset) -> np.ndarray:

@@ -136,7 +136,6 @@ def rig_from_calibration(
         if kind is None:
             kind = "intensity"
             assumptions.append(f"'{Path(image).name}' is taken to hold detector counts.")
-        counts = air if air is not None else radiograph.air
         views.append(
             camera_view(
                 f"view {index + 1}",
@@ -144,7 +143,7 @@ def rig_from_calibration(
                 _MAGNIFICATION * float((camera.rotation @ middle + camera.translation)[2]),
                 image=str(image),
                 values=kind,
-                air=counts if kind == "intensity" else None,
+                air=air if kind == "intensity" else None,
             )
         )
     return Rig(

@@ -31,14 +31,15 @@ from SSRKDLib.rig_sources.pose import (
 TABLE_DISTANCE, TABLE_OBJECT_GAP = 1150.0, 50.0
 CARM_DISTANCE, CARM_OBJECT_SHARE = 1000.0, 0.7
 
-#: What people and devices write for a view -> its key in :func:`_beam`.
+#: What people and devices write for a view -> its key in :func:`_beam`: SNOMED CT and SNOMED RT
+#: codes (CID 4010), then words.
 _VIEWS = {
-    "AP": ("AP", "ANTEROPOSTERIOR", "ANTERIORPOSTERIOR"),
-    "PA": ("PA", "POSTEROANTERIOR", "POSTERIORANTERIOR"),
-    "LL": ("LL", "LLAT", "LEFTLATERAL", "LATERALLEFT"),
-    "RL": ("RL", "RLAT", "RIGHTLATERAL", "LATERALRIGHT"),
-    "ML": ("ML", "MEDIOLATERAL", "MEDIALLATERAL"),
-    "LM": ("LM", "LATEROMEDIAL", "LATERALMEDIAL"),
+    "AP": ("399348003", "R10206", "AP", "ANTEROPOSTERIOR", "ANTERIORPOSTERIOR"),
+    "PA": ("272479007", "R10214", "PA", "POSTEROANTERIOR", "POSTERIORANTERIOR"),
+    "LL": ("399173006", "R10236", "LL", "LLAT", "LEFTLATERAL", "LATERALLEFT"),
+    "RL": ("399198007", "R10232", "RL", "RLAT", "RIGHTLATERAL", "LATERALRIGHT"),
+    "ML": ("399260004", "R10224", "ML", "MEDIOLATERAL", "MEDIALLATERAL"),
+    "LM": ("399352003", "R10228", "LM", "LATEROMEDIAL", "LATERALMEDIAL"),
     "LATERAL": ("LAT", "LATERAL", "LATERALPROJECTION"),
 }  # fmt: skip
 _VIEW_KEY = {word: key for key, words in _VIEWS.items() for word in words}
@@ -52,8 +53,6 @@ class Overrides:
         sdd, sod: source to detector, source to the knee, mm.
         pixel_spacing: mm on the detector, (between columns, between rows).
         view_position: AP, PA, LL, RL, mediolateral, lateromedial or lateral.
-        patient_orientation: letters of the column and the row direction, such as ("L", "F").
-        primary_angle, secondary_angle: positioner angles, degrees.
         values, air: as in :class:`~SSRKDLib.geometry.View`.
     """
 
@@ -61,9 +60,6 @@ class Overrides:
     sod: float | None = None
     pixel_spacing: tuple[float, float] | None = None
     view_position: str | None = None
-    patient_orientation: tuple[str, str] | None = None
-    primary_angle: float | None = None
-    secondary_angle: float | None = None
     values: str | None = None
     air: float | None = None
 
@@ -106,7 +102,8 @@ def rig_from_dicom(
         plane = "lateral" if abs(views[0].axis[0]) > 0.7 else plane
         raise GeometryError(
             f"Both files show the {plane} view (axes {apart:.0f} degrees apart).",
-            "Give one frontal and one lateral radiograph, or state the view positions.",
+            "Give one frontal and one lateral radiograph, or state the view positions in a rig "
+            "(rig --view AP LL, for example).",
         )
     if abs(views[0].axis[0]) > 0.7 and abs(views[1].axis[1]) > 0.7:
         assumptions.append("The frontal and the lateral file were exchanged; their tags tell.")
@@ -181,8 +178,9 @@ def _direction(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Axis, column and row direction, from angles, view position, orientation or role."""
     notes: list[str] = []
-    orientation = own.patient_orientation or tags.patient_orientation
-    view = _view_key(own.view_position) if own.view_position else _view_key(tags.view)
+    orientation = tags.patient_orientation
+    stated = (own.view_position,) if own.view_position else tags.views
+    view = next((key for key in map(_view_key, stated) if key is not None), None)
     if own.view_position and view is None:
         raise GeometryError(
             f"{label}: '{own.view_position}' is no view position.",
@@ -194,11 +192,16 @@ def _direction(
         layout = "seen from the detector"
         if view is not None:
             beam, _ = _beam(view, laterality)
+            said = f"the positioner angles {angles[0]:g} and {angles[1]:g} degrees"
             if axes_angle(beam, axis) > 45:
                 raise GeometryError(
-                    f"{label}: the positioner angles {angles[0]:g} and {angles[1]:g} degrees "
-                    f"contradict the view position {tags.view or view}.",
-                    "State the view position or the angles.",
+                    f"{label}: {said} contradict the view position {view}.",
+                    "Make a rig with the view positions stated (rig --view AP LL, for example).",
+                )
+            if beam @ axis < 0:
+                notes.append(
+                    f"{label}: {said} are those of a beam in the opposite direction to the view "
+                    f"position {view}; the angles are used."
                 )
     else:
         if view is None:
@@ -213,23 +216,22 @@ def _direction(
     fitted = laid_out(column, row, orientation)
     if fitted is not None:
         return axis, *fitted, notes
+    why = "is not given"
     if orientation and all(orientation_vector(o) is not None for o in orientation):
-        raise GeometryError(
-            f"{label}: the patient orientation {orientation[0]}\\{orientation[1]} contradicts the "
-            f"direction of the view.",
-            "State the view position or the patient orientation.",
-        )
+        why = f"{orientation[0]}\\{orientation[1]} contradicts the direction of the view"
+        if not own.view_position:
+            raise GeometryError(
+                f"{label}: the patient orientation {why}.",
+                "Make a rig with the view positions stated (rig --view AP LL, for example).",
+            )
     notes.append(
-        f"{label}: the patient orientation is not given; the image is taken to be {layout}, "
-        "head up."
+        f"{label}: the patient orientation {why}; the image is taken to be {layout}, head up."
     )
     return axis, column, row, notes
 
 
 def _angles(tags: DicomTags, own: Overrides) -> tuple[float, float] | None:
     """Positioner angles where they mean a C-arm's (other devices reuse the tags)."""
-    if own.primary_angle is not None:
-        return own.primary_angle, own.secondary_angle or 0.0
     is_carm = tags.positioner_type == "CARM" or (
         tags.modality in ("XA", "RF") and tags.positioner_type in ("", "CARM")
     )
@@ -239,7 +241,7 @@ def _angles(tags: DicomTags, own: Overrides) -> tuple[float, float] | None:
 
 
 def _view_key(text: str) -> str | None:
-    return _VIEW_KEY.get("".join(c for c in text.upper() if c.isalpha()))
+    return _VIEW_KEY.get("".join(c for c in text.upper() if c.isalnum()))
 
 
 def _beam(view: str, laterality: str | None) -> tuple[np.ndarray, str | None]:
@@ -274,7 +276,15 @@ def _distances(tags: DicomTags, own: Overrides, label: str) -> tuple[float, floa
     """Source to detector and source to iso-centre, mm."""
     notes = []
     share = _object_share(tags)
-    sdd, sod = own.sdd or tags.source_to_detector, own.sod or tags.source_to_isocentre
+    sdd = tags.source_to_detector if own.sdd is None else own.sdd
+    sod = tags.source_to_isocentre if own.sod is None else own.sod
+    if tags.modality == "DX" and own.sod is None and sod is not None:
+        # For DX, (0018,1111) ends at the table or bucky beside the patient (C.8.11.5), which many
+        # devices ignore; a magnification is of the patient.
+        if share is not None and sdd is not None:
+            sod = sdd * share
+        else:
+            notes.append(f"{label}: the source-to-patient distance is taken to be to the knee.")
     is_carm = tags.modality in ("XA", "RF") or tags.positioner_type == "CARM"
     if sdd is None:
         if sod is not None and share is not None:

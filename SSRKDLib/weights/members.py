@@ -1,0 +1,195 @@
+"""The two members of a weights bundle, in a folder or in a zip archive: bytes in, bytes out.
+
+An archive is never unpacked to disk; names, sizes and compression are checked before a byte of it
+is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import struct
+import uuid
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from SSRKDLib.errors import OutputError, WeightsError
+
+MANIFEST = "bundle.json"
+TENSORS = "model.safetensors"
+
+#: Largest members read, in bytes: the official networks together need 0.3 GB.
+LIMITS = {MANIFEST: 1 << 20, TENSORS: 2 << 30}
+#: Trained weights hardly compress; an archive that claims more is not one of ours.
+LARGEST_RATIO = 100
+
+GET_ANOTHER = "Get the file again, from where it came, and import it once more."
+# What zipfile raises on damage: RuntimeError covers encryption and unknown compression.
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    IndexError,
+    RuntimeError,
+    ValueError,
+)
+
+
+def read_member(path: Path, member: str) -> bytes:
+    """One member of a bundle. Raises :class:`~SSRKDLib.errors.WeightsError` where the bundle is
+    absent, damaged, incomplete, or holds anything else."""
+    if not path.exists():
+        raise WeightsError(
+            f"There are no weights at {path}.", "Check the path, or import the weights again."
+        )
+    try:
+        if path.is_dir():
+            return _read_from_folder(path, member)
+        return _read_from_archive(path, member)
+    except _ZIP_DAMAGE as error:
+        raise WeightsError(
+            f"{path}: the archive is damaged or was cut off ({error}).", GET_ANOTHER
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read ({error.strerror or error}).",
+            "Check that the disk is there and that you may read the file.",
+        ) from error
+
+
+def _read_from_folder(path: Path, member: str) -> bytes:
+    file = path / member
+    if not file.is_file():
+        raise _no_member(path, member)
+    _check_size(path, member, file.stat().st_size)
+    return file.read_bytes()
+
+
+def _read_from_archive(path: Path, member: str) -> bytes:
+    with path.open("rb") as file:
+        begins_as_zip = file.read(2) == b"PK"
+    if not begins_as_zip:
+        raise WeightsError(
+            f"{path} is neither a folder nor a zip archive.",
+            "Choose a weights bundle (.zip), or import an official checkpoint first.",
+        )
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in members):
+            raise WeightsError(
+                f"{path} is compressed in an unusual way.", "Use a plain (deflated) zip archive."
+            )
+        _check_names(path, [info.filename for info in members])
+        for info in members:
+            _check_size(path, info.filename, info.file_size)
+            if info.file_size > LARGEST_RATIO * max(info.compress_size, 1):
+                raise WeightsError(
+                    f"{path}: {info.filename} claims to unpack to an absurd size "
+                    f"({info.file_size} bytes from {info.compress_size}).",
+                    "Do not use this file; get the weights from a source that you trust.",
+                )
+        # zipfile never yields more than the size checked above, and checks the CRC.
+        return archive.read(member)
+
+
+def _check_names(path: Path, names: list[str]) -> None:
+    for name in names:
+        parts = PurePosixPath(name.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or ":" in name:
+            raise WeightsError(
+                f"{path}: the archive holds a file that would be written outside of its folder "
+                f"({name!r}).",
+                "Do not use this file; get the weights from a source that you trust.",
+            )
+    for member in (MANIFEST, TENSORS):
+        if member not in names:
+            raise _no_member(path, member)
+    if len(names) != 2:
+        other = next((n for n in names if n not in LIMITS), "a file twice")
+        raise WeightsError(
+            f"{path}: the archive holds more than a weights bundle ({other!r}).",
+            f"Leave only {MANIFEST} and {TENSORS} in it.",
+        )
+
+
+def _no_member(path: Path, member: str) -> WeightsError:
+    return WeightsError(
+        f"{path} holds no {member}, so it is not a complete weights bundle.",
+        "Choose another file; where this one holds official checkpoints, unpack it and import "
+        "the checkpoints themselves.",
+    )
+
+
+def _check_size(path: Path, member: str, size: int) -> None:
+    if size > LIMITS[member]:
+        raise WeightsError(
+            f"{path}: {member} has an absurd size ({size} bytes, {LIMITS[member]} allowed).",
+            "Do not use this file; get the weights from a source that you trust.",
+        )
+
+
+def write_members(path: Path, manifest: bytes, data: bytes) -> None:
+    """Write both members, as a whole or not at all.
+
+    An archive where ``path`` ends in ``.zip``, else a folder. Raises
+    :class:`~SSRKDLib.errors.OutputError`.
+    """
+    members = {MANIFEST: manifest, TENSORS: data}
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".zip":
+            _write_archive(temporary, members)
+            os.replace(temporary, path)
+        else:
+            temporary.mkdir()
+            for name, content in members.items():
+                (temporary / name).write_bytes(content)
+            _replace_folder(temporary, path)
+    except OSError as error:
+        raise OutputError(
+            f"The weights cannot be written to {path} ({error.strerror or error}).",
+            "Choose another place, or make room and check that you may write there.",
+        ) from error
+    finally:
+        _discard(temporary)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):  # it may never have come into being
+        path.unlink()
+
+
+def _write_archive(path: Path, members: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            # A fixed date: the same weights make the same file.
+            info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, content)
+
+
+def _replace_folder(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        os.replace(temporary, path)
+        return
+    if not (path / MANIFEST).is_file():
+        raise OutputError(
+            f"{path} exists and is not a weights bundle.", "Choose another folder for the weights."
+        )
+    # A folder that is not empty cannot be replaced in one step: the old one steps aside.
+    old = temporary.with_suffix(".old")
+    try:
+        os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(old, ignore_errors=True)
