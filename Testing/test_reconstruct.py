@@ -154,14 +154,54 @@ def test_a_wrong_side_is_said():
     assert any("left knee" in warning for warning in result.report["warnings"])
 
 
-def test_swapped_radiographs_are_said():
+@pytest.mark.parametrize("cut", [0, 20])
+def test_swapped_radiographs_are_said(cut):
+    """Also where they differ in size, as a CR and a DX image do."""
     _, rig, (frontal, lateral) = plain_case()
+    narrower = dataclasses.replace(
+        lateral.view,
+        size=(lateral.view.size[0] - 2 * cut, lateral.view.size[1]),
+        detector_origin=lateral.view.points_on_detector(np.array([cut, 0.0])),
+    )
+    columns = slice(cut, lateral.view.size[0] - cut)
+    views = (placed_like(frontal.view, narrower), placed_like(narrower, frontal.view))
     swapped = [
-        Exposure(frontal.view, lateral.line_integral, lateral.valid),
-        Exposure(lateral.view, frontal.line_integral, frontal.valid),
+        Exposure(views[0], lateral.line_integral[:, columns], lateral.valid[:, columns]),
+        Exposure(views[1], frontal.line_integral, frontal.valid),
     ]
-    result = reconstruct(swapped, rig, model(), spacing=2.0)
+    result = reconstruct(swapped, dataclasses.replace(rig, views=views), model(), spacing=2.0)
     assert any("swapped" in warning for warning in result.report["warnings"])
+
+
+def placed_like(view, other):
+    """The detector of ``other`` where ``view`` has its own."""
+    middle = (np.array(other.size) - 1) / 2 * other.pixel_spacing
+    return dataclasses.replace(
+        other,
+        source=view.source,
+        detector_origin=view.detector_centre
+        - middle[0] * view.column_direction
+        - middle[1] * view.row_direction,
+        column_direction=view.column_direction,
+        row_direction=view.row_direction,
+    )
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2.0, 4.0])
+def test_a_scale_that_no_knee_has_is_said(factor):
+    _, rig, exposures = plain_case()
+    views = tuple(
+        dataclasses.replace(
+            view,
+            source=factor * view.source,
+            detector_origin=factor * view.detector_origin,
+            pixel_spacing=tuple(factor * mm for mm in view.pixel_spacing),
+        )
+        for view in rig.views
+    )
+    scaled = [Exposure(v, e.line_integral, e.valid) for v, e in zip(views, exposures)]
+    result = reconstruct(scaled, dataclasses.replace(rig, views=views), model(), spacing=2.0)
+    assert any("pixel spacing" in warning for warning in result.report["warnings"])
 
 
 def test_an_edited_mask_changes_the_result(plain):

@@ -13,14 +13,25 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
+import os
 import platform
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.learning.evaluation import RIGS, SIMULATORS, evaluate, held_out_people, summary
+from SSRKDLib.learning.evaluation import SIMULATORS, Person, evaluate, held_out_people, summary
 from SSRKDLib.model import KneeModel
+
+
+def measure(job: tuple[Person, argparse.Namespace]) -> list[dict]:
+    """The rows of one person, in a process and a thread of their own."""
+    person, arguments = job
+    torch.set_num_threads(1)
+    model = KneeModel.load(arguments.weights)
+    rows = evaluate(model, [person], arguments.simulators, arguments.sides, arguments.spacing)
+    return list(rows)
 
 
 def main() -> None:
@@ -31,34 +42,34 @@ def main() -> None:
     parser.add_argument("--sides", default="LR")
     parser.add_argument("--simulators", nargs="+", default=list(SIMULATORS), choices=SIMULATORS)
     parser.add_argument("--people", nargs="+", help="names, default all")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
         print(f"skipped: the Visible Humans ({arguments.shared} is not there)")
-    model = KneeModel.load(arguments.weights)
     people = held_out_people(shared)
     if arguments.people:
         people = [person for person in people if person.name in arguments.people]
-    surfaces = len(people) * len(arguments.sides) * len(arguments.simulators) * len(RIGS) * 4
+    name = KneeModel.load(arguments.weights).name
     arguments.output.mkdir(parents=True, exist_ok=True)
+    jobs = [(person, arguments) for person in people]
     rows = []
-    with (arguments.output / "rows.csv").open("w", newline="") as stream:
-        for row in tqdm(
-            evaluate(model, people, arguments.simulators, arguments.sides, arguments.spacing),
-            total=surfaces, unit="bone",
-        ):  # fmt: skip
+    with (
+        (arguments.output / "rows.csv").open("w", newline="") as stream,
+        multiprocessing.get_context("spawn").Pool(arguments.processes) as pool,
+    ):
+        for of_one in tqdm(pool.imap(measure, jobs), total=len(jobs), unit="person"):
             if not rows:
-                writer = csv.DictWriter(stream, list(row))
+                writer = csv.DictWriter(stream, list(of_one[0]))
                 writer.writeheader()
-            writer.writerow(row)
+            writer.writerows(of_one)
             stream.flush()
-            rows.append(row)
+            rows += of_one
     table = summary(rows)
     scores = {
         "command": "python Training/evaluate.py",
-        "weights": model.name,
+        "weights": name,
         "machine": f"{platform.processor() or platform.machine()}, CPU, torch {torch.__version__}",
         "assd_point_to_surface_mm": table,
     }
