@@ -16,17 +16,14 @@ from SSRKDLib.meshes import Mesh, read_meshes
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.model import KneeModel
 from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
-from SSRKDLib.projection.voxelise import as_arrays, leg_frame
 from SSRKDLib.reconstruct import reconstruct
 from SSRKDLib.rig_presets import c_arm, oblique, orthogonal
+from SSRKDLib.virtual.cases import centred_at_knee, region_around
 from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.virtual.tissue import material_paths, random_leg
 
 #: Where the joint lies in the rig, mm: 27 off the origin.
 OFF_ORIGIN = np.array([15.0, -10.0, 20.0])
-
-#: Distances are reported within this of the joint along each axis, mm.
-JUDGED_MM = 80.0
 
 RIGS = {"orthogonal": orthogonal, "c_arm": c_arm, "oblique": oblique}
 
@@ -58,13 +55,8 @@ def held_out_people(shared: Path | None) -> list[Person]:
 
 def _placed(bones: dict[str, Mesh]) -> dict[str, Mesh]:
     shift = np.eye(4)
-    shift[:3, 3] = OFF_ORIGIN - joint_centre(bones)
+    shift[:3, 3] = OFF_ORIGIN - centred_at_knee(bones)
     return {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
-
-
-def joint_centre(bones: dict[str, Mesh]) -> np.ndarray:
-    """Middle of the knee joint of bones in any pose, ``(3,)`` mm."""
-    return leg_frame(as_arrays(bones)).to_world[:3, 3]
 
 
 def radiographs(
@@ -80,7 +72,7 @@ def radiographs(
             for name, rig in rigs.items()
         }
     else:
-        joint = joint_centre(bones)
+        joint = centred_at_knee(bones)
         centred = {bone: mesh.vertices - joint for bone, mesh in bones.items()}
         leg = random_leg(centred, {bone: mesh.faces for bone, mesh in bones.items()}, rng)
         shift = np.eye(4)
@@ -112,7 +104,7 @@ def evaluate(
         for side in sides:
             bones = person.bones if side == "L" else person.mirrored()
             centre = OFF_ORIGIN * ([1, 1, 1] if side == "L" else [-1, 1, 1])
-            region = np.array([centre - JUDGED_MM, centre + JUDGED_MM])
+            region = region_around(centre)
             rigs = {name: make(laterality=side) for name, make in RIGS.items()}
             for simulator in simulators:
                 exposures = radiographs(bones, rigs, simulator, seed=sum(map(ord, person.name)))
