@@ -184,7 +184,7 @@ def coarse_agreement(
         within = (np.abs(points[:, 2]) < _JUDGED_REACH) & camera.view.inside(points)
         if not within.any():
             return 0.0
-        cell = np.clip((image_points + 0.5) / 6, 0, cells - 1e-3).astype(int)
+        cell = np.clip((np.nan_to_num(image_points) + 0.5) / 6, 0, cells - 1e-3).astype(int)
         limits = image_points[within][:, 1]
         judged = np.zeros((cells, cells), bool)
         judged[int(limits.min() // 6) + 1 : int(limits.max() // 6)] = True
