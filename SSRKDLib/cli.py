@@ -16,11 +16,20 @@ import traceback
 from collections.abc import Sequence
 
 from SSRKDLib import __version__
-from SSRKDLib.commands import compare, demo, doctor, reconstruct, rig, simulate, weights
+from SSRKDLib.commands import (
+    compare,
+    demo,
+    doctor,
+    reconstruct,
+    rig,
+    simulate,
+    weights,
+    worker,
+)
 from SSRKDLib.errors import Cancelled, InputError, SSRKDError
 from SSRKDLib.progress import ProgressLine
 
-COMMANDS = (reconstruct, compare, rig, simulate, weights, doctor, demo)
+COMMANDS = (reconstruct, compare, rig, simulate, weights, doctor, demo, worker)
 
 OK, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 

@@ -45,6 +45,10 @@ class MissingDependencyError(SSRKDError):
     """An optional package is needed for what was asked."""
 
 
+class DeviceMemoryError(SSRKDError):
+    """The GPU's or the computer's memory does not suffice, at the smallest portion too."""
+
+
 class Cancelled(SSRKDError):
     """The user stopped the job."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
+
+import numpy as np
 
 from SSRKDLib.errors import GeometryError, ImageError
 from SSRKDLib.framing import Exposure
@@ -11,8 +14,15 @@ from SSRKDLib.radiographs.intensity import to_line_integral
 from SSRKDLib.radiographs.reading import read_radiograph
 
 
-def read_exposures(rig: Rig) -> tuple[list[Exposure], list[str]]:
+def read_exposures(
+    rig: Rig, fields: Sequence[np.ndarray | None] | None = None
+) -> tuple[list[Exposure], list[str]]:
     """Read every view's radiograph.
+
+    Args:
+        rig: its views name the files.
+        fields: per view, bool ``[rows, columns]``, the collimated field where it is known from
+            elsewhere than the image file, or None.
 
     Returns:
         One exposure per view, and sentences for the report.
@@ -22,7 +32,7 @@ def read_exposures(rig: Rig) -> tuple[list[Exposure], list[str]]:
         GeometryError: a view names no image.
     """
     exposures, notes = [], []
-    for view in rig.views:
+    for view, field in zip(rig.views, fields or [None] * len(rig.views)):
         if view.image is None:
             raise GeometryError(
                 f"View '{view.name}' names no image.", 'Add its "image" to the rig.'
@@ -34,8 +44,13 @@ def read_exposures(rig: Rig) -> tuple[list[Exposure], list[str]]:
                 f"says {view.size[0]} x {view.size[1]}.",
                 "Correct the rig's size (and pixel_spacing), or name the right image.",
             )
+        if field is not None and field.shape != radiograph.pixels.shape:
+            raise ImageError(
+                f"The collimated field of '{view.image}' has another size than the image.",
+                "Leave the field away, or give one of the image's size.",
+            )
         line_integral, valid, more = to_line_integral(
-            radiograph.pixels, view.values, view.air, radiograph.valid
+            radiograph.pixels, view.values, view.air, radiograph.valid if field is None else field
         )
         notes += [f"{view.name}: {note}" for note in (*radiograph.notes, *more)]
         exposures.append(Exposure(view, line_integral, valid))

@@ -277,3 +277,27 @@ def framed_mask(
     reduced = own.reduced(camera.view.pixel_spacing[0], frame[:3, 3])
     real = reduced.view.transformed(np.linalg.inv(frame))
     return sample(reduced.line_integral, reduced.valid, replace(camera, real=real))[0]
+
+
+def unframed(
+    image: np.ndarray, exposure: Exposure, camera: Camera, frame: np.ndarray
+) -> np.ndarray:
+    """An image of a virtual camera on a radiograph's own pixels: the way back of
+    :func:`framed_mask`.
+
+    Args:
+        image: ``[n, n]`` of the virtual camera.
+        exposure: the radiograph.
+        camera: one of its virtual cameras.
+        frame: canonical to rig, 4x4.
+
+    Returns:
+        ``[rows, columns]`` float32, zero beyond the virtual image and outside the exposed field.
+    """
+    real = exposure.view.transformed(np.linalg.inv(frame))
+    where = camera_map(replace(camera, view=real, real=camera.view))
+    coordinates = np.nan_to_num(where[..., ::-1], nan=-1e6).transpose(2, 0, 1)
+    found = ndimage.map_coordinates(
+        image.astype(np.float32), coordinates, order=1, mode="constant", cval=0.0
+    )
+    return np.where(exposure.valid, found, 0).astype(np.float32)

@@ -192,6 +192,24 @@ class View:
                 & (image_points[..., 1] <= rows - 0.5 - margin)
             )
 
+    def cropped(self, left: int, top: int, columns: int, rows: int) -> View:
+        """The view of a part of the image: ``columns`` x ``rows`` pixels from (left, top) on.
+
+        Raises:
+            GeometryError: the part is empty, too small or reaches over the image's edge.
+        """
+        inside = 0 <= left <= left + columns <= self.size[0]
+        if not inside or not 0 <= top <= top + rows <= self.size[1]:
+            raise GeometryError(
+                f"View '{self.name}': the crop region reaches over the image's edge.",
+                "Move it into the image.",
+            )
+        return replace(
+            self,
+            detector_origin=self.points_on_detector(np.array([left, top])),
+            size=(columns, rows),
+        )
+
     def transformed(self, matrix: np.ndarray) -> View:
         """This view moved by a 4x4 matrix (rotation or reflection, and translation; mm)."""
         rotation, translation = matrix[:3, :3], matrix[:3, 3]

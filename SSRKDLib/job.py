@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SSRKDLib.errors import SSRKDError
+import numpy as np
+
+from SSRKDLib import models
 from SSRKDLib.exposures import read_exposures
 
 if TYPE_CHECKING:
@@ -37,14 +39,17 @@ class Job:
     seconds: float
 
     @classmethod
-    def read(cls, rig: Rig) -> Job:
+    def read(cls, rig: Rig, fields: Sequence[np.ndarray | None] | None = None) -> Job:
         """Read the radiographs that the rig names.
+
+        Args:
+            rig, fields: see :func:`~SSRKDLib.exposures.read_exposures`.
 
         Raises:
             ImageError, GeometryError: see :func:`~SSRKDLib.exposures.read_exposures`.
         """
         start = time.perf_counter()
-        exposures, notes = read_exposures(rig)
+        exposures, notes = read_exposures(rig, fields)
         return cls(rig, exposures, notes, round(time.perf_counter() - start, 3))
 
     def run_with(
@@ -52,45 +57,49 @@ class Job:
         weights: str | Path | None = None,
         device: str = "auto",
         spacing: float = 1.0,
+        masks: list[np.ndarray | None] | None = None,
         progress: Progress | None = None,
+        load: Callable[[str | Path | None, str], KneeModel] | None = None,
     ) -> Reconstruction:
         """Load weights and reconstruct; on the CPU where ``auto`` found a GPU that is too small.
 
         Args:
             weights, device: see :func:`SSRKDLib.models.load_model`.
-            spacing, progress: see :meth:`run`.
+            spacing, masks, progress: see :meth:`run`.
+            load: gives the model of weights and device, default
+                :func:`SSRKDLib.models.load_model`; :class:`SSRKDLib.models.ModelCache` keeps it
+                between jobs.
 
         Raises:
             InputError: as :func:`SSRKDLib.models.load_model` and :meth:`run`.
-            SSRKDError: torch is not installed, or memory ran out.
+            MissingDependencyError: torch is not installed.
+            DeviceMemoryError: memory ran out.
         """
-        from SSRKDLib import models
 
-        if progress is not None:
-            progress("load", 0.02, "Loading the weights")
-        try:
-            return self.run(models.load_model(weights, device), spacing, progress)
-        except (RuntimeError, MemoryError) as error:
-            # torch's own class, by name: it moved between modules, and torch may be absent.
-            if type(error).__name__ not in ("OutOfMemoryError", "MemoryError"):
-                raise
-            if device != "auto" or isinstance(error, MemoryError):
-                raise SSRKDError(
-                    "The memory does not suffice.",
-                    "Close other programs, use the CPU, or choose a coarser spacing.",
-                ) from error
-        result = self.run(models.load_model(weights, "cpu"), spacing, progress)
-        result.report["warnings"].insert(0, "The GPU's memory did not suffice; the CPU was used.")
+        def run(on: str) -> Reconstruction:
+            if progress is not None:
+                progress("load", 0.02, "Loading the weights")
+            model = (load or models.load_model)(weights, on)
+            return self.run(model, spacing, masks, progress)
+
+        result, sentence = models.with_enough_memory(run, device)
+        if sentence:
+            result.report["warnings"].insert(0, sentence)
         return result
 
     def run(
-        self, model: KneeModel, spacing: float = 1.0, progress: Progress | None = None
+        self,
+        model: KneeModel,
+        spacing: float = 1.0,
+        masks: list[np.ndarray | None] | None = None,
+        progress: Progress | None = None,
     ) -> Reconstruction:
         """Reconstruct.
 
         Args:
             model: from :func:`SSRKDLib.models.load_model`.
             spacing: of the grid that surfaces are extracted from, mm.
+            masks: the user's bone masks, see :func:`SSRKDLib.reconstruct.reconstruct`.
             progress: called with stage, fraction done and message; what it raises ends the job.
 
         Returns:
@@ -102,7 +111,7 @@ class Job:
         """
         from SSRKDLib.reconstruct import reconstruct
 
-        result = reconstruct(self.exposures, self.rig, model, spacing=spacing, progress=progress)
+        result = reconstruct(self.exposures, self.rig, model, spacing, masks, progress)
         stages = result.report["seconds"]
         total = round(stages.pop("total") + self.seconds, 3)
         result.report["seconds"] = {"read": self.seconds, **stages, "total": total}

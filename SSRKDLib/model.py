@@ -14,6 +14,7 @@ import numpy as np
 from SSRKDLib.errors import MissingDependencyError, WeightsError
 from SSRKDLib.field import BoneField
 from SSRKDLib.framing import REACH, FramedRadiographs, Framing
+from SSRKDLib.portions import in_portions
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 
@@ -115,14 +116,14 @@ class KneeModel:
                 self._tensor(matrices)[None],
             )
 
+        def some(points: np.ndarray) -> np.ndarray:
+            with self._torch.inference_mode():
+                answers = self._networks["student"].query(encoded, self._tensor(points)[None])
+                return answers[0].cpu().numpy()
+
         def query(points: np.ndarray) -> np.ndarray:
             at_once = CACHED_POINTS if self.device == "cpu" else max(1, len(points))
-            with self._torch.inference_mode():
-                answers = [
-                    self._networks["student"].query(encoded, part[None])[0]
-                    for part in self._tensor(points).split(at_once)
-                ]
-                return self._torch.cat(answers).cpu().numpy()
+            return in_portions(some, points, at_once, self._torch.cuda.empty_cache)
 
         return BoneField(query, "metric", -REACH, REACH)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from SSRKDLib.errors import InputError, MissingDependencyError
+from SSRKDLib.errors import DeviceMemoryError, InputError, MissingDependencyError
+from SSRKDLib.portions import is_out_of_memory
 
 if TYPE_CHECKING:
     from SSRKDLib.model import KneeModel
     from SSRKDLib.official_pipeline import OfficialKneeModel
 
 DEVICES = ("auto", "cpu", "cuda")
+
+_Result = TypeVar("_Result")
 
 
 def load_model(
@@ -62,3 +66,61 @@ def resolve_device(wanted: str) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InputError("PyTorch finds no CUDA device here.", "Use --device cpu or auto.")
     return wanted
+
+
+class ModelCache:
+    """Models that were loaded, until their file changes; one per device."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple, KneeModel | OfficialKneeModel]] = {}
+
+    def load(
+        self, name_or_path: str | Path | None = None, device: str = "auto"
+    ) -> KneeModel | OfficialKneeModel:
+        """As :func:`load_model`, from memory where the same weights are there already."""
+        from SSRKDLib.weights.bundle import MANIFEST
+        from SSRKDLib.weights.catalogue import find_bundle
+
+        device = resolve_device(device)
+        path = find_bundle(name_or_path)
+        file = path / MANIFEST if path.is_dir() else path
+        status = file.stat()
+        key = (str(path.resolve()), status.st_mtime_ns, status.st_size)
+        if device not in self._kept or self._kept[device][0] != key:
+            self._kept.pop(device, None)  # two sets of weights need not fit into a GPU
+            self._kept[device] = (key, load_model(path, device))
+        return self._kept[device][1]
+
+
+def with_enough_memory(run: Callable[[str], _Result], device: str) -> tuple[_Result, str]:
+    """Run something on a device; on the CPU where ``auto`` found a GPU that is too small.
+
+    Args:
+        run: does it on ``"cpu"`` or ``"cuda"``.
+        device: one of :data:`DEVICES`.
+
+    Returns:
+        What ``run`` returned, and a sentence for the user where it was not the device's first
+        choice, else "".
+
+    Raises:
+        DeviceMemoryError: memory ran out, on the CPU or on the GPU that was asked for.
+    """
+    chosen = resolve_device(device)
+    try:
+        return run(chosen), ""
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if chosen == "cpu":
+            raise DeviceMemoryError(
+                "The computer's memory does not suffice.",
+                "Close other programs, or choose a coarser resolution.",
+            ) from error
+        if device != "auto":
+            raise DeviceMemoryError(
+                "The GPU's memory does not suffice, even in small portions.",
+                "Use the CPU, close other programs that use the GPU, or choose a coarser "
+                "resolution.",
+            ) from error
+    return run("cpu"), "The GPU's memory did not suffice; the CPU was used."

@@ -32,6 +32,7 @@ from SSRKDLib.framing import (
     sample,
 )
 from SSRKDLib.geometry import View, to_grid_sample
+from SSRKDLib.portions import in_portions
 
 if TYPE_CHECKING:
     import torch
@@ -82,8 +83,11 @@ class OfficialField:
         """
         import torch
 
-        image_points = torch.from_numpy(self.image_points(points).astype(np.float32))
-        return bone_margins(self._tables(image_points.to(self._device))).cpu().numpy()
+        def some(part: np.ndarray) -> np.ndarray:
+            image_points = torch.from_numpy(self.image_points(part).astype(np.float32))
+            return bone_margins(self._tables(image_points.to(self._device))).cpu().numpy()
+
+        return in_portions(some, points, max(1, len(points)), torch.cuda.empty_cache)
 
     def image_points(self, points: np.ndarray) -> np.ndarray:
         """Canonical points ``[N, 3]`` mm in the published normalised coordinates: ``[2, N, 2]``

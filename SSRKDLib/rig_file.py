@@ -74,7 +74,7 @@ def rig_from_dict(data: object) -> Rig:
         if isinstance(view, dict):
             notes += _notes_on_unknown(view, _VIEW_KEYS, f"view {index} of the rig")
     return Rig(
-        views=tuple(_view_from_dict(view, index) for index, view in enumerate(views)),
+        views=tuple(view_from_dict(view, index) for index, view in enumerate(views)),
         frame=data.get("frame", "LPS"),
         laterality=data.get("laterality"),
         patient_to_rig=data.get("patient_to_rig"),
@@ -82,7 +82,8 @@ def rig_from_dict(data: object) -> Rig:
     )
 
 
-def _view_from_dict(data: object, index: int) -> View:
+def view_from_dict(data: object, index: int = 0) -> View:
+    """A view from parsed JSON (raises GeometryError; ``index`` is for its message)."""
     if not isinstance(data, dict):
         raise GeometryError(f"View {index} of the rig is not a JSON object.", "See Docs/rig.md.")
     name = str(data.get("name", f"view {index}"))
@@ -128,7 +129,7 @@ def rig_to_dict(rig: Rig) -> dict:
         "frame": rig.frame,
         "units": "mm",
         "laterality": rig.laterality,
-        "views": [_view_to_dict(view) for view in rig.views],
+        "views": [view_to_dict(view) for view in rig.views],
     }
     if rig.patient_to_rig is not None:
         data["patient_to_rig"] = rig.patient_to_rig.tolist()
@@ -137,7 +138,8 @@ def rig_to_dict(rig: Rig) -> dict:
     return data
 
 
-def _view_to_dict(view: View) -> dict:
+def view_to_dict(view: View) -> dict:
+    """A view as plain JSON values (image path as it is)."""
     data = {
         "name": view.name,
         "image": view.image,

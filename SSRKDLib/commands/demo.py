@@ -118,7 +118,7 @@ def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -
         rig, truth = case.prepare(radiographs, steps.say)
         steps.say("reading the files")
         job = Job.read(rig)
-        result = job.run(model, arguments.spacing, steps.progress)
+        result = job.run(model, arguments.spacing, progress=steps.progress)
         write_result(folder, result)
         if truth is not None:
             steps.say("measuring distances to the true bones")

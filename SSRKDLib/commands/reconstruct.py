@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     with result_folder(arguments.output, inputs=inputs) as folder:
         say("read", 0.0, "Reading the radiographs")
         job = Job.read(rig)
-        result = job.run_with(arguments.weights, arguments.device, arguments.spacing, say)
+        result = job.run_with(arguments.weights, arguments.device, arguments.spacing, progress=say)
         say("write", 0.98, "Writing the surfaces")
         write_result(folder, result)
     say("done", 1.0, "Done")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.errors import InputError
-from SSRKDLib.geometry import View
 from SSRKDLib.results import result_folder
-from SSRKDLib.rig_file import read_rig, write_rig
+from SSRKDLib.rig_file import read_rig
 from SSRKDLib.rig_presets import PRESETS
+from SSRKDLib.simulation import RIG, Exposing, write_radiographs
 
 if TYPE_CHECKING:
     from SSRKDLib.projection.joseph import Volume
 
 Progress = Callable[[str, float, str], None]
-
-_RIG = "rig.json"
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -88,9 +85,9 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
             existing output is left alone then.
     """
     say = progress or (lambda stage, fraction, message: None)
-    _check_numbers(arguments)
+    how = _exposing(arguments)
     rig = None if arguments.rig is None else read_rig(arguments.rig)
-    rng = np.random.default_rng(arguments.seed)
+    rng = np.random.default_rng(how.seed)
     inputs = [path for path in (arguments.rig, arguments.ct, arguments.meshes) if path is not None]
     if rig is not None:
         inputs += [view.image for view in rig.views if view.image is not None]
@@ -103,38 +100,32 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
             rig = PRESETS[arguments.preset](laterality=side, centre=tuple(middle))
         elif arguments.side:
             rig = replace(rig, laterality=arguments.side)
-        views = []
-        for index, view in enumerate(rig.views):
-            say("project", 0.5 + 0.5 * index / len(rig.views), f"Projecting {view.name}")
-            name = _file_name(view, index, views)
-            _write_image(_image(volume, view, arguments, rng), folder / name)
-            views.append(replace(view, image=name, values="line_integral", air=None))
-        write_rig(replace(rig, views=tuple(views)), folder / _RIG)
+        write_radiographs(
+            volume, rig, folder, how, rng,
+            lambda stage, fraction, message: say(stage, 0.5 + 0.5 * fraction, message),
+        )  # fmt: skip
     say("done", 1.0, "Done")
-    print(f"{output / _RIG}: {len(views)} radiographs.")
+    print(f"{output / RIG}: {len(rig.views)} radiographs.")
     return 0
 
 
 def _own_names(folder: Path) -> set[str]:
     """What an earlier simulation consists of: images, and the rig that lies beside them."""
-    if not (folder / _RIG).is_file():
+    if not (folder / RIG).is_file():
         return set()
-    return {_RIG, *(image.name for image in folder.glob("*.nrrd"))}
+    return {RIG, *(image.name for image in folder.glob("*.nrrd"))}
 
 
-def _check_numbers(arguments: argparse.Namespace) -> None:
-    if not 40 <= arguments.energy <= 100:
-        raise InputError(f"An energy of {arguments.energy:g} keV is impossible.", "Give 40 to 100.")
-    if not 1 <= arguments.photons <= 1e12:
-        raise InputError(f"A count of {arguments.photons:g} is impossible.", "Give 1 to 1e12.")
-    if arguments.seed < 0:
-        raise InputError(f"A seed of {arguments.seed} is impossible.", "Give 0 or more.")
-    if not 0 <= arguments.scatter < 0.95:
-        raise InputError(
-            f"A scatter share of {arguments.scatter:g} is impossible.", "Give 0 to 0.95."
-        )
+def _exposing(arguments: argparse.Namespace) -> Exposing:
     if arguments.person is not None and not 0 <= arguments.person <= 25:
         raise InputError(f"There is no person {arguments.person}.", "Give 0 to 25.")
+    return Exposing(
+        energy=arguments.energy,
+        photons=arguments.photons,
+        scatter=arguments.scatter,
+        noise_free=arguments.noise_free,
+        seed=arguments.seed,
+    )
 
 
 def _volume(
@@ -159,33 +150,3 @@ def _volume(
         meshes, side = load_person(arguments.person), "L"
     middle = leg_frame(as_arrays(meshes)).to_world[:3, 3]
     return voxel_knee(meshes, rng, energy=arguments.energy), middle, side
-
-
-def _image(
-    volume: Volume, view: View, arguments: argparse.Namespace, rng: np.random.Generator
-) -> np.ndarray:
-    """Line integrals of one view, float32 ``[rows, columns]``."""
-    import torch
-
-    from SSRKDLib.projection.forward import project_view
-    from SSRKDLib.projection.voxel_knee import simulate_view
-
-    if arguments.noise_free:
-        with torch.no_grad():
-            return project_view(volume, view).cpu().numpy().astype(np.float32)
-    return simulate_view(
-        volume, view, rng, photons=arguments.photons, scatter_fraction=arguments.scatter
-    )
-
-
-def _file_name(view: View, index: int, before: list[View]) -> str:
-    """The view's name as a file name, made unique."""
-    name = re.sub(r"[^A-Za-z0-9-]+", "_", view.name).strip("_") or f"view_{index}"
-    taken = {Path(other.image).stem for other in before}
-    return f"{name}_{index}.nrrd" if name in taken else f"{name}.nrrd"
-
-
-def _write_image(image: np.ndarray, path: Path) -> None:
-    import SimpleITK as sitk
-
-    sitk.WriteImage(sitk.GetImageFromArray(image), str(path), useCompression=True)

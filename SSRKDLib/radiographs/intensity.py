@@ -141,6 +141,37 @@ def values_from_dicom(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
     return ("display" if bright_bone else "display_inverted"), notes
 
 
+def guess_values(pixels: np.ndarray) -> tuple[str, str]:
+    """The kind of pixel values of an image that does not tell.
+
+    Fractions between air (0) and the deepest line integral are line integrals. In any other image
+    the border of the picture, where air is, tells whether air, and so bone, is bright or dark.
+
+    Args:
+        pixels: ``[rows, columns]``.
+
+    Returns:
+        One of :data:`SSRKDLib.geometry.VALUE_KINDS`, and a sentence for the user.
+    """
+    pixels = np.asarray(pixels)
+    finite = pixels[np.isfinite(pixels)].astype(np.float64)
+    if finite.size == 0:
+        return "display", "The image holds no numbers."
+    low, high = _percentiles(finite, 0.5, 99.5)
+    fractions = not np.array_equal(finite, np.round(finite))
+    if fractions and low >= -1 and 0.5 <= high <= _SATURATED:
+        return "line_integral", "Pixel values are taken as line integrals (small fractions)."
+    rows, columns = pixels.shape
+    border = np.ones(pixels.shape, dtype=bool)
+    border[rows // 10 : rows - rows // 10, columns // 10 : columns - columns // 10] = False
+    centre = np.zeros(pixels.shape, dtype=bool)
+    centre[rows // 4 : rows - rows // 4, columns // 3 : columns - columns // 3] = True
+    dark_bone = np.nanmedian(pixels[border]) > np.nanmedian(pixels[centre])
+    if dark_bone:
+        return "display_inverted", "Bone is taken to be dark in the image (its borders are bright)."
+    return "display", "Bone is taken to be bright in the image (its borders are dark)."
+
+
 def _percentiles(values: np.ndarray, *which: float) -> np.ndarray:
     """Percentiles; a fixed stride makes those of a full-size radiograph as cheap as of a crop."""
     return np.percentile(values[:: max(1, values.size // 200_000)], which)

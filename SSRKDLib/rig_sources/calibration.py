@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,32 +116,69 @@ def rig_from_calibration(
         GeometryError: a calibration that cannot be used, or an image of another size.
         ImageError: an image that cannot be read.
     """
-    if len(pairs) < 2:
-        raise GeometryError(
-            f"{len(pairs)} calibrated view(s) given; depth needs two.",
-            "Give a calibration file and an image for each of two views or more.",
-        )
-    cameras = [read_calibration(calibration) for calibration, _ in pairs]
-    middle = _common_middle(cameras)
-    views, assumptions = [], []
-    for index, (camera, (calibration, image)) in enumerate(zip(cameras, pairs)):
-        radiograph = read_radiograph(image)
-        if radiograph.size != camera.size:
-            raise GeometryError(
-                f"'{image}' has {radiograph.size[0]} x {radiograph.size[1]} pixels, its "
-                f"calibration '{calibration}' {camera.size[0]} x {camera.size[1]}.",
-                "Use the undistorted image that belongs to the calibration.",
-            )
+    radiographs = [read_radiograph(image) for _, image in pairs]
+    kinds, assumptions = [], []
+    for radiograph, (_, image) in zip(radiographs, pairs):
         kind = values or radiograph.values
         if kind is None:
             kind = "intensity"
             assumptions.append(f"'{Path(image).name}' is taken to hold detector counts.")
+        kinds.append(kind)
+    rig = rig_of_cameras(
+        [calibration for calibration, _ in pairs],
+        [radiograph.size for radiograph in radiographs],
+        kinds,
+        laterality=laterality,
+        air=air,
+        patient_to_rig=patient_to_rig,
+    )
+    views = tuple(replace(view, image=str(image)) for view, (_, image) in zip(rig.views, pairs))
+    return replace(rig, views=views, assumptions=tuple(assumptions))
+
+
+def rig_of_cameras(
+    calibrations: Sequence[str | os.PathLike],
+    sizes: Sequence[tuple[int, int]],
+    values: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    laterality: str | None = None,
+    air: float | None = None,
+    patient_to_rig: np.ndarray | None = None,
+) -> Rig:
+    """:func:`rig_from_calibration` for images that are in memory already.
+
+    Args:
+        calibrations: a file per view.
+        sizes: (columns, rows) of each image.
+        values: kind of pixel values of each image.
+        names: of the views; default "view 1", "view 2", ...
+        laterality, air, patient_to_rig: as there.
+
+    Raises:
+        GeometryError: a calibration that cannot be used, or an image of another size.
+    """
+    if len(calibrations) < 2:
+        raise GeometryError(
+            f"{len(calibrations)} calibrated view(s) given; depth needs two.",
+            "Give a calibration file and an image for each of two views or more.",
+        )
+    cameras = [read_calibration(calibration) for calibration in calibrations]
+    names = names or [f"view {index + 1}" for index in range(len(cameras))]
+    middle = _common_middle(cameras)
+    views = []
+    for name, camera, calibration, size, kind in zip(names, cameras, calibrations, sizes, values):
+        if size != camera.size:
+            raise GeometryError(
+                f"The image of '{name}' has {size[0]} x {size[1]} pixels, its calibration "
+                f"'{calibration}' {camera.size[0]} x {camera.size[1]}.",
+                "Use the undistorted image that belongs to the calibration.",
+            )
         views.append(
             camera_view(
-                f"view {index + 1}",
+                name,
                 camera,
                 _MAGNIFICATION * float((camera.rotation @ middle + camera.translation)[2]),
-                image=str(image),
                 values=kind,
                 air=air if kind == "intensity" else None,
             )
@@ -151,7 +188,6 @@ def rig_from_calibration(
         frame="lab",
         laterality=laterality,
         patient_to_rig=patient_to_rig,
-        assumptions=tuple(assumptions),
     )
 
 

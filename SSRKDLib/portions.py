@@ -1,0 +1,49 @@
+"""Many points through a function a portion at a time, smaller ones where memory is short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+#: Portions are halved down to this many points before memory counts as not sufficient.
+SMALLEST = 4096
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception is torch's or Python's word for too little memory."""
+    # torch's own class, by name: it moved between modules, and torch may be absent.
+    return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
+
+
+def in_portions(
+    function: Callable[[np.ndarray], np.ndarray],
+    points: np.ndarray,
+    at_once: int,
+    release: Callable[[], None] | None = None,
+) -> np.ndarray:
+    """``function(points)``, computed in portions.
+
+    Args:
+        function: points ``[n, ...]`` to answers ``[n, ...]``, each row for itself.
+        points: ``[N, ...]``.
+        at_once: points per portion; halved whenever memory runs out.
+        release: called before a smaller portion is tried: gives cached memory back.
+
+    Raises:
+        MemoryError, torch.cuda.OutOfMemoryError: not even :data:`SMALLEST` points fit.
+    """
+    answers: list[np.ndarray] = []
+    start = 0
+    while start < len(points) or not answers:
+        try:
+            answers.append(function(points[start : start + at_once]))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or at_once <= SMALLEST:
+                raise
+            at_once = max(SMALLEST, at_once // 2)
+            if release is not None:
+                release()
+        else:
+            start += at_once
+    return np.concatenate(answers)

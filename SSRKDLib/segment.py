@@ -1,0 +1,70 @@
+"""Bone masks of two radiographs, on their own pixels, for a person to look at and to edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.exposures import best_pair
+from SSRKDLib.framing import Exposure, network_images, unframed
+from SSRKDLib.geometry import Rig
+from SSRKDLib.locating import locate
+from SSRKDLib.model import KneeModel
+from SSRKDLib.official_pipeline import OfficialKneeModel
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What was marked.
+
+    Attributes:
+        masks: per exposure, probabilities of the bones ``[4, rows, columns]`` float32 on its own
+            pixels, or None for views beyond the pair that is used.
+        laterality: ``"L"`` or ``"R"``.
+    """
+
+    masks: list[np.ndarray | None]
+    laterality: str
+
+
+def segment(
+    exposures: list[Exposure],
+    rig: Rig,
+    model: KneeModel | OfficialKneeModel,
+    progress: Callable[[str, float, str], None] | None = None,
+) -> Segmentation:
+    """Mark the bones, as :func:`SSRKDLib.reconstruct.reconstruct` does on its way.
+
+    Args:
+        exposures: one per view of the rig.
+        rig: how they were taken.
+        model: the networks.
+        progress: called with stage, fraction done and message; what it raises ends the job.
+
+    Raises:
+        GeometryError: the radiographs show no common place.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    pair = best_pair(exposures)
+    say("locate", 0.1, "Finding the knee")
+    located = locate(pair, rig, model.finder, rig.laterality)
+    say("segment", 0.6, "Marking the bones in the radiographs")
+    framing = model.framing
+    images, cameras = network_images(
+        pair, located.frame, framing.near_pixels, framing.near_pixel_mm
+    )
+    marked = model.segment(images)
+    masks: list[np.ndarray | None] = [None] * len(exposures)
+    for slot, camera in enumerate(cameras):
+        exposure = pair[camera.index]
+        say("unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view")
+        masks[exposures.index(exposure)] = np.stack(
+            [
+                unframed(marked[slot, bone], exposure, camera, located.frame)
+                for bone in range(len(BONES))
+            ]
+        )
+    return Segmentation(masks, located.laterality)

@@ -1,0 +1,111 @@
+"""Radiographs of a volume of attenuation, written to files beside their rig."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SSRKDLib.errors import InputError
+from SSRKDLib.geometry import Rig, View
+from SSRKDLib.image_writing import write_image
+from SSRKDLib.rig_file import write_rig
+
+if TYPE_CHECKING:
+    from SSRKDLib.projection.joseph import Volume
+
+#: Name of the rig beside the images.
+RIG = "rig.json"
+
+#: Effective photon energies that attenuation is known for, keV.
+ENERGIES = (40.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Exposing:
+    """How radiographs are exposed.
+
+    Attributes:
+        energy: effective photon energy, keV.
+        photons: mean count per pixel behind air.
+        scatter: scatter / (scatter + primary) behind the leg.
+        noise_free: bare projections: no noise, scatter or blur.
+        seed: of the noise.
+    """
+
+    energy: float = 60.0
+    photons: float = 3e4
+    scatter: float = 0.15
+    noise_free: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not ENERGIES[0] <= self.energy <= ENERGIES[1]:
+            raise InputError(f"An energy of {self.energy:g} keV is impossible.", "Give 40 to 100.")
+        if not 1 <= self.photons <= 1e12:
+            raise InputError(f"A count of {self.photons:g} is impossible.", "Give 1 to 1e12.")
+        if not 0 <= self.scatter < 0.95:
+            raise InputError(
+                f"A scatter share of {self.scatter:g} is impossible.", "Give 0 to 0.95."
+            )
+        if self.seed < 0:
+            raise InputError(f"A seed of {self.seed} is impossible.", "Give 0 or more.")
+
+
+def write_radiographs(
+    volume: Volume,
+    rig: Rig,
+    folder: Path,
+    how: Exposing,
+    rng: np.random.Generator,
+    progress: Callable[[str, float, str], None],
+) -> Rig:
+    """Expose every view; write one line-integral image per view (NRRD, float32) and the rig.
+
+    Args:
+        volume: attenuation, 1/mm, in the rig's frame.
+        rig: how to look at it.
+        folder: where to write.
+        how: see there (its seed is for the caller, who makes ``rng``).
+        rng: the noise.
+        progress: called with stage, fraction done (0 to 1) and message before each view.
+
+    Returns:
+        The rig with the images' names.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    views: list[View] = []
+    for index, view in enumerate(rig.views):
+        progress("project", index / len(rig.views), f"Projecting {view.name}")
+        name = _file_name(view, index, views)
+        write_image(folder / name, _expose(volume, view, how, rng))
+        views.append(replace(view, image=name, values="line_integral", air=None))
+    made = replace(rig, views=tuple(views))
+    write_rig(made, folder / RIG)
+    return made
+
+
+def _expose(volume: Volume, view: View, how: Exposing, rng: np.random.Generator) -> np.ndarray:
+    """Line integrals of one view, float32 ``[rows, columns]``."""
+    import torch
+
+    from SSRKDLib.projection.forward import project_view
+    from SSRKDLib.projection.voxel_knee import simulate_view
+
+    if how.noise_free:
+        with torch.no_grad():
+            return project_view(volume, view).cpu().numpy().astype(np.float32)
+    return simulate_view(volume, view, rng, photons=how.photons, scatter_fraction=how.scatter)
+
+
+def _file_name(view: View, index: int, before: list[View]) -> str:
+    """The view's name as a file name, made unique."""
+    name = re.sub(r"[^A-Za-z0-9-]+", "_", view.name).strip("_") or f"view_{index}"
+    taken = {Path(other.image).stem for other in before}
+    return f"{name}_{index}.nrrd" if name in taken else f"{name}.nrrd"

@@ -1,0 +1,239 @@
+"""What a worker can do. Each task takes its request and a progress callback.
+
+Paths in requests are absolute. Outputs are folders that come into being whole or not at all, as on
+the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SSRKDLib.errors import ImageError, InputError, SSRKDError
+from SSRKDLib.worker.server import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from SSRKDLib.models import ModelCache
+
+    Progress = Callable[[str, float, str], None]
+
+#: Bone masks of a radiograph: uint8 ``[4, rows, columns]``, 0 to 255.
+MASKS = "masks_{index}.npy"
+
+
+def all_tasks() -> dict[str, Task]:
+    """The tasks by name; models stay loaded between them."""
+    from SSRKDLib.models import ModelCache
+
+    models = ModelCache()
+    return {
+        "describe": describe,
+        "import_weights": import_weights,
+        "reconstruct": lambda request, progress: _reconstruct(models, request, progress),
+        "segment": lambda request, progress: _segment(models, request, progress),
+        "simulate": simulate,
+    }
+
+
+def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
+    """Surfaces from radiographs.
+
+    Request: ``rig`` (file), ``output``, ``weights`` (name, path or None), ``device``, ``spacing``
+    (mm), ``fields`` and ``masks`` (per view a ``.npy`` or None: collimated field, bool ``[rows,
+    columns]``, and the user's bone masks, see :data:`MASKS`).
+
+    Result: ``report``, as in report.json; the surfaces lie in ``output``.
+    """
+    from SSRKDLib.job import Job
+    from SSRKDLib.results import result_folder, write_result
+    from SSRKDLib.rig_file import read_rig
+
+    progress("read", 0.0, "Reading the radiographs")
+    rig = read_rig(request["rig"])
+    masks = [
+        None if mask is None else mask.astype(np.float32) / 255
+        for mask in _arrays(request.get("masks"), len(rig.views))
+    ]
+    with result_folder(request["output"]) as folder:
+        job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
+        _check_masks(masks, [exposure.valid.shape for exposure in job.exposures])
+        result = job.run_with(
+            request.get("weights"),
+            request.get("device", "auto"),
+            float(request.get("spacing", 1.0)),
+            masks if any(mask is not None for mask in masks) else None,
+            progress,
+            models.load,
+        )
+        progress("write", 0.98, "Writing the surfaces")
+        write_result(folder, result)
+    return {"report": result.report}
+
+
+def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
+    """Bone masks of radiographs.
+
+    Request: as for ``reconstruct``, without ``spacing`` and ``masks``.
+
+    Result: ``masks``, per view a file as :data:`MASKS` or None, ``laterality``, ``device``,
+    ``notes``, ``warnings``.
+    """
+    from SSRKDLib.job import Job
+    from SSRKDLib.models import with_enough_memory
+    from SSRKDLib.results import result_folder
+    from SSRKDLib.rig_file import read_rig
+    from SSRKDLib.segment import segment
+
+    progress("read", 0.0, "Reading the radiographs")
+    rig = read_rig(request["rig"])
+    job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
+    used = []
+
+    def run(device: str):
+        progress("load", 0.02, "Loading the weights")
+        used[:] = [device]
+        return segment(job.exposures, rig, models.load(request.get("weights"), device), progress)
+
+    found, sentence = with_enough_memory(run, request.get("device", "auto"))
+    output = Path(request["output"])
+    names = [
+        None if mask is None else MASKS.format(index=index)
+        for index, mask in enumerate(found.masks)
+    ]
+    with result_folder(output, own=[name for name in names if name]) as folder:
+        for name, mask in zip(names, found.masks):
+            if name is not None:
+                _save(folder / name, np.round(255 * mask).astype(np.uint8))
+    return {
+        "masks": [None if name is None else str(output / name) for name in names],
+        "laterality": found.laterality,
+        "device": used[0],
+        "notes": job.notes,
+        "warnings": [sentence] if sentence else [],
+    }
+
+
+def simulate(request: dict, progress: Progress) -> dict:
+    """Radiographs of a CT.
+
+    Request: ``ct`` (file, Hounsfield units), ``rig`` (file, in the CT's LPS frame), ``output``,
+    ``energy`` (keV), ``noise_free``, ``seed``.
+
+    Result: ``rig``, the file of the rig that names the images.
+    """
+    from SSRKDLib.projection.ct import read_ct
+    from SSRKDLib.results import result_folder
+    from SSRKDLib.rig_file import read_rig
+    from SSRKDLib.simulation import RIG, Exposing, write_radiographs
+
+    how = Exposing(
+        energy=float(request.get("energy", 60.0)),
+        noise_free=bool(request.get("noise_free", False)),
+        seed=int(request.get("seed", 0)),
+    )
+    progress("volume", 0.05, "Reading the CT")
+    rig = read_rig(request["rig"])
+    volume = read_ct(request["ct"], how.energy)
+    with result_folder(request["output"]) as folder:
+        write_radiographs(
+            volume, rig, folder, how, np.random.default_rng(how.seed),
+            lambda stage, fraction, message: progress(stage, 0.3 + 0.7 * fraction, message),
+        )  # fmt: skip
+    return {"rig": str(Path(request["output"]) / RIG)}
+
+
+def import_weights(request: dict, progress: Progress) -> dict:
+    """Weights into the user's folder.
+
+    Request: ``files``. Result: ``name`` and ``title`` of the bundle.
+    """
+    from SSRKDLib.weights.catalogue import import_bundle
+
+    progress("import", 0.1, "Checking the weights")
+    info = import_bundle([Path(path) for path in request["files"]])
+    return {"name": info.name, "title": info.title}
+
+
+def describe(request: dict, progress: Progress) -> dict:
+    """What is installed where the worker runs.
+
+    Result: ``torch`` and ``safetensors`` (versions, or None), ``gpu`` (name, or None),
+    ``gpu_memory`` (bytes, or None), ``cores``, ``weights`` (name to problem, "" where sound).
+    """
+    from SSRKDLib.weights.bundle import verify_bundle
+    from SSRKDLib.weights.catalogue import list_bundles
+
+    progress("describe", 0.1, "Loading PyTorch")
+    about: dict = {"cores": os.cpu_count(), "gpu": None, "gpu_memory": None, "problem": ""}
+    for name in ("torch", "safetensors"):
+        try:
+            about[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            about[name] = None
+    try:
+        import torch
+    except Exception as error:  # a broken installation fails in many ways; all are worth telling
+        about["problem"] = f"PyTorch does not load ({' '.join(str(error).split())[:200]})."
+    else:
+        if torch.cuda.is_available():
+            about["gpu"] = torch.cuda.get_device_name()
+            about["gpu_memory"] = torch.cuda.get_device_properties(0).total_memory
+    progress("describe", 0.6, "Checking the weights")
+    about["weights"] = {}
+    for info in list_bundles():
+        try:
+            verify_bundle(info.path)
+        except SSRKDError as error:
+            about["weights"][info.name] = str(error)
+        else:
+            about["weights"][info.name] = ""
+    return about
+
+
+def _arrays(paths: Sequence[str | None] | None, count: int) -> list[np.ndarray | None]:
+    """Arrays from ``.npy`` files, one per view.
+
+    Raises:
+        InputError: not one per view, or a file that cannot be read.
+    """
+    paths = [None] * count if paths is None else paths
+    if len(paths) != count:
+        raise InputError(f"{len(paths)} arrays came for {count} views.", "Give one per view.")
+    arrays = []
+    for path in paths:
+        try:
+            arrays.append(None if path is None else np.load(path, allow_pickle=False))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"'{path}' cannot be read ({' '.join(str(error).split())[:120]}).",
+                "Check that the disk is not full, then try again.",
+            ) from error
+    return arrays
+
+
+def _check_masks(masks: Sequence[np.ndarray | None], sizes: Sequence[tuple[int, int]]) -> None:
+    for mask, size in zip(masks, sizes):
+        if mask is not None and mask.shape != (4, *size):
+            raise ImageError(
+                f"Bone masks of shape {mask.shape} do not fit a radiograph of {size[1]} x "
+                f"{size[0]} pixels.",
+                "Segment the radiographs again.",
+            )
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    from SSRKDLib.errors import OutputError
+
+    try:
+        np.save(path, array)
+    except OSError as error:
+        raise OutputError(
+            f"'{path}' cannot be written ({error.strerror or error}).",
+            "Choose a folder that you may write to, on a disk with space left.",
+        ) from error
