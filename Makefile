@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements/lock.txt
-# The stamp's name holds a checksum of the lock file: another lock file, another set-up.
-STAMP  := $(VENV)/setup-$(shell cksum < $(LOCK) | cut -d' ' -f1)
+ALONE  := requirements/lock-no-deps.txt
+# The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
+STAMP  := $(VENV)/setup-$(shell cat $(LOCK) $(ALONE) | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test lint bench
+.PHONY: help setup demo test lint bench pictures
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo "make test   lint, then every test"
 	@echo "make lint   style and common mistakes (ruff)"
 	@echo "make bench  speed and memory, as ratios measured side by side"
+	@echo "make pictures  the README's pictures of the module's panel and views, into Docs/pictures/"
 
 setup: $(STAMP)
 
@@ -36,8 +38,10 @@ $(STAMP):
 	@echo "setup: installing the packages of $(LOCK) into $(VENV) (once; torch is large)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(ALONE)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --no-build-isolation -e .
+	@$(BIN)/python -m Testing.bench.check || echo "setup: make demo works without them, make test needs them"
 	@rm -f $(VENV)/setup-*
 	@touch $@
 
@@ -57,3 +61,7 @@ lint: setup
 bench: setup
 	@echo "bench: measuring speed and memory"
 	@$(BIN)/python -m Testing.benchmark
+
+pictures: setup
+	@echo "pictures: clicking through the module and drawing it"
+	@$(BIN)/python -m Testing.module.pictures

@@ -1,0 +1,268 @@
+"""Knee Bone Reconstruction (SSR-KD): a scripted module of 3D Slicer.
+
+The work is done in the package SSRKDSlicer beside this file, and in SSRKDLib, which knows nothing
+of Slicer. Networks run in a process of their own; torch is never imported here.
+"""
+
+import importlib.util
+import logging
+import os
+import sys
+import time
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+if importlib.util.find_spec("SSRKDLib") is None:
+    # Not installed but run from a checkout: SSRKDLib lies beside this module's folder. Appended, so
+    # that the folder SSRKD cannot hide this file, the module of the same name.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from SSRKDSlicer.worker_client import sharedWorker, stopSharedWorker
+
+TITLE = "Knee Bone Reconstruction (SSR-KD)"
+
+
+class SSRKD(ScriptedLoadableModule):
+    """The module's metadata, and what happens when Slicer has started."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _(TITLE)
+        self.parent.categories = [_("Tomographic Reconstruction"), _("Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["SSRKD contributors"]
+        self.parent.helpText = _(
+            "Surface models of patella, femur, fibula and tibia from two knee radiographs: choose "
+            "them, click Reconstruct. Anyone with a CT can try it from the section From CT. "
+            "For research, not for diagnosis."
+        )
+        self.parent.acknowledgementText = _(
+            "Implements SSR-KD: Lin et al., Real-Time, Population-Based Reconstruction of 3D Bone "
+            "Models via Very-Low-Dose Protocols, arXiv 2508.13947."
+        )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+        slicer.app.connect("aboutToQuit()", stopSharedWorker)
+
+    def onStartupCompleted(self):
+        """Offer the samples; nothing else happens at start-up."""
+        from SSRKDSlicer import sample_data
+
+        sample_data.register(self.resourcePath(""))
+
+
+class SSRKDWidget(ScriptedLoadableModuleWidget):
+    """The panel; see :mod:`SSRKDSlicer.panel`."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        self.panel = None
+
+    def setup(self):
+        from SSRKDSlicer.panel.panel import Panel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/SSRKD.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.panel = Panel(self.ui, sharedWorker())
+
+    def enter(self):
+        """The module was opened: weights, radiographs and packages may have changed."""
+        if self.panel is not None:
+            self.panel.suggestRadiographs()
+            self.panel.refresh()
+
+    def cleanup(self):
+        """The module is being closed: its job and its worker end."""
+        if self.panel is not None:
+            self.panel.close()
+            self.panel = None
+        stopSharedWorker()
+
+    def onReload(self):
+        """Reload the packages, too, not only this file."""
+        self.cleanup()
+        for name in list(sys.modules):
+            if name.split(".")[0] in ("SSRKDSlicer", "SSRKDLib"):
+                del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+
+class SSRKDLogic(ScriptedLoadableModuleLogic):
+    """The module for scripts: works without the panel and without a main window.
+
+    Every method waits for its result, or returns at once where ``done`` is given. Errors are
+    :class:`SSRKDLib.errors.SSRKDError`: raised, or given to ``failed``. ``progress`` is called with
+    stage, fraction (0 to 1) and message.
+    """
+
+    def __init__(self):
+        from SSRKDSlicer.tasks import Tasks
+
+        ScriptedLoadableModuleLogic.__init__(self)
+        self._tasks = Tasks(sharedWorker())
+
+    def reconstruct(
+        self,
+        frontal,
+        lateral,
+        rig=None,
+        laterality=None,
+        weights=None,
+        device="auto",
+        spacing=1.0,
+        case=None,
+        progress=None,
+        done=None,
+        failed=None,
+    ):
+        """Surface models of the bones.
+
+        Args:
+            frontal, lateral: volume nodes.
+            rig: how they were taken: path of a rig file or :class:`SSRKDLib.geometry.Rig`. None:
+                from the nodes' DICOM files, or from what the module stored with them.
+            laterality: "L", "R" or None (find out).
+            weights: name or path of a bundle; None: the bundled ones.
+            device: "auto", "cpu" or "cuda".
+            spacing: of the grid that surfaces are taken from, mm.
+            case: what an earlier :meth:`segment` or :meth:`place` of the same pair returned: its
+                masks are used where they were edited.
+            progress, done, failed: see the class; ``done`` gets the case.
+
+        Returns:
+            Model nodes by bone; with ``done``, the running job, whose ``cancel()`` ends it.
+        """
+        from SSRKDSlicer.tasks import Options
+
+        setup = self._setup(frontal, lateral, rig, laterality)
+        options = Options(weights, device, spacing)
+
+        def start(**callbacks):
+            return self._tasks.reconstruct(setup, options, case, **callbacks)
+
+        made = self._run(start, progress, done, failed)
+        return made if done is not None else made.models
+
+    def segment(
+        self, frontal, lateral, rig=None, laterality=None, weights=None, device="auto",
+        case=None, progress=None, done=None, failed=None,
+    ):  # fmt: skip
+        """Editable bone masks on the radiographs; arguments as in :meth:`reconstruct`.
+
+        Returns:
+            The case: ``masks`` holds the two segmentation nodes, ``placed`` the radiographs that
+            they lie on. Give it to :meth:`reconstruct`.
+        """
+        from SSRKDSlicer.tasks import Options
+
+        setup = self._setup(frontal, lateral, rig, laterality)
+        options = Options(weights, device)
+
+        def start(**callbacks):
+            return self._tasks.segment(setup, options, case, **callbacks)
+
+        return self._run(start, progress, done, failed)
+
+    def place(self, frontal, lateral, rig=None, laterality=None, case=None):
+        """Copies of the radiographs on their detector planes; arguments as in :meth:`reconstruct`.
+
+        Returns:
+            The case; ``placed`` holds the two volume nodes.
+        """
+        from SSRKDSlicer.placing import placeRadiographs
+        from SSRKDSlicer.tasks import CaseNodes, newCaseFolder
+
+        setup = self._setup(frontal, lateral, rig, laterality)
+        case = case or CaseNodes()
+        folder = case.folder() or newCaseFolder(setup)
+        case.placed = tuple(placeRadiographs(setup, folder, case.placed, case.masks))
+        return case
+
+    def simulate(
+        self, ct, region=None, preset="orthogonal", laterality=None, energy=60.0, noise=True,
+        progress=None, done=None, failed=None,
+    ):  # fmt: skip
+        """Radiographs of a CT, on their detector planes around it.
+
+        Args:
+            ct: volume node in Hounsfield units.
+            region: markups ROI node around one knee, or None for the whole CT.
+            preset: "orthogonal", "c_arm" or "oblique".
+            laterality: "L", "R" or None; written down with the radiographs.
+            energy: effective energy of the X-rays, keV.
+            noise: noise, scatter and blur as in a real radiograph.
+            progress, done, failed: see the class.
+
+        Returns:
+            The (frontal, lateral) volume nodes.
+        """
+
+        def start(**callbacks):
+            return self._tasks.simulate(ct, region, preset, laterality, energy, noise, **callbacks)
+
+        return self._run(start, progress, done, failed)
+
+    def _setup(self, frontal, lateral, rig, laterality):
+        from SSRKDSlicer.setup import setupFromRig
+
+        return setupFromRig(frontal, lateral, rig, laterality)
+
+    def _run(self, start, progress, done, failed):
+        if done is not None:
+            return start(onProgress=progress, onDone=done, onFailed=failed)
+        ended = {}
+        job = start(
+            onProgress=progress or (lambda stage, fraction, message: None),
+            onDone=lambda result: ended.update(result=result),
+            onFailed=lambda error: ended.update(error=error),
+        )
+        while not job.finished:
+            slicer.app.processEvents()
+            time.sleep(0.01)
+        if "error" in ended:
+            raise ended["error"]
+        return ended["result"]
+
+
+class SSRKDTest(ScriptedLoadableModuleTest):
+    """The module's self-test: sample data in, four bones out, in the right place."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_SampleRadiographs()
+
+    def test_SampleRadiographs(self):
+        """Reconstruct the sample and compare with its true bones."""
+        from SSRKDLib.anatomy import BONES
+        from SSRKDLib.metrics import compare_meshes
+        from SSRKDLib.regions import joint_centre
+        from SSRKDLib.virtual.cases import region_around
+        from SSRKDSlicer import sample_data
+        from SSRKDSlicer.outlines import worldMesh
+
+        self.delayDisplay("Loading the sample")
+        sample_data.register(os.path.join(os.path.dirname(slicer.util.modulePath("SSRKD")),
+                                          "Resources"))  # fmt: skip
+        frontal, lateral, *bones = sample_data.loadRadiographs()
+        self.delayDisplay("Reconstructing")
+        models = SSRKDLogic().reconstruct(frontal, lateral)
+        self.assertEqual(list(models), list(BONES))
+        truth = dict(zip(BONES, map(worldMesh, bones)))
+        made = {bone: worldMesh(node) for bone, node in models.items()}
+        rows = compare_meshes(made, truth, region_around(joint_centre(truth)))
+        mean = rows[-1]["assd_mm"]
+        logging.info(f"SSRKD self-test: mean distance to the true surfaces {mean:.2f} mm")
+        self.assertLess(mean, 1.2)
+        self.delayDisplay("Test passed")

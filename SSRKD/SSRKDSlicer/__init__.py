@@ -1,0 +1,1 @@
+"""What the SSRKD module of 3D Slicer is made of; see SSRKD.py."""

@@ -1,0 +1,59 @@
+"""Between SSRKDLib's LPS and Slicer's RAS: the one place where frames are converted."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+_FLIP = np.array([-1.0, -1.0, 1.0])
+
+
+def flipLpsRas(values: np.ndarray) -> np.ndarray:
+    """Points ``[..., 3]`` (mm), or an affine ``[4, 4]`` into the one frame, in the other.
+
+    LPS and RAS differ by the signs of x and y, so the same function goes both ways. An affine keeps
+    what it maps from (pixel or voxel indices, for example).
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape == (4, 4):
+        return np.diag([*_FLIP, 1.0]) @ values
+    return values * _FLIP
+
+
+def viewIjkToRas(view) -> vtk.vtkMatrix4x4:
+    """IJKToRAS of a volume that lies on a view's detector: i is the column, j the row.
+
+    Args:
+        view: :class:`SSRKDLib.geometry.View`.
+    """
+    ijkToLps = np.eye(4)
+    ijkToLps[:3, 0] = view.column_direction * view.pixel_spacing[0]
+    ijkToLps[:3, 1] = view.row_direction * view.pixel_spacing[1]
+    ijkToLps[:3, 2] = np.cross(view.column_direction, view.row_direction)
+    ijkToLps[:3, 3] = view.detector_origin
+    return slicer.util.vtkMatrixFromArray(flipLpsRas(ijkToLps))
+
+
+def volumeIjkToLps(volumeNode) -> np.ndarray:
+    """IJK to LPS of a volume where it stands in the world, ``[4, 4]``.
+
+    Raises:
+        SSRKDLib.errors.InputError: the volume is under a transform that is not linear.
+    """
+    from SSRKDLib.errors import InputError
+
+    ijkToRas = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(ijkToRas)
+    matrix = slicer.util.arrayFromVTKMatrix(ijkToRas)
+    transformNode = volumeNode.GetParentTransformNode()
+    if transformNode is not None:
+        if not transformNode.IsTransformToWorldLinear():
+            raise InputError(
+                f"'{volumeNode.GetName()}' is under a warping transform.",
+                "Harden the transform, or take the volume out of it.",
+            )
+        toWorld = vtk.vtkMatrix4x4()
+        transformNode.GetMatrixTransformToWorld(toWorld)
+        matrix = slicer.util.arrayFromVTKMatrix(toWorld) @ matrix
+    return flipLpsRas(matrix)

@@ -1,0 +1,114 @@
+"""PyTorch and what else the worker needs: what is there, and installing it after the user's click.
+
+Nothing is installed or imported when the module loads.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import slicer
+
+from SSRKDLib.errors import MissingDependencyError
+
+#: What is installed, and about how much is downloaded.
+PACKAGES = ("torch>=2.10", "safetensors>=0.4")
+SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
+
+OFFLINE = (
+    "Without internet: on a computer with internet and the same system run\n"
+    "    PythonSlicer -m pip download --only-binary :all: torch safetensors -d wheels\n"
+    "copy the folder 'wheels' here, and run in Slicer's Python console\n"
+    "    slicer.util.pip_install('--no-index --find-links PATH/wheels torch safetensors')"
+)
+
+
+def installedVersion(name):
+    """Version of a package in Slicer's Python, or None. The package is not imported."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def missingPackages():
+    """Names of what the worker needs and Slicer's Python lacks."""
+    return [name for name in ("torch", "safetensors") if installedVersion(name) is None]
+
+
+def pytorchExtension():
+    """The logic of the PyTorch extension, or None where that is not installed."""
+    try:
+        import PyTorchUtils
+    except ImportError:
+        return None
+    return PyTorchUtils.PyTorchUtilsLogic()
+
+
+def installPyTorch():
+    """Install what is missing, after asking.
+
+    Returns:
+        Whether everything is there now; False where the user declined.
+
+    Raises:
+        MissingDependencyError: the installation failed.
+    """
+    missing = missingPackages()
+    if not missing:
+        return True
+    through = pytorchExtension()
+    how = "through the PyTorch extension" if through else "with pip, ready-made wheels only"
+    names = " and ".join({"torch": "PyTorch"}.get(name, name) for name in missing)
+    question = (
+        f"{names} will be installed into Slicer's Python {how} ({SIZE}).\n\n"
+        "No other package is changed. This takes some minutes. Install now?"
+    )
+    if not slicer.util.confirmOkCancelDisplay(question, windowTitle="Install PyTorch"):
+        return False
+    try:
+        with slicer.util.WaitCursor():
+            if "torch" in missing:
+                _installTorch(through)
+            if "safetensors" in missing:
+                slicer.util.pip_install(f"--only-binary :all: {PACKAGES[1]}")
+    except Exception as error:  # pip fails in many ways; all mean the same to the user
+        raise MissingDependencyError(
+            f"The installation failed ({' '.join(str(error).split())[:200]}).",
+            f"Check the internet connection and the space on the disk. {OFFLINE}",
+        ) from error
+    left = missingPackages()
+    if left:
+        raise MissingDependencyError(
+            f"After the installation {' and '.join(left)} is still missing.",
+            f"Look into Slicer's Python console for pip's messages. {OFFLINE}",
+        )
+    return True
+
+
+def _installTorch(through):
+    if through is not None:
+        through.installTorch(askConfirmation=False, torchVersionRequirement=">=2.10")
+    else:
+        slicer.util.pip_install(f"--only-binary :all: {PACKAGES[0]}")
+
+
+def describeInstallation(about):
+    """Lines on what is there, from the worker's answer to ``describe``.
+
+    Args:
+        about: see :func:`SSRKDLib.worker.tasks.describe`.
+    """
+    lines = []
+    for name, shown in (("torch", "PyTorch"), ("safetensors", "safetensors")):
+        version = about[name]
+        lines.append(f"✓ {shown} {version}" if version else f"✗ {shown} is missing")
+    if about["problem"]:
+        lines.append(f"✗ {about['problem']} Install PyTorch again.")
+    if about["gpu"]:
+        lines.append(f"✓ GPU: {about['gpu']}, {about['gpu_memory'] / 2**30:.0f} GB")
+    else:
+        lines.append(f"✓ CPU, {about['cores']} cores (no GPU that PyTorch can use)")
+    for name, problem in about["weights"].items():
+        lines.append(f"✗ weights {name}: {problem}" if problem else f"✓ weights {name}")
+    return lines

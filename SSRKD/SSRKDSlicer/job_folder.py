@@ -1,0 +1,99 @@
+"""The private folder through which a job's images and surfaces travel.
+
+Only its owner can read it, and nothing in it names a patient: pixels and geometry, no tags.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from SSRKDLib.errors import OutputError
+from SSRKDLib.image_writing import write_image
+from SSRKDLib.rig_file import write_rig
+
+
+class JobFolder:
+    """A new folder under Slicer's temporary one; remove it when the job has ended.
+
+    Raises:
+        OutputError: the temporary folder cannot be written.
+    """
+
+    def __init__(self, parent):
+        try:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+            self.path = Path(tempfile.mkdtemp(prefix="ssrkd-", dir=parent))  # mode 0700
+        except OSError as error:
+            raise OutputError(
+                f"The temporary folder '{parent}' cannot be written ({error.strerror or error}).",
+                "Make space on that disk, or choose another temporary folder in Slicer's "
+                "application settings.",
+            ) from error
+
+    @property
+    def output(self):
+        """Where the worker puts its result; it does not exist before."""
+        return self.path / "result"
+
+    def remove(self):
+        """Remove everything; what cannot be removed now, the system removes some day."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def writeSetup(self, setup, masks=(None, None)):
+        """Write the cropped radiographs and how they were taken.
+
+        Args:
+            setup: :class:`~SSRKDSlicer.setup.Setup`.
+            masks: per view bool ``[4, rows, columns]`` on the whole image, or None.
+
+        Returns:
+            (request, notes): the entries ``rig``, ``fields`` and ``masks`` of a request, and
+            sentences on the images.
+
+        Raises:
+            ImageError, OutputError: an image that cannot be read, a disk that is full.
+        """
+        rig = setup.croppedRig()
+        views, fields, written, notes = [], [], [], []
+        for index, (view, radiograph, crop) in enumerate(
+            zip(rig.views, setup.radiographs, setup.crops)
+        ):
+            pixels = radiograph.pixels()
+            notes += [f"{radiograph.role}: {note}" for note in pixels.notes]
+            name = f"view_{index}.nrrd"
+            write_image(self.path / name, _cut(pixels.array, crop), compress=False)
+            views.append(replace(view, image=str(self.path / name)))
+            field = None if pixels.field is None else _cut(pixels.field, crop)
+            fields.append(self._array(f"field_{index}.npy", field))
+            mask = masks[index]
+            if mask is not None:
+                mask = np.stack([_cut(one, crop) for one in mask]).astype(np.uint8) * 255
+            written.append(self._array(f"edited_{index}.npy", mask))
+        path = self.path / "rig.json"
+        write_rig(replace(rig, views=tuple(views)), path)
+        return {"rig": str(path), "fields": fields, "masks": written}, tuple(notes)
+
+    def _array(self, name, array):
+        if array is None:
+            return None
+        path = self.path / name
+        try:
+            np.save(path, array)
+        except OSError as error:
+            raise OutputError(
+                f"'{path}' cannot be written ({error.strerror or error}).",
+                "Make space on that disk.",
+            ) from error
+        return str(path)
+
+
+def _cut(array, crop):
+    if crop is None:
+        return array
+    left, top, columns, rows = crop
+    return array[top : top + rows, left : left + columns]

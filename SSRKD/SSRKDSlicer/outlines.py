@@ -1,0 +1,137 @@
+"""Outlines of the models, projected onto the radiographs and drawn in the slice views."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+
+from SSRKDLib.meshes import from_polydata
+from SSRKDLib.outlines import outline
+
+from . import layouts
+from .folders import BONE, putInto, subfolder
+from .frames import flipLpsRas
+from .placing import PLACED, placedView
+
+_LINE_WIDTH = 2
+
+
+def worldMesh(modelNode):
+    """The surface of a model as :class:`SSRKDLib.meshes.Mesh`: LPS mm, where it stands in the
+    world, a parent transform included."""
+    polydata = modelNode.GetPolyData()
+    if modelNode.GetParentTransformNode() is not None:
+        toWorld = vtk.vtkGeneralTransform()
+        modelNode.GetParentTransformNode().GetTransformToWorld(toWorld)
+        move = vtk.vtkTransformPolyDataFilter()
+        move.SetTransform(toWorld)
+        move.SetInputData(polydata)
+        move.Update()
+        polydata = move.GetOutput()
+    mesh = from_polydata(polydata)
+    return type(mesh)(flipLpsRas(mesh.vertices), mesh.faces)
+
+
+def updateOutlines(models, placedNodes, folder, in3D=False):
+    """Draw the outlines anew.
+
+    Args:
+        models: model nodes by bone.
+        placedNodes: radiographs that lie on their detectors, frontal and lateral; None is left out.
+        folder: subject hierarchy item.
+        in3D: also on the radiographs in the 3D view.
+
+    Returns:
+        The outlines' model nodes.
+    """
+    existing = {
+        (node.GetAttribute(BONE), node.GetAttribute(PLACED)): node
+        for node in outlinesOf(models.values())
+    }
+    nodes = []
+    for placedNode in placedNodes:
+        view = placedView(placedNode)
+        if view is None:
+            continue
+        role = placedNode.GetAttribute(PLACED)
+        for bone, modelNode in models.items():
+            node = existing.get((bone, role)) or _newNode(modelNode, bone, role, folder)
+            node.SetAndObservePolyData(_polylines(outline(worldMesh(modelNode), view)))
+            _display(node, modelNode, role, in3D)
+            nodes.append(node)
+    return nodes
+
+
+def outlinesOf(modelNodes):
+    """The outlines that belong to models."""
+    found = []
+    wanted = {node.GetID() for node in modelNodes if node is not None}
+    for node in slicer.util.getNodesByClass("vtkMRMLModelNode"):
+        if node.GetNodeReferenceID("SSRKD.OutlineOf") in wanted:
+            found.append(node)
+    return found
+
+
+def matchDisplay(modelNodes, in3D):
+    """Let outlines be seen where their models are."""
+    for node in outlinesOf(modelNodes):
+        _display(node, node.GetNodeReference("SSRKD.OutlineOf"), node.GetAttribute(PLACED), in3D)
+
+
+def _newNode(modelNode, bone, role, folder):
+    name = slicer.mrmlScene.GenerateUniqueName(f"{modelNode.GetName()} outline ({role})")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    node.SetAttribute(BONE, bone)
+    node.SetAttribute(PLACED, role)
+    node.SetNodeReferenceID("SSRKD.OutlineOf", modelNode.GetID())
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetScalarVisibility(False)
+    display.SetLineWidth(_LINE_WIDTH)
+    display.SetSliceIntersectionThickness(_LINE_WIDTH)
+    # A curve that lies in the slice plane is not cut by it: it is projected onto it.
+    display.SetSliceDisplayModeToProjection()
+    display.SetVisibility2D(True)
+    display.SetLighting(False)
+    putInto(subfolder(folder, "Outlines"), node)
+    return node
+
+
+def _display(node, modelNode, role, in3D):
+    display, ofModel = node.GetDisplayNode(), modelNode.GetDisplayNode()
+    display.SetColor(*ofModel.GetColor())
+    display.SetVisibility(bool(ofModel.GetVisibility()) and outlinesShown(node))
+    views = [layouts.sliceNodeId(role)]
+    if in3D:
+        views += [view.GetID() for view in slicer.util.getNodesByClass("vtkMRMLViewNode")]
+    if list(display.GetViewNodeIDs()) != views:
+        display.SetViewNodeIDs(views)
+
+
+def outlinesShown(node):
+    """Whether the user wants to see this outline at all."""
+    return node.GetAttribute("SSRKD.OutlineHidden") != "true"
+
+
+def showOutlines(modelNodes, shown, in3D):
+    """Show or hide all outlines of models."""
+    for node in outlinesOf(modelNodes):
+        node.SetAttribute("SSRKD.OutlineHidden", None if shown else "true")
+    matchDisplay(modelNodes, in3D)
+
+
+def _polylines(curves):
+    """Curves ``[n, 3]`` in LPS mm as lines in RAS."""
+    points, lines = vtk.vtkPoints(), vtk.vtkCellArray()
+    for curve in curves:
+        first = points.GetNumberOfPoints()
+        for point in flipLpsRas(np.asarray(curve)):
+            points.InsertNextPoint(*point)
+        lines.InsertNextCell(len(curve))
+        for index in range(len(curve)):
+            lines.InsertCellPoint(first + index)
+    polydata = vtk.vtkPolyData()
+    polydata.SetPoints(points)
+    polydata.SetLines(lines)
+    return polydata

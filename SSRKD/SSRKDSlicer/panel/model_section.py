@@ -1,0 +1,98 @@
+"""Section Model: weights, device, resolution."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+from SSRKDLib.weights.catalogue import DEFAULT_NAME
+
+from .. import timing, weights_list
+from .bindings import Section, guarded
+
+SPACINGS = (0.5, 1.0, 2.0)
+
+#: Setting: name of the GPU that the worker found last.
+GPU_SETTING = "SSRKD/Gpu"
+
+
+class ModelSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self._names = []
+        self._listed = []
+        self.scalar(
+            ui.weightsCombo, "currentIndexChanged(int)", self._showWeights,
+            lambda: self.parameters.weights or DEFAULT_NAME, self._storeWeights,
+        )  # fmt: skip
+        self.choice(ui.deviceCombo, "device", ("auto", "cpu", "cuda"))
+        self.scalar(
+            ui.spacingCombo, "currentIndexChanged(int)", self._showSpacing,
+            lambda: self.parameters.spacing,
+            lambda: setattr(self.parameters, "spacing", SPACINGS[ui.spacingCombo.currentIndex]),
+        )  # fmt: skip
+        ui.officialLabel.text = weights_list.officialText()
+        ui.importButton.connect("clicked()", self.onImport)
+        ui.folderButton.connect("clicked()", self.onFolder)
+
+    def _showSpacing(self, value):
+        nearest = min(SPACINGS, key=lambda spacing: abs(spacing - value))
+        self.ui.spacingCombo.currentIndex = SPACINGS.index(nearest)
+
+    def _showWeights(self, name):
+        combo = self.ui.weightsCombo
+        listed = weights_list.choices(name)
+        if listed != self._listed:
+            self._listed, self._names = listed, [one for one, _ in listed]
+            combo.clear()
+            combo.addItems([text for _, text in listed])
+        combo.currentIndex = self._names.index(name)
+
+    def _storeWeights(self):
+        name = self._names[self.ui.weightsCombo.currentIndex]
+        self.parameters.weights = "" if name == DEFAULT_NAME else name
+
+    def refresh(self):
+        super().refresh()
+        gpu = slicer.app.settings().value(GPU_SETTING, "")
+        self.ui.deviceCombo.setItemText(2, f"GPU ({gpu})" if gpu else "GPU")
+        self.ui.estimateLabel.text = self._estimate()
+
+    def _estimate(self):
+        name = self.parameters.weights or DEFAULT_NAME
+        problem = weights_list.problemOf(self.parameters.weights)
+        if problem:
+            return f"✗ {problem}"
+        gpu = slicer.app.settings().value(GPU_SETTING, "")
+        device = {"auto": "cuda" if gpu else "cpu"}.get(
+            self.parameters.device, self.parameters.device
+        )
+        known = timing.estimate(name, device, self.parameters.spacing)
+        if known is None:
+            return "Not run yet on this computer with these settings."
+        seconds, runs = known
+        return f"About {seconds:.0f} s (from {runs} earlier run{'s' if runs > 1 else ''})."
+
+    @guarded
+    def onImport(self):
+        files = qt.QFileDialog.getOpenFileNames(
+            None, "Import weights", "", "Weights (*.zip *.pth *.pt *.ckpt *.pkl);;All files (*)"
+        )
+        if not files:
+            return
+
+        def imported(result):
+            self.parameters.weights = result["name"]
+            self.panel.showStatus(f"The weights '{result['title']}' were imported and chosen.")
+            self.panel.say(f"Imported the weights '{result['title']}'.")
+
+        self.panel.start(
+            "Import",
+            lambda **callbacks: self.panel.tasks.importWeights(files, **callbacks),
+            imported,
+        )
+
+    @guarded
+    def onFolder(self):
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(weights_list.weightsFolder()))

@@ -1,0 +1,276 @@
+"""The panel as a whole: its sections, the running job, what is told to the user."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import qt
+import slicer
+from slicer.util import VTKObservationMixin
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import Cancelled, SSRKDError
+
+from .. import layouts
+from ..parameters import VIEWS, Parameters
+from ..radiographs import suggestPair
+from ..setup import setupFromParameters
+from ..tasks import CaseNodes, Options, Tasks
+from ..worker_client import unexpected
+from .ct_section import CtSection
+from .installation_section import InstallationSection
+from .model_section import ModelSection
+from .radiographs_section import RadiographsSection
+from .results_section import ResultsSection
+from .run_section import RunSection
+
+
+class Panel(VTKObservationMixin):
+    """Sections, parameters and the one job that runs at a time.
+
+    Args:
+        ui: the widgets of SSRKD.ui by name.
+        worker: :class:`~SSRKDSlicer.worker_client.WorkerClient`.
+    """
+
+    def __init__(self, ui, worker):
+        VTKObservationMixin.__init__(self)
+        self.ui, self.worker, self.tasks = ui, worker, Tasks(worker)
+        self.parameters = None
+        self.refreshing = False
+        self.job = None
+        self.jobStarted = 0.0
+        self.setup, self.setupError = None, None
+        self._refreshQueued = False
+        layouts.register()
+        self._attach()
+        self.radiographs = RadiographsSection(self)
+        self.run = RunSection(self)
+        self.results = ResultsSection(self)
+        self.sections = (
+            self.radiographs, ModelSection(self), self.run, self.results, CtSection(self),
+            InstallationSection(self),
+        )  # fmt: skip
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneClosing)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
+        self.addObserver(scene, scene.NodeAddedEvent, self._onNodes)
+        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodes)
+        self.suggestRadiographs()
+        self.refresh()
+
+    def close(self):
+        """End the job and let go of the scene."""
+        self.cancel()
+        self.removeObservers()
+        self.radiographs.scale.stop()
+
+    # Parameters and scene
+
+    def _attach(self):
+        if self.parameters is not None:
+            node = self.parameters.node
+            if self.hasObserver(node, node.ModifiedEvent, self._onParameters):
+                self.removeObserver(node, node.ModifiedEvent, self._onParameters)
+        self.parameters = Parameters.ofScene()
+        node = self.parameters.node
+        self.addObserver(node, node.ModifiedEvent, self._onParameters)
+
+    def _onParameters(self, caller, event):
+        self.refreshSoon()
+
+    def _onNodes(self, caller, event):
+        if not slicer.mrmlScene.IsImporting() and not slicer.mrmlScene.IsClosing():
+            self.refreshSoon()
+
+    def _onSceneClosing(self, caller, event):
+        if self.job is not None:
+            self.say("The scene was closed; the running job was stopped.")
+            self.cancel()
+
+    def _onSceneChanged(self, caller, event):
+        self._attach()
+        self.refreshSoon()
+
+    def refreshSoon(self):
+        """Refresh once after everything that happens now."""
+        if not self._refreshQueued:
+            self._refreshQueued = True
+            qt.QTimer.singleShot(0, self._refreshNow)
+
+    def _refreshNow(self):
+        self._refreshQueued = False
+        scene = slicer.mrmlScene
+        if self.parameters is None or scene.IsClosing() or scene.IsImporting():
+            return
+        if not scene.IsNodePresent(self.parameters.node):
+            self._attach()
+        self.suggestRadiographs()
+        self.refresh()
+
+    def refresh(self):
+        """Bring the whole panel in line with parameters and scene."""
+        self.refreshing = True
+        try:
+            self._findSetup()
+            for section in self.sections:
+                section.refresh()
+        finally:
+            self.refreshing = False
+
+    def _findSetup(self):
+        self.setup = self.setupError = None
+        try:
+            self.setup = setupFromParameters(self.parameters)
+        except SSRKDError as error:
+            self.setupError = error
+        except Exception as error:
+            self.setupError = unexpected(error)
+            logging.exception("SSRKD: the set-up cannot be read")
+
+    def suggestRadiographs(self):
+        """Choose the radiographs that the scene seems to offer, where none is chosen."""
+        if any(self.parameters.nodeOf(view) is not None for view in VIEWS):
+            return
+        known = [self.parameters.nodeOf(view, "Placed") for view in VIEWS]
+        volumes = [
+            node
+            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            if node not in known and not node.GetNodeReferenceID("SSRKD.CopyOf")
+        ]
+        pair = suggestPair(volumes)
+        if all(pair):
+            for view, node in zip(VIEWS, pair):
+                self.parameters.setNode(view, "", node)
+
+    # The case
+
+    def case(self):
+        """:class:`CaseNodes` of the parameters."""
+        nodeOf = self.parameters.nodeOf
+        models = {bone: nodeOf(bone, "Model") for bone in BONES}
+        return CaseNodes(
+            tuple(nodeOf(view, "Placed") for view in VIEWS),
+            tuple(nodeOf(view, "Masks") for view in VIEWS),
+            {bone: node for bone, node in models.items() if node is not None},
+        )
+
+    def sameCase(self):
+        """The case so far where it is of the chosen radiographs, else an empty one: another pair
+        gets nodes of its own, and the earlier ones stay."""
+        case = self.case()
+        for radiograph, placed in zip(self.setup.radiographs, case.placed):
+            if placed is None:
+                continue
+            if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
+                return CaseNodes()
+        return case if any(case.placed) else CaseNodes()
+
+    def storeCase(self, case):
+        """Remember the nodes of a case in the parameters."""
+        for index, view in enumerate(VIEWS):
+            self.parameters.setNode(view, "Placed", case.placed[index])
+            self.parameters.setNode(view, "Masks", case.masks[index])
+        for bone in BONES:
+            self.parameters.setNode(bone, "Model", case.models.get(bone))
+
+    def options(self):
+        """How the user wants to reconstruct."""
+        return Options(self.parameters.weights, self.parameters.device, self.parameters.spacing)
+
+    def requireSetup(self):
+        """The set-up as it is now, crop regions included.
+
+        Raises:
+            SSRKDError: what is missing.
+        """
+        self._findSetup()
+        if self.setup is None:
+            raise self.setupError
+        return self.setup
+
+    # The job
+
+    def start(self, what, starter, onDone, onFailed=None):
+        """Start a job, unless one is running.
+
+        Args:
+            what: for the log, "Reconstruct".
+            starter: called with onProgress, onDone and onFailed; returns the job.
+            onDone: called with the result, after the job has ended.
+            onFailed: called with the error where it is not a cancellation; default: show it.
+        """
+        if self.job is not None:
+            self.say("Something is running already. Click Cancel to stop it.")
+            return
+        self.ui.progressBar.value = 0
+        self.ui.progressBar.format = what
+        self.showStatus("")
+        self.say(f"{what}: started.")
+        self.jobStarted = time.monotonic()
+
+        def ended():
+            self.job = None
+            self.refreshSoon()
+            self.run.showRunning()
+
+        def done(result):
+            ended()
+            try:
+                onDone(result)
+            except SSRKDError as error:
+                self.showError(error)
+            except Exception as error:
+                self.showError(unexpected(error))
+
+        def failed(error):
+            ended()
+            if isinstance(error, Cancelled):
+                self.showStatus(f"{what} was cancelled. Nothing was changed.")
+                self.say(f"{what}: cancelled.")
+            elif onFailed is not None:
+                onFailed(error)
+            else:
+                self.showError(error)
+
+        job = starter(onProgress=self._onProgress, onDone=done, onFailed=failed)
+        self.job = None if job.finished else job
+        self.run.showRunning()
+
+    def cancel(self):
+        """Stop the running job, if any."""
+        if self.job is not None:
+            self.ui.progressBar.format = "Cancelling..."
+            self.job.cancel()
+
+    def _onProgress(self, stage, fraction, message):
+        self.ui.progressBar.value = int(round(100 * fraction))
+        if message:
+            self.ui.progressBar.format = f"{message} (%p%)"
+            self.say(message + ".")
+
+    # Words
+
+    def say(self, text):
+        """A line in the log."""
+        self.ui.logEdit.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")
+
+    def showStatus(self, text):
+        """A sentence below the button."""
+        self.ui.statusLabel.text = text
+
+    def showError(self, error):
+        """An error as a sentence; its details go to the logs."""
+        self.showStatus(f"✗ {error}")
+        self.say(f"✗ {error}")
+        details = getattr(error, "log", "")
+        if details:
+            self.say(details.rstrip())
+        logging.error(f"SSRKD: {error}\n{details}".rstrip())
+
+    def tell(self, messages):
+        """Sentences into the log."""
+        for sentence in messages:
+            self.say(sentence)

@@ -1,0 +1,155 @@
+"""Section Radiographs: which they are, how they were taken, what of them is used."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+import slicer
+import vtk
+
+from SSRKDLib.errors import InputError
+
+from .. import layouts, sample_data
+from ..folders import putInto
+from ..parameters import VIEWS
+from ..placing import placeRadiographs
+from ..radiographs import RadiographNode
+from ..tasks import newCaseFolder
+from .bindings import Section, guarded
+from .scale_tool import ScaleTool
+
+
+class RadiographsSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self.node(ui.frontalSelector, "frontal")
+        self.node(ui.lateralSelector, "lateral")
+        self.choice(ui.sideCombo, "side", ("auto", "L", "R"))
+        self.choice(ui.geometryCombo, "geometry", ("images", "rig", "calibration", "manual"))
+        self.choice(
+            ui.valuesCombo,
+            "values",
+            ("auto", "line_integral", "intensity", "display", "display_inverted"),
+        )
+        self.path(ui.rigFile, "rigFile")
+        for view in VIEWS:
+            self.path(getattr(ui, f"{view}Calibration"), f"{view}Calibration")
+            self._number(view, "Sdd")
+            self._number(view, "Sod")
+            self._number(view, "Spacing", unknown=0.0)
+            self._number(view, "Angle", unknown=-181.0)
+        ui.sampleButton.connect("clicked()", self.onSample)
+        ui.placeButton.connect("clicked()", self.onPlace)
+        ui.frontalCropButton.connect("toggled(bool)", self.onFrontalCrop)
+        ui.lateralCropButton.connect("toggled(bool)", self.onLateralCrop)
+        self.scale = ScaleTool(panel)
+
+    def _number(self, view, what, unknown=None):
+        self.spin(
+            getattr(self.ui, f"{view}{what}"),
+            lambda: self.parameters.number(view, what),
+            lambda value: self.parameters.setNumber(view, what, value),
+            unknown,
+        )
+
+    def refresh(self):
+        super().refresh()
+        ui, geometry = self.ui, self.parameters.geometry
+        ui.rigWidget.setVisible(geometry == "rig")
+        ui.calibrationWidget.setVisible(geometry == "calibration")
+        ui.manualWidget.setVisible(geometry == "manual")
+        ui.valuesCombo.enabled = geometry != "rig"
+        for view in VIEWS:
+            button = getattr(ui, f"{view}CropButton")
+            blocked = button.blockSignals(True)
+            button.checked = self.parameters.nodeOf(view, "Crop") is not None
+            button.blockSignals(blocked)
+            button.enabled = self.parameters.nodeOf(view) is not None
+        ui.placeButton.enabled = self.panel.setup is not None
+        ui.summaryLabel.text = self._summary()
+        self.scale.refresh()
+
+    def _summary(self):
+        if self.panel.setup is None:
+            return f"✗ {html.escape(str(self.panel.setupError))}"
+        known, assumed = self.panel.setup.summary()
+        text = html.escape(known)
+        if assumed:
+            items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in assumed)
+            text += f"<br/>Assumed:<ul style='margin:0'>{items}</ul>"
+        return text
+
+    @guarded
+    def onSample(self):
+        nodes = sample_data.loadRadiographs()
+        if len(nodes) < 2:
+            raise InputError(
+                "The sample could not be loaded.",
+                "Install the extension again: its sample files are missing or damaged.",
+            )
+        frontal, lateral = nodes[:2]
+        self.parameters.setNode("frontal", "", frontal)
+        self.parameters.setNode("lateral", "", lateral)
+        self.parameters.geometry = "images"
+        layouts.showLayout()
+        layouts.showRadiographs({"frontal": frontal, "lateral": lateral})
+        self.panel.say("The sample radiographs were loaded.")
+
+    @guarded
+    def onPlace(self):
+        setup = self.panel.requireSetup()
+        case = self.panel.sameCase()
+        folder = case.folder() or newCaseFolder(setup)
+        case.placed = tuple(placeRadiographs(setup, folder, case.placed, case.masks))
+        self.panel.storeCase(case)
+        self.panel.results.showCase(case)
+        self.panel.say("The radiographs stand on their detector planes.")
+
+    @guarded
+    def onFrontalCrop(self, on):
+        self._crop("frontal", on)
+
+    @guarded
+    def onLateralCrop(self, on):
+        self._crop("lateral", on)
+
+    def _crop(self, view, on):
+        roiNode = self.parameters.nodeOf(view, "Crop")
+        if not on:
+            if roiNode is not None:
+                slicer.mrmlScene.RemoveNode(roiNode)
+            self.panel.refreshSoon()
+            return
+        radiograph = RadiographNode(self.parameters.nodeOf(view), view)
+        if roiNode is None:
+            self.parameters.setNode(view, "Crop", _regionAround(radiograph))
+        layouts.showLayout()
+        layouts.showRadiographs({view: radiograph.node})
+
+
+def _regionAround(radiograph):
+    """A region of interest that holds the whole radiograph where it was loaded."""
+    name = slicer.mrmlScene.GenerateUniqueName(f"Crop region ({radiograph.role})")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+    node.CreateDefaultDisplayNodes()
+    ijkToRas = vtk.vtkMatrix4x4()
+    radiograph.node.GetIJKToRASMatrix(ijkToRas)
+    matrix = slicer.util.arrayFromVTKMatrix(ijkToRas)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    columns, rows = radiograph.size
+    pose = np.eye(4)
+    pose[:3, 0] = matrix[:3, 0] / spacing[0]
+    pose[:3, 1] = -matrix[:3, 1] / spacing[1]
+    pose[:3, 2] = np.cross(pose[:3, 0], pose[:3, 1])
+    pose[:3, 3] = (matrix @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1])[:3]
+    node.SetSize(columns * spacing[0], rows * spacing[1], 4 * max(spacing))
+    node.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(pose))
+    display = node.GetDisplayNode()
+    display.SetFillVisibility(False)
+    display.SetVisibility3D(False)
+    display.SetHandlesInteractive(True)
+    storage = slicer.mrmlScene.GetSubjectHierarchyNode()
+    putInto(storage.GetSceneItemID(), node)
+    return node

@@ -1,0 +1,180 @@
+"""Section Results: the bones, their outlines, and files of them."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+from SSRKDLib.anatomy import BONES
+
+from .. import layouts, outlines
+from ..parameters import VIEWS
+from ..results import aboutModel, exportModels
+from .bindings import Section, guarded
+
+_COLUMNS = ("Bone", "Opacity", "Volume", "Frontal", "Lateral")
+
+
+class ResultsSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self._observed = []
+        self._sliders = {}
+        self._checks = {}
+        self._buildTable()
+        self.flag(ui.outlinesCheck, "outlines")
+        self.flag(ui.in3DCheck, "radiographsIn3D")
+        self.choice(ui.exportFormatCombo, "exportFormat", ("STL", "OBJ", "PLY", "labelmap"))
+        self.path(ui.exportFolder, "exportFolder")
+        ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
+        ui.in3DCheck.connect("toggled(bool)", self.onOutlines)
+        ui.layoutButton.connect("clicked()", self.onLayout)
+        ui.exportButton.connect("clicked()", self.onExport)
+
+    def _buildTable(self):
+        table = self.ui.resultsTable
+        table.setRowCount(len(BONES))
+        table.setColumnCount(len(_COLUMNS))
+        table.setHorizontalHeaderLabels(list(_COLUMNS))
+        table.verticalHeader().setVisible(False)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.Stretch)
+        table.setSizeAdjustPolicy(qt.QAbstractScrollArea.AdjustToContents)
+        table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+        for row, bone in enumerate(BONES):
+            check = qt.QCheckBox(bone.capitalize())
+            check.toolTip = f"Show or hide the {bone} and its outlines."
+            check.connect("toggled(bool)", self._shower(bone))
+            table.setCellWidget(row, 0, check)
+            slider = qt.QSlider(qt.Qt.Horizontal)
+            slider.minimum, slider.maximum = 0, 100
+            slider.toolTip = f"Opacity of the {bone}."
+            slider.connect("valueChanged(int)", self._fader(bone))
+            table.setCellWidget(row, 1, slider)
+            self._checks[bone], self._sliders[bone] = check, slider
+            for column in range(2, len(_COLUMNS)):
+                item = qt.QTableWidgetItem("")
+                item.setFlags(qt.Qt.ItemIsEnabled)
+                table.setItem(row, column, item)
+
+    def _model(self, bone):
+        return self.parameters.nodeOf(bone, "Model")
+
+    def _shower(self, bone):
+        def onShow(on):
+            node = self._model(bone)
+            if node is not None and not self.panel.refreshing:
+                node.GetDisplayNode().SetVisibility(bool(on))
+
+        return onShow
+
+    def _fader(self, bone):
+        def onFade(value):
+            node = self._model(bone)
+            if node is not None and not self.panel.refreshing:
+                node.GetDisplayNode().SetOpacity(value / 100.0)
+
+        return onFade
+
+    def refresh(self):
+        super().refresh()
+        models = self.panel.case().models
+        self._observe(models.values())
+        for row, bone in enumerate(BONES):
+            self._showRow(row, bone, models.get(bone))
+        ui = self.ui
+        for widget in (ui.resultsTable, ui.outlinesCheck, ui.in3DCheck, ui.exportButton):
+            widget.enabled = bool(models)
+        ui.exportButton.toolTip = (
+            "Write the bones to files (mm, LPS)." if models else "Reconstruct first."
+        )
+        ui.layoutButton.enabled = any(self._volumes().values())
+
+    def _showRow(self, row, bone, node):
+        table = self.ui.resultsTable
+        check, slider = self._checks[bone], self._sliders[bone]
+        about = aboutModel(node) if node is not None else {}
+        agreement = about.get("agreement", {})
+        texts = [
+            f"{about['volume_mm3'] / 1000:.1f} cm³" if about.get("volume_mm3") else "",
+            *("" if agreement.get(view) is None else f"{agreement[view]:.2f}" for view in VIEWS),
+        ]
+        for column, text in enumerate(texts, start=2):
+            table.item(row, column).setText(text)
+        display = node.GetDisplayNode() if node is not None else None
+        for widget in (check, slider):
+            widget.enabled = display is not None
+            widget.blockSignals(True)
+        check.checked = bool(display is not None and display.GetVisibility())
+        slider.value = int(round(100 * display.GetOpacity())) if display is not None else 0
+        for widget in (check, slider):
+            widget.blockSignals(False)
+
+    def _observe(self, nodes):
+        """Watch the models, so that what is changed elsewhere shows here."""
+        nodes = list(nodes)
+        if nodes == self._observed:
+            return
+        for node in self._observed:
+            if self.panel.hasObserver(node, node.DisplayModifiedEvent, self.onDisplay):
+                self.panel.removeObserver(node, node.DisplayModifiedEvent, self.onDisplay)
+        for node in nodes:
+            self.panel.addObserver(node, node.DisplayModifiedEvent, self.onDisplay)
+        self._observed = nodes
+
+    @guarded
+    def onDisplay(self, caller, event):
+        models = self.panel.case().models
+        outlines.matchDisplay(models.values(), self.parameters.radiographsIn3D)
+        self.panel.refreshSoon()
+
+    @guarded
+    def onOutlines(self, *args):
+        if self.panel.refreshing:
+            return
+        models = self.panel.case().models
+        in3D = self.parameters.radiographsIn3D
+        outlines.showOutlines(models.values(), self.parameters.outlines, in3D)
+        layouts.radiographsIn3D(in3D)
+
+    def _volumes(self):
+        """What the slice views show: the placed copies, else the radiographs as loaded."""
+        return {
+            view: self.parameters.nodeOf(view, "Placed") or self.parameters.nodeOf(view)
+            for view in VIEWS
+        }
+
+    def showCase(self, case):
+        """Show a case's radiographs, masks, bones and outlines."""
+        layouts.showLayout()
+        layouts.showRadiographs(dict(zip(VIEWS, case.placed)))
+        in3D = self.parameters.radiographsIn3D
+        layouts.radiographsIn3D(in3D)
+        for node, placed, view in zip(case.masks, case.placed, VIEWS):
+            if node is not None and placed is not None:
+                # Once there are bones, their outlines are what is looked at.
+                node.GetDisplayNode().SetVisibility(not case.models)
+                node.GetDisplayNode().SetViewNodeIDs([layouts.sliceNodeId(view)])
+        outlines.showOutlines(case.models.values(), self.parameters.outlines, in3D)
+        layouts.reset3D()
+        self.panel.refreshSoon()
+
+    @guarded
+    def onLayout(self):
+        layouts.showLayout()
+        layouts.showRadiographs(self._volumes())
+        layouts.reset3D()
+
+    @guarded
+    def onExport(self):
+        folder = self.parameters.exportFolder
+        if not folder:
+            folder = qt.QFileDialog.getExistingDirectory(None, "Export bones to", "")
+            if not folder:
+                return
+            self.parameters.exportFolder = folder
+        with slicer.util.WaitCursor():
+            paths = exportModels(self.panel.case().models, folder, self.parameters.exportFormat)
+        self.panel.showStatus(f"{len(paths)} file{'s' if len(paths) > 1 else ''} in {folder}.")
+        self.panel.tell(f"Wrote {path}." for path in paths)

@@ -1,0 +1,151 @@
+"""The buttons that start work: Segment, Reconstruct (which turns into Cancel); progress and log."""
+
+from __future__ import annotations
+
+import time
+
+import slicer
+
+from SSRKDLib.errors import InputError
+
+from .. import layouts, weights_list
+from ..folders import SIDE_WORDS
+from ..tasks import CaseNodes
+from .bindings import Section, guarded
+
+#: A second click this soon is a double click, not a wish to cancel, s.
+_DOUBLE_CLICK = 0.5
+
+
+class RunSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self.flag(ui.useMasksCheck, "useMasks")
+        ui.segmentButton.connect("clicked()", self.onSegment)
+        ui.editMasksButton.connect("clicked()", self.onEditMasks)
+        ui.reconstructButton.connect("clicked()", self.onReconstruct)
+        ui.copyLogButton.connect("clicked()", self.onCopyLog)
+        ui.progressBar.setVisible(False)
+
+    def refresh(self):
+        super().refresh()
+        self.showRunning()
+        self.ui.editMasksButton.enabled = any(self.panel.case().masks)
+
+    def showRunning(self):
+        """Buttons for the state: Reconstruct, or Cancel while a job runs."""
+        ui, running = self.ui, self.panel.job is not None
+        error = self.panel.setupError
+        ui.reconstructButton.text = "Cancel" if running else "Reconstruct"
+        ui.reconstructButton.enabled = running or error is None
+        ui.segmentButton.enabled = not running and error is None
+        ui.reconstructButton.toolTip = (
+            "Stop the running job." if running
+            else str(error) if error is not None
+            else "Make surface models of patella, femur, fibula and tibia."
+        )  # fmt: skip
+        ui.progressBar.setVisible(running)
+        for name in ("placeButton", "simulateButton", "importButton", "checkButton",
+                     "installButton", "sampleButton"):  # fmt: skip
+            if running:
+                getattr(ui, name).enabled = False
+            elif name not in ("placeButton", "simulateButton"):
+                getattr(ui, name).enabled = True
+
+    @guarded
+    def onReconstruct(self):
+        panel = self.panel
+        if panel.job is not None:
+            if time.monotonic() - panel.jobStarted < _DOUBLE_CLICK:
+                panel.say("Running already; click again to cancel.")
+            else:
+                panel.cancel()
+            return
+        self._checkWeights()
+        self._reconstruct(panel.options())
+
+    def _checkWeights(self):
+        problem = weights_list.problemOf(self.parameters.weights)
+        if problem:
+            raise InputError(problem, "")
+
+    def _reconstruct(self, options):
+        panel = self.panel
+        setup, case = panel.requireSetup(), panel.sameCase()
+        before = case.masks
+        if not self.parameters.useMasks:
+            case = CaseNodes(case.placed, (None, None), case.models)
+
+        def starter(**callbacks):
+            return panel.tasks.reconstruct(
+                setup, options, case, self.parameters.radiographsIn3D, **callbacks
+            )
+
+        def done(made):
+            made.masks = before
+            panel.storeCase(made)
+            self._tell(made)
+            panel.results.showCase(made)
+
+        def failed(error):
+            panel.showError(error)
+            offer = getattr(error, "kind", "") == "DeviceMemoryError" and options.device == "cuda"
+            if offer and slicer.util.confirmYesNoDisplay(
+                f"{error.cause}\n\nReconstruct on the CPU instead?", windowTitle="GPU memory"
+            ):
+                self._reconstruct(type(options)(options.weights, "cpu", options.spacing))
+
+        panel.start("Reconstruct", starter, done, failed)
+
+    def _tell(self, made):
+        report, warnings = made.report, made.report["warnings"]
+        side = SIDE_WORDS[report["laterality"]]
+        seconds = time.monotonic() - self.panel.jobStarted
+        missing = [bone for bone, about in report["bones"].items() if not about["found"]]
+        text = f"{side.capitalize()} knee reconstructed in {seconds:.1f} s on {report['device']}."
+        if missing:
+            text += f" Not found: {', '.join(missing)}."
+        self.panel.showStatus("\n".join([text, *(f"⚠ {sentence}" for sentence in warnings)]))
+        self.panel.say(text)
+        self.panel.tell(made.messages)
+
+    @guarded
+    def onSegment(self):
+        panel = self.panel
+        self._checkWeights()
+        setup, case = panel.requireSetup(), panel.sameCase()
+
+        def starter(**callbacks):
+            return panel.tasks.segment(setup, panel.options(), case, **callbacks)
+
+        def done(made):
+            panel.storeCase(made)
+            panel.tell(made.messages)
+            panel.showStatus("The bones are marked. Edit the masks, or click Reconstruct.")
+            panel.results.showCase(made)
+
+        panel.start("Segment", starter, done)
+
+    @guarded
+    def onEditMasks(self):
+        case = self.panel.case()
+        index = next(index for index, node in enumerate(case.masks) if node is not None)
+        layouts.showLayout()
+        layouts.showRadiographs(dict(zip(("frontal", "lateral"), case.placed)))
+        openSegmentEditor(case.masks[index], case.placed[index])
+
+    @guarded
+    def onCopyLog(self):
+        slicer.app.clipboard().setText(self.ui.logEdit.plainText)
+        self.panel.showStatus("The log was copied.")
+
+
+def openSegmentEditor(segmentationNode, volumeNode):
+    """Show Slicer's Segment Editor with a segmentation, masks may overlap."""
+    slicer.util.selectModule("SegmentEditor")
+    editor = slicer.modules.SegmentEditorWidget.editor
+    node = editor.mrmlSegmentEditorNode()
+    node.SetOverwriteMode(node.OverwriteNone)
+    editor.setSegmentationNode(segmentationNode)
+    editor.setSourceVolumeNode(volumeNode)

@@ -1,0 +1,200 @@
+"""The pixel size from a calibration ball (one click) or a ruler (two clicks)."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from SSRKDLib.errors import GeometryError
+from SSRKDLib.radiographs.scale_marker import find_disc, spacing_from_length
+
+from .. import layouts
+from ..parameters import VIEWS
+from ..radiographs import RadiographNode
+from ..setup import setupFromParameters
+from .bindings import Section, guarded
+
+#: Any pixel size will do to learn distances from tags that give none, mm.
+_TRIAL_SPACING = 0.2
+
+
+class ScaleTool(Section, VTKObservationMixin):
+    def __init__(self, panel):
+        Section.__init__(self, panel)
+        VTKObservationMixin.__init__(self)
+        self._marker = None
+        ui = self.ui
+        self.spin(
+            ui.markerSize,
+            lambda: self.parameters.markerSize,
+            lambda value: setattr(self.parameters, "markerSize", value),
+        )
+        self.choice(ui.markerPlace, "markerPlace", ("knee", "detector"))
+        ui.markerView.connect("currentIndexChanged(int)", self.onView)
+        ui.ballButton.connect("toggled(bool)", self.onBall)
+        ui.rulerButton.connect("toggled(bool)", self.onRuler)
+        ui.clearScaleButton.connect("clicked()", self.onClear)
+        ui.markerSize.connect("valueChanged(double)", self.onSize)
+        ui.markerPlace.connect("currentIndexChanged(int)", self.onSize)
+
+    @property
+    def view(self):
+        return VIEWS[self.ui.markerView.currentIndex]
+
+    def refresh(self):
+        super().refresh()
+        ui = self.ui
+        chosen = self.parameters.nodeOf(self.view) is not None
+        usable = chosen and self.parameters.geometry in ("images", "manual")
+        for widget in (ui.ballButton, ui.rulerButton):
+            widget.enabled = usable
+        spacing = self.parameters.number(self.view, "ScaleSpacing")
+        ui.clearScaleButton.enabled = spacing is not None
+        if spacing is not None:
+            ui.scaleLabel.text = f"The {self.view} pixels are {spacing:.4f} mm on the detector."
+        elif not chosen:
+            ui.scaleLabel.text = f"Choose the {self.view} radiograph first."
+        elif not usable:
+            ui.scaleLabel.text = "A rig or calibration file tells the scale already."
+        else:
+            ui.scaleLabel.text = f"Nothing was measured on the {self.view} radiograph."
+
+    def stop(self):
+        """Leave the place mode and let go of what was being marked."""
+        self.removeObservers()
+        interaction = slicer.app.applicationLogic().GetInteractionNode()
+        if self._marker is not None and interaction is not None:
+            interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+        unfinished = (
+            self._marker is not None
+            and slicer.mrmlScene.IsNodePresent(self._marker)
+            and self._marker.GetNumberOfDefinedControlPoints() < self._needed()
+        )
+        if unfinished:
+            slicer.mrmlScene.RemoveNode(self._marker)
+        self._marker = None
+        for button in (self.ui.ballButton, self.ui.rulerButton):
+            blocked = button.blockSignals(True)
+            button.checked = False
+            button.blockSignals(blocked)
+
+    def _needed(self):
+        return 2 if self._marker.IsA("vtkMRMLMarkupsLineNode") else 1
+
+    @guarded
+    def onView(self, *args):
+        self.stop()
+        self.panel.refreshSoon()
+
+    @guarded
+    def onBall(self, on):
+        self._toggle(on, "vtkMRMLMarkupsFiducialNode", "Ball", self.ui.ballButton)
+
+    @guarded
+    def onRuler(self, on):
+        self._toggle(on, "vtkMRMLMarkupsLineNode", "Ruler", self.ui.rulerButton)
+
+    def _toggle(self, on, kind, name, button):
+        self.stop()
+        if not on:
+            return
+        radiograph = RadiographNode(self.parameters.nodeOf(self.view), self.view)
+        layouts.showLayout()
+        layouts.showRadiographs({self.view: radiograph.node})
+        self._removeMarker()
+        name = slicer.mrmlScene.GenerateUniqueName(f"{name} ({self.view})")
+        self._marker = slicer.mrmlScene.AddNewNodeByClass(kind, name)
+        self._marker.CreateDefaultDisplayNodes()
+        self.parameters.setNode(self.view, "Marker", self._marker)
+        self.addObserver(self._marker, self._marker.PointPositionDefinedEvent, self.onPoint)
+        logic = slicer.app.applicationLogic()
+        selection, interaction = logic.GetSelectionNode(), logic.GetInteractionNode()
+        selection.SetReferenceActivePlaceNodeClassName(kind)
+        selection.SetActivePlaceNodeID(self._marker.GetID())
+        interaction.SetPlaceModePersistence(0)
+        interaction.SetCurrentInteractionMode(interaction.Place)
+        blocked = button.blockSignals(True)
+        button.checked = True
+        button.blockSignals(blocked)
+
+    @guarded
+    def onPoint(self, caller, event):
+        if self._marker.GetNumberOfDefinedControlPoints() < self._needed():
+            return
+        self.stop()
+        self._measure()
+
+    @guarded
+    def onSize(self, *args):
+        if not self.panel.refreshing and self.parameters.nodeOf(self.view, "Marker") is not None:
+            self._measure()
+
+    @guarded
+    def onClear(self):
+        self.stop()
+        self._removeMarker()
+        self.parameters.setNumber(self.view, "ScaleSpacing", None)
+
+    def _removeMarker(self):
+        for what in ("Marker", "Ball"):
+            node = self.parameters.nodeOf(self.view, what)
+            if node is not None:
+                slicer.mrmlScene.RemoveNode(node)
+
+    def _measure(self):
+        """The scale from the marker of the current view, stored in the parameters."""
+        marker = self.parameters.nodeOf(self.view, "Marker")
+        radiograph = RadiographNode(self.parameters.nodeOf(self.view), self.view)
+        rasToIjk = vtk.vtkMatrix4x4()
+        radiograph.node.GetRASToIJKMatrix(rasToIjk)
+        points = slicer.util.arrayFromMarkupsControlPoints(marker, world=True)
+        ijk = np.c_[points, np.ones(len(points))] @ slicer.util.arrayFromVTKMatrix(rasToIjk).T
+        spacing = radiograph.node.GetSpacing()[:2]
+        if marker.IsA("vtkMRMLMarkupsLineNode"):
+            length = np.abs(ijk[1, :2] - ijk[0, :2])
+        else:
+            disc = find_disc(radiograph.grey(), tuple(ijk[0, :2]), spacing)
+            length = np.array([disc.diameter, 0.0])
+            self._drawBall(radiograph, disc)
+        found = spacing_from_length(
+            tuple(length), self.ui.markerSize.value, self._magnification(), spacing
+        )
+        self.parameters.setNumber(self.view, "ScaleSpacing", found[0])
+        self.panel.say(
+            f"{self.view.capitalize()} scale: {self.ui.markerSize.value:g} mm over "
+            f"{np.hypot(*length):.1f} pixels; a pixel is {found[0]:.4f} mm on the detector."
+        )
+
+    def _magnification(self):
+        if self.ui.markerPlace.currentIndex == 1:
+            return 1.0
+        if self.parameters.geometry == "manual":
+            sdd, sod = (self.parameters.number(self.view, what) for what in ("Sdd", "Sod"))
+            if sod >= sdd:
+                raise GeometryError(
+                    "The knee is not between source and detector.", "Correct SDD and SOD first."
+                )
+            return sdd / sod
+        setup = setupFromParameters(self.parameters, trialSpacing=_TRIAL_SPACING)
+        view = setup.rig.views[VIEWS.index(self.view)]
+        depth = view.projection_matrix @ [*setup.rig.central_point(), 1.0]
+        return 1.0 / depth[2]
+
+    def _drawBall(self, radiograph, disc):
+        node = self.parameters.nodeOf(self.view, "Ball")
+        if node is None:
+            name = slicer.mrmlScene.GenerateUniqueName(f"Ball outline ({self.view})")
+            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
+            node.CreateDefaultDisplayNodes()
+            node.GetDisplayNode().SetPointLabelsVisibility(False)
+            node.GetDisplayNode().SetGlyphScale(0.5)
+            node.SetLocked(True)
+            self.parameters.setNode(self.view, "Ball", node)
+        ijkToRas = vtk.vtkMatrix4x4()
+        radiograph.node.GetIJKToRASMatrix(ijkToRas)
+        border = disc.outline(24)
+        ijk = np.c_[border, np.zeros(len(border)), np.ones(len(border))]
+        ras = (ijk @ slicer.util.arrayFromVTKMatrix(ijkToRas).T)[:, :3]
+        slicer.util.updateMarkupsControlPointsFromArray(node, ras)

@@ -1,0 +1,133 @@
+"""The module's state, in a parameter node: saved and loaded with the scene."""
+
+from __future__ import annotations
+
+import slicer
+
+#: Roles of the two radiographs, everywhere in the module.
+VIEWS = ("frontal", "lateral")
+
+MODULE = "SSRKD"
+
+
+class _Text:
+    """A text parameter; with ``choices``, anything else reads as the default."""
+
+    def __init__(self, key, default="", choices=None):
+        self.key, self.default, self.choices = key, default, choices
+
+    def __get__(self, owner, kind=None):
+        if owner is None:
+            return self
+        value = owner.node.GetParameter(self.key)
+        if not value or (self.choices and value not in self.choices):
+            return self.default
+        return value
+
+    def __set__(self, owner, value):
+        if value != self.__get__(owner):
+            owner.node.SetParameter(self.key, str(value))
+
+
+class _Number(_Text):
+    """A number; None stands for unknown, where that is the default."""
+
+    def __get__(self, owner, kind=None):
+        if owner is None:
+            return self
+        try:
+            return float(owner.node.GetParameter(self.key))
+        except ValueError:
+            return self.default
+
+    def __set__(self, owner, value):
+        if value != self.__get__(owner):
+            owner.node.SetParameter(self.key, "" if value is None else repr(float(value)))
+
+
+class _Flag(_Text):
+    def __get__(self, owner, kind=None):
+        if owner is None:
+            return self
+        value = owner.node.GetParameter(self.key)
+        return value == "true" if value in ("true", "false") else self.default
+
+    def __set__(self, owner, value):
+        if bool(value) != self.__get__(owner):
+            owner.node.SetParameter(self.key, "true" if value else "false")
+
+
+class Parameters:
+    """The typed face of the module's parameter node.
+
+    Numbers per view and nodes per view are reached through :meth:`number` and :meth:`nodeOf`, whose
+    keys start with the view's name.
+    """
+
+    side = _Text("Side", "auto", ("auto", "L", "R"))
+    geometry = _Text("Geometry", "images", ("images", "rig", "calibration", "manual"))
+    rigFile = _Text("RigFile")
+    frontalCalibration = _Text("FrontalCalibration")
+    lateralCalibration = _Text("LateralCalibration")
+    values = _Text(
+        "Values", "auto", ("auto", "line_integral", "intensity", "display", "display_inverted")
+    )
+    markerSize = _Number("MarkerSize", 25.0)
+    markerPlace = _Text("MarkerPlace", "knee", ("knee", "detector"))
+    weights = _Text("Weights")
+    device = _Text("Device", "auto", ("auto", "cpu", "cuda"))
+    spacing = _Number("Spacing", 1.0)
+    useMasks = _Flag("UseMasks", True)
+    outlines = _Flag("Outlines", True)
+    radiographsIn3D = _Flag("RadiographsIn3D", False)
+    exportFormat = _Text("ExportFormat", "STL", ("STL", "OBJ", "PLY", "labelmap"))
+    exportFolder = _Text("ExportFolder")
+    ctPreset = _Text("CtPreset", "orthogonal", ("orthogonal", "c_arm", "oblique"))
+    ctSide = _Text("CtSide", "auto", ("auto", "L", "R"))
+    ctEnergy = _Number("CtEnergy", 60.0)
+    ctNoise = _Flag("CtNoise", True)
+
+    #: Defaults of the numbers per view: distances in mm, angle in degrees about the leg.
+    NUMBERS = {  # noqa: RUF012
+        "Sdd": 1150.0,
+        "Sod": 1100.0,
+        "Spacing": None,
+        "Angle": None,
+        "ScaleSpacing": None,
+    }
+
+    def __init__(self, node):
+        self.node = node
+
+    @classmethod
+    def ofScene(cls):
+        """Those of the scene, made if need be."""
+        node = slicer.mrmlScene.GetSingletonNode(MODULE, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
+            node.UnRegister(None)
+            node.SetSingletonTag(MODULE)
+            node.SetModuleName(MODULE)
+            node.SetAttribute("ModuleName", MODULE)
+            node.SetName(MODULE)
+            node = slicer.mrmlScene.AddNode(node)
+        return cls(node)
+
+    def number(self, view, what):
+        """A number of a view (see :data:`NUMBERS`), or None where it is unknown."""
+        return self._numberOf(view, what).__get__(self)
+
+    def setNumber(self, view, what, value):
+        self._numberOf(view, what).__set__(self, value)
+
+    def _numberOf(self, view, what):
+        return _Number(view.capitalize() + what, self.NUMBERS[what])
+
+    def nodeOf(self, role, what=""):
+        """A referenced node, or None: ``nodeOf("frontal")``, ``nodeOf("frontal", "Masks")``."""
+        return self.node.GetNodeReference(role.capitalize() + what)
+
+    def setNode(self, role, what, node):
+        key = role.capitalize() + what
+        if self.node.GetNodeReference(key) is not node:
+            self.node.SetNodeReferenceID(key, node.GetID() if node is not None else None)

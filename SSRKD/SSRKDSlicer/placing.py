@@ -1,0 +1,79 @@
+"""Copies of the radiographs on their detector planes, so that bones stand between source and image.
+
+The loaded volumes are never changed.
+"""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+
+from SSRKDLib.rig_file import view_from_dict
+
+from . import masks
+from .folders import putInto
+from .frames import viewIjkToRas
+from .radiographs import RadiographNode, storeRig
+
+#: Node attribute of a placed copy: "frontal" or "lateral".
+PLACED = "SSRKD.Placed"
+
+
+def placeRadiographs(setup, folder, before=(None, None), maskNodes=(None, None)):
+    """Put a copy of each radiograph where its detector was.
+
+    Args:
+        setup: :class:`~SSRKDSlicer.setup.Setup`.
+        folder: subject hierarchy item that new copies go into.
+        before: copies of an earlier call, moved instead of made anew where they are of the same
+            radiograph.
+        maskNodes: segmentations on the earlier copies, which move along.
+
+    Returns:
+        The placed volume nodes, in the order of the set-up's views.
+    """
+    placed = []
+    for index, radiograph in enumerate(setup.radiographs):
+        node = _place(setup, index, folder, before[index], maskNodes[index])
+        node.SetAttribute(PLACED, radiograph.role)
+        storeRig(node, setup.rig, index)
+        placed.append(node)
+    return placed
+
+
+def _place(setup, index, folder, earlier, maskNode):
+    radiograph = setup.radiographs[index]
+    wanted = viewIjkToRas(setup.rig.views[index])
+    here = vtk.vtkMatrix4x4()
+    radiograph.node.GetIJKToRASMatrix(here)
+    if _same(here, wanted) and radiograph.node.GetParentTransformNode() is None:
+        return radiograph.node  # simulated from CT: it lies there already
+    node = earlier
+    if node is None or node.GetNodeReference("SSRKD.CopyOf") is not radiograph.node:
+        name = slicer.mrmlScene.GenerateUniqueName(f"{radiograph.name} (in 3D)")
+        node = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, radiograph.node, name)
+        node.RemoveAttribute("DICOM.instanceUIDs")
+        node.SetNodeReferenceID("SSRKD.CopyOf", radiograph.node.GetID())
+        node.SetAndObserveTransformNodeID(None)
+        putInto(folder, node)
+    node.GetIJKToRASMatrix(here)
+    if not _same(here, wanted):
+        kept = masks.readMasks(maskNode, node) if maskNode is not None else None
+        node.SetIJKToRASMatrix(wanted)
+        if kept is not None:
+            masks.writeMasks(maskNode, node, kept)
+    return node
+
+
+def _same(first, second):
+    return all(
+        abs(first.GetElement(row, column) - second.GetElement(row, column)) < 1e-6
+        for row in range(4)
+        for column in range(4)
+    )
+
+
+def placedView(node):
+    """The :class:`SSRKDLib.geometry.View` that a placed copy lies on, or None."""
+    stored = RadiographNode(node, "").storedRig() if node is not None else None
+    return None if stored is None else view_from_dict(stored["view"])

@@ -1,0 +1,180 @@
+"""Radiographs that are loaded in Slicer: their pixels, their DICOM file, their stored geometry."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+import slicer
+
+from SSRKDLib.errors import GeometryError, ImageError, SSRKDError
+from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
+from SSRKDLib.rig_file import view_to_dict
+from SSRKDLib.rig_sources.dicom import view_from_tags
+
+#: Node attribute: how a radiograph was taken, as JSON.
+STORED_RIG = "SSRKD.Rig"
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What a radiograph shows.
+
+    Attributes:
+        array: ``[rows, columns]``, or with a last axis of colours.
+        field: bool ``[rows, columns]``, the collimated field that the file declares, or None.
+        notes: sentences on what was assumed.
+    """
+
+    array: np.ndarray
+    field: np.ndarray | None = None
+    notes: tuple = ()
+
+
+class RadiographNode:
+    """A volume node with one slice: i is the column of the radiograph, j its row.
+
+    Raises:
+        ImageError: no volume, no image in it, or several slices.
+    """
+
+    def __init__(self, node, role):
+        self.node, self.role = node, role
+        if node is None:
+            raise ImageError(f"No {role} radiograph is chosen.", "Choose one, or load it first.")
+        image = node.GetImageData()
+        if image is None or 0 in image.GetDimensions():
+            raise ImageError(
+                f"The {role} radiograph '{node.GetName()}' holds no image.", "Load it again."
+            )
+        columns, rows, slices = image.GetDimensions()
+        if slices != 1:
+            raise ImageError(
+                f"'{node.GetName()}' has {slices} slices; a radiograph has one.",
+                "Choose a radiograph. To make radiographs from a CT, use the section From CT.",
+            )
+        self.size = (columns, rows)
+
+    @property
+    def name(self):
+        return self.node.GetName()
+
+    def dicomPath(self):
+        """The DICOM file that the volume was loaded from, or None."""
+        uids = (self.node.GetAttribute("DICOM.instanceUIDs") or "").split()
+        database = getattr(slicer, "dicomDatabase", None)
+        if len(uids) == 1 and database is not None and database.isOpen:
+            path = database.fileForInstance(uids[0])
+            if path and os.path.isfile(path):
+                return path
+        storage = self.node.GetStorageNode()
+        path = storage.GetFullNameFromFileName() if storage is not None else ""
+        return path if path and os.path.isfile(path) and _isDicom(path) else None
+
+    def storedRig(self):
+        """What :func:`storeRig` left with the node, as a dictionary, or None."""
+        text = self.node.GetAttribute(STORED_RIG)
+        if not text:
+            return None
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise GeometryError(
+                f"The geometry stored with '{self.name}' is damaged.",
+                "Choose another source of the geometry.",
+            ) from error
+
+    def pixels(self):
+        """What is reconstructed: of DICOM files what they store, else the volume's voxels.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+        path = self.dicomPath()
+        if path is not None:
+            from SSRKDLib.radiographs.reading import read_radiograph
+
+            radiograph = read_radiograph(path)
+            if radiograph.size == self.size:
+                return Pixels(radiograph.pixels, radiograph.valid, radiograph.notes)
+        return Pixels(slicer.util.arrayFromVolume(self.node)[0])
+
+    def grey(self):
+        """The volume's voxels in shades of grey, ``[rows, columns]``."""
+        array = slicer.util.arrayFromVolume(self.node)[0]
+        return array if array.ndim == 2 else array[..., :3].mean(-1)
+
+
+def _isDicom(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def storeRig(node, rig, index):
+    """Let a view of a rig, and what the rig says of the patient, travel with a volume node."""
+    pose = rig.patient_to_rig
+    data = {
+        "frame": rig.frame,
+        "laterality": rig.laterality,
+        "patient_to_rig": None if pose is None else pose.tolist(),
+        "view": view_to_dict(replace(rig.views[index], image=None)),
+    }
+    node.SetAttribute(STORED_RIG, json.dumps(data))
+
+
+def suggestPair(nodes):
+    """Which of the scene's volumes are probably the frontal and the lateral radiograph.
+
+    Args:
+        nodes: volume nodes.
+
+    Returns:
+        (frontal, lateral); None where nothing speaks for any.
+    """
+    found = {"frontal": None, "lateral": None}
+    for node in nodes:
+        try:
+            radiograph = RadiographNode(node, "")
+        except SSRKDError:
+            continue
+        role = _roleOf(radiograph)
+        if role is not None and found[role] is None:
+            found[role] = node
+    return found["frontal"], found["lateral"]
+
+
+#: Words in names that tell the view.
+_WORDS = {
+    "frontal": ("frontal", "ap", "pa", "anteroposterior", "front"),
+    "lateral": ("lateral", "lat", "ll", "rl", "side"),
+}
+
+
+def _roleOf(radiograph):
+    path = radiograph.dicomPath()
+    if path is not None:
+        role = _roleFromTags(path)
+        if role is not None:
+            return role
+    words = re.split("[^a-z]+", radiograph.name.lower())
+    for role, known in _WORDS.items():
+        if any(word in known for word in words):
+            return role
+    return None
+
+
+def _roleFromTags(path):
+    try:
+        tags = read_dicom_tags(path)
+        if not tags.views and tags.primary_angle is None and tags.patient_orientation is None:
+            return None
+        view, _ = view_from_tags(tags, "frontal", "L")
+    except SSRKDError:
+        return None
+    return "frontal" if abs(view.axis[1]) > 0.7 else "lateral" if abs(view.axis[0]) > 0.7 else None

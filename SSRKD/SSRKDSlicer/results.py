@@ -1,0 +1,138 @@
+"""The reconstructed bones in the scene, and out of it into files."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import slicer
+import vtk
+
+from SSRKDLib.anatomy import BONES, COLOURS, LABELS
+from SSRKDLib.errors import InputError, OutputError
+from SSRKDLib.meshes import Mesh, read_mesh, to_polydata, write_mesh
+from SSRKDLib.metrics import voxelise
+
+from .folders import BONE, boneColour, boneName, putInto, terminologyEntry
+from .frames import flipLpsRas
+from .outlines import worldMesh
+
+#: Node attribute of a model: what the report says of its bone, as JSON.
+ABOUT = "SSRKD.About"
+
+FORMATS = {"STL": ".stl", "OBJ": ".obj", "PLY": ".ply", "labelmap": ".nrrd"}
+
+
+def modelPolyData(mesh):
+    """A surface in LPS mm as polygons in RAS, with normals."""
+    polydata = to_polydata(Mesh(flipLpsRas(mesh.vertices), mesh.faces))
+    normals = vtk.util.numpy_support.numpy_to_vtk(
+        flipLpsRas(mesh.vertex_normals()).astype(np.float32), deep=True
+    )
+    normals.SetName("Normals")
+    polydata.GetPointData().SetNormals(normals)
+    return polydata
+
+
+def addModels(resultFolder, report, folder):
+    """Model nodes of a result on disk.
+
+    Args:
+        resultFolder: holds ``{bone}.ply``, LPS mm.
+        report: the result's report.
+        folder: subject hierarchy item.
+
+    Returns:
+        Model nodes by bone, in the order of ``BONES``; a bone that was not found is absent.
+    """
+    models = {}
+    for bone in BONES:
+        path = os.path.join(resultFolder, f"{bone}.ply")
+        if os.path.isfile(path):
+            about = {**report["bones"][bone], "spacing_mm": report["spacing_mm"]}
+            models[bone] = addModel(bone, read_mesh(path), report["laterality"], about, folder)
+    return models
+
+
+def addModel(bone, mesh, laterality, about, folder):
+    """One model node."""
+    name = slicer.mrmlScene.GenerateUniqueName(boneName(bone, laterality))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    node.SetAndObservePolyData(modelPolyData(mesh))
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetScalarVisibility(False)
+    display.SetColor(*boneColour(bone))
+    node.SetAttribute(BONE, bone)
+    node.SetAttribute(ABOUT, json.dumps(about))
+    node.SetAttribute("SSRKD.Laterality", laterality)
+    node.SetAttribute(
+        slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry(bone, laterality)
+    )
+    putInto(folder, node)
+    return node
+
+
+def aboutModel(node):
+    """What the report said of a model's bone: volume_mm3, agreement."""
+    try:
+        return json.loads(node.GetAttribute(ABOUT) or "{}")
+    except ValueError:
+        return {}
+
+
+def exportModels(models, folder, kind):
+    """Write models to files, LPS mm: one file per bone, or one label map.
+
+    Args:
+        models: model nodes by bone.
+        folder: an existing folder.
+        kind: one of :data:`FORMATS`.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        InputError: nothing to write, or no such folder.
+        OutputError: a file cannot be written.
+    """
+    if not models:
+        raise InputError("There are no bones to export.", "Click Reconstruct first.")
+    if not folder or not os.path.isdir(folder):
+        raise InputError(f"There is no folder '{folder}'.", "Choose the folder to export to.")
+    side = next(iter(models.values())).GetAttribute("SSRKD.Laterality") or ""
+    prefix = {"L": "left_", "R": "right_"}.get(side, "")
+    if kind == "labelmap":
+        path = os.path.join(folder, f"{prefix}knee_labels{FORMATS[kind]}")
+        _writeLabels(models, path)
+        return [path]
+    paths = []
+    for bone, node in models.items():
+        path = os.path.join(folder, f"{prefix}{bone}{FORMATS[kind]}")
+        if kind == "PLY":
+            write_mesh(path, worldMesh(node), COLOURS[bone])
+        elif not slicer.util.exportNode(node, path, world=True) or not os.path.isfile(path):
+            raise OutputError(
+                f"'{path}' cannot be written.",
+                "Choose a folder that you may write to, on a disk with space left.",
+            )
+        paths.append(path)
+    return paths
+
+
+def _writeLabels(models, path):
+    """Label map on a grid as fine as the reconstruction: 1 patella, 2 femur, 3 fibula, 4 tibia."""
+    from SSRKDLib.image_writing import write_image
+
+    meshes = {bone: worldMesh(node) for bone, node in models.items()}
+    spacing = float(aboutModel(next(iter(models.values()))).get("spacing_mm", 1.0))
+    low = np.min([mesh.vertices.min(0) for mesh in meshes.values()], axis=0) - 3 * spacing
+    high = np.max([mesh.vertices.max(0) for mesh in meshes.values()], axis=0) + 3 * spacing
+    size = np.ceil((high - low) / spacing).astype(int) + 1
+    labels = np.zeros(size[::-1], dtype=np.uint8)
+    for bone, mesh in meshes.items():
+        labels[voxelise(mesh, low, spacing, size)] = LABELS[bone]
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = low
+    write_image(path, labels, affine)

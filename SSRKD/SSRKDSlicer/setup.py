@@ -1,0 +1,302 @@
+"""How the two chosen radiographs were taken, from whichever source the user chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import slicer
+import vtk
+
+from SSRKDLib.errors import GeometryError, InputError
+from SSRKDLib.geometry import Rig, axes_angle
+from SSRKDLib.radiographs.intensity import guess_values, values_from_dicom
+from SSRKDLib.rig_file import read_rig, view_from_dict
+
+from .parameters import VIEWS
+from .radiographs import RadiographNode
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Two radiographs and how they were taken.
+
+    Attributes:
+        rig: its views are in the order of ``radiographs``, whole images, without file names.
+        radiographs: :class:`RadiographNode` of each view.
+        crops: per view (left, top, columns, rows) in pixels, or None for the whole image.
+    """
+
+    rig: Rig
+    radiographs: tuple
+    crops: tuple = (None, None)
+
+    def croppedRig(self):
+        """The rig of the cropped images."""
+        views = tuple(
+            view if crop is None else view.cropped(*crop)
+            for view, crop in zip(self.rig.views, self.crops)
+        )
+        return replace(self.rig, views=views)
+
+    def summary(self):
+        """(known, assumed): a sentence, and a tuple of sentences."""
+        views = self.rig.views
+        parts = []
+        for radiograph, view in zip(self.radiographs, views):
+            sod = -float(view.axis @ (view.source - self.rig.central_point()))
+            parts.append(
+                f"{radiograph.role}: SDD {view.source_to_detector_distance:.0f} mm, "
+                f"SOD {sod:.0f} mm, pixels {view.pixel_spacing[0]:.3g} mm"
+            )
+        side = {"L": "left knee", "R": "right knee", None: "side unknown"}[self.rig.laterality]
+        angle = axes_angle(views[0].axis, views[1].axis)
+        known = f"{side}; views {angle:.0f}° apart; " + "; ".join(parts) + "."
+        return known[0].upper() + known[1:], tuple(self.rig.assumptions)
+
+
+def setupFromParameters(parameters, trialSpacing=None):
+    """The set-up that the panel describes.
+
+    Args:
+        parameters: :class:`~SSRKDSlicer.parameters.Parameters`.
+        trialSpacing: pixel spacing that stands in where none was measured, mm; for learning the
+            distances of files that tell no spacing.
+
+    Raises:
+        SSRKDError: what is missing or contradicts itself, in a sentence.
+    """
+    radiographs = tuple(RadiographNode(parameters.nodeOf(view), view) for view in VIEWS)
+    if radiographs[0].node is radiographs[1].node:
+        raise GeometryError(
+            "The same radiograph is chosen for both views.",
+            "Choose the frontal and the lateral one.",
+        )
+    side = None if parameters.side == "auto" else parameters.side
+    makers = {
+        "images": _fromImages,
+        "rig": _fromRigFile,
+        "calibration": _fromCalibration,
+        "manual": _fromNumbers,
+    }
+    scales = tuple(parameters.number(view, "ScaleSpacing") or trialSpacing for view in VIEWS)
+    rig, radiographs = makers[parameters.geometry](parameters, radiographs, side, scales)
+    crops = tuple(
+        cropOfRoi(parameters.nodeOf(radiograph.role, "Crop"), radiograph)
+        for radiograph in radiographs
+    )
+    return Setup(rig, radiographs, crops)
+
+
+def setupFromRig(frontal, lateral, rig=None, laterality=None):
+    """The set-up of two nodes and a rig, for scripts.
+
+    Args:
+        frontal, lateral: volume nodes.
+        rig: :class:`SSRKDLib.geometry.Rig`, path of a rig file, or None: from the images.
+        laterality: "L", "R" or None (from the rig or the images).
+    """
+    radiographs = (RadiographNode(frontal, "frontal"), RadiographNode(lateral, "lateral"))
+    if rig is None:
+        rig, radiographs = rigFromImages(radiographs, laterality, (None, None), None)
+        return Setup(rig, radiographs)
+    rig = rig if isinstance(rig, Rig) else read_rig(rig)
+    return Setup(_fitted(rig, radiographs, laterality), radiographs)
+
+
+def _fromImages(parameters, radiographs, side, scales):
+    values = None if parameters.values == "auto" else parameters.values
+    return rigFromImages(radiographs, side, scales, values)
+
+
+def rigFromImages(radiographs, side, scales, values):
+    """Rig and radiographs in its order, from what travels with the images: the geometry that the
+    module stored with them, or their DICOM tags.
+
+    Args:
+        radiographs: frontal and lateral :class:`RadiographNode`.
+        side: "L", "R" or None.
+        scales: measured pixel spacing on the detector per view, mm, or None.
+        values: kind of pixel values, or None (from the file).
+    """
+    stored = [radiograph.storedRig() for radiograph in radiographs]
+    if all(stored):
+        return _fromStored(stored, side), radiographs
+    paths = [radiograph.dicomPath() for radiograph in radiographs]
+    if not all(paths):
+        without = next(r for r, path in zip(radiographs, paths) if not path)
+        raise GeometryError(
+            f"The {without.role} radiograph '{without.name}' does not tell how it was taken.",
+            "Choose 'Distances and angles', or a rig or calibration file, under Geometry.",
+        )
+    from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
+
+    own = [
+        Overrides(pixel_spacing=None if scale is None else (scale, scale), values=values)
+        for scale in scales
+    ]
+    rig = rig_from_dicom(*paths, laterality=side, frontal=own[0], lateral=own[1])
+    notes = tuple(
+        f"{radiograph.name}: the pixel spacing comes from the marked object."
+        for radiograph, scale in zip(radiographs, scales)
+        if scale is not None
+    )
+    if rig.views[0].image == paths[1] and paths[0] != paths[1]:  # exchanged, as the tags tell
+        radiographs = (
+            RadiographNode(radiographs[1].node, "frontal"),
+            RadiographNode(radiographs[0].node, "lateral"),
+        )
+    views = tuple(replace(view, image=None) for view in rig.views)
+    rig = replace(rig, views=views, assumptions=(*rig.assumptions, *notes))
+    return _checkedSizes(rig, radiographs), radiographs
+
+
+def _fromStored(stored, side):
+    if any(stored[0][key] != stored[1][key] for key in ("frame", "patient_to_rig")):
+        raise GeometryError(
+            "The two radiographs were placed in different frames.",
+            "Choose two radiographs of the same simulation.",
+        )
+    laterality = side or stored[0]["laterality"]
+    views = tuple(view_from_dict(one["view"], index) for index, one in enumerate(stored))
+    return Rig(views, stored[0]["frame"], laterality, stored[0]["patient_to_rig"])
+
+
+def _fromRigFile(parameters, radiographs, side, scales):
+    if not parameters.rigFile:
+        raise GeometryError("No rig file is chosen.", "Choose the JSON file of the rig.")
+    return _fitted(read_rig(parameters.rigFile), radiographs, side), radiographs
+
+
+def _fitted(rig, radiographs, side):
+    """The views of a rig that belong to the radiographs: by name, else in order."""
+    named = [next((v for v in rig.views if v.name.lower() == view), None) for view in VIEWS]
+    views = named if all(v is not None for v in named) else rig.views[:2]
+    rig = replace(
+        rig,
+        views=tuple(replace(view, image=None) for view in views),
+        laterality=side or rig.laterality,
+    )
+    return _checkedSizes(rig, radiographs)
+
+
+def _checkedSizes(rig, radiographs):
+    for view, radiograph in zip(rig.views, radiographs):
+        if view.size != radiograph.size:
+            raise GeometryError(
+                f"'{radiograph.name}' has {radiograph.size[0]} x {radiograph.size[1]} pixels; the "
+                f"geometry of its view is for {view.size[0]} x {view.size[1]}.",
+                "Choose the image that belongs to the geometry, uncropped.",
+            )
+    return rig
+
+
+def _fromCalibration(parameters, radiographs, side, scales):
+    files = (parameters.frontalCalibration, parameters.lateralCalibration)
+    for view, file in zip(VIEWS, files):
+        if not file:
+            raise GeometryError(
+                f"No calibration file is chosen for the {view} view.",
+                "Choose the text file with camera matrix, rotation and translation.",
+            )
+    from SSRKDLib.rig_sources.calibration import rig_of_cameras
+
+    kinds, notes = _kinds(parameters, radiographs)
+    rig = rig_of_cameras(
+        files, [radiograph.size for radiograph in radiographs], kinds, names=VIEWS, laterality=side
+    )
+    return replace(rig, assumptions=notes), radiographs
+
+
+def _fromNumbers(parameters, radiographs, side, scales):
+    from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
+
+    kinds, notes = _kinds(parameters, radiographs)
+    views = []
+    for view, radiograph, kind, scale in zip(VIEWS, radiographs, kinds, scales):
+        spacing = scale or parameters.number(view, "Spacing")
+        if spacing is None:
+            raise GeometryError(
+                f"The pixel spacing of the {view} radiograph is unknown.",
+                "Type it, or measure it with a calibration ball or ruler.",
+            )
+        angle = parameters.number(view, "Angle")
+        if angle is None:
+            angle = standardAngle(view, side)
+            if view == "lateral":
+                notes += (f"The lateral view is taken as mediolateral ({angle:.0f}°).",)
+        views.append(
+            PlainView(
+                angle=angle,
+                sdd=parameters.number(view, "Sdd"),
+                sod=parameters.number(view, "Sod"),
+                pixel_spacing=(spacing, spacing),
+                size=radiograph.size,
+                name=view,
+                values=kind,
+            )
+        )
+    rig = rig_from_distances(views, side)
+    notes += ("The images are taken to be seen from the tube, head up.",)
+    return replace(rig, assumptions=(*rig.assumptions, *notes)), radiographs
+
+
+def standardAngle(view, side):
+    """Angle about the leg where the user gives none: AP, and mediolateral (the tube at the inner
+    side of the knee), degrees."""
+    if view == "frontal":
+        return 0.0
+    return 90.0 if side == "R" else -90.0
+
+
+def _kinds(parameters, radiographs):
+    """Kind of pixel values per radiograph, and sentences on what was assumed."""
+    if parameters.values != "auto":
+        return [parameters.values] * 2, ()
+    kinds, notes = [], ()
+    for radiograph in radiographs:
+        kind, path = None, radiograph.dicomPath()
+        if path is not None:
+            from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
+
+            kind, more = values_from_dicom(read_dicom_tags(path))
+        if kind is None:
+            kind, sentence = guess_values(radiograph.grey())
+            more = (sentence,)
+        kinds.append(kind)
+        notes += tuple(f"{radiograph.name}: {sentence}" for sentence in more)
+    return kinds, notes
+
+
+def cropOfRoi(roiNode, radiograph):
+    """The part of a radiograph that lies in a region of interest: (left, top, columns, rows).
+
+    Args:
+        roiNode: vtkMRMLMarkupsROINode around the volume where it was loaded, or None.
+        radiograph: :class:`RadiographNode`.
+
+    Returns:
+        None where there is no region, or it holds the whole image.
+
+    Raises:
+        InputError: the region and the image do not overlap, or hardly.
+    """
+    if roiNode is None:
+        return None
+    toWorld = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())
+    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
+    corners = np.c_[signs * np.array(roiNode.GetSize()) / 2, np.ones(8)] @ toWorld.T
+    rasToIjk = vtk.vtkMatrix4x4()
+    radiograph.node.GetRASToIJKMatrix(rasToIjk)
+    pixels = (corners @ slicer.util.arrayFromVTKMatrix(rasToIjk).T)[:, :2]
+    low = np.maximum(np.round(pixels.min(0) + 0.5), 0).astype(int)
+    high = np.minimum(np.round(pixels.max(0) + 0.5), radiograph.size).astype(int)
+    columns, rows = (int(n) for n in high - low)
+    if min(columns, rows) < 32:
+        raise InputError(
+            f"The crop region of the {radiograph.role} radiograph holds less than 32 pixels of it.",
+            "Move its handles around the knee, or remove the region.",
+        )
+    if (columns, rows) == radiograph.size:
+        return None
+    return int(low[0]), int(low[1]), columns, rows

@@ -1,0 +1,266 @@
+"""What the module does, from nodes to nodes: the networks' part runs in the worker."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import slicer
+
+from SSRKDLib.errors import SSRKDError
+
+from . import outlines, timing
+from .folders import folderName, folderOf, newFolder
+from .job_folder import JobFolder
+from .masks import editedMasks, showMasks
+from .placing import placeRadiographs
+from .results import addModels
+from .simulation import addRadiographs, writeCt, writePresetRig
+from .worker_client import unexpected
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to reconstruct.
+
+    Attributes:
+        weights: name or path of a bundle; None or "": the shipped one.
+        device: "auto", "cpu" or "cuda".
+        spacing: of the grid that surfaces are taken from, mm.
+    """
+
+    weights: str | None = None
+    device: str = "auto"
+    spacing: float = 1.0
+
+    def request(self):
+        return {"weights": self.weights or None, "device": self.device, "spacing": self.spacing}
+
+
+@dataclass
+class CaseNodes:
+    """What the scene holds of one pair of radiographs.
+
+    Attributes:
+        placed: copies on the detector planes, frontal and lateral; None where there is none yet.
+        masks: segmentations on them.
+        models: model nodes by bone.
+        report: of the reconstruction.
+        messages: sentences for the user: warnings first, then notes.
+    """
+
+    placed: tuple = (None, None)
+    masks: tuple = (None, None)
+    models: dict = field(default_factory=dict)
+    report: dict = field(default_factory=dict)
+    messages: tuple = ()
+
+    def folder(self):
+        """The case's folder in the subject hierarchy, or None."""
+        return folderOf(*self.placed, *self.masks, *self.models.values())
+
+
+class Tasks:
+    """Starts jobs in a worker and shows what comes back.
+
+    Every method returns the job at once and never raises for bad input: ``onFailed`` tells. Bad
+    input leaves the scene as it was.
+
+    Args:
+        worker: :class:`~SSRKDSlicer.worker_client.WorkerClient`.
+    """
+
+    def __init__(self, worker):
+        self._worker = worker
+
+    def reconstruct(self, setup, options, case=None, inOutlines3D=False, **callbacks):
+        """Bones of two radiographs; ``onDone`` gets the :class:`CaseNodes`.
+
+        Args:
+            setup: :class:`~SSRKDSlicer.setup.Setup`.
+            options: :class:`Options`.
+            case: :class:`CaseNodes` of the same pair so far; edited masks are used, placed copies
+                moved, models replaced.
+            inOutlines3D: draw the outlines on the radiographs in the 3D view, too.
+            callbacks: onProgress, onDone, onFailed, see :class:`~SSRKDSlicer.worker_client.Job`.
+        """
+        case = case or CaseNodes()
+        started = time.monotonic()
+
+        def prepare(folder):
+            masks = tuple(
+                _edited(radiograph, placed, node)
+                for radiograph, placed, node in zip(setup.radiographs, case.placed, case.masks)
+            )
+            entries, notes = folder.writeSetup(setup, masks)
+            request = {"do": "reconstruct", **options.request(), **entries}
+            return request, (masks, notes)
+
+        def show(folder, result, prepared):
+            masks, notes = prepared
+            report = result["report"]
+            made = self._showResult(setup, folder, report, case, inOutlines3D)
+            said = [
+                f"The {r.role} bone masks were edited; they were used."
+                for r, mask in zip(setup.radiographs, masks)
+                if mask is not None
+            ]
+            made.messages = (*report["warnings"], *said, *notes, *report["radiographs"])
+            timing.remember(
+                report["weights"], report["device"], options.spacing, time.monotonic() - started
+            )
+            return made
+
+        return self._run(prepare, show, callbacks)
+
+    def segment(self, setup, options, case=None, **callbacks):
+        """Bone masks on two radiographs; ``onDone`` gets the :class:`CaseNodes`."""
+        case = case or CaseNodes()
+
+        def prepare(folder):
+            entries, notes = folder.writeSetup(setup)
+            return {"do": "segment", **options.request(), **entries}, notes
+
+        def show(folder, result, notes):
+            item = case.folder() or newCaseFolder(setup)
+            _stillThere(setup)
+            placed = placeRadiographs(setup, item, case.placed, case.masks)
+            nodes = []
+            for index, radiograph in enumerate(setup.radiographs):
+                masks = _uncropped(np.load(result["masks"][index]), setup, index)
+                nodes.append(
+                    showMasks(
+                        masks, placed[index], radiograph.role, result["laterality"], item,
+                        case.masks[index],
+                    )
+                )  # fmt: skip
+            messages = (*result["warnings"], *notes, *result["notes"])
+            return CaseNodes(tuple(placed), tuple(nodes), case.models, case.report, messages)
+
+        return self._run(prepare, show, callbacks)
+
+    def simulate(self, ctNode, roiNode, preset, laterality, energy, noise, **callbacks):
+        """Radiographs of a CT; ``onDone`` gets their (frontal, lateral) volume nodes."""
+
+        def prepare(folder):
+            ct, rig = folder.path / "ct.nrrd", folder.path / "rig.json"
+            centre = writeCt(ctNode, roiNode, ct)
+            writePresetRig(preset, laterality, centre, rig)
+            request = {
+                "do": "simulate",
+                "ct": str(ct),
+                "rig": str(rig),
+                "energy": energy,
+                "noise_free": not noise,
+            }
+            return request, ctNode.GetName()
+
+        def show(folder, result, name):
+            return addRadiographs(result["rig"], name)
+
+        return self._run(prepare, show, callbacks)
+
+    def describe(self, **callbacks):
+        """What is installed where the worker runs; see :mod:`SSRKDLib.worker.tasks`."""
+        return self._worker.submit({"do": "describe"}, **callbacks)
+
+    def importWeights(self, files, **callbacks):
+        """Weights from files into the user's folder; ``onDone`` gets their name and title."""
+        return self._worker.submit({"do": "import_weights", "files": list(files)}, **callbacks)
+
+    def _run(self, prepare, show, callbacks):
+        """A job with a folder of its own: prepared, run, shown, removed."""
+        onDone, onFailed = callbacks.get("onDone"), callbacks.get("onFailed")
+        folder = prepared = None
+
+        def failed(error):
+            if folder is not None:
+                folder.remove()
+            if onFailed is not None:
+                onFailed(error)
+
+        def done(result):
+            try:
+                shown = show(folder, result, prepared)
+            except SSRKDError as error:
+                failed(error)
+                return
+            except Exception as error:  # else the panel would wait for ever
+                failed(unexpected(error))
+                return
+            folder.remove()
+            if onDone is not None:
+                onDone(shown)
+
+        try:
+            folder = JobFolder(os.path.join(slicer.app.temporaryPath, "SSRKD"))
+            request, prepared = prepare(folder)
+        except SSRKDError as error:
+            return self._worker.refused(error, failed)
+        except Exception as error:
+            return self._worker.refused(unexpected(error), failed)
+        request["output"] = str(folder.output)
+        return self._worker.submit(request, callbacks.get("onProgress"), done, failed)
+
+    def _showResult(self, setup, folder, report, case, in3D):
+        item = case.folder() or newCaseFolder(setup)
+        there = [_isThere(radiograph.node) for radiograph in setup.radiographs]
+        placed = (None, None)
+        if all(there):
+            placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
+        models = addModels(folder.output, report, item)
+        for node in (*outlines.outlinesOf(case.models.values()), *case.models.values()):
+            slicer.mrmlScene.RemoveNode(node)
+        outlines.updateOutlines(models, placed, item, in3D)
+        made = CaseNodes(placed, case.masks, models, report)
+        if not all(there):
+            report["warnings"].append(
+                "A radiograph was removed meanwhile; the bones are shown without outlines."
+            )
+        return made
+
+
+def newCaseFolder(setup):
+    """A subject hierarchy folder for what is made of a pair of radiographs."""
+    return newFolder(f"Knee of {setup.radiographs[0].name}")
+
+
+def _isThere(node):
+    return node is not None and slicer.mrmlScene.IsNodePresent(node)
+
+
+def _stillThere(setup):
+    from SSRKDLib.errors import InputError
+
+    if not all(_isThere(radiograph.node) for radiograph in setup.radiographs):
+        raise InputError("A radiograph was removed meanwhile.", "Load it again, then click again.")
+
+
+def _edited(radiograph, placed, maskNode):
+    """The user's masks of a radiograph, None where they are of another one or untouched."""
+    if placed is None or not _isThere(maskNode) or not _isThere(placed):
+        return None
+    if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
+        return None
+    return editedMasks(maskNode, placed)
+
+
+def _uncropped(probabilities, setup, index):
+    """Masks of the cropped image on the whole one, bool ``[4, rows, columns]``."""
+    masks = probabilities > 127
+    crop = setup.crops[index]
+    if crop is None:
+        return masks
+    left, top, columns, rows = crop
+    width, height = setup.radiographs[index].size
+    whole = np.zeros((len(masks), height, width), dtype=bool)
+    whole[:, top : top + rows, left : left + columns] = masks
+    return whole
+
+
+def nameOfCase(case):
+    """For people: the name of the case's folder."""
+    item = case.folder()
+    return folderName(item) if item else ""

@@ -1,0 +1,40 @@
+"""How long reconstructions take on this machine, learned from those before."""
+
+from __future__ import annotations
+
+import json
+
+import slicer
+
+_KEY = "SSRKD/Seconds"
+
+#: Share of the newest run in what is remembered.
+_NEWEST = 0.4
+
+
+def _key(weights, device, spacing):
+    return f"{weights}|{device}|{float(spacing):g}"
+
+
+def _table():
+    try:
+        table = json.loads(slicer.app.settings().value(_KEY, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def remember(weights, device, spacing, seconds):
+    """Take a run into account."""
+    table = _table()
+    key = _key(weights, device, spacing)
+    before = table.get(key, {"seconds": seconds, "runs": 0})
+    mixed = (1 - _NEWEST) * before["seconds"] + _NEWEST * seconds
+    table[key] = {"seconds": round(mixed, 2), "runs": before["runs"] + 1}
+    slicer.app.settings().setValue(_KEY, json.dumps(table))
+
+
+def estimate(weights, device, spacing):
+    """(seconds, runs) that are expected, or None where nothing is known."""
+    known = _table().get(_key(weights, device, spacing))
+    return None if known is None else (known["seconds"], known["runs"])

@@ -1,0 +1,59 @@
+"""The weights that can be chosen, with their state."""
+
+from __future__ import annotations
+
+from SSRKDLib.weights.catalogue import DEFAULT_NAME, IMPORTED, list_bundles, user_folder
+
+#: The published checkpoints, as their authors offer them: name, size, address.
+OFFICIAL = (
+    ("bone_seg", "237 MB", "1B_Jd1wqTN4cXMBTWbCJlzQTOkIdxyBRM"),
+    ("recon_ct", "76 MB", "1MCO0lqHPTLCzkkxy16159lvbHyO1QHK2"),
+    ("recon_xray", "112 MB", "1_OySQkscbht-kj78JnaZMPRFQzPVmbHD"),
+)
+
+
+def choices(chosen):
+    """(name, text) of every bundle; the chosen one is listed even where it is missing.
+
+    Args:
+        chosen: name of the bundle in use; "" stands for the shipped one.
+    """
+    listed = []
+    for info in list_bundles():
+        state = "imported" if info.origin == IMPORTED else "bundled"
+        if info.problem:
+            state = "damaged"
+        listed.append((info.name, f"{info.title} ({state})"))
+    names = [name for name, _ in listed]
+    wanted = chosen or DEFAULT_NAME
+    if wanted not in names:
+        listed.insert(0, (wanted, f"{wanted} (missing)"))
+    return listed
+
+
+def problemOf(name):
+    """Why weights cannot be used, or ""."""
+    wanted = name or DEFAULT_NAME
+    for info in list_bundles():
+        if info.name == wanted:
+            return info.problem
+    return f"The weights '{wanted}' are missing. Choose others, or import them again."
+
+
+def officialText():
+    """HTML: where the published checkpoints are."""
+    links = ", ".join(
+        f"<a href='https://drive.google.com/file/d/{key}/view'>{name}</a> ({size})"
+        for name, size, key in OFFICIAL
+    )
+    return (
+        "Published SSR-KD checkpoints: download "
+        f"{links} in a browser, then import them: bone_seg and recon_xray together."
+    )
+
+
+def weightsFolder():
+    """Where imported weights are kept; made if need be."""
+    folder = user_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)

@@ -1,0 +1,161 @@
+"""``slicer.app.layoutManager()``: layouts of the scene's layout node, with views to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import vtk
+from PySide6 import QtCore
+from vtk.util.numpy_support import vtk_to_numpy
+
+from . import layout_description, views
+from .pythonqt import stand_in
+
+FOUR_UP = 3
+_SIZE = (400, 300)  # pixels of a view that no window has sized
+
+
+@stand_in()
+class LayoutManager(QtCore.QObject):
+    """Makes the views that layouts name, when a layout first shows them."""
+
+    layoutChanged = QtCore.Signal(int)  # noqa: N815
+
+    def __init__(self):
+        super().__init__()
+        self._views = {}  # trame-slicer's, by singleton tag
+        self._widgets = {}
+        self._shown = None
+        self._logic = slicer.vtkMRMLLayoutLogic()
+        self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
+        self._logic.SetMRMLScene(slicer.mrmlScene)
+        node = self._logic.GetLayoutNode()
+        node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_layout)
+        scene = slicer.mrmlScene
+        scene.AddObserver(scene.EndCloseEvent, self._on_layout)
+        scene.AddObserver(scene.EndImportEvent, self._on_layout)
+        self.setLayout(FOUR_UP)
+
+    # Slicer's names
+
+    def layoutLogic(self):  # noqa: N802
+        return self._logic
+
+    def setLayout(self, layout):  # noqa: N802
+        self._logic.GetLayoutNode().SetViewArrangement(layout)
+        self._on_layout()
+
+    layout = QtCore.Property(
+        int, lambda self: self._logic.GetLayoutNode().GetViewArrangement(), setLayout
+    )
+
+    def mrmlScene(self):  # noqa: N802
+        return slicer.mrmlScene
+
+    def sliceViewNames(self):  # noqa: N802
+        return tuple(n for n, w in self._widgets.items() if isinstance(w, views.SliceWidget))
+
+    def sliceWidget(self, name):  # noqa: N802
+        return self._widgets[name] if name in self.sliceViewNames() else None
+
+    def mrmlSliceLogics(self):  # noqa: N802
+        return slicer.app.applicationLogic().GetSliceLogics()
+
+    def _three_d_widgets(self) -> dict:
+        return {n: w for n, w in self._widgets.items() if isinstance(w, views.ThreeDWidget)}
+
+    threeDViewCount = QtCore.Property(  # noqa: N815
+        int, lambda self: len(self._three_d_widgets())
+    )
+    tableViewCount = QtCore.Property(int, lambda _self: 0)  # noqa: N815
+    plotViewCount = QtCore.Property(int, lambda _self: 0)  # noqa: N815
+
+    def threeDWidget(self, which):  # noqa: N802
+        """A 3D view's widget, by number or by name."""
+        widgets = self._three_d_widgets()
+        if isinstance(which, str):
+            return widgets.get(which)
+        return list(widgets.values())[which] if which < len(widgets) else None
+
+    def resetThreeDViews(self):  # noqa: N802
+        for widget in self._three_d_widgets().values():
+            widget.threeDController().resetFocalPoint()
+
+    def resetSliceViews(self):  # noqa: N802
+        for name in self.sliceViewNames():
+            self._widgets[name].sliceController().fitSliceToBackground()
+
+    # The bench's
+
+    def current(self) -> layout_description.Box:
+        """The layout that is shown."""
+        return layout_description.parse(self._logic.GetLayoutNode().GetCurrentLayoutDescription())
+
+    def arrange(self, width: int, height: int) -> dict[str, tuple]:
+        """Size the current layout's views to fill a window.
+
+        Returns:
+            By name of each view, its place in the window: ``(x, y, width, height)``, in pixels.
+        """
+        places = layout_description.rectangles(self.current(), 0, 0, width, height)
+        for name, (_, _, w, h) in places.items():
+            self.resize(name, w, h)
+        return places
+
+    def resize(self, name: str, width: int, height: int) -> None:
+        """Give a view a size in pixels."""
+        views.resize(self._views[name], max(int(width), 16), max(int(height), 16))
+
+    def grab(self, name: str) -> np.ndarray:
+        """Draw a view; return its picture, uint8 ``[row, column, RGB]``, top row first."""
+        view = self._views[name]
+        view.render()
+        view.render_window().Render()
+        grabber = vtk.vtkWindowToImageFilter()
+        grabber.SetInput(view.render_window())
+        grabber.SetInputBufferTypeToRGB()
+        grabber.ReadFrontBufferOff()
+        grabber.ShouldRerenderOff()
+        grabber.Update()
+        image = grabber.GetOutput()
+        columns, rows, _ = image.GetDimensions()
+        pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, 3)
+        return np.ascontiguousarray(pixels[::-1])
+
+    def colour(self, name: str) -> tuple[float, float, float]:
+        """Colour of a view's bar, 0 to 1."""
+        return self._views[name].get_view_node().GetLayoutColor()
+
+    def label(self, name: str) -> str:
+        """Text of a view's bar."""
+        return self._views[name].get_view_node().GetLayoutLabel() or name
+
+    # Making and mapping views
+
+    def _on_layout(self, *_) -> None:
+        if slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsImporting():
+            return
+        node = self._logic.GetLayoutNode()
+        if node is None or not node.GetCurrentLayoutDescription():
+            return
+        shown = layout_description.views(self.current())
+        for view in shown:
+            if view.name not in self._views:
+                self._make(view)
+        names = {view.name for view in shown}
+        for name, view in self._views.items():
+            view.set_mapped_in_layout(name in names)
+        if node.GetViewArrangement() != self._shown:
+            self._shown = node.GetViewArrangement()
+            self.layoutChanged.emit(self._shown)
+
+    def _make(self, view: layout_description.View) -> None:
+        if view.kind == layout_description.SLICE:
+            made = views.make_slice_view(view.name, view.orientation)
+            widget = views.SliceWidget(made)
+        else:
+            made = views.make_three_d_view(view.name)
+            widget = views.ThreeDWidget(made)
+        self._views[view.name] = made
+        self._widgets[view.name] = widget
+        views.resize(made, *_SIZE)

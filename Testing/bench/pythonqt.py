@@ -1,0 +1,209 @@
+"""Dresses PySide6's objects as PythonQt's: what Slicer's Python code sees of Qt.
+
+Emulated strictly, on every QObject:
+
+- Properties are attributes (``button.enabled = False``, ``edit.text``); a method of the same
+  name is hidden, so ``edit.text()`` fails here as in Slicer. ``name`` is ``objectName``.
+- Setting an unknown attribute, a method or a read-only property, or a value of the wrong type,
+  raises; so does reading an unknown attribute. Classes derived in Python may have any attribute.
+- ``object.connect('signal(types)', slot)`` and ``disconnect``; see :mod:`.connections`.
+- Lists come as tuples from properties; enums are numbers; ``exec_`` is there.
+
+Code of the bench itself, and modules that say ``__pyside_native__ = True``, see PySide6.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from PySide6 import QtCore
+
+from . import connections
+
+_NATIVE_PACKAGES = ("Testing.bench", "PySide6", "shiboken6", "shibokensupport", "trame_slicer")
+#: Replace attributes for a test, whatever PythonQt would say.
+_PATCHERS = ("_pytest.monkeypatch", "unittest.mock")
+
+_plain_get = QtCore.QObject.__getattribute__
+# The attribute setter of Shiboken's base class: the last one not in the way of patched classes.
+_plain_base_set = QtCore.QObject.__mro__[-2].__setattr__
+
+
+def stand_in(signals: dict[str, str] | None = None):
+    """Marks a Python class that stands for a C++ class: it is as strict as a C++ one.
+
+    Args:
+        signals: by C++ signature, signals whose types Qt does not know, such as
+            ``{"currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged"}``.
+    """
+
+    def mark(kind):
+        kind._stands_for_cpp = kind.__name__
+        kind._cpp_signals = {**getattr(kind, "_cpp_signals", {}), **(signals or {})}
+        return kind
+
+    return mark
+
+
+def dress() -> None:
+    """Change how attributes of all QObjects are read and set, in this process."""
+    import qt
+
+    kinds = [kind for kind in vars(qt).values() if isinstance(kind, type)]
+    objects = [kind for kind in kinds if issubclass(kind, QtCore.QObject)]
+    for kind in objects:
+        for base in kind.__mro__:
+            if issubclass(base, QtCore.QObject) and "__setattr__" in vars(base):
+                base.__setattr__ = _set_attribute
+    QtCore.QObject.__getattribute__ = _get_attribute
+    QtCore.QObject.__setattr__ = _set_attribute
+
+
+def class_name(qobject) -> str:
+    """Name of an object's C++ class."""
+    return _plain_get(qobject, "metaObject")().className()
+
+
+@functools.cache
+def _is_native(module: str) -> bool:
+    return module in _PATCHERS or any(
+        module == package or module.startswith(package + ".") for package in _NATIVE_PACKAGES
+    )
+
+
+def _native_caller() -> bool:
+    module = sys._getframe(2).f_globals
+    return module.get("__pyside_native__") or _is_native(module.get("__name__", ""))
+
+
+def _python_member(qobject, name: str):
+    """What a class written in Python, among the bases, defines under a name; None if nothing."""
+    for kind in type(qobject).__mro__:
+        if kind.__module__.startswith(("PySide6", "Shiboken", "shiboken6")):
+            return None
+        if name in vars(kind):
+            return vars(kind)[name]
+    return None
+
+
+def _property(qobject, name: str):
+    """Qt's property of a name, as ``(name, QMetaProperty or None)``."""
+    if name == "name":
+        name = "objectName"
+    meta = _plain_get(qobject, "metaObject")()
+    index = meta.indexOfProperty(name)
+    return name, meta.property(index) if index >= 0 else None
+
+
+def _as_pythonqt(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _methods_of_pythonqt(qobject, name: str):
+    """Methods that PythonQt adds to every object; None for another name."""
+    if name == "connect":
+        return functools.partial(connections.connect, qobject)
+    if name == "disconnect":
+        return functools.partial(connections.disconnect, qobject)
+    if name == "className":
+        return functools.partial(class_name, qobject)
+    if name == "delete":
+        return _plain_get(qobject, "deleteLater")
+    if name == "children":
+        return lambda: tuple(_plain_get(qobject, "children")())
+    return None
+
+
+def _get_attribute(self, name):
+    if name.startswith("__") or _native_caller():
+        return _plain_get(self, name)
+    own = _plain_get(self, "__dict__")
+    if name in own:
+        return own[name]
+    if _python_member(self, name) is not None:
+        return _as_pythonqt(_plain_get(self, name))
+    qt_name, qt_property = _property(self, name)
+    if qt_property is not None:
+        return _as_pythonqt(_plain_get(self, "property")(qt_name))
+    method = _methods_of_pythonqt(self, name)
+    if method is not None:
+        return method
+    if name.endswith("_") and hasattr(type(self), name[:-1]):  # exec_, print_
+        name = name[:-1]
+    try:
+        return _plain_get(self, name)
+    except AttributeError:
+        value = _plain_get(self, "property")(name)  # a dynamic one
+        if value is not None:
+            return _as_pythonqt(value)
+        message = f"{class_name(self)} has no attribute named '{name}'"
+        raise AttributeError(message) from None
+
+
+def _set_attribute(self, name, value):
+    if name.startswith("__") or _native_caller():
+        _set_in_python(self, name, value)
+        return
+    if isinstance(_python_member(self, name), QtCore.Property):
+        _set_property(self, name, _property(self, name)[1], value)
+        return
+    if _python_member(self, name) is not None and not _is_cpp(self):
+        _set_in_python(self, name, value)
+        return
+    qt_name, qt_property = _property(self, name)
+    if qt_property is not None:
+        _set_property(self, qt_name, qt_property, value)
+        return
+    if name in [bytes(known).decode() for known in _plain_get(self, "dynamicPropertyNames")()]:
+        _plain_get(self, "setProperty")(name, value)
+        return
+    if not _is_cpp(self):
+        _set_in_python(self, name, value)
+        return
+    if hasattr(type(self), name):
+        raise AttributeError(f"Slot '{name}' can not be overwritten on {class_name(self)} object")
+    raise AttributeError(
+        f"'{name}' does not exist on {class_name(self)} and creating new attributes on C++ "
+        "objects is not allowed"
+    )
+
+
+def _is_cpp(qobject) -> bool:
+    kind = type(qobject)
+    return kind.__module__.startswith("PySide6") or "_stands_for_cpp" in vars(kind)
+
+
+def _set_in_python(qobject, name, value) -> None:
+    member = _python_member(qobject, name)
+    if isinstance(member, QtCore.Property):
+        _plain_get(qobject, "setProperty")(name, value)
+    else:
+        _plain_base_set(qobject, name, value)
+
+
+# What PythonQt takes for a property of a basic type; numpy's numbers are not among it, other than
+# float64, which is a float.
+_ACCEPTED = {
+    "QString": (str, bytes),
+    "bool": (bool, int),
+    "int": (int, float),
+    "double": (int, float),
+}
+
+
+def _set_property(qobject, name, qt_property, value) -> None:
+    if not qt_property.isWritable():
+        raise AttributeError(f"Property '{name}' of {class_name(qobject)} object is not writable")
+    kind = qt_property.typeName()
+    given = value
+    fits = kind not in _ACCEPTED or isinstance(value, _ACCEPTED[kind])
+    if fits and kind == "int":
+        value = int(value)
+    if isinstance(value, tuple):
+        value = list(value)
+    if not fits or not _plain_get(qobject, "setProperty")(name, value):
+        raise AttributeError(
+            f"Property '{name}' of type '{kind}' does not accept an object of type "
+            f"{type(given).__name__} ({given!r})"
+        )

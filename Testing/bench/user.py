@@ -1,0 +1,89 @@
+"""A user's hands: clicks and keys, sent by QtTest to whatever lies under them."""
+
+from __future__ import annotations
+
+from PySide6 import QtCore, QtTest, QtWidgets
+
+from .ctk_widgets import ctkCollapsibleButton
+
+_LEFT = QtCore.Qt.MouseButton.LeftButton
+
+
+def click(widget, position=None) -> None:
+    """Click a widget, by default in its middle; a section on its title, a check box on its mark.
+
+    Raises:
+        AssertionError: the widget is hidden or disabled, so that no user could.
+    """
+    _demand_usable(widget)
+    if position is None:
+        position = _usual_place(widget)
+    target = widget.childAt(position) or widget
+    QtTest.QTest.mouseClick(target, _LEFT, pos=target.mapFrom(widget, position))
+
+
+def type_text(widget, text: str, enter: bool = False) -> None:
+    """Replace an edit field's text by typing, and press Enter if asked."""
+    target = _edit(widget)
+    _demand_usable(target)
+    target.setFocus()
+    target.selectAll()
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Delete)
+    QtTest.QTest.keyClicks(target, text)
+    if enter:
+        QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Return)
+    else:
+        QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Tab)
+
+
+def press(widget, key, modifiers=QtCore.Qt.KeyboardModifier.NoModifier) -> None:
+    """Press a key on a widget."""
+    target = widget.focusProxy() or widget
+    _demand_usable(target)
+    QtTest.QTest.keyClick(target, key, modifiers)
+
+
+def choose(widget, text: str) -> None:
+    """Choose an item of a combo box, of a node's too, by its text, with the keyboard.
+
+    Raises:
+        AssertionError: there is no such item.
+    """
+    combo = _inside(widget, QtWidgets.QComboBox)
+    _demand_usable(combo)
+    texts = [combo.itemText(index) for index in range(combo.count())]
+    assert text in texts, f"'{text}' is not among {texts}"
+    wanted = texts.index(text)
+    combo.setFocus()
+    if combo.isEditable():
+        combo.setCurrentIndex(wanted)
+        combo.activated.emit(wanted)
+        return
+    combo.showPopup()
+    view = combo.view()
+    view.setCurrentIndex(combo.model().index(wanted, combo.modelColumn(), combo.rootModelIndex()))
+    QtTest.QTest.keyClick(view, QtCore.Qt.Key.Key_Return)
+
+
+def _usual_place(widget) -> QtCore.QPoint:
+    if isinstance(widget, ctkCollapsibleButton):
+        return QtCore.QPoint(40, 10)
+    if isinstance(widget, (QtWidgets.QCheckBox, QtWidgets.QRadioButton)):
+        return QtCore.QPoint(8, widget.height() // 2)
+    return widget.rect().center()
+
+
+def _demand_usable(widget) -> None:
+    name = widget.objectName() or type(widget).__name__
+    assert widget.isVisible(), f"{name} is not visible: a section is folded or the panel is closed"
+    assert widget.isEnabled(), f"{name} is disabled"
+
+
+def _inside(widget, kind):
+    return widget if isinstance(widget, kind) else widget.findChild(kind)
+
+
+def _edit(widget):
+    if isinstance(widget, (QtWidgets.QLineEdit, QtWidgets.QPlainTextEdit, QtWidgets.QTextEdit)):
+        return widget
+    return widget.findChild(QtWidgets.QLineEdit)

@@ -1,0 +1,515 @@
+"""Every control of the panel, by clicks and keys; every one says what it does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import qt
+
+from SSRKDLib.rig_presets import orthogonal
+from Testing.bench import user
+from Testing.module.cases import (
+    SAMPLES,
+    ballRadiograph,
+    loadRadiographs,
+    loadSampleFiles,
+    settle,
+    writeCalibration,
+    writeRadiographs,
+)
+
+INTERACTIVE = (
+    qt.QAbstractButton, qt.QComboBox, qt.QAbstractSpinBox, qt.QSlider, qt.QTableWidget,
+    qt.QPlainTextEdit,
+)  # fmt: skip
+
+
+@pytest.fixture
+def core(panel, slicer):
+    """All sections open."""
+    for name in ("modelSection", "ctSection", "installationSection"):
+        user.click(getattr(panel.ui, name))
+    for name in ("scaleGroup", "logGroup"):
+        getattr(panel.ui, name).collapsed = False
+    slicer.app.processEvents()
+    return panel.panel
+
+
+def pngPair(folder, slicer):
+    """The knee of balls as 8-bit PNG files, which tell nothing, loaded."""
+    from PIL import Image
+
+    nodes = []
+    for view in orthogonal().views:
+        image = ballRadiograph(view)
+        path = folder / f"{view.name}.png"
+        Image.fromarray(np.round(255 * image / image.max()).astype(np.uint8)).save(path)
+        nodes.append(slicer.util.loadVolume(str(path), {"singleFile": True}))
+    slicer.app.processEvents()
+    return nodes
+
+
+def test_panel_every_control_has_a_tooltip(core):
+    ui = core.ui
+    named = [name for name in vars(ui) if name and not name.startswith(("qt_", "label_"))]
+    assert len(named) > 60
+    silent = []
+    for name in named:
+        widget = getattr(ui, name)
+        if isinstance(widget, INTERACTIVE) or widget.className().startswith(("ctk", "qMRMLNode")):
+            inherited = [widget, *filter(None, [widget.parent()])]
+            if not any(getattr(one, "toolTip", "") for one in inherited):
+                silent.append(name)
+    assert not silent
+
+
+def test_panel_sections_fold(core):
+    for name in ("radiographsSection", "modelSection", "resultsSection", "ctSection"):
+        section = getattr(core.ui, name)
+        user.click(section)
+        assert section.collapsed
+        user.click(section)
+        assert not section.collapsed
+
+
+def test_panel_says_what_is_missing_before_anything_is_clicked(core, slicer):
+    assert "No frontal radiograph is chosen" in core.ui.summaryLabel.text
+    assert not core.ui.reconstructButton.enabled
+    assert "No frontal radiograph" in core.ui.reconstructButton.toolTip
+    for name in ("segmentButton", "placeButton", "exportButton", "simulateButton",
+                 "editMasksButton", "layoutButton"):  # fmt: skip
+        assert not getattr(core.ui, name).enabled, name
+
+
+def test_panel_sample_button_loads_and_chooses(core, slicer):
+    user.click(core.ui.sampleButton)
+    slicer.app.processEvents()
+    assert core.ui.frontalSelector.currentNode().GetName() == "Knee frontal"
+    assert core.ui.reconstructButton.enabled
+    assert "Left knee" in core.ui.summaryLabel.text
+
+
+def test_panel_manual_distances_by_keys(core, slicer, tmp_path):
+    pngPair(tmp_path, slicer)
+    ui = core.ui
+    assert "does not tell how it was taken" in ui.summaryLabel.text
+    user.choose(ui.geometryCombo, "Distances and angles")
+    slicer.app.processEvents()
+    assert "pixel spacing of the frontal radiograph is unknown" in ui.summaryLabel.text
+    for view, angle in (("frontal", "0"), ("lateral", "90")):
+        user.type_text(getattr(ui, f"{view}Sdd"), "1200")
+        user.type_text(getattr(ui, f"{view}Sod"), "900")
+        user.type_text(getattr(ui, f"{view}Spacing"), "1.171875")
+        user.type_text(getattr(ui, f"{view}Angle"), angle)
+    user.choose(ui.sideCombo, "Left")
+    slicer.app.processEvents()
+    setup = core.requireSetup()
+    points = np.random.default_rng(0).uniform(-60, 60, (20, 3))
+    for mine, preset in zip(setup.rig.views, orthogonal().views):
+        np.testing.assert_allclose(mine.project(points), preset.project(points), atol=1e-6)
+    assert [view.values for view in setup.rig.views] == ["display", "display"]
+    assert "Bone is taken to be bright" in ui.summaryLabel.text
+    user.choose(ui.valuesCombo, "Dark bone")
+    assert core.requireSetup().rig.views[0].values == "display_inverted"
+    user.type_text(ui.frontalSod, "1300")  # behind the detector
+    slicer.app.processEvents()
+    assert "impossible" in ui.summaryLabel.text
+    assert not ui.reconstructButton.enabled
+
+
+def test_panel_standard_lateral_is_mediolateral_of_the_side(core, slicer, tmp_path):
+    pngPair(tmp_path, slicer)
+    user.choose(core.ui.geometryCombo, "Distances and angles")
+    for view in ("frontal", "lateral"):
+        user.type_text(getattr(core.ui, f"{view}Spacing"), "1")
+    for side, sign in (("Left", 1), ("Right", -1)):
+        user.choose(core.ui.sideCombo, side)
+        view = core.requireSetup().rig.views[1]
+        assert np.sign(view.axis[0]) == sign  # the beam runs from the inner to the outer side
+
+
+def test_panel_rig_file(core, slicer, tmp_path):
+    path = writeRadiographs(orthogonal(), tmp_path)
+    frontal, lateral = loadRadiographs(tmp_path)
+    slicer.app.processEvents()
+    user.choose(core.ui.geometryCombo, "Rig file")
+    slicer.app.processEvents()
+    assert "No rig file is chosen" in core.ui.summaryLabel.text
+    user.type_text(core.ui.rigFile, str(tmp_path / "absent.json"))
+    slicer.app.processEvents()
+    assert "There is no rig file" in core.ui.summaryLabel.text
+    user.type_text(core.ui.rigFile, str(path))
+    slicer.app.processEvents()
+    assert "SDD 1200 mm, SOD 900 mm" in core.ui.summaryLabel.text
+    assert not core.ui.ballButton.enabled
+    assert "tells the scale already" in core.ui.scaleLabel.text
+    user.click(core.ui.placeButton)
+    placed = core.case().placed
+    corner = orthogonal().views[0].detector_origin * [-1, -1, 1]
+    np.testing.assert_allclose(placed[0].GetOrigin(), corner, atol=1e-6)
+
+
+def test_panel_calibration_files(core, slicer, tmp_path):
+    nodes = pngPair(tmp_path, slicer)
+    files = []
+    for view in orthogonal().views:
+        files.append(tmp_path / f"{view.name}.txt")
+        writeCalibration(files[-1], view)
+    user.choose(core.ui.geometryCombo, "Calibration files")
+    slicer.app.processEvents()
+    assert "No calibration file is chosen for the frontal view" in core.ui.summaryLabel.text
+    user.type_text(core.ui.frontalCalibration, str(files[0]))
+    user.type_text(core.ui.lateralCalibration, str(files[1]))
+    slicer.app.processEvents()
+    points = np.random.default_rng(0).uniform(-60, 60, (20, 3))
+    for mine, view in zip(core.requireSetup().rig.views, orthogonal().views):
+        np.testing.assert_allclose(mine.project(points), view.project(points), atol=1e-3)
+    assert nodes[0].GetName() == "frontal"
+
+
+def test_panel_crop_is_used_and_removed(core, slicer):
+    loadSampleFiles()
+    slicer.app.processEvents()
+    user.click(core.ui.frontalCropButton)
+    roi = core.parameters.nodeOf("frontal", "Crop")
+    assert core.requireSetup().crops == (None, None)  # it starts around everything
+    size = np.array(roi.GetSize())
+    roi.SetSize(*(size * [0.5, 0.5, 1]))
+    assert core.requireSetup().crops[0] == (128, 128, 256, 256)
+    view, whole = core.setup.croppedRig().views[0], core.setup.rig.views[0]
+    point = np.array([[5.0, 6.0, 7.0]])
+    np.testing.assert_allclose(view.project(point), whole.project(point) - 128, atol=1e-9)
+    roi.SetSize(*(size * [0.01, 0.01, 1]))
+    core.refresh()
+    assert "crop region" in core.ui.summaryLabel.text
+    user.click(core.ui.frontalCropButton)
+    slicer.app.processEvents()
+    assert core.parameters.nodeOf("frontal", "Crop") is None
+    assert core.ui.reconstructButton.enabled
+    user.click(core.ui.lateralCropButton)
+    assert core.parameters.nodeOf("lateral", "Crop") is not None
+
+
+def test_panel_ball_gives_the_scale(core, slicer, tmp_path):
+    """A ball of 25 mm beside the knee: SDD 1200, SOD 900 magnify it by 4/3."""
+    pngPair(tmp_path, slicer)
+    node = core.ui.frontalSelector.currentNode()
+    array = slicer.util.arrayFromVolume(node)
+    row, column = np.mgrid[:256, :256]
+    array[0][np.hypot(column - 40, row - 200) < 16.0] = 250
+    slicer.util.arrayFromVolumeModified(node)
+    ui = core.ui
+    user.choose(ui.geometryCombo, "Distances and angles")
+    user.type_text(ui.frontalSdd, "1200")
+    user.type_text(ui.frontalSod, "900")
+    slicer.app.processEvents()
+    user.click(ui.ballButton)
+    assert ui.ballButton.checked
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    core.parameters.nodeOf("frontal", "Marker").AddControlPoint(*pixelRas(node, 43, 197))
+    slicer.app.processEvents()
+    assert not ui.ballButton.checked
+    spacing = core.parameters.number("frontal", "ScaleSpacing")
+    assert spacing == pytest.approx(25 * (4 / 3) / 32, rel=0.03)
+    assert f"{spacing:.4f} mm" in ui.scaleLabel.text
+    assert core.parameters.nodeOf("frontal", "Ball").GetNumberOfControlPoints() == 24
+    user.type_text(ui.markerSize, "30")
+    assert core.parameters.number("frontal", "ScaleSpacing") == pytest.approx(spacing * 1.2)
+    user.choose(ui.markerPlace, "On the detector")
+    assert core.parameters.number("frontal", "ScaleSpacing") == pytest.approx(spacing * 0.9)
+    user.click(ui.clearScaleButton)
+    slicer.app.processEvents()
+    assert core.parameters.number("frontal", "ScaleSpacing") is None
+    assert "Nothing was measured" in ui.scaleLabel.text
+
+
+def test_panel_click_beside_the_ball_is_said(core, slicer, tmp_path):
+    pngPair(tmp_path, slicer)
+    user.choose(core.ui.geometryCombo, "Distances and angles")
+    slicer.app.processEvents()
+    user.click(core.ui.ballButton)
+    node = core.ui.frontalSelector.currentNode()
+    core.parameters.nodeOf("frontal", "Marker").AddControlPoint(*pixelRas(node, -30, 10))
+    slicer.app.processEvents()
+    assert "outside the radiograph" in core.ui.statusLabel.text
+    assert core.parameters.number("frontal", "ScaleSpacing") is None
+
+
+def test_panel_ruler_gives_the_scale(core, slicer, tmp_path):
+    pngPair(tmp_path, slicer)
+    user.choose(core.ui.geometryCombo, "Distances and angles")
+    user.choose(core.ui.markerView, "Lateral")
+    user.choose(core.ui.markerPlace, "On the detector")
+    user.type_text(core.ui.markerSize, "100")
+    slicer.app.processEvents()
+    user.click(core.ui.rulerButton)
+    node, marker = (
+        core.ui.lateralSelector.currentNode(),
+        core.parameters.nodeOf("lateral", "Marker"),
+    )
+    marker.AddControlPoint(*pixelRas(node, 50, 20))
+    assert core.parameters.number("lateral", "ScaleSpacing") is None
+    marker.AddControlPoint(*pixelRas(node, 50, 220))
+    assert core.parameters.number("lateral", "ScaleSpacing") == pytest.approx(0.5)
+
+
+def pixelRas(node, column, row):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return matrix.MultiplyPoint((column, row, 0, 1))[:3]
+
+
+def test_panel_model_choices(core, slicer):
+    ui = core.ui
+    assert "(bundled)" in ui.weightsCombo.currentText
+    assert "drive.google.com" in ui.officialLabel.text
+    assert "237 MB" in ui.officialLabel.text
+    for text, value in (("CPU", "cpu"), ("GPU", "cuda"), ("Automatic", "auto")):
+        user.choose(ui.deviceCombo, text)
+        assert core.parameters.device == value
+    for text, value in (("0.5 mm (fine)", 0.5), ("2 mm (quick)", 2.0)):
+        user.choose(ui.spacingCombo, text)
+        assert core.parameters.spacing == value
+
+
+def test_panel_learns_how_long_it_takes(core, slicer):
+    loadSampleFiles()
+    user.choose(core.ui.spacingCombo, "2 mm (quick)")
+    slicer.app.processEvents()
+    assert "Not run yet" in core.ui.estimateLabel.text
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    assert "from 1 earlier run)" in core.ui.estimateLabel.text
+    user.choose(core.ui.spacingCombo, "0.5 mm (fine)")
+    slicer.app.processEvents()
+    assert "Not run yet" in core.ui.estimateLabel.text
+
+
+def test_panel_imports_weights(core, slicer, tmp_path, monkeypatch):
+    import json
+    import zipfile
+
+    from SSRKDLib.weights.catalogue import find_bundle
+
+    monkeypatch.setenv("SSRKD_WEIGHTS", str(tmp_path / "own"))
+    renamed = tmp_path / "renamed.zip"
+    with zipfile.ZipFile(find_bundle()) as source, zipfile.ZipFile(renamed, "w") as target:
+        manifest = json.loads(source.read("bundle.json"))
+        manifest.update(name="mine", title="My own weights")
+        target.writestr("bundle.json", json.dumps(manifest))
+        target.writestr("model.safetensors", source.read("model.safetensors"))
+    damaged = tmp_path / "damaged.zip"
+    damaged.write_bytes(renamed.read_bytes()[:5000])
+    chosen = [()]
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileNames", lambda *a, **k: chosen[0])
+    user.click(core.ui.importButton)  # and changed his mind
+    assert core.job is None
+    chosen[0] = (str(damaged),)
+    user.click(core.ui.importButton)
+    settle(core)
+    assert "✗" in core.ui.statusLabel.text
+    assert core.parameters.weights == ""
+    chosen[0] = (str(renamed),)
+    user.click(core.ui.importButton)
+    settle(core)
+    assert core.parameters.weights == "mine"
+    assert core.ui.weightsCombo.currentText == "My own weights (imported)"
+    opened = []
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url))
+    user.click(core.ui.folderButton)
+    assert len(opened) == 1
+    assert (tmp_path / "own").is_dir()
+
+
+def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
+    loadSampleFiles()
+    user.choose(core.ui.spacingCombo, "2 mm (quick)")
+    slicer.app.processEvents()
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    ui, models = core.ui, core.case().models
+    from SSRKDSlicer.outlines import outlinesOf
+
+    check = ui.resultsTable.cellWidget(1, 0)
+    check.checked = False
+    slicer.app.processEvents()
+    assert not models["femur"].GetDisplayNode().GetVisibility()
+    assert not any(n.GetDisplayNode().GetVisibility() for n in outlinesOf([models["femur"]]))
+    assert all(n.GetDisplayNode().GetVisibility() for n in outlinesOf([models["tibia"]]))
+    models["femur"].GetDisplayNode().SetVisibility(True)  # by the eye in the Data module
+    slicer.app.processEvents()
+    assert check.checked
+    ui.resultsTable.cellWidget(3, 1).value = 40
+    assert models["tibia"].GetDisplayNode().GetOpacity() == pytest.approx(0.4)
+    user.click(ui.in3DCheck)
+    slicer.app.processEvents()
+    for view in ("Frontal", "Lateral"):
+        assert slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNodeSSRKD{view}").GetSliceVisible()
+    user.click(ui.outlinesCheck)
+    slicer.app.processEvents()
+    assert not any(n.GetDisplayNode().GetVisibility() for n in outlinesOf(models.values()))
+    slicer.app.layoutManager().setLayout(4)
+    user.click(ui.layoutButton)
+    assert slicer.app.layoutManager().layout == 20813
+    for kind, count in (("OBJ", 4), ("PLY", 4), ("labelmap", 1), ("STL", 4)):
+        folder = tmp_path / kind
+        folder.mkdir()
+        user.choose(ui.exportFormatCombo, kind)
+        user.type_text(ui.exportFolder, str(folder))
+        user.click(ui.exportButton)
+        assert len(list(folder.iterdir())) == count, kind
+        assert str(folder) in ui.statusLabel.text
+    user.type_text(ui.exportFolder, str(tmp_path / "absent"))
+    user.click(ui.exportButton)
+    assert "There is no folder" in ui.statusLabel.text
+    chosen = [""]
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *a, **k: chosen[0])
+    user.type_text(ui.exportFolder, "")
+    user.click(ui.exportButton)
+    assert core.parameters.exportFolder == ""
+    user.click(ui.copyLogButton)
+    assert slicer.app.clipboard().text() == ui.logEdit.plainText
+
+
+def test_panel_from_ct_to_bones(core, slicer, tmp_path):
+    """The sample's CT: radiographs around it, then bones where its segmentation is."""
+    from SSRKDLib.labelmaps import read_labelmap_meshes
+    from SSRKDLib.metrics import compare_meshes
+    from SSRKDSlicer.outlines import worldMesh
+
+    ct = slicer.util.loadVolume(str(SAMPLES / "SSRKD_CT.nrrd"))
+    slicer.app.processEvents()
+    ui = core.ui
+    user.choose(ui.ctSelector, ct.GetName())
+    user.choose(ui.ctSideCombo, "Right")
+    user.choose(ui.ctPresetCombo, "C-arm")
+    user.type_text(ui.ctEnergy, "70")
+    user.click(ui.ctNoiseCheck)
+    assert (core.parameters.ctEnergy, core.parameters.ctNoise) == (70.0, False)
+    user.click(ui.simulateButton)
+    settle(core)
+    assert ui.frontalSelector.currentNode().GetName().endswith("frontal")
+    assert "Right knee" in ui.summaryLabel.text
+    user.choose(ui.spacingCombo, "2 mm (quick)")
+    slicer.app.processEvents()
+    user.click(ui.reconstructButton)
+    settle(core)
+    truth = read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd")
+    made = {bone: worldMesh(node) for bone, node in core.case().models.items()}
+    assert compare_meshes(made, truth)[-1]["assd_mm"] < 1.2
+    # The simulated radiographs lie on their detectors already: no copies are made.
+    assert core.case().placed == tuple(
+        s.currentNode() for s in (ui.frontalSelector, ui.lateralSelector)
+    )
+
+
+def test_panel_ct_mistakes_are_said(core, slicer):
+    flat = slicer.util.addVolumeFromArray(np.zeros((1, 64, 64), np.int16), name="film")
+    labels = slicer.util.addVolumeFromArray(np.ones((40, 40, 40), np.uint8), name="labels")
+    for node, words in ((flat, "single slice"), (labels, "Hounsfield")):
+        user.choose(core.ui.ctSelector, node.GetName())
+        slicer.app.processEvents()
+        user.click(core.ui.simulateButton)
+        settle(core)
+        assert words in core.ui.statusLabel.text
+    core.ui.ctSelector.setCurrentNode(labels)
+    core.ui.ctRegionSelector.addNode()
+    roi = core.parameters.nodeOf("ct", "Region")
+    np.testing.assert_allclose(sorted(roi.GetSize()), [40, 40, 40])
+    roi.SetXYZ(500.0, 0.0, 0.0)
+    user.click(core.ui.simulateButton)
+    settle(core)
+    assert "hardly any of the CT" in core.ui.statusLabel.text
+
+
+def test_panel_checks_the_installation(core, slicer):
+    user.click(core.ui.checkButton)
+    settle(core)
+    assert "✓ PyTorch" in core.ui.installationLabel.text
+    assert "✓ weights virtual-knee" in core.ui.installationLabel.text
+
+
+def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
+    from SSRKDSlicer import installation
+
+    there = {"safetensors"}
+    monkeypatch.setattr(
+        installation, "installedVersion", lambda name: "1.0" if name in there else None
+    )
+    calls = []
+    monkeypatch.setattr(slicer.util, "pip_install", lambda what: calls.append(what))
+    core.refresh()
+    assert "PyTorch must be installed" in core.ui.installationLabel.text
+    assert "--no-index" in core.ui.installationLabel.text  # offline: what to do
+    dialogs.answer = False
+    user.click(core.ui.installButton)
+    (question,) = dialogs.texts("ok_cancel")
+    assert "PyTorch" in question and "GB" in question
+    assert calls == []
+    assert "Nothing was installed" in core.ui.statusLabel.text
+    dialogs.answer = True
+    user.click(core.ui.installButton)
+    assert calls == ["--only-binary :all: torch>=2.10"]
+    assert "still missing" in core.ui.statusLabel.text  # pip said nothing, but torch is not there
+
+    def fails(what):
+        raise RuntimeError("no route to host")
+
+    monkeypatch.setattr(slicer.util, "pip_install", fails)
+    user.click(core.ui.installButton)
+    assert "no route to host" in core.ui.statusLabel.text
+    assert "Without internet" in core.ui.statusLabel.text
+    there.add("torch")
+    user.click(core.ui.installButton)
+    assert "installed already" in core.ui.statusLabel.text
+
+
+def test_panel_installs_through_the_pytorch_extension(core, slicer, dialogs, monkeypatch):
+    import sys
+    import types
+
+    from SSRKDSlicer import installation
+
+    there, calls = set(), []
+    monkeypatch.setattr(
+        installation, "installedVersion", lambda name: "1.0" if name in there else None
+    )
+
+    class Logic:
+        def installTorch(self, askConfirmation=False, torchVersionRequirement=None):
+            calls.append((askConfirmation, torchVersionRequirement))
+            there.add("torch")
+
+    extension = types.ModuleType("PyTorchUtils")
+    extension.PyTorchUtilsLogic = Logic
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+
+    def pip(what):
+        calls.append(what)
+        there.add("safetensors")
+
+    monkeypatch.setattr(slicer.util, "pip_install", pip)
+    user.click(core.ui.installButton)
+    assert "PyTorch extension" in dialogs.texts("ok_cancel")[0]
+    assert calls == [(False, ">=2.10"), "--only-binary :all: safetensors>=0.4"]
+    assert "PyTorch was installed" in core.ui.statusLabel.text
+
+
+def test_panel_edit_masks_opens_the_segment_editor(core, slicer, monkeypatch):
+    from SSRKDSlicer.panel import run_section
+
+    loadSampleFiles()
+    slicer.app.processEvents()
+    user.click(core.ui.segmentButton)
+    settle(core)
+    opened = []
+    monkeypatch.setattr(run_section, "openSegmentEditor", lambda *nodes: opened.append(nodes))
+    user.click(core.ui.editMasksButton)
+    assert opened == [(core.case().masks[0], core.case().placed[0])]
+
+
+def test_panel_self_test_runs_as_in_slicer(module, slicer):
+    slicer.selfTests["SSRKD"]()

@@ -1,0 +1,306 @@
+"""The scene: frames, placed radiographs, models, masks and outlines, each where it belongs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from SSRKDLib.anatomy import BONES, COLOURS
+from SSRKDLib.errors import InputError, SSRKDError
+from SSRKDLib.rig_presets import asymmetric, orthogonal
+from Testing.ball_knee import BALLS
+from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
+
+#: A shape without symmetry: a point per axis, LPS mm.
+MARKS = np.array([[10.0, 0, 0], [0, 25.0, 0], [0, 0, 47.0], [-3.0, 8.0, 5.0]])
+
+
+@pytest.fixture
+def placed(module, tmp_path):
+    """The knee of balls in the asymmetric rig: files, loaded, and placed by the logic."""
+    rig = asymmetric()
+    path = writeRadiographs(rig, tmp_path)
+    frontal, lateral = loadRadiographs(tmp_path)
+    case = module.SSRKDLogic().place(frontal, lateral, path)
+    return rig, (frontal, lateral), case
+
+
+def rasOf(node, column, row):
+    """Where a pixel of a volume is, RAS mm."""
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return np.array(matrix.MultiplyPoint((column, row, 0, 1))[:3])
+
+
+def test_scene_frame_conversion_is_its_own_inverse_and_known(module):
+    from SSRKDSlicer.frames import flipLpsRas
+
+    np.testing.assert_array_equal(flipLpsRas([1.0, 2.0, 3.0]), [-1, -2, 3])
+    np.testing.assert_array_equal(flipLpsRas(flipLpsRas(MARKS)), MARKS)
+    matrix = np.array([[0, -1, 0, 5], [1, 0, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1.0]])
+    point = np.array([1.0, 2.0, 3.0, 1.0])
+    np.testing.assert_allclose((flipLpsRas(matrix) @ point)[:3], flipLpsRas((matrix @ point)[:3]))
+
+
+def test_scene_placed_pixels_lie_on_the_rays_through_the_points(placed, slicer):
+    """Source, point and pixel are on one line: rig file -> volume node, in RAS."""
+    rig, _, case = placed
+    flip = np.array([-1, -1, 1])
+    for view, node in zip(rig.views, case.placed):
+        source = view.source * flip
+        for mark in MARKS:
+            pixel = rasOf(node, *view.project(mark))
+            towards, along = mark * flip - source, pixel - source
+            across = np.linalg.norm(np.cross(towards, along)) / np.linalg.norm(along)
+            assert across < 1e-3
+            assert np.linalg.norm(along) > np.linalg.norm(towards)  # the detector is behind
+
+
+def test_scene_placing_leaves_the_loaded_volume_alone(placed, slicer):
+    rig, loaded, case = placed
+    for view, node, copy in zip(rig.views, loaded, case.placed):
+        assert copy is not node
+        np.testing.assert_array_equal(
+            slicer.util.arrayFromVolume(copy), slicer.util.arrayFromVolume(node)
+        )
+        assert not np.allclose(rasOf(copy, 0, 0), rasOf(node, 0, 0))
+        np.testing.assert_allclose(copy.GetSpacing()[:2], view.pixel_spacing)
+
+
+def test_scene_placing_again_moves_the_same_copies(placed, module, slicer):
+    rig, (frontal, lateral), case = placed
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+    moved = np.eye(4)
+    moved[:3, 3] = [0, 0, 30.0]
+    again = module.SSRKDLogic().place(frontal, lateral, rig.transformed(moved), case=case)
+    assert again.placed == case.placed
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count
+    corner = rig.views[0].detector_origin * [-1, -1, 1] + [0, 0, 30]
+    np.testing.assert_allclose(rasOf(again.placed[0], 0, 0), corner, atol=1e-6)
+
+
+def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp_path):
+    from SSRKDLib.meshes import write_mesh
+    from SSRKDSlicer.folders import folderName
+    from SSRKDSlicer.results import addModels
+
+    for bone, mesh in ballMeshes().items():
+        write_mesh(tmp_path / f"{bone}.ply", mesh)
+    report = {
+        "laterality": "R",
+        "spacing_mm": 1.0,
+        "bones": {b: {"volume_mm3": 1.0, "agreement": {}} for b in BONES},
+    }
+    folder = placed[2].folder()
+    models = addModels(tmp_path, report, folder)
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    for bone, node in models.items():
+        points = slicer.util.arrayFromModelPoints(node)
+        np.testing.assert_allclose(points.mean(0), BALLS[bone][0] * np.array([-1, -1, 1]), atol=0.5)
+        assert node.GetName() == f"Right {bone}"
+        np.testing.assert_allclose(node.GetDisplayNode().GetColor(), COLOURS[bone], atol=1e-6)
+        assert not node.GetDisplayNode().GetScalarVisibility()
+        entry = node.GetAttribute(slicer.vtkSegment.GetTerminologyEntryTagName())
+        assert f"^{bone.capitalize()}~SCT^24028007^Right~" in entry
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == folder
+        normals = slicer.util.arrayFromModelPointData(node, "Normals")
+        outwards = points - points.mean(0)
+        assert ((normals * outwards).sum(1) > 0).all()
+    assert folderName(folder).startswith("Knee of")
+
+
+def test_scene_terminology_is_understood_by_slicer(module, slicer):
+    from SSRKDSlicer.folders import terminologyEntry
+
+    logic = slicer.modules.terminologies.logic()
+    for bone in BONES:
+        element = slicer.vtkSlicerTerminologyEntry()
+        assert logic.DeserializeTerminologyEntry(terminologyEntry(bone, "L"), element)
+        assert element.GetTypeObject().GetCodeMeaning() == bone.capitalize()
+        assert element.GetTypeModifierObject().GetCodeMeaning() == "Left"
+
+
+def silhouettePixels(view, bone):
+    from Testing.ball_knee import ball_path
+
+    return ball_path(view, bone) > 0
+
+
+def test_scene_outlines_lie_on_the_images_of_the_balls(placed, slicer):
+    """Model nodes -> outline nodes on the placed copies, against the balls' images there."""
+    from SSRKDSlicer.outlines import updateOutlines
+    from SSRKDSlicer.results import addModel
+
+    rig, _, case = placed
+    folder = case.folder()
+    models = {b: addModel(b, mesh, "L", {}, folder) for b, mesh in ballMeshes().items()}
+    nodes = updateOutlines(models, case.placed, folder)
+    assert len(nodes) == 8
+    for node in nodes:
+        bone, role = node.GetAttribute("SSRKD.Bone"), node.GetAttribute("SSRKD.Placed")
+        index = ("frontal", "lateral").index(role)
+        view, volume = rig.views[index], case.placed[index]
+        pixels = pixelsOf(volume, slicer.util.arrayFromModelPoints(node))
+        drawn = np.zeros(view.size[::-1], bool)
+        truth = silhouettePixels(view, bone)
+        inside = (pixels > 1).all(1) & (pixels < np.array(view.size) - 2).all(1)
+        column, row = np.round(pixels[inside]).astype(int).T
+        drawn[row, column] = True
+        # A border pixel of the image is within 1.5 pixels of the outline, and the other way round.
+        from scipy import ndimage
+
+        border = truth ^ ndimage.binary_erosion(truth)
+        border[[0, -1]] = border[:, [0, -1]] = False
+        assert border.any() and drawn.any()
+        away = ndimage.distance_transform_edt(~border)[drawn]
+        assert away.max() < 2.0, (bone, role, away.max())
+
+
+def pixelsOf(volume, points):
+    import slicer
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetRASToIJKMatrix(matrix)
+    ijk = np.c_[points, np.ones(len(points))] @ slicer.util.arrayFromVTKMatrix(matrix).T
+    assert np.abs(ijk[:, 2]).max() < 1e-3  # on the detector
+    return ijk[:, :2]
+
+
+def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
+    """Pixels of the rendered view: the outline's colour surrounds what is bright."""
+    from SSRKDSlicer import layouts
+    from SSRKDSlicer.outlines import updateOutlines
+    from SSRKDSlicer.results import addModel
+
+    rig, _, case = placed
+    mesh = ballMeshes()["femur"]
+    models = {"femur": addModel("femur", mesh, "L", {}, case.folder())}
+    slicer.util.updateVolumeFromArray(
+        case.placed[0], silhouettePixels(rig.views[0], "femur")[None].astype(np.float32)
+    )
+    updateOutlines(models, case.placed, case.folder())
+    layouts.showLayout()
+    layouts.showRadiographs(dict(zip(("frontal", "lateral"), case.placed)))
+    image = slicer.app.layoutManager().grab(layouts.sliceName("frontal")).astype(int)
+    bright = image.min(2) > 180
+    blue = (image[..., 2] - image[..., 0] > 60) & (image[..., 2] > 120)
+    assert bright.sum() > 500
+    assert blue.sum() > 50
+    from scipy import ndimage
+
+    border = ndimage.binary_dilation(bright, iterations=3) & ~ndimage.binary_erosion(
+        bright, iterations=3
+    )
+    assert (blue & border).sum() > 0.95 * blue.sum()
+
+
+def test_scene_masks_keep_their_pixels_when_the_radiograph_is_placed_anew(placed, module, slicer):
+    from SSRKDSlicer.masks import editedMasks, readMasks, showMasks
+
+    rig, (frontal, lateral), case = placed
+    masks = np.stack([silhouettePixels(rig.views[0], bone) for bone in BONES])
+    node = showMasks(masks, case.placed[0], "frontal", "L", case.folder())
+    np.testing.assert_array_equal(readMasks(node, case.placed[0]), masks)
+    assert editedMasks(node, case.placed[0]) is None
+    segment = node.GetSegmentation().GetSegment("femur")
+    assert segment.GetName() == "Left femur"
+    np.testing.assert_allclose(segment.GetColor(), COLOURS["femur"], atol=1e-6)
+    case.masks = (node, None)
+    moved = np.eye(4)
+    moved[:3, 3] = [4.0, 0, 30.0]
+    module.SSRKDLogic().place(frontal, lateral, rig.transformed(moved), case=case)
+    np.testing.assert_array_equal(readMasks(node, case.placed[0]), masks)
+    assert editedMasks(node, case.placed[0]) is None
+    edited = masks.copy()
+    edited[1, 100:120, 90:110] ^= True
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        edited[1][None].astype(np.uint8), node, "femur", case.placed[0]
+    )
+    np.testing.assert_array_equal(editedMasks(node, case.placed[0]), edited)
+
+
+def test_scene_crop_of_a_region_is_in_pixels(module, slicer, tmp_path):
+    from SSRKDSlicer.radiographs import RadiographNode
+    from SSRKDSlicer.setup import cropOfRoi
+
+    writeRadiographs(orthogonal(), tmp_path)
+    frontal, _ = loadRadiographs(tmp_path)
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    corners = [rasOf(frontal, c, r) for c, r in ((39.5, 59.5), (199.5, 229.5))]
+    roi.SetXYZ(*(np.sum(corners, 0) / 2))
+    size = np.abs(corners[1] - corners[0])
+    roi.SetSize(*np.maximum(size, 5.0))
+    assert cropOfRoi(roi, RadiographNode(frontal, "frontal")) == (40, 60, 160, 170)
+    roi.SetSize(2000.0, 2000.0, 2000.0)
+    assert cropOfRoi(roi, RadiographNode(frontal, "frontal")) is None
+    roi.SetXYZ(5000.0, 0.0, 0.0)
+    with pytest.raises(InputError, match="crop region"):
+        cropOfRoi(roi, RadiographNode(frontal, "frontal"))
+
+
+def test_scene_stored_geometry_travels_with_a_saved_scene(placed, slicer, tmp_path):
+    from SSRKDSlicer.placing import placedView
+
+    rig, _, case = placed
+    name = case.placed[1].GetName()
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadScene(path)
+    view = placedView(slicer.util.getNode(name))
+    np.testing.assert_allclose(view.projection_matrix, rig.views[1].projection_matrix, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((5, 40, 40), "slices"), (None, "holds no image")],
+)
+def test_scene_what_is_no_radiograph_is_refused(module, slicer, shape, words):
+    from SSRKDSlicer.radiographs import RadiographNode
+
+    if shape is None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    else:
+        node = slicer.util.addVolumeFromArray(np.zeros(shape, np.int16), name="ct")
+    with pytest.raises(SSRKDError, match=words):
+        RadiographNode(node, "frontal")
+
+
+def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path):
+    import SimpleITK
+
+    from SSRKDLib.meshes import read_mesh
+    from SSRKDSlicer.results import addModel, exportModels
+
+    case = placed[2]
+    models = {b: addModel(b, m, "L", {}, case.folder()) for b, m in ballMeshes().items()}
+    for kind, suffix in (("STL", "stl"), ("OBJ", "obj"), ("PLY", "ply")):
+        exportModels(models, str(tmp_path), kind)
+        for bone, (centre, _) in BALLS.items():
+            mesh = read_mesh(tmp_path / f"left_{bone}.{suffix}")
+            np.testing.assert_allclose(mesh.vertices.mean(0), centre, atol=0.5)
+    (path,) = exportModels(models, str(tmp_path), "labelmap")
+    image = SimpleITK.ReadImage(path)
+    for label, (centre, radius) in enumerate(BALLS.values(), start=1):
+        assert image[image.TransformPhysicalPointToIndex(centre)] == label
+        beside = np.array(centre) + [radius + 2, 0, 0]
+        assert image[image.TransformPhysicalPointToIndex(beside.tolist())] != label
+    with pytest.raises(InputError, match="no folder"):
+        exportModels(models, str(tmp_path / "absent"), "STL")
+    with pytest.raises(InputError, match="Reconstruct"):
+        exportModels({}, str(tmp_path), "STL")
+
+
+def test_scene_damaged_stored_geometry_is_said(placed):
+    from SSRKDSlicer.radiographs import STORED_RIG, RadiographNode
+
+    node = placed[2].placed[0]
+    assert json.loads(node.GetAttribute(STORED_RIG))["view"]["size"] == [300, 260]
+    node.SetAttribute(STORED_RIG, "{broken")
+    with pytest.raises(SSRKDError, match="damaged"):
+        RadiographNode(node, "frontal").storedRig()

@@ -1,0 +1,254 @@
+"""The extension as others get it: one description in three files, complete lists, and an
+installation that works without the checkout."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import struct
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+
+from Testing.packaging import (
+    INSTALLED_IN,
+    LISTS,
+    MODULES,
+    ROOT,
+    SHARE,
+    list_for,
+    listed,
+    run_installed,
+)
+from Testing.test_structure import repository_files
+
+#: Extensions Index, slicer-extension-catalog-entry-schema-v1.0.2.json: keys and their types.
+SCHEMA = (
+    "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/"
+    "slicer-extension-catalog-entry-schema-v1.0.2.json#"
+)
+REQUIRED = {"$schema": str, "category": str, "scm_url": str}
+OPTIONAL = {
+    "scm_revision": str, "scm_type": str, "build_dependencies": list, "build_subdirectory": str,
+    "dicom_support_rule": str, "enabled": bool, "tier": int,
+}  # fmt: skip
+
+#: The Extensions Index refuses a checkout of more.
+LARGEST_REPOSITORY = 100 * 2**20
+
+
+def shipped(folder: str) -> list[str]:
+    """What git has in a folder that is installed, relative to the folder."""
+    names = [path.relative_to(ROOT).as_posix() for path in repository_files()]
+    names = [name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")]
+    return [name for name in names if name != "CMakeLists.txt"]
+
+
+def description(path: Path) -> dict[str, str]:
+    """Keywords and values of an extension description (.s4ext)."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return {keyword: value.strip() for keyword, _, value in pairs}
+
+
+def installed_description(installed: Path) -> dict[str, str]:
+    """What the build made of the root CMakeLists.txt."""
+    return description(installed.parents[2] / SHARE / "SSRKD.s4ext")
+
+
+# One description in three files
+
+
+def test_the_description_says_what_cmake_says(installed):
+    committed = description(ROOT / "SSRKD.s4ext")
+    scm = {key: committed.pop(key) for key in ("scm", "scmurl", "scmrevision")}
+    assert committed == installed_description(installed)
+    assert scm["scm"] == "git"
+    assert scm["scmurl"] == committed["homepage"]
+
+
+def test_the_catalogue_entry_says_what_the_description_says():
+    entry = json.loads((ROOT / "SSRKD.json").read_text(encoding="utf-8"))
+    committed = description(ROOT / "SSRKD.s4ext")
+    assert entry["category"] == committed["category"]
+    assert entry["scm_url"] == committed["scmurl"]
+    assert entry["scm_revision"] == committed["scmrevision"]
+    assert entry["build_dependencies"] == committed["depends"].split()
+    assert entry["build_subdirectory"] == committed["build_subdirectory"]
+    assert entry["tier"] == int(committed["tier"])
+
+
+def test_the_catalogue_entry_follows_the_schema():
+    text = (ROOT / "SSRKD.json").read_bytes()
+    entry = json.loads(text)
+    assert entry["$schema"] == SCHEMA
+    assert REQUIRED.keys() <= entry.keys() <= (REQUIRED | OPTIONAL).keys()
+    assert all(type(value) is (REQUIRED | OPTIONAL)[key] for key, value in entry.items())
+    assert b"\r" not in text  # the Index takes LF only
+
+
+def test_addresses_lead_into_the_repository_and_can_be_read_by_the_index():
+    committed = description(ROOT / "SSRKD.s4ext")
+    home = urlparse(committed["homepage"])
+    assert (home.scheme, home.netloc) == ("https", "github.com")
+    raw = f"https://raw.githubusercontent.com{home.path}/{committed['scmrevision']}/"
+    # The Index finds addresses in the text with these patterns and does not expand variables.
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    icon = re.findall(r'set\s*\(EXTENSION_ICONURL\s*"([^"]+)"[ ]*\)', text)
+    screenshots = re.findall(r'set\s*\(EXTENSION_SCREENSHOTURLS\s*"([^"]+)"\)', text)
+    assert re.findall(r"project\s*\(\s*([^\s\)]+)", text) == ["SSRKD"]
+    assert icon == [f"{raw}SSRKD.png"]
+    pictures = screenshots[0].split()
+    assert pictures and all(address.startswith(f"{raw}Docs/pictures/") for address in pictures)
+    missing = [name for name in pictures if not (ROOT / name.removeprefix(raw)).is_file()]
+    assert not missing, f"CMakeLists.txt names pictures that are not there: {missing}"
+
+
+def test_the_licence_is_where_the_index_looks_for_it():
+    assert (ROOT / "LICENSE.txt").is_file()
+    assert "MIT" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+# Complete lists
+
+
+@pytest.mark.parametrize("folder", LISTS)
+def test_every_file_is_in_the_lists_and_every_listed_file_exists(folder):
+    place = f"{folder}/CMakeLists.txt"
+    lists = listed(folder)
+    entries = {(variable, name) for variable, names in lists.items() for name in names}
+    wanted = {(list_for(folder, name), name) for name in shipped(folder)}
+    wrong = [
+        f"{place}: add {name} to {variable}" for variable, name in sorted(wanted - entries)
+    ] + [
+        f"{place}: take {name} out of {variable} ("
+        + ("git does not ship it there" if (ROOT / folder / name).is_file() else "no such file")
+        + ")"
+        for variable, name in sorted(entries - wanted)
+    ]
+    assert not wrong, "\n" + "\n".join(wrong)
+    for variable, names in lists.items():
+        assert names == sorted(set(names)), f"{place}: bring {variable} in order, each file once"
+
+
+def dotted_names(files: list[str]) -> set[str]:
+    """Modules that a list of installed Python files gives."""
+    return {
+        name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for name in files
+        if name.endswith(".py")
+    }
+
+
+def imports(path: Path, name: str) -> set[tuple[str, str | None]]:
+    """Every import in a file, wherever it stands.
+
+    Args:
+        path: the file.
+        name: as it is installed, ``SSRKDLib/worker/server.py``.
+
+    Returns:
+        Absolute module and, for ``from module import thing``, the thing.
+    """
+    package = list(Path(name).parent.parts)
+    found: set[tuple[str, str | None]] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, None) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            found |= {(module, alias.name) for alias in node.names}
+    return found
+
+
+def names_in(path: Path) -> set[str]:
+    """What a file's top level binds."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        else:
+            names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return names
+
+
+def test_everything_that_is_imported_is_in_the_lists():
+    sources = {name: ROOT / "SSRKD" / name for name in listed("SSRKD")["MODULE_PYTHON_SCRIPTS"]}
+    for name in listed("SSRKDLib")["MODULE_PYTHON_SCRIPTS"]:
+        sources[f"SSRKDLib/{name}"] = ROOT / "SSRKDLib" / name
+    modules = dotted_names(list(sources))
+    project = {module.split(".")[0] for module in modules} | {"SSRKD", "SSRKDLib", "SSRKDSlicer"}
+    wrong = []
+    for name, path in sources.items():
+        if not path.is_file():
+            continue  # the test above says so
+        for module, thing in imports(path, name):
+            if module.split(".")[0] not in project:
+                continue
+            if module not in modules:
+                wrong.append(f"{name} imports {module}")
+                continue
+            package = sources.get(f"{module.replace('.', '/')}/__init__.py")
+            if thing is None or package is None or f"{module}.{thing}" in modules:
+                continue
+            if thing not in names_in(package):
+                wrong.append(f"{name} imports {thing} from {module}")
+    assert not wrong, "not in CMake's lists:\n" + "\n".join(sorted(wrong))
+
+
+# An installation that works
+
+
+def test_the_installed_layout_is_exactly_this(installed):
+    prefix = installed.parents[2]
+    there = {path.relative_to(prefix).as_posix() for path in prefix.rglob("*") if path.is_file()}
+    there = {name for name in there if "__pycache__" not in name}  # from a test that ran modules
+    share = f"{SHARE}/qt-scripted-modules/SSRKD"
+    expected = {f"{SHARE}/SSRKD.s4ext", f"{share}/LICENSE.txt", f"{share}/THIRD_PARTY.md"}
+    for folder, target in INSTALLED_IN.items():
+        expected |= {f"{target}/{name}" for name in shipped(folder)}
+    assert there == expected
+    files = [path.name for path in (prefix / MODULES).iterdir() if path.is_file()]
+    assert files == ["SSRKD.py"]  # Slicer takes every file here for a module
+
+
+def test_the_command_line_runs_from_the_installation(installed, tmp_path):
+    result = run_installed(installed, tmp_path, "-c", "import SSRKDLib; print(SSRKDLib.__file__)")
+    assert Path(result.stdout.strip()).parents[1] == installed, result.stderr
+
+    doctor = run_installed(installed, tmp_path, "-m", "SSRKDLib", "doctor")
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert "Everything that Reconstruct needs is there." in doctor.stdout
+
+    weights = run_installed(installed, tmp_path, "-m", "SSRKDLib", "weights", "list")
+    assert weights.returncode == 0, weights.stderr
+    bundle = installed / "SSRKDLib" / "data" / "weights" / "virtual-knee.zip"
+    assert f"[shipped, {bundle}]" in weights.stdout
+
+
+def test_the_installed_training_scripts_run(installed, tmp_path):
+    training = installed.parents[2] / INSTALLED_IN["Training"]
+    result = run_installed(installed, tmp_path, training / "train.py", "--help")
+    assert result.returncode == 0, result.stderr
+    assert "--cohort" in result.stdout
+
+
+# What the Extensions Index looks at
+
+
+def test_the_icon_is_128_by_128_and_the_same_in_both_places():
+    icon = (ROOT / "SSRKD.png").read_bytes()
+    assert icon.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", icon[16:24]) == (128, 128)
+    copy = ROOT / "SSRKD" / "Resources" / "Icons" / "SSRKD.png"
+    assert copy.read_bytes() == icon, "copy SSRKD.png to SSRKD/Resources/Icons/SSRKD.png"
+
+
+def test_the_repository_is_small_enough_for_the_index():
+    total = sum(path.stat().st_size for path in repository_files())
+    assert total < LARGEST_REPOSITORY, f"{total / 2**20:.0f} MiB of files"
