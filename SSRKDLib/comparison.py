@@ -8,21 +8,44 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from SSRKDLib.metrics import MEASURES
+import numpy as np
+
+from SSRKDLib.metrics import MEASURES, MORE_MEASURES
 from SSRKDLib.results import write_text
+
+if TYPE_CHECKING:
+    from SSRKDLib.alignment import Alignment
 
 #: Name of the file that holds a comparison.
 FILE = "compare.csv"
 
-_COLUMNS = ("bone", *MEASURES, "region_mm", "note")
+#: How the reference was moved, in rows that :func:`say_alignment` has seen.
+_ALIGNMENT = ("align", "residual_mm", "reference_to_recon")
+
+_COLUMNS = ("bone", *MEASURES, "region_mm", "note", *MORE_MEASURES, *_ALIGNMENT)
+
+
+def say_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None:
+    """Put into every row (in place) how the reference's bone was moved before comparing.
+
+    ``mode`` is one of :data:`SSRKDLib.alignment.MODES`.
+    """
+    for row in rows:
+        bone = row["bone"]
+        row["align"] = mode
+        row["residual_mm"] = alignment.residual_mm.get(bone, math.nan)
+        if bone in alignment.matrices:
+            row["reference_to_recon"] = np.round(alignment.matrices[bone], 8).ravel().tolist()
 
 
 def write_comparison(path: Path, rows: Sequence[dict]) -> None:
     """Write the rows of :func:`SSRKDLib.metrics.compare_meshes` as CSV.
 
-    Measures have four decimals and are empty where there is none; ``region_mm`` is the judged box,
-    two corners as JSON.
+    Measures have four decimals and are empty where there is none; ``region_mm`` is the box that
+    holds the judged part, two corners as JSON; ``reference_to_recon`` is the 4x4 matrix that the
+    reference was moved by, row by row as JSON, mm.
 
     Raises:
         OutputError: the file cannot be written, or the disk is full.
@@ -31,10 +54,17 @@ def write_comparison(path: Path, rows: Sequence[dict]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for row in rows:
-        measures = ["" if math.isnan(row[key]) else f"{row[key]:.4f}" for key in MEASURES]
-        region = "" if row["region"] is None else json.dumps(row["region"])
-        writer.writerow([row["bone"], *measures, region, row["note"]])
+        cells = {**row, "region_mm": row["region"]}
+        writer.writerow([_cell(cells.get(column)) for column in _COLUMNS])
     write_text(path, text.getvalue())
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def format_table(rows: Sequence[dict]) -> str:

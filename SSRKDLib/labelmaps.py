@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from SSRKDLib.anatomy import BONES, LABELS
 from SSRKDLib.errors import ImageError, MeshError
 from SSRKDLib.image_files import whole_image_kind
-from SSRKDLib.meshes import SUFFIXES, Mesh, from_polydata, read_meshes, to_polydata
+from SSRKDLib.meshes import SUFFIXES, Mesh, from_polydata, match_files, read_mesh, to_polydata
+from SSRKDLib.reference import Named, match_bones
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -26,34 +31,75 @@ _SMOOTHING_STEPS = 30
 _PASS_BAND = 0.08
 
 
-def read_bones(path: str | Path) -> dict[str, Mesh]:
+class Mask(NamedTuple):
+    """A bone's voxels: bool ``array`` [k, j, i], and ``index_to_lps`` [4, 4], mm."""
+
+    array: np.ndarray
+    index_to_lps: np.ndarray
+
+
+class Reference(NamedTuple):
+    """Bones as they were found.
+
+    ``meshes`` by bone (LPS mm; from mesh files: in their frame); ``side`` "L", "R" or None;
+    ``sentences`` on what was not found; ``masks`` by bone where they come from a label map.
+    """
+
+    meshes: dict[str, Mesh]
+    side: str | None
+    sentences: tuple[str, ...]
+    masks: dict[str, Mask]
+
+
+def read_bones(path: str | Path, laterality: str | None = None) -> dict[str, Mesh]:
+    """The bones in ``path``: as :func:`read_reference` finds them, without the rest."""
+    return read_reference(path, laterality).meshes
+
+
+def read_reference(
+    path: str | Path,
+    laterality: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+) -> Reference:
     """The bones in ``path``: a folder of meshes, a label map, or a folder with one.
 
-    Surfaces are in LPS mm (meshes: in their file's frame). Raises
-    :class:`~SSRKDLib.errors.MeshError`.
+    ``laterality`` ("L", "R" or None) picks one knee of two, ``chosen`` (bone to name) what the
+    user knows better. Raises :class:`~SSRKDLib.errors.MeshError`.
     """
     path = Path(path)
-    if not path.is_dir():
-        return read_labelmap_meshes(path)
-    maps = sorted(item for item in path.iterdir() if _is_labelmap(item))
-    has_meshes = any(item.suffix.lower() in SUFFIXES for item in path.iterdir())
-    if has_meshes or not maps:
-        return read_meshes(path)
-    if len(maps) > 1:
-        raise MeshError(f"{path} holds {len(maps)} label maps.", "Name the one to use.")
-    return read_labelmap_meshes(maps[0])
+    if path.is_dir():
+        maps = sorted(item for item in path.iterdir() if _is_labelmap(item))
+        has_meshes = any(item.suffix.lower() in SUFFIXES for item in path.iterdir())
+        if has_meshes or not maps:
+            files, found = match_files(path, laterality, chosen)
+            meshes = {bone: read_mesh(files[name]) for bone, name in found.bones.items()}
+            return Reference(meshes, found.side, found.sentences, {})
+        if len(maps) > 1:
+            raise MeshError(f"{path} holds {len(maps)} label maps.", "Name the one to use.")
+        path = maps[0]
+    masks, side, sentences = _read_masks(path, laterality, chosen)
+    meshes = {bone: mask_surface(*mask) for bone, mask in masks.items()}
+    return Reference(meshes, side, sentences, masks)
 
 
 def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:
     """Surfaces of the bones in a label map, LPS mm, outward, smoothed without shrinking.
 
-    Values are those of :data:`~SSRKDLib.anatomy.LABELS`, unless the file names its
-    segments (``.seg.nrrd``), which then decide; segments may overlap in layers. Bones the
-    map lacks are absent. Surfaces are open where a bone leaves the volume. Raises
+    Bones are found by the names and terminology of a ``.seg.nrrd``'s segments, by the names in
+    or beside the file (see :func:`label_names`), else by value: those of
+    :data:`~SSRKDLib.anatomy.LABELS`. Segments may overlap in layers. Bones the map lacks are
+    absent. Surfaces are open where a bone leaves the volume. Raises
     :class:`~SSRKDLib.errors.MeshError` for a file that is absent, unreadable, not 3-D or
     without any bone.
     """
-    path = Path(path)
+    masks, _, _ = _read_masks(Path(path))
+    return {bone: mask_surface(*mask) for bone, mask in masks.items()}
+
+
+def _read_masks(
+    path: Path, laterality: str | None = None, chosen: Mapping[str, str] | None = None
+) -> tuple[dict[str, Mask], str | None, tuple[str, ...]]:
+    """The bones' voxels, the side their names tell, and sentences."""
     if not path.is_file():
         raise MeshError(f"There is no file {path}.", "Check the path.")
     if not _is_labelmap(path):
@@ -61,16 +107,19 @@ def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:
     image = _read(path)
     layers = _layers(image, path)
     affine = _index_to_lps(image)
-    meshes = {}
-    for bone, (layer, value) in _segments(image, path).items():
+    segments, side, sentences = _segments(image, path, laterality, chosen)
+    masks = {}
+    for bone, (layer, value) in segments.items():
         if not 0 <= layer < len(layers):
             raise MeshError(f"{path.name} lacks the layer of its {bone}.", "Export it again.")
         mask = layers[layer] == value
         if mask.any():
-            meshes[bone] = mask_surface(mask, affine)
-    if not meshes:
+            masks[bone] = Mask(mask, affine)
+        else:
+            sentences += (f"The {bone} has no voxel in {path.name}.",)
+    if not masks:
         raise MeshError(f"{path.name} holds no bone.", _REMEDY)
-    return meshes
+    return masks, side, sentences
 
 
 def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
@@ -141,40 +190,120 @@ def _layers(image: SimpleITK.Image, path: Path) -> list[np.ndarray]:
     return list(np.moveaxis(array, -1, 0))
 
 
-def _segments(image: SimpleITK.Image, path: Path) -> dict[str, tuple[int, int]]:
-    """Layer and value of every bone, from the segments' names if the file has them."""
-    keys = set(image.GetMetaDataKeys())
-    names = {}
-    for key in sorted(keys):
-        match = re.fullmatch(r"Segment(\d+)_Name", key)
-        if match:
-            names[match.group(1)] = image.GetMetaData(key)
-    if not names:
-        return {bone: (0, value) for bone, value in LABELS.items()}
-    segments: dict[str, tuple[int, int]] = {}
-    for number, name in names.items():
-        words = re.split("[^a-z]+", name.lower())
-        for bone in (bone for bone in BONES if bone in words):
-            if bone in segments:
-                raise MeshError(f"{path.name} has two segments called {bone}.", "Rename one.")
-            value, layer = f"Segment{number}_LabelValue", f"Segment{number}_Layer"
-            try:
-                segments[bone] = (
-                    int(image.GetMetaData(layer)) if layer in keys else 0,
-                    int(image.GetMetaData(value)) if value in keys else 1,
-                )
-            except ValueError as error:
-                raise MeshError(
-                    f"{path.name}: layer or label value of the {bone} is not a number.",
-                    "Export the segmentation again.",
-                ) from error
-    if not segments:
-        found = ", ".join(names.values())
+def _segments(
+    image: SimpleITK.Image,
+    path: Path,
+    laterality: str | None,
+    chosen: Mapping[str, str] | None,
+) -> tuple[dict[str, tuple[int, int]], str | None, tuple[str, ...]]:
+    """Layer and value of every bone, the side, and sentences on what was not found."""
+    entries = _named_segments(image, path)
+    if not entries:
+        entries = [(Named(name), 0, value) for value, name in label_names(path).items()]
+    if not entries:
+        return {bone: (0, value) for bone, value in LABELS.items()}, laterality, ()
+    matching = match_bones([named for named, _, _ in entries], laterality, chosen)
+    for bone, rivals in matching.rivals.items():
+        raise MeshError(
+            f"{path.name} has two segments called {bone} ({rivals[0]}, {rivals[1]}).",
+            "Rename one, or say which side is wanted.",
+        )
+    if not matching.bones:
+        found = ", ".join(named.name for named, _, _ in entries[:12])
         raise MeshError(
             f"No segment of {path.name} is named after a bone (found {found}).",
             f"Name segments {', '.join(BONES)}.",
         )
-    return {bone: segments[bone] for bone in BONES if bone in segments}
+    places = {named.name: (layer, value) for named, layer, value in entries}
+    segments = {bone: places[name] for bone, name in matching.bones.items()}
+    return segments, matching.side, matching.sentences
+
+
+def _named_segments(image: SimpleITK.Image, path: Path) -> list[tuple[Named, int, int]]:
+    """Name with terminology, layer and value of the segments in a ``.seg.nrrd``."""
+    keys = set(image.GetMetaDataKeys())
+    entries = []
+    for key in sorted(keys):
+        match = re.fullmatch(r"Segment(\d+)_Name", key)
+        if not match:
+            continue
+        number, name = match.group(1), image.GetMetaData(key)
+        tags, value, layer = (f"Segment{number}_{what}" for what in ("Tags", "LabelValue", "Layer"))
+        codes = (image.GetMetaData(tags),) if tags in keys else ()
+        try:
+            place = (
+                int(image.GetMetaData(layer)) if layer in keys else 0,
+                int(image.GetMetaData(value)) if value in keys else 1,
+            )
+        except ValueError as error:
+            raise MeshError(
+                f"{path.name}: layer or label value of the segment '{name}' is not a number.",
+                "Export the segmentation again.",
+            ) from error
+        entries.append((Named(name, codes), *place))
+    # Two segments of one name would hide each other.
+    counts = Counter(named.name for named, _, _ in entries)
+    return [
+        (named if counts[named.name] == 1 else named._replace(name=f"{named.name} #{n}"), *place)
+        for n, (named, *place) in enumerate(entries)
+    ]
+
+
+def label_names(path: Path) -> dict[int, str]:
+    """Names of a label map's values, from the file itself or one beside it; {} if none.
+
+    Looked for: TotalSegmentator's list in the header of a NIfTI file; ``NAME.json`` or nnU-Net's
+    ``dataset.json`` with value and name in either order; ``NAME.ctbl``, ``NAME.txt`` or
+    ``NAME.label`` as colour tables of 3D Slicer or ITK-SNAP.
+    """
+    stem = re.sub(r"(\.seg)?(\.nii\.gz|\.\w+)$", "", path.name, flags=re.IGNORECASE)
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        names = _names_in_nifti(path)
+        if names:
+            return names
+    for name in (f"{stem}.json", "dataset.json"):
+        if (path.parent / name).is_file():
+            return _names_in_json(path.parent / name)
+    for suffix in (".ctbl", ".label", ".txt"):
+        if (path.parent / (stem + suffix)).is_file():
+            return _names_in_table(path.parent / (stem + suffix))
+    return {}
+
+
+def _names_in_nifti(path: Path) -> dict[int, str]:
+    """Labels that TotalSegmentator writes as XML between a NIfTI's header and its voxels."""
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
+        start = file.read(65536)
+    found = re.findall(rb'<Label Key="(\d+)"[^>]*>(?:<!\[CDATA\[)?([^<\]]+)', start)
+    return {int(value): name.decode("utf-8", "replace").strip() for value, name in found}
+
+
+def _names_in_json(path: Path) -> dict[int, str]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MeshError(f"{path.name} cannot be read as JSON.", "Correct or remove it.") from error
+    data = data.get("labels", data) if isinstance(data, dict) else {}
+    names = {}
+    for key, value in data.items() if isinstance(data, dict) else ():
+        if str(key).isdigit() and isinstance(value, str):
+            names[int(key)] = value
+        elif isinstance(value, int) and not isinstance(value, bool):
+            names[value] = str(key)
+    return {value: name for value, name in names.items() if value > 0}
+
+
+def _names_in_table(path: Path) -> dict[int, str]:
+    """Rows ``value name r g b a`` (3D Slicer) or ``value r g b a v m "name"`` (ITK-SNAP)."""
+    names = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        slicer = re.match(r"\s*(\d+)\s+([A-Za-z]\S*)\s+\d", line)
+        snap = re.match(r"\s*(\d+)\s+\d.*\"([^\"]+)\"\s*$", line)
+        match = slicer or snap
+        if match and int(match.group(1)) > 0:
+            names[int(match.group(1))] = match.group(2)
+    return names
 
 
 def _index_to_lps(image: SimpleITK.Image) -> np.ndarray:

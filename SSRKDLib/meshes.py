@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import MeshError, OutputError
 from SSRKDLib.ply import read_ply, write_ply
+from SSRKDLib.reference import Matching, Named, match_bones
 
 if TYPE_CHECKING:
     from vtkmodules.vtkCommonDataModel import vtkPolyData
@@ -167,8 +168,23 @@ class Mesh:
                 if not len(result.vertices):
                     return result
                 if (sign * (result.bounds[side, axis] - box[side, axis])) < 0:
-                    result = _cut(result, axis, box[side, axis], sign)
+                    result = result.cut(sign * np.eye(3)[axis], sign * box[side, axis])
         return result
+
+    def cut(self, normal: np.ndarray, offset: float) -> Mesh:
+        """The surface where ``normal . p >= offset`` (unit normal [3], mm), left open there."""
+        from vtkmodules.vtkCommonDataModel import vtkPlane
+        from vtkmodules.vtkFiltersCore import vtkClipPolyData
+
+        plane = vtkPlane()
+        plane.SetOrigin(*(offset * np.asarray(normal)))
+        plane.SetNormal(*normal)
+        clip = vtkClipPolyData()
+        clip.SetInputData(to_polydata(self))
+        clip.SetClipFunction(plane)
+        clip.SetOutputPointsPrecision(1)  # vtkAlgorithm::DOUBLE_PRECISION
+        clip.Update()
+        return from_polydata(clip.GetOutput())
 
     def _edges(self) -> np.ndarray:
         return self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
@@ -177,22 +193,6 @@ class Mesh:
         """One integer per edge of every face, the same for both directions."""
         edges = np.sort(self._edges(), axis=1)
         return edges[:, 0] * max(len(self.vertices), 1) + edges[:, 1]
-
-
-def _cut(mesh: Mesh, axis: int, place: float, sign: float) -> Mesh:
-    """The part of ``mesh`` past ``place`` along ``sign * axis``."""
-    from vtkmodules.vtkCommonDataModel import vtkPlane
-    from vtkmodules.vtkFiltersCore import vtkClipPolyData
-
-    plane = vtkPlane()
-    plane.SetOrigin(*(place * np.eye(3)[axis]))
-    plane.SetNormal(*(sign * np.eye(3)[axis]))
-    clip = vtkClipPolyData()
-    clip.SetInputData(to_polydata(mesh))
-    clip.SetClipFunction(plane)
-    clip.SetOutputPointsPrecision(1)  # vtkAlgorithm::DOUBLE_PRECISION
-    clip.Update()
-    return from_polydata(clip.GetOutput())
 
 
 def to_polydata(mesh: Mesh) -> vtkPolyData:
@@ -337,27 +337,40 @@ def write_mesh(
         ) from error
 
 
-def read_meshes(folder: str | Path) -> dict[str, Mesh]:
+def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, Mesh]:
     """The bones found in a folder, by file name (``femur.ply``, ``left_Femur.stl``, ...).
 
-    Bones without a file are absent from the result, which keeps the order of
-    :data:`~SSRKDLib.anatomy.BONES`. Raises :class:`~SSRKDLib.errors.MeshError` where
-    the folder is absent or holds none, or two files claim one bone.
+    Names are read by :func:`~SSRKDLib.reference.match_bones`; ``laterality`` ("L", "R") picks
+    one knee of two. Bones without a file are absent from the result, which keeps the order of
+    :data:`~SSRKDLib.anatomy.BONES`. Raises :class:`~SSRKDLib.errors.MeshError` where the folder
+    is absent or holds none, two files claim one bone, or the bones are of the other side.
+    """
+    files, matching = match_files(folder, laterality)
+    return {bone: read_mesh(files[name]) for bone, name in matching.bones.items()}
+
+
+def match_files(
+    folder: str | Path,
+    laterality: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Path], Matching]:
+    """The mesh files of a folder by name (without ending), and which is which bone.
+
+    ``laterality`` and ``chosen`` as for :func:`~SSRKDLib.reference.match_bones`.
+    Raises what :func:`read_meshes` raises, but for what is inside the files.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MeshError(f"There is no folder {folder}.", "Check the path.")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    meshes = {}
-    for bone in BONES:
-        exact = [path for path in files if path.stem.lower() == bone]
-        named = exact or [p for p in files if bone in re.split("[^a-z]+", p.stem.lower())]
-        if len(named) > 1:
-            names = " and ".join(path.name for path in named[:2])
-            raise MeshError(f"Both {names} in {folder} claim the {bone}.", "Remove one.")
-        if named:
-            meshes[bone] = read_mesh(named[0])
-    if not meshes:
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    # One bone may lie there in two formats: then the whole name tells them apart.
+    stems = [path.stem for path in found]
+    files = {p.stem if stems.count(p.stem) == 1 else p.name: p for p in found}
+    matching = match_bones([Named(name) for name in files], laterality, chosen)
+    for bone, rivals in matching.rivals.items():
+        names = " and ".join(files[name].name for name in rivals[:2])
+        raise MeshError(f"Both {names} in {folder} claim the {bone}.", "Remove one.")
+    if not matching.bones:
         names = ", ".join(f"{bone}.ply" for bone in BONES)
         raise MeshError(f"There is no bone surface in {folder}.", f"Expected any of {names}.")
-    return meshes
+    return files, matching

@@ -13,15 +13,26 @@ import numpy as np
 
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import MeshError
-from SSRKDLib.meshes import Mesh, to_polydata
-from SSRKDLib.regions import common_region
+from SSRKDLib.labelmaps import Mask
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.nearest import point_distances
+from SSRKDLib.regions import Region, as_region, common_region
 from SSRKDLib.sampling import sample_surface, sample_surface_even
+from SSRKDLib.voxel_metrics import dice_mesh_in_mask, dice_meshes
+from SSRKDLib.voxel_metrics import voxelise as voxelise  # the module's name for it
 
 #: Points per surface in the protocol of the SSR-KD paper.
 PAPER_POINTS = 49_152
 
 #: The figures of a row of :func:`compare_meshes`, in the order of a table.
 MEASURES: tuple[str, ...] = ("assd_mm", "assd_paper_mm", "hd_mm", "hd95_mm", "dsc")
+
+#: Further figures of a row: distances by direction (from the reconstruction to the reference
+#: and back), and Dice on the voxels of the reference's label map, NaN where it is none.
+MORE_MEASURES: tuple[str, ...] = (
+    "hd_to_reference_mm", "hd_to_recon_mm", "hd95_to_reference_mm", "hd95_to_recon_mm",
+    "dsc_voxel",
+)  # fmt: skip
 
 
 class SurfaceDistances(NamedTuple):
@@ -39,40 +50,27 @@ class SurfaceDistances(NamedTuple):
     b_peaks: np.ndarray
 
 
-def point_distances(points: np.ndarray, mesh: Mesh) -> np.ndarray:
-    """Exact distance [N] in mm of each point [N, 3] to the nearest place on ``mesh``."""
-    from vtkmodules.vtkCommonCore import reference
-    from vtkmodules.vtkCommonDataModel import vtkGenericCell, vtkStaticCellLocator
-
-    if not len(mesh.faces):
-        raise MeshError("There is no surface to measure to.", "Give a surface with triangles.")
-    locator = vtkStaticCellLocator()
-    locator.SetDataSet(to_polydata(mesh))
-    locator.BuildLocator()
-    cell, cell_id, part = vtkGenericCell(), reference(0), reference(0)
-    nearest, squared = [0.0, 0.0, 0.0], reference(0.0)
-    result = np.empty(len(points))
-    for index, point in enumerate(np.asarray(points, dtype=np.float64).tolist()):
-        locator.FindClosestPoint(point, nearest, cell, cell_id, part, squared)
-        result[index] = squared.get()
-    return np.sqrt(result)
-
-
 def surface_distances(
-    a: Mesh, b: Mesh, region: np.ndarray | None = None, samples: int = 20_000, seed: int = 0
+    a: Mesh,
+    b: Mesh,
+    region: np.ndarray | Region | None = None,
+    samples: int = 20_000,
+    seed: int = 0,
+    backend: str = "vtk",
 ) -> SurfaceDistances:
     """Point-to-surface distances between ``a`` and ``b`` (one frame, mm), both ways.
 
     ``samples`` points per surface, drawn with a fixed ``seed`` from the part inside
-    ``region`` ([2, 3], lowest and highest corner; everything if None). Raises
-    :class:`~SSRKDLib.errors.MeshError` where either has no surface in the region.
+    ``region`` (a :class:`~SSRKDLib.regions.Region` or a box [2, 3], lowest and highest
+    corner; everything if None); ``backend`` is one of :data:`SSRKDLib.nearest.BACKENDS`.
+    Raises :class:`~SSRKDLib.errors.MeshError` where either has no surface in the region.
     """
     inside_a, inside_b = _judged(a, b, region)
     return SurfaceDistances(
-        point_distances(sample_surface(inside_a, samples, seed), b),
-        point_distances(sample_surface(inside_b, samples, seed + 1), a),
-        point_distances(inside_a.vertices, b),
-        point_distances(inside_b.vertices, a),
+        point_distances(sample_surface(inside_a, samples, seed), b, backend),
+        point_distances(sample_surface(inside_b, samples, seed + 1), a, backend),
+        point_distances(inside_a.vertices, b, backend),
+        point_distances(inside_b.vertices, a, backend),
     )
 
 
@@ -81,18 +79,38 @@ def assd(distances: SurfaceDistances) -> float:
     return float((distances.a_to_b.mean() + distances.b_to_a.mean()) / 2.0)
 
 
+def directed_hausdorff(distances: SurfaceDistances) -> tuple[float, float]:
+    """Largest distance found from ``a`` to ``b``, and from ``b`` to ``a``, mm."""
+    return (
+        float(max(group.max() for group in (distances.a_to_b, distances.a_peaks) if len(group))),
+        float(max(group.max() for group in (distances.b_to_a, distances.b_peaks) if len(group))),
+    )
+
+
+def directed_hausdorff95(distances: SurfaceDistances) -> tuple[float, float]:
+    """95th percentile of the distances from ``a`` to ``b``, and from ``b`` to ``a``, mm."""
+    return (
+        float(np.percentile(distances.a_to_b, 95)),
+        float(np.percentile(distances.b_to_a, 95)),
+    )
+
+
 def hausdorff(distances: SurfaceDistances) -> float:
     """Largest distance found in either direction, mm."""
-    return float(max(group.max() for group in distances if len(group)))
+    return max(directed_hausdorff(distances))
 
 
 def hausdorff95(distances: SurfaceDistances) -> float:
     """The larger of both directions' 95th percentiles, mm."""
-    return float(max(np.percentile(distances.a_to_b, 95), np.percentile(distances.b_to_a, 95)))
+    return max(directed_hausdorff95(distances))
 
 
 def assd_paper(
-    a: Mesh, b: Mesh, region: np.ndarray | None = None, count: int = PAPER_POINTS, seed: int = 0
+    a: Mesh,
+    b: Mesh,
+    region: np.ndarray | Region | None = None,
+    count: int = PAPER_POINTS,
+    seed: int = 0,
 ) -> float:
     """The paper's ASSD in mm: from point to point, so never 0 (about 0.3 for equal femora).
 
@@ -110,114 +128,101 @@ def assd_paper(
     return float((a_to_b.mean() + b_to_a.mean()) / 2.0)
 
 
-def dice_meshes(a: Mesh, b: Mesh, region: np.ndarray | None = None, spacing: float = 0.5) -> float:
-    """Dice similarity 0..1 of the insides, on a grid of ``spacing`` mm within ``region``.
-
-    Open ends are capped first (keep the region short of them: a lid across an oblique
-    cut is a guess). NaN where neither has an inside in the region.
-    """
-    box = np.stack([np.minimum(a.bounds[0], b.bounds[0]), np.maximum(a.bounds[1], b.bounds[1])])
-    if region is not None:
-        region = np.asarray(region, dtype=np.float64)
-        box = np.stack([np.maximum(box[0], region[0]), np.minimum(box[1], region[1])])
-    size = np.maximum(np.ceil((box[1] - box[0]) / spacing), 0)
-    if not np.isfinite(size).all() or not size.all():
-        return float("nan")
-    # Voxel centres half a voxel inside, and a hair off round coordinates, where vertices
-    # tend to lie and the scan conversion would have to break ties.
-    origin = box[0] + spacing * (0.5 + np.array([1.3e-3, 1.7e-3, 2.3e-3]))
-    inside_a = voxelise(a, origin, spacing, size.astype(int))
-    inside_b = voxelise(b, origin, spacing, size.astype(int))
-    total = int(inside_a.sum()) + int(inside_b.sum())
-    return 2.0 * int((inside_a & inside_b).sum()) / total if total else float("nan")
-
-
-def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -> np.ndarray:
-    """Which voxel centres lie inside ``mesh``: bool, indexed [k, j, i].
-
-    ``origin`` [3] is the centre of voxel (0, 0, 0) in mm, ``size`` [3] the number of
-    voxels along x, y, z; the grid is parallel to the axes. Open ends are capped.
-    """
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
-
-    # VTK 9.7 joins loose ends of a slice by itself; its documentation asks for closed input.
-    stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(to_polydata(mesh.capped()))
-    stencil.SetOutputOrigin(*origin)
-    stencil.SetOutputSpacing(spacing, spacing, spacing)
-    stencil.SetOutputWholeExtent(0, int(size[0]) - 1, 0, int(size[1]) - 1, 0, int(size[2]) - 1)
-    image = vtkImageStencilToImage()
-    image.SetInputConnection(stencil.GetOutputPort())
-    image.SetInsideValue(1)
-    image.SetOutsideValue(0)
-    image.SetOutputScalarTypeToUnsignedChar()
-    image.Update()
-    scalars = image.GetOutput().GetPointData().GetScalars()
-    return vtk_to_numpy(scalars).reshape(int(size[2]), int(size[1]), int(size[0])) > 0
-
-
 def compare_meshes(
     recon: dict[str, Mesh],
     reference: dict[str, Mesh],
-    region: np.ndarray | None = None,
+    region: np.ndarray | dict[str, Region] | None = None,
     samples: int = 20_000,
+    masks: dict[str, Mask] | None = None,
+    backend: str = "vtk",
 ) -> list[dict]:
     """A row per bone that either set has, in the usual order, and a row ``mean``.
 
-    Keys: ``bone``, :data:`MEASURES`, ``region`` (the judged box, two corners in mm, or
-    None), ``note``. ``region`` [2, 3] serves for all bones; without it
-    :func:`~SSRKDLib.regions.common_region` decides. A bone that cannot be judged has NaN
-    and a note that says why, and where the reference has that bone the mean is NaN too:
-    leaving a bone out never improves a result. Raises
-    :class:`~SSRKDLib.errors.MeshError` where the reference is empty.
+    Keys: ``bone``, :data:`MEASURES`, :data:`MORE_MEASURES`, ``region`` (the judged box, two
+    corners in mm, or None), ``note``. A bone that cannot be judged has NaN and a note that says
+    why, and where the reference has that bone the mean is NaN too: leaving a bone out never
+    improves a result.
+
+    Args:
+        recon: what is judged, mm.
+        reference: what it is compared with, same frame, mm.
+        region: a box [2, 3] for all bones, or a region for each, as
+            :func:`~SSRKDLib.regions.region_from_rig` gives them; by default
+            :func:`~SSRKDLib.regions.common_region` decides.
+        samples: points per surface.
+        masks: the reference's voxels by bone, in the same frame, for ``dsc_voxel``.
+        backend: one of :data:`SSRKDLib.nearest.BACKENDS`.
+
+    Raises:
+        MeshError: the reference is empty.
     """
     if not reference:
         raise MeshError("The reference holds no bone.", "Give a reference to compare with.")
-    regions = common_region(recon, reference) if region is None else {}
+    regions = region if isinstance(region, dict) else {}
+    if region is None:
+        regions = common_region(recon, reference)
+    everywhere = as_region(None if isinstance(region, dict) else region)
     rows = []
     for bone in BONES:
         if bone not in recon and bone not in reference:
             continue
-        row = {"bone": bone, **dict.fromkeys(MEASURES, float("nan")), "region": None, "note": ""}
+        measures = dict.fromkeys((*MEASURES, *MORE_MEASURES), float("nan"))
+        row = {"bone": bone, **measures, "region": None, "note": ""}
         rows.append(row)
         if bone not in reference:
             row["note"] = "not in the reference, not judged"
         elif bone not in recon:
             row["note"] = "missing from the reconstruction"
         else:
-            box, row["note"] = regions.get(bone, (region, ""))
-            _measure(row, recon[bone], reference[bone], box, samples)
+            place = regions.get(bone, everywhere)
+            mask = (masks or {}).get(bone)
+            _measure(row, recon[bone], reference[bone], place, samples, mask, backend)
     rows.append(_mean_row([row for row in rows if row["bone"] in reference]))
     return rows
 
 
-def _measure(row: dict, recon: Mesh, truth: Mesh, box: np.ndarray | None, samples: int) -> None:
+def _measure(
+    row: dict,
+    recon: Mesh,
+    truth: Mesh,
+    region: Region,
+    samples: int,
+    mask: Mask | None,
+    backend: str,
+) -> None:
     """Fill one row of :func:`compare_meshes` in place."""
-    if box is not None:
-        row["region"] = np.round(box, 1).tolist()
+    row["note"] = region.note
+    if np.isfinite(region.box).all():
+        row["region"] = np.round(region.box, 1).tolist()
     try:
-        distances = surface_distances(recon, truth, box, samples)
+        distances = surface_distances(recon, truth, region, samples, backend=backend)
     except MeshError as error:
         row["note"] = "; ".join(filter(None, [row["note"], error.cause]))
         return
     row["assd_mm"] = assd(distances)
-    row["assd_paper_mm"] = assd_paper(recon, truth, box, PAPER_POINTS)
+    row["assd_paper_mm"] = assd_paper(recon, truth, region, PAPER_POINTS)
     row["hd_mm"] = hausdorff(distances)
     row["hd95_mm"] = hausdorff95(distances)
-    row["dsc"] = dice_meshes(recon, truth, box)
+    row["dsc"] = dice_meshes(recon, truth, region)
+    row["hd_to_reference_mm"], row["hd_to_recon_mm"] = directed_hausdorff(distances)
+    row["hd95_to_reference_mm"], row["hd95_to_recon_mm"] = directed_hausdorff95(distances)
+    if mask is not None:
+        row["dsc_voxel"] = dice_mesh_in_mask(recon, mask.array, mask.index_to_lps, region)
 
 
 def _mean_row(rows: list[dict]) -> dict:
-    values = {key: float(np.mean([row[key] for row in rows])) for key in MEASURES}
+    values = {
+        key: float(np.mean([row[key] for row in rows])) for key in (*MEASURES, *MORE_MEASURES)
+    }
     lost = [row["bone"] for row in rows if np.isnan(row["assd_mm"])]
     note = f"no mean without the {' and '.join(lost)}" if lost else ""
     return {"bone": "mean", **values, "region": None, "note": note}
 
 
-def _judged(a: Mesh, b: Mesh, region: np.ndarray | None) -> tuple[Mesh, Mesh]:
+def _judged(a: Mesh, b: Mesh, region: np.ndarray | Region | None) -> tuple[Mesh, Mesh]:
     """The parts of ``a`` and ``b`` within ``region``; an error where there is none."""
-    parts = (a, b) if region is None else (a.clipped(region), b.clipped(region))
+    region = as_region(region)
+    parts = (region.clip(a), region.clip(b))
     for part, name in zip(parts, ("first", "second")):
         if not len(part.faces):
             raise MeshError(

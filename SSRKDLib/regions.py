@@ -1,21 +1,27 @@
-"""Which part of two sets of bones may be compared when no rig says what was seen.
+"""Which part of two sets of bones may be compared.
 
 Shafts end where an image ended, not where the bone does, and two sets rarely end at the
-same place. The part judged is
+same place. Where no rig says what was seen (:func:`common_region`), the part judged is
 
 1. within 80 mm of the joint along each axis of the frame, and
 2. for femur, fibula and tibia, 2 mm short of the place where either surface is cut.
 
 A reconstruction counts as cut only where it is open or has a flat lid; one that simply
 stops too early is judged in full, and pays for what is missing.
+
+Where a rig says what was seen (:func:`region_from_rig`), the reconstruction has no say in
+what is judged: the part within 80 mm of the joint that both views see, as far as the
+reference reaches. A reconstruction that is cut earlier pays for what is missing.
 """
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from SSRKDLib.geometry import Rig, axes_angle
 from SSRKDLib.meshes import Mesh
 
 #: Bones that leave the image, and so may be cut at the end away from the joint.
@@ -29,11 +35,36 @@ _MARGIN = 2.0
 
 
 class Region(NamedTuple):
-    """The judged part of one bone: ``box`` [2, 3] (lowest, highest corner, mm), and
-    ``note``, which says where a cut made it smaller ("" otherwise)."""
+    """The judged part of one bone: ``box`` [2, 3] (lowest, highest corner, mm), ``note``,
+    which says what made it smaller ("" otherwise), and ``planes`` [P, 4]: of a point p in the
+    region, ``planes[:, :3] @ p >= planes[:, 3]`` (unit normals, mm)."""
 
     box: np.ndarray
-    note: str
+    note: str = ""
+    planes: np.ndarray = np.empty((0, 4))
+
+    def clip(self, mesh: Mesh) -> Mesh:
+        """The part of ``mesh`` in the region, cut and left open at its sides."""
+        result = mesh.clipped(self.box)
+        for plane in self.planes:
+            if len(result.faces) and (result.vertices @ plane[:3]).min() < plane[3]:
+                result = result.cut(plane[:3], plane[3])
+        return result
+
+    def sides(self) -> list[np.ndarray]:
+        """All limits as planes [4], those of the box included."""
+        limits = [np.append(axis, low) for axis, low in zip(np.eye(3), self.box[0])]
+        limits += [np.append(-axis, -high) for axis, high in zip(np.eye(3), self.box[1])]
+        return [*(side for side in limits if np.isfinite(side[3])), *self.planes]
+
+
+def as_region(region: np.ndarray | Region | None) -> Region:
+    """A box [2, 3] as a region; None is everywhere."""
+    if isinstance(region, Region):
+        return region
+    if region is None:
+        return Region(np.array([[-np.inf] * 3, [np.inf] * 3]))
+    return Region(np.asarray(region, dtype=np.float64))
 
 
 def joint_centre(meshes: dict[str, Mesh]) -> np.ndarray | None:
@@ -68,8 +99,7 @@ def common_region(
     for bone, truth in reference.items():
         if bone not in recon or not len(recon[bone].faces) or not len(truth.faces):
             continue
-        both = np.stack([recon[bone].bounds, truth.bounds])
-        box = np.stack([both[:, 0].min(axis=0) - 1.0, both[:, 1].max(axis=0) + 1.0])
+        box = _around(recon[bone], truth)
         if joint is not None:
             box[0] = np.maximum(box[0], joint - reach)
             box[1] = np.minimum(box[1], joint + reach)
@@ -77,10 +107,94 @@ def common_region(
         if bone in SHAFTS:
             axis, signs = _shaft(bone, reference, joint)
             for sign in signs:
-                note = _shorten(box, recon[bone], truth, axis, sign, joint)
-                notes += [note] if note else []
-        regions[bone] = Region(box, "; ".join(notes))
+                cuts = {
+                    "reconstruction": _cut_at(recon[bone], axis, sign),
+                    "reference": _end_of_reference(truth, axis, sign, joint),
+                }
+                notes.append(_shorten(box, cuts, axis, sign))
+        regions[bone] = Region(box, "; ".join(filter(None, notes)))
     return regions
+
+
+def region_from_rig(
+    recon: dict[str, Mesh], reference: dict[str, Mesh], rig: Rig, reach: float = REACH
+) -> dict[str, Region]:
+    """The judged part of every bone that both sets have, from what the rig's views see.
+
+    Both sets are in the rig's frame, mm. ``reach`` is along the patient's axes, or along the
+    leg where the rig is in a laboratory's frame and does not say how the patient lies. The
+    reconstruction only bounds the box, and never makes the judged part smaller.
+    """
+    joint = joint_centre(reference)
+    seen = seen_by(rig)
+    regions = {}
+    for bone, truth in reference.items():
+        if bone not in recon or not len(recon[bone].faces) or not len(truth.faces):
+            continue
+        box = _around(recon[bone], truth)
+        notes = [f"judged where both views see it, {_MARGIN:g} mm inside their edges"]
+        planes = seen
+        if joint is not None:
+            planes = np.concatenate([seen, _within(joint, rig, reference, reach)])
+        _tighten(box, planes)
+        if bone in SHAFTS:
+            axis, signs = _shaft(bone, reference, joint)
+            for sign in signs:
+                cuts = {"reference": _end_of_reference(truth, axis, sign, joint)}
+                notes.append(_shorten(box, cuts, axis, sign))
+        regions[bone] = Region(box, "; ".join(filter(None, notes)), planes)
+    return regions
+
+
+def seen_by(rig: Rig, margin: float = _MARGIN) -> np.ndarray:
+    """The polyhedron that both views see, as planes [8, 4] (see :class:`Region`).
+
+    Four sides of the pyramid from each source through the edges of its image, ``margin`` mm
+    inside. Of more than two views, the two that are reconstructed from: the most nearly
+    perpendicular ones. What a collimator hid is not known to the rig.
+    """
+    pair = max(combinations(rig.views, 2), key=lambda two: axes_angle(two[0].axis, two[1].axis))
+    planes = []
+    for view in pair:
+        right, bottom = view.size[0] - 0.5, view.size[1] - 0.5
+        corners = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
+        edges = view.points_on_detector(corners) - view.source
+        inwards = view.detector_centre - view.source
+        for one, other in zip(edges, np.roll(edges, -1, axis=0)):
+            normal = np.cross(one, other)
+            normal *= np.sign(normal @ inwards) / np.linalg.norm(normal)
+            planes.append([*normal, normal @ view.source + margin])
+    return np.array(planes)
+
+
+def _within(joint: np.ndarray, rig: Rig, reference: dict[str, Mesh], reach: float) -> np.ndarray:
+    """Planes [P, 4] at ``reach`` mm from the joint."""
+    if rig.patient_to_rig is not None:
+        axes = rig.patient_to_rig[:3, :3].T
+    elif rig.frame == "LPS":
+        axes = np.eye(3)
+    else:
+        ends = [reference[bone].corners().mean(axis=(0, 1)) for bone in ("femur", "tibia")]
+        axes = (ends[0] - ends[1])[None] / np.linalg.norm(ends[0] - ends[1])
+    axes = np.concatenate([axes, -axes])
+    return np.column_stack([axes, axes @ joint - reach])
+
+
+def _tighten(box: np.ndarray, planes: np.ndarray) -> None:
+    """Move sides of ``box`` (in place) to planes that are parallel to them."""
+    for *normal, offset in planes:
+        axis = int(np.argmax(np.abs(normal)))
+        if abs(normal[axis]) > 1 - 1e-9:
+            place = normal[axis] * offset
+            if normal[axis] > 0:
+                box[0, axis] = max(box[0, axis], place)
+            else:
+                box[1, axis] = min(box[1, axis], place)
+
+
+def _around(recon: Mesh, truth: Mesh) -> np.ndarray:
+    both = np.stack([recon.bounds, truth.bounds])
+    return np.stack([both[:, 0].min(axis=0) - 1.0, both[:, 1].max(axis=0) + 1.0])
 
 
 def _shaft(
@@ -98,14 +212,17 @@ def _shaft(
     return axis, (1 if direction[axis] > 0 else -1,)
 
 
-def _shorten(
-    box: np.ndarray, recon: Mesh, truth: Mesh, axis: int, sign: int, joint: np.ndarray | None
-) -> str:
-    """Move one side of ``box`` (in place) inside the nearer cut; returns what was done."""
-    cuts = {"reconstruction": _cut_at(recon, axis, sign), "reference": _cut_at(truth, axis, sign)}
-    if joint is not None and cuts["reference"] is None:
+def _end_of_reference(truth: Mesh, axis: int, sign: int, joint: np.ndarray | None) -> float | None:
+    """Where the reference is cut; its end where a joint tells which end is the far one."""
+    cut = _cut_at(truth, axis, sign)
+    if cut is None and joint is not None:
         # Nothing is known of a bone past the end of its reference, cut or not.
-        cuts["reference"] = float((sign * truth.vertices[:, axis]).max())
+        return float((sign * truth.vertices[:, axis]).max())
+    return cut
+
+
+def _shorten(box: np.ndarray, cuts: dict[str, float | None], axis: int, sign: int) -> str:
+    """Move one side of ``box`` (in place) inside the nearest cut; returns what was done."""
     found = {who: place for who, place in cuts.items() if place is not None}
     if not found:
         return ""
@@ -146,3 +263,28 @@ def _has_flat_lid(mesh: Mesh, axis: int, sign: int) -> bool:
     # Divergence theorem: seen along the axis, what lies above a section covers it once.
     section = abs(mesh.clipped(above).area_vectors()[:, axis].sum())
     return bool(lid >= 0.5 * section)
+
+
+def without_lids(mesh: Mesh) -> Mesh:
+    """``mesh`` without the flat lids that close a shaft where an image ended, in any direction.
+
+    A lid is what lies in one plane at the end of the mesh and covers half of the cross-section
+    3 mm further in.
+    """
+    vectors = mesh.area_vectors()
+    area = np.linalg.norm(vectors, axis=1)
+    unit = vectors / np.maximum(area, 1e-12)[:, None]
+    bins, index = np.unique(np.round(unit * 8), axis=0, return_inverse=True)
+    total = np.bincount(index.ravel(), weights=area, minlength=len(bins))
+    keep = np.ones(len(mesh.faces), dtype=bool)
+    for place in np.argsort(-total)[:8]:
+        normal = vectors[index.ravel() == place].sum(axis=0)
+        normal /= max(np.linalg.norm(normal), 1e-12)
+        height = mesh.vertices @ normal
+        top = height.max()
+        flat = (height[mesh.faces] >= top - 0.5).all(axis=1) & (unit @ normal > 0.99)
+        covered = area[flat].sum()
+        section = abs((mesh.cut(normal, top - 3.0).area_vectors() @ normal).sum())
+        if covered and covered >= 0.5 * section - 1e-9:
+            keep &= ~flat
+    return mesh if keep.all() else Mesh(mesh.vertices, mesh.faces[keep])

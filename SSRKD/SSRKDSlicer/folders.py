@@ -42,10 +42,25 @@ def boneColour(bone):
     return COLOURS[bone]
 
 
+def uniqueName(name):
+    """The name, with a number where a node has it already.
+
+    Slicer's own GenerateUniqueName numbers on after the nodes are gone.
+    """
+    taken, number = name, 0
+    while slicer.mrmlScene.GetFirstNodeByName(taken) is not None:
+        number += 1
+        taken = f"{name}_{number}"
+    return taken
+
+
 def newFolder(name):
     """A new folder in the subject hierarchy; returns its item."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
-    unique = slicer.mrmlScene.GenerateUniqueName(name)
+    unique, number = name, 0
+    while hierarchy.GetItemChildWithName(hierarchy.GetSceneItemID(), unique):
+        number += 1
+        unique = f"{name}_{number}"
     return hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), unique)
 
 
@@ -77,19 +92,3 @@ def subfolder(folder, name):
 
 def folderName(folder):
     return slicer.mrmlScene.GetSubjectHierarchyNode().GetItemName(folder)
-
-
-def removeIfEmpty(folder):
-    """Remove a folder that holds nothing, and with it sub-folders that hold nothing."""
-    import vtk
-
-    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
-    children = vtk.vtkIdList()
-    hierarchy.GetItemChildren(folder, children)
-    for index in range(children.GetNumberOfIds()):
-        child = children.GetId(index)
-        if hierarchy.GetItemDataNode(child) is None:
-            removeIfEmpty(child)
-    hierarchy.GetItemChildren(folder, children)
-    if children.GetNumberOfIds() == 0:
-        hierarchy.RemoveItem(folder)

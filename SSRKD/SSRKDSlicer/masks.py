@@ -12,7 +12,7 @@ import slicer
 
 from SSRKDLib.anatomy import BONES
 
-from .folders import BONE, boneColour, boneName, putInto, terminologyEntry
+from .folders import BONE, boneColour, boneName, putInto, terminologyEntry, uniqueName
 
 #: Node attribute: fingerprint of the masks as the networks made them.
 _MADE = "SSRKD.MadeMasks"
@@ -33,7 +33,7 @@ def showMasks(masks, placedNode, role, laterality, folder, node=None):
         The segmentation node.
     """
     if node is None:
-        name = slicer.mrmlScene.GenerateUniqueName(f"Bone masks ({role})")
+        name = uniqueName(f"Bone masks ({role})")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
         putInto(folder, node)

@@ -10,7 +10,7 @@ from SSRKDLib.meshes import from_polydata
 from SSRKDLib.outlines import outline
 
 from . import layouts
-from .folders import BONE, putInto, subfolder
+from .folders import BONE, putInto, subfolder, uniqueName
 from .frames import flipLpsRas
 from .placing import PLACED, placedView
 
@@ -80,7 +80,7 @@ def matchDisplay(modelNodes, in3D):
 
 
 def _newNode(modelNode, bone, role, folder):
-    name = slicer.mrmlScene.GenerateUniqueName(f"{modelNode.GetName()} outline ({role})")
+    name = uniqueName(f"{modelNode.GetName()} outline ({role})")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     node.SetAttribute(BONE, bone)
     node.SetAttribute(PLACED, role)

@@ -11,7 +11,7 @@ import vtk
 from SSRKDLib.rig_file import view_from_dict
 
 from . import masks
-from .folders import putInto
+from .folders import putInto, uniqueName
 from .frames import viewIjkToRas
 from .radiographs import RadiographNode, storeRig
 
@@ -50,7 +50,7 @@ def _place(setup, index, folder, earlier, maskNode):
         return radiograph.node  # simulated from CT: it lies there already
     node = earlier
     if node is None or node.GetNodeReference("SSRKD.CopyOf") is not radiograph.node:
-        name = slicer.mrmlScene.GenerateUniqueName(f"{radiograph.name} (in 3D)")
+        name = uniqueName(f"{radiograph.name} (in 3D)")
         node = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, radiograph.node, name)
         node.RemoveAttribute("DICOM.instanceUIDs")
         node.SetNodeReferenceID("SSRKD.CopyOf", radiograph.node.GetID())

@@ -11,12 +11,17 @@ import numpy as np
 import slicer
 
 from SSRKDLib.errors import GeometryError, ImageError, SSRKDError
-from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
+from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
+from SSRKDLib.radiographs.intensity import values_as_shown, values_from_dicom
 from SSRKDLib.rig_file import view_to_dict
 from SSRKDLib.rig_sources.dicom import view_from_tags
 
 #: Node attribute: how a radiograph was taken, as JSON.
 STORED_RIG = "SSRKD.Rig"
+
+#: Node attribute: what the DICOM file told of the geometry, as JSON, for when a saved scene is
+#: opened where the file is not. No name, no date: see SSRKDLib.radiographs.dicom_tags.
+KEPT_TAGS = "SSRKD.DicomTags"
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,38 @@ class RadiographNode:
         storage = self.node.GetStorageNode()
         path = storage.GetFullNameFromFileName() if storage is not None else ""
         return path if path and os.path.isfile(path) and _isDicom(path) else None
+
+    def dicomTags(self):
+        """The geometry-relevant DICOM tags, or None where the volume does not come from DICOM.
+
+        Raises:
+            ImageError: the file is no radiograph.
+        """
+        path = self.dicomPath()
+        if path is None:
+            kept = self.node.GetAttribute(KEPT_TAGS)
+            try:
+                return tags_from_dict(json.loads(kept)) if kept else None
+            except ValueError as error:
+                raise ImageError(
+                    f"The DICOM tags kept with '{self.name}' are damaged.", "Load the file again."
+                ) from error
+        tags = read_dicom_tags(path)
+        if tags.size != self.size:
+            return None  # the volume was cut or resampled; the tags do not speak of it
+        text = json.dumps(tags_to_dict(tags))
+        if self.node.GetAttribute(KEPT_TAGS) != text:
+            self.node.SetAttribute(KEPT_TAGS, text)
+        return tags
+
+    def values(self):
+        """(kind, notes) of the pixel values that :meth:`pixels` gives, from the DICOM tags; the
+        kind is None where there are none or they tell nothing."""
+        tags = self.dicomTags()
+        if tags is None:
+            return None, ()
+        fromFile = self.dicomPath() is not None
+        return values_from_dicom(tags) if fromFile else values_as_shown(tags)
 
     def storedRig(self):
         """What :func:`storeRig` left with the node, as a dictionary, or None."""
@@ -157,11 +194,9 @@ _WORDS = {
 
 
 def _roleOf(radiograph):
-    path = radiograph.dicomPath()
-    if path is not None:
-        role = _roleFromTags(path)
-        if role is not None:
-            return role
+    role = _roleFromTags(radiograph)
+    if role is not None:
+        return role
     words = re.split("[^a-z]+", radiograph.name.lower())
     for role, known in _WORDS.items():
         if any(word in known for word in words):
@@ -169,10 +204,12 @@ def _roleOf(radiograph):
     return None
 
 
-def _roleFromTags(path):
+def _roleFromTags(radiograph):
     try:
-        tags = read_dicom_tags(path)
-        if not tags.views and tags.primary_angle is None and tags.patient_orientation is None:
+        tags = radiograph.dicomTags()
+        if tags is None or not (
+            tags.views or tags.primary_angle is not None or tags.patient_orientation
+        ):
             return None
         view, _ = view_from_tags(tags, "frontal", "L")
     except SSRKDError:

@@ -12,9 +12,9 @@ import vtk
 from SSRKDLib.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.errors import InputError, OutputError
 from SSRKDLib.meshes import Mesh, read_mesh, to_polydata, write_mesh
-from SSRKDLib.metrics import voxelise
+from SSRKDLib.voxel_metrics import voxelise
 
-from .folders import BONE, boneColour, boneName, putInto, terminologyEntry
+from .folders import BONE, boneColour, boneName, putInto, terminologyEntry, uniqueName
 from .frames import flipLpsRas
 from .outlines import worldMesh
 
@@ -35,13 +35,15 @@ def modelPolyData(mesh):
     return polydata
 
 
-def addModels(resultFolder, report, folder):
+def addModels(resultFolder, report, folder, before=None):
     """Model nodes of a result on disk.
 
     Args:
         resultFolder: holds ``{bone}.ply``, LPS mm.
         report: the result's report.
         folder: subject hierarchy item.
+        before: model nodes by bone that get the new surfaces and keep their look; those of bones
+            that are not there any more are left to the caller.
 
     Returns:
         Model nodes by bone, in the order of ``BONES``; a bone that was not found is absent.
@@ -51,26 +53,32 @@ def addModels(resultFolder, report, folder):
         path = os.path.join(resultFolder, f"{bone}.ply")
         if os.path.isfile(path):
             about = {**report["bones"][bone], "spacing_mm": report["spacing_mm"]}
-            models[bone] = addModel(bone, read_mesh(path), report["laterality"], about, folder)
+            models[bone] = addModel(
+                bone, read_mesh(path), report["laterality"], about, folder, (before or {}).get(bone)
+            )
     return models
 
 
-def addModel(bone, mesh, laterality, about, folder):
-    """One model node."""
-    name = slicer.mrmlScene.GenerateUniqueName(boneName(bone, laterality))
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
-    node.SetAndObservePolyData(modelPolyData(mesh))
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetScalarVisibility(False)
-    display.SetColor(*boneColour(bone))
+def addModel(bone, mesh, laterality, about, folder, node=None):
+    """One model node: a new one, or one that gets a new surface."""
+    if node is None:
+        name = uniqueName(boneName(bone, laterality))
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+        node.SetAndObservePolyData(modelPolyData(mesh))
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetScalarVisibility(False)
+        node.GetDisplayNode().SetColor(*boneColour(bone))
+        putInto(folder, node)
+    else:
+        node.SetAndObservePolyData(modelPolyData(mesh))
+        if node.GetAttribute("SSRKD.Laterality") != laterality:
+            node.SetName(uniqueName(boneName(bone, laterality)))
     node.SetAttribute(BONE, bone)
     node.SetAttribute(ABOUT, json.dumps(about))
     node.SetAttribute("SSRKD.Laterality", laterality)
     node.SetAttribute(
         slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry(bone, laterality)
     )
-    putInto(folder, node)
     return node
 
 

@@ -10,8 +10,9 @@ import vtk
 
 from SSRKDLib.errors import GeometryError, InputError
 from SSRKDLib.geometry import Rig, axes_angle
-from SSRKDLib.radiographs.intensity import guess_values, values_from_dicom
+from SSRKDLib.radiographs.intensity import guess_values
 from SSRKDLib.rig_file import read_rig, view_from_dict
+from SSRKDLib.rig_sources.dicom import Overrides, rig_from_tags
 
 from .parameters import VIEWS
 from .radiographs import RadiographNode
@@ -121,37 +122,42 @@ def rigFromImages(radiographs, side, scales, values):
     """
     stored = [radiograph.storedRig() for radiograph in radiographs]
     if all(stored):
-        return _fromStored(stored, side), radiographs
-    paths = [radiograph.dicomPath() for radiograph in radiographs]
-    if not all(paths):
-        without = next(r for r, path in zip(radiographs, paths) if not path)
+        return _fromStored(stored, side, values), radiographs
+    tags = [radiograph.dicomTags() for radiograph in radiographs]
+    if None in tags:
+        without = radiographs[tags.index(None)]
         raise GeometryError(
             f"The {without.role} radiograph '{without.name}' does not tell how it was taken.",
             "Choose 'Distances and angles', or a rig or calibration file, under Geometry.",
         )
-    from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
-
     own = [
-        Overrides(pixel_spacing=None if scale is None else (scale, scale), values=values)
-        for scale in scales
+        Overrides(
+            pixel_spacing=None if scale is None else (scale, scale),
+            values=values or radiograph.values()[0],
+        )
+        for scale, radiograph in zip(scales, radiographs)
     ]
-    rig = rig_from_dicom(*paths, laterality=side, frontal=own[0], lateral=own[1])
+    rig, exchanged = rig_from_tags(
+        tags, [radiograph.name for radiograph in radiographs],
+        laterality=side, frontal=own[0], lateral=own[1],
+    )  # fmt: skip
     notes = tuple(
-        f"{radiograph.name}: the pixel spacing comes from the marked object."
+        f"{radiograph.name}: {note}"
         for radiograph, scale in zip(radiographs, scales)
-        if scale is not None
+        for note in (
+            *radiograph.values()[1],
+            *(("the pixel spacing comes from the marked object.",) if scale else ()),
+        )
     )
-    if rig.views[0].image == paths[1] and paths[0] != paths[1]:  # exchanged, as the tags tell
+    if exchanged:
         radiographs = (
             RadiographNode(radiographs[1].node, "frontal"),
             RadiographNode(radiographs[0].node, "lateral"),
         )
-    views = tuple(replace(view, image=None) for view in rig.views)
-    rig = replace(rig, views=views, assumptions=(*rig.assumptions, *notes))
-    return _checkedSizes(rig, radiographs), radiographs
+    return replace(rig, assumptions=(*rig.assumptions, *notes)), radiographs
 
 
-def _fromStored(stored, side):
+def _fromStored(stored, side, values):
     if any(stored[0][key] != stored[1][key] for key in ("frame", "patient_to_rig")):
         raise GeometryError(
             "The two radiographs were placed in different frames.",
@@ -159,6 +165,8 @@ def _fromStored(stored, side):
         )
     laterality = side or stored[0]["laterality"]
     views = tuple(view_from_dict(one["view"], index) for index, one in enumerate(stored))
+    if values:
+        views = tuple(replace(view, values=values) for view in views)
     return Rig(views, stored[0]["frame"], laterality, stored[0]["patient_to_rig"])
 
 
@@ -255,11 +263,7 @@ def _kinds(parameters, radiographs):
         return [parameters.values] * 2, ()
     kinds, notes = [], ()
     for radiograph in radiographs:
-        kind, path = None, radiograph.dicomPath()
-        if path is not None:
-            from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
-
-            kind, more = values_from_dicom(read_dicom_tags(path))
+        kind, more = radiograph.values()
         if kind is None:
             kind, sentence = guess_values(radiograph.grey())
             more = (sentence,)

@@ -12,7 +12,7 @@ from SSRKDLib.image_writing import write_image
 from SSRKDLib.rig_file import read_rig, write_rig
 from SSRKDLib.rig_presets import PRESETS
 
-from .folders import newFolder, putInto
+from .folders import newFolder, putInto, uniqueName
 from .frames import flipLpsRas, viewIjkToRas, volumeIjkToLps
 from .parameters import VIEWS
 from .placing import PLACED
@@ -91,8 +91,8 @@ def addRadiographs(rigPath, name):
     nodes = []
     for index, (role, view) in enumerate(zip(VIEWS, rig.views)):
         pixels = read_radiograph(view.image).pixels
-        node = slicer.util.addVolumeFromArray(pixels[None], name=f"{name} {role}")
-        node.SetName(slicer.mrmlScene.GenerateUniqueName(f"{name} {role}"))
+        unique = uniqueName(f"{name} {role}")
+        node = slicer.util.addVolumeFromArray(pixels[None], name=unique)
         node.SetIJKToRASMatrix(viewIjkToRas(view))
         node.CreateDefaultDisplayNodes()
         plain = replace(rig, views=tuple(replace(v, image=None) for v in rig.views))

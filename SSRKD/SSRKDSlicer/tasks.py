@@ -82,7 +82,7 @@ class Tasks:
             setup: :class:`~SSRKDSlicer.setup.Setup`.
             options: :class:`Options`.
             case: :class:`CaseNodes` of the same pair so far; edited masks are used, placed copies
-                moved, models replaced.
+                moved, models get new surfaces.
             inOutlines3D: draw the outlines on the radiographs in the 3D view, too.
             callbacks: onProgress, onDone, onFailed, see :class:`~SSRKDSlicer.worker_client.Job`.
         """
@@ -210,8 +210,9 @@ class Tasks:
         placed = (None, None)
         if all(there):
             placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
-        models = addModels(folder.output, report, item)
-        for node in (*outlines.outlinesOf(case.models.values()), *case.models.values()):
+        models = addModels(folder.output, report, item, case.models)
+        lost = [node for bone, node in case.models.items() if bone not in models]
+        for node in (*outlines.outlinesOf(lost), *lost):
             slicer.mrmlScene.RemoveNode(node)
         outlines.updateOutlines(models, placed, item, in3D)
         made = CaseNodes(placed, case.masks, models, report)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
+
+from SSRKDLib.errors import InputError
 
 Progress = Callable[[str, float, str], None]
 
@@ -16,13 +19,37 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         help="distances and overlap between two sets of bones",
         description=(
             "Writes OUT/compare.csv, a row per bone, and prints the table. RECON and REFERENCE are "
-            "folders of meshes (PLY, STL, OBJ, VTP, named after the bones) or label maps, in one "
-            "frame. An existing OUT is replaced."
+            "folders of meshes (PLY, STL, OBJ, VTP) or label maps (NIfTI, NRRD, .seg.nrrd), in "
+            "millimetres; bones are found by terminology and by name. An existing OUT is replaced."
         ),
     )
     parser.add_argument("recon", metavar="RECON", help="folder of meshes, or label map")
     parser.add_argument("reference", metavar="REFERENCE", help="folder of meshes, or label map")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
+    parser.add_argument(
+        "--align",
+        choices=("none", "all", "bone"),
+        default="none",
+        help=(
+            "move the reference onto the reconstruction first: not at all (both are in one "
+            "frame), all bones as one body, or every bone by itself (default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--rig",
+        metavar="RIG.json",
+        help="judge what both views of this rig see, not what the reconstruction reaches",
+    )
+    parser.add_argument(
+        "--side", choices=("L", "R"), help="the knee's side (default: as the rig or report says)"
+    )
+    parser.add_argument(
+        "--pick",
+        action="append",
+        default=[],
+        metavar="BONE=NAME",
+        help="the reference's segment or file for a bone, where names do not tell; may be repeated",
+    )
     parser.set_defaults(run=run)
     return parser
 
@@ -40,21 +67,63 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     Raises:
         InputError: anything that cannot be used; an existing output is left alone then.
     """
-    from SSRKDLib.comparison import FILE, format_table, write_comparison
-    from SSRKDLib.labelmaps import read_bones
+    from SSRKDLib.alignment import align
+    from SSRKDLib.comparison import FILE, format_table, say_alignment, write_comparison
+    from SSRKDLib.labelmaps import read_reference
     from SSRKDLib.metrics import compare_meshes
+    from SSRKDLib.nearest import best_backend
+    from SSRKDLib.regions import region_from_rig
     from SSRKDLib.results import result_folder
+    from SSRKDLib.rig_file import read_rig
 
     say = progress or (lambda stage, fraction, message: None)
-    with result_folder(arguments.output, own={FILE}, mark=None) as folder:
+    picked = _picked(arguments.pick)
+    inputs = [path for path in (arguments.recon, arguments.reference, arguments.rig) if path]
+    with result_folder(arguments.output, own={FILE}, mark=None, inputs=inputs) as folder:
         say("read", 0.0, "Reading the reconstruction")
-        recon = read_bones(arguments.recon)
-        say("read", 0.2, "Reading the reference")
-        reference = read_bones(arguments.reference)
-        say("compare", 0.4, "Measuring distances")
-        rows = compare_meshes(recon, reference)
+        rig = read_rig(arguments.rig) if arguments.rig else None
+        told = arguments.side or (rig.laterality if rig else None) or _reported(arguments.recon)
+        recon = read_reference(arguments.recon, told)
+        say("read", 0.1, "Reading the reference")
+        reference = read_reference(arguments.reference, recon.side, picked)
+        say("align", 0.3, "Laying the reference on the reconstruction")
+        alignment = align(reference.meshes, recon.meshes, arguments.align)
+        moved = alignment.move(reference.meshes)
+        masks = {
+            bone: mask._replace(index_to_lps=alignment.matrices[bone] @ mask.index_to_lps)
+            for bone, mask in reference.masks.items()
+        }
+        say("compare", 0.5, "Measuring distances")
+        region = region_from_rig(recon.meshes, moved, rig) if rig else None
+        rows = compare_meshes(recon.meshes, moved, region, masks=masks, backend=best_backend())
+        say_alignment(rows, arguments.align, alignment)
         write_comparison(folder / FILE, rows)
     say("done", 1.0, "Done")
     print(format_table(rows))
+    for sentence in (*reference.sentences, *alignment.notes):
+        print(f"note: {sentence}")
     print(Path(arguments.output) / FILE)
     return 0
+
+
+def _picked(pairs: list[str]) -> dict[str, str]:
+    """``BONE=NAME`` as bone to name."""
+    picked = {}
+    for pair in pairs:
+        bone, equals, name = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"'{pair}' picks nothing.", "Write --pick BONE=NAME.")
+        picked[bone.strip().lower()] = name
+    return picked
+
+
+def _reported(recon: str) -> str | None:
+    """The side that a reconstruction's own report tells; None where there is none."""
+    from SSRKDLib.results import REPORT
+
+    try:
+        report = json.loads((Path(recon) / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # the report is no input of this command: meshes may come from elsewhere
+    side = report.get("laterality") if isinstance(report, dict) else None
+    return side if side in ("L", "R") else None

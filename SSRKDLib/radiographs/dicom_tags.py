@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +120,25 @@ def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
     dataset = read_dicom_dataset(path)
     with understood_tags(path):
         return tags_from_dataset(dataset)
+
+
+def tags_to_dict(tags: DicomTags) -> dict:
+    """Tags as plain JSON values."""
+    return asdict(tags)
+
+
+def tags_from_dict(data: dict) -> DicomTags:
+    """The way back of :func:`tags_to_dict`.
+
+    Raises:
+        ImageError: these are no tags.
+    """
+    try:
+        return DicomTags(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})
+    except (TypeError, AttributeError) as error:
+        raise ImageError(
+            "The DICOM tags that were kept are of another version.", "Load the file again."
+        ) from error
 
 
 @contextmanager

@@ -141,6 +141,17 @@ def values_from_dicom(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
     return ("display" if bright_bone else "display_inverted"), notes
 
 
+def values_as_shown(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
+    """:func:`values_from_dicom` for pixels as ITK, and so Slicer, loads them.
+
+    ITK turns the values of MONOCHROME1 images over, so that bright and dark are as on a screen.
+    """
+    kind, notes = values_from_dicom(tags)
+    if tags.photometric != "MONOCHROME1" or kind is None:
+        return kind, notes
+    return ("display_inverted" if kind == "display" else "display"), notes
+
+
 def guess_values(pixels: np.ndarray) -> tuple[str, str]:
     """The kind of pixel values of an image that does not tell.
 

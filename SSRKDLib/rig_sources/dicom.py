@@ -85,16 +85,44 @@ def rig_from_dicom(
         GeometryError: tags that contradict each other, two views from the same side, or no pixel
             spacing.
     """
-    tags = [read_dicom_tags(frontal_path), read_dicom_tags(lateral_path)]
+    paths = (str(frontal_path), str(lateral_path))
+    rig, exchanged = rig_from_tags(
+        [read_dicom_tags(path) for path in paths],
+        [Path(path).name for path in paths],
+        laterality=laterality,
+        frontal=frontal,
+        lateral=lateral,
+    )
+    images = paths[::-1] if exchanged else paths
+    views = tuple(replace(view, image=image) for view, image in zip(rig.views, images))
+    return replace(rig, views=views)
+
+
+def rig_from_tags(
+    tags: list[DicomTags],
+    labels: list[str],
+    *,
+    laterality: str | None = None,
+    frontal: Overrides | None = None,
+    lateral: Overrides | None = None,
+) -> tuple[Rig, bool]:
+    """:func:`rig_from_dicom` for tags that were read already.
+
+    Args:
+        tags: of the frontal and of the lateral file.
+        labels: file names for messages.
+        laterality, frontal, lateral: as there.
+
+    Returns:
+        The rig, without images, and whether the two files are exchanged in it.
+    """
     side, assumptions = _laterality(tags, laterality)
     if tags[0].patient and tags[1].patient and tags[0].patient != tags[1].patient:
         assumptions.append("The two files carry different patient IDs.")
     views = []
-    for name, path, one, own in zip(
-        ("frontal", "lateral"), (frontal_path, lateral_path), tags, (frontal, lateral)
-    ):
-        view, notes = view_from_tags(one, name, side, own, label=Path(path).name)
-        views.append(replace(view, image=str(path)))
+    for name, label, one, own in zip(("frontal", "lateral"), labels, tags, (frontal, lateral)):
+        view, notes = view_from_tags(one, name, side, own, label)
+        views.append(view)
         assumptions += notes
     apart = axes_angle(views[0].axis, views[1].axis)
     if apart < MINIMUM_AXES_ANGLE_DEGREES:
@@ -105,10 +133,12 @@ def rig_from_dicom(
             "Give one frontal and one lateral radiograph, or state the view positions in a rig "
             "(rig --view AP LL, for example).",
         )
-    if abs(views[0].axis[0]) > 0.7 and abs(views[1].axis[1]) > 0.7:
+    exchanged = abs(views[0].axis[0]) > 0.7 and abs(views[1].axis[1]) > 0.7
+    if exchanged:
         assumptions.append("The frontal and the lateral file were exchanged; their tags tell.")
         views = [replace(views[1], name="frontal"), replace(views[0], name="lateral")]
-    return Rig(views=tuple(views), laterality=side, assumptions=tuple(assumptions))
+    rig = Rig(views=tuple(views), laterality=side, assumptions=tuple(assumptions))
+    return rig, exchanged
 
 
 def view_from_tags(

@@ -26,22 +26,24 @@ Use: :func:`boot` once, then :func:`load_module` and :func:`open_module`.
 
 from __future__ import annotations
 
-from .boot import boot
-from .module_host import (
-    close_module,
-    load_module,
-    open_module,
-    reload_module,
-    shut_down_module,
-    start_up,
-)
+import importlib
 
-__all__ = [
-    "boot",
+from .boot import boot
+
+_OF_MODULE_HOST = (
     "close_module",
     "load_module",
     "open_module",
     "reload_module",
     "shut_down_module",
     "start_up",
-]
+)
+
+__all__ = ["boot", *_OF_MODULE_HOST]
+
+
+def __getattr__(name: str):
+    # Not imported above: PySide6 must not be loaded before boot() has set its environment.
+    if name in _OF_MODULE_HOST:
+        return getattr(importlib.import_module(".module_host", __name__), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

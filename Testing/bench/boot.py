@@ -15,7 +15,8 @@ def boot():
         The package ``slicer``, with ``mrmlScene``, ``app``, ``modules`` and ``util``.
 
     Raises:
-        RuntimeError: packages or system libraries are missing; the message names them.
+        RuntimeError: packages or system libraries are missing; the message names them. Or
+            PySide6 was imported already, without the bench's settings.
     """
     global _booted
     if not _booted:
@@ -32,6 +33,8 @@ def _set_environment() -> None:
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["VTK_DEFAULT_OPENGL_WINDOW"] = "vtkEGLRenderWindow"
     # PythonQt's enums are numbers. Read by PySide6 when it is first imported.
+    if "PySide6" in sys.modules:
+        raise RuntimeError("Call Testing.bench.boot() before PySide6 is imported")
     os.environ["PYSIDE6_OPTION_PYTHON_ENUM"] = "0x02"
 
 

@@ -44,7 +44,7 @@ def connect(sender, signal, *target) -> bool:
     if alias is None and sender.metaObject().indexOfSignal(signal) < 0:
         name = sender.metaObject().className()
         raise RuntimeError(f"QObject::connect: signal '{signal}' does not exist on {name}")
-    wrapper = _wrapper(slot, _number_of_types(signal))
+    wrapper = guarded(slot, _number_of_types(signal))
     if alias is not None:
         getattr(sender, alias).connect(wrapper)
     else:
@@ -104,7 +104,7 @@ def _arguments_taken(slot) -> int | None:
     return function.__code__.co_argcount - bound
 
 
-def _wrapper(slot, sent: int):
+def guarded(slot, sent: int):
     taken = _arguments_taken(slot)
     passed = sent if taken is None else min(sent, taken)
 

@@ -134,7 +134,9 @@ def _read_picture(path, name):
     image = reader.GetOutput()
     columns, rows, _ = image.GetDimensions()
     pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, -1)
-    pixels = np.ascontiguousarray(pixels[None, ::-1])  # VTK's first row is the lowest
+    if not reader.IsA("vtkTIFFReader"):
+        pixels = pixels[::-1]  # VTK's first row is the lowest
+    pixels = np.ascontiguousarray(pixels[None])
     grey = pixels.shape[-1] == 1
     kind = "vtkMRMLScalarVolumeNode" if grey else "vtkMRMLVectorVolumeNode"
     lps_to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -189,10 +191,11 @@ def _read_text(path, properties, _messages):
 
 def _load_scene(path, clear, messages) -> bool:
     scene = slicer.mrmlScene
-    if path.endswith(".mrb"):
-        return bool(scene.ReadFromMRB(path, clear, messages))
-    scene.SetURL(path)
-    return bool(scene.Connect(messages) if clear else scene.Import(messages))
+    with slicer.app.layoutManager().detached():
+        if path.endswith(".mrb"):
+            return bool(scene.ReadFromMRB(path, clear, messages))
+        scene.SetURL(path)
+        return bool(scene.Connect(messages) if clear else scene.Import(messages))
 
 
 # Writing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import slicer
 import vtk
@@ -129,6 +131,33 @@ class LayoutManager(QtCore.QObject):
     def label(self, name: str) -> str:
         """Text of a view's bar."""
         return self._views[name].get_view_node().GetLayoutLabel() or name
+
+    def reset(self) -> None:
+        """Slicer's first layout, views of the first size, cameras where they start."""
+        self.setLayout(FOUR_UP)
+        for name in self._views:
+            self.resize(name, *_SIZE)
+        for widget in self._three_d_widgets().values():
+            camera = widget.threeDView().cameraNode()
+            camera.SetFocalPoint(0.0, 0.0, 0.0)
+            camera.SetPosition(0.0, 500.0, 0.0)
+            camera.SetViewUp(0.0, 0.0, 1.0)
+
+    @contextlib.contextmanager
+    def detached(self):
+        """Let no view look at the scene.
+
+        While a scene is read, the subject hierarchy is not resolved, and a 3D view's managers
+        would walk up from a model in a folder for ever.
+        """
+        for view in self._views.values():
+            views.detach(view)
+        try:
+            yield
+        finally:
+            for view in self._views.values():
+                views.attach(view)
+            self._on_layout()
 
     # Making and mapping views
 

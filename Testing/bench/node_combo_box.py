@@ -279,7 +279,8 @@ class qMRMLNodeComboBox(qMRMLWidget):  # noqa: N801
 
 def _remove(observations) -> None:
     for subject, tag in observations:
-        subject.RemoveObserver(tag)
+        if hasattr(subject, "RemoveObserver"):  # not when Python is ending
+            subject.RemoveObserver(tag)
     observations.clear()
 
 

@@ -57,6 +57,8 @@ def dress() -> None:
             if issubclass(base, QtCore.QObject) and "__setattr__" in vars(base):
                 base.__setattr__ = _set_attribute
     QtCore.QObject.__getattribute__ = _get_attribute
+    # It has a reader of its own, as QFile, QLibrary and QMenu have, which must keep theirs.
+    QtCore.QProcess.__getattribute__ = _get_attribute
     QtCore.QObject.__setattr__ = _set_attribute
 
 
@@ -73,7 +75,10 @@ def _is_native(module: str) -> bool:
 
 
 def _native_caller() -> bool:
-    module = sys._getframe(2).f_globals
+    try:
+        module = sys._getframe(2).f_globals
+    except ValueError:  # called by Qt, with no Python around it
+        return True
     return module.get("__pyside_native__") or _is_native(module.get("__name__", ""))
 
 

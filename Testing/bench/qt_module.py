@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import types
 
 from PySide6 import QtCore, QtGui, QtSvg, QtUiTools, QtWidgets
 
-from . import folders
+from . import connections, folders
 
 _PARTS = (QtCore, QtGui, QtWidgets, QtUiTools, QtSvg)
 
@@ -23,6 +24,7 @@ _BLOCKING = {
 
 def start_application() -> QtWidgets.QApplication:
     """The QApplication, with settings in the bench's temporary folder."""
+    QtCore.qInstallMessageHandler(_print_message)
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
     application.setStyle("Fusion")
     application.setQuitOnLastWindowClosed(False)
@@ -34,6 +36,11 @@ def start_application() -> QtWidgets.QApplication:
         QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, settings
     )
     return application
+
+
+def _print_message(_kind, _context, text: str) -> None:
+    if "propagateSizeHints" not in text:  # the off-screen platform says it of every window
+        print(text, file=sys.stderr)
 
 
 def build() -> types.ModuleType:
@@ -49,7 +56,16 @@ def build() -> types.ModuleType:
     for kind, names in _BLOCKING.items():
         for name in names:
             setattr(getattr(module, kind), name, staticmethod(_refusal(kind, name)))
+    module.QTimer.singleShot = staticmethod(_single_shot)
     return module
+
+
+_plain_single_shot = QtCore.QTimer.singleShot
+
+
+def _single_shot(milliseconds, slot):
+    """``QTimer.singleShot``: the slot's errors are recorded like those of all slots."""
+    _plain_single_shot(milliseconds, connections.guarded(slot, 0))
 
 
 def _refusal(kind: str, name: str):

@@ -33,7 +33,7 @@ class SampleDataSource:
         loadFiles=None,  # noqa: N803
         customDownloader=None,  # noqa: N803
         thumbnailFileName=None,  # noqa: N803
-        loadFileType=None,  # noqa: N803
+        loadFileTypes=None,  # noqa: N803
         loadFileProperties=None,  # noqa: N803
     ):
         self.sampleName = sampleName
@@ -43,19 +43,21 @@ class SampleDataSource:
         self.loadFileProperties = loadFileProperties or {}
         if isinstance(uris, str):
             uris, fileNames, nodeNames = [uris], [fileNames], [nodeNames]
-            checksums, loadFiles, loadFileType = [checksums], [loadFiles], [loadFileType]
+            checksums, loadFiles, loadFileTypes = [checksums], [loadFiles], [loadFileTypes]
         number = len(uris)
         self.uris, self.fileNames = uris, fileNames
         self.nodeNames = [None] * number if nodeNames is None else nodeNames
         self.checksums = [None] * number if checksums is None else checksums
         self.loadFiles = [None] * number if loadFiles is None else loadFiles
-        if isinstance(loadFileType, str) or loadFileType is None:
-            loadFileType = [loadFileType] * number
-        kinds = zip(self.fileNames, self.nodeNames, loadFileType)
-        self.loadFileType = [kind or _guess(file, node) for file, node, kind in kinds]
+        if isinstance(loadFileTypes, str) or loadFileTypes is None:
+            loadFileTypes = [loadFileTypes] * number
+        kinds = zip(self.fileNames, self.nodeNames, loadFileTypes)
+        self.loadFileTypes = [kind or _guess(file, node) for file, node, kind in kinds]
         lengths = {key: len(value) for key, value in vars(self).items() if isinstance(value, list)}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"All fields of sample data source must have the same length: {lengths}")
+            raise ValueError(
+                f"All fields of sample data source must have the same length: {lengths}"
+            )
 
     def parts(self):
         """One tuple for each file: URI, file, node, checksum, whether to load, file type."""
@@ -65,7 +67,7 @@ class SampleDataSource:
             self.nodeNames,
             self.checksums,
             self.loadFiles,
-            self.loadFileType,
+            self.loadFileTypes,
         )
 
     def __eq__(self, other):
@@ -104,19 +106,24 @@ class SampleDataLogic:
         nodeNames=None,  # noqa: N803
         customDownloader=None,  # noqa: N803
         thumbnailFileName=None,  # noqa: N803
-        loadFileType="VolumeFile",  # noqa: N803
+        loadFileTypes=None,  # noqa: N803
         loadFiles=None,  # noqa: N803
         loadFileProperties=None,  # noqa: N803
         checksums=None,
+        loadFileType=None,  # noqa: N803
     ):
-        """Add a sample to a category; a sample that is there already is left alone."""
+        """Add a sample to a category; a sample that is there already is left alone.
+
+        ``loadFileType`` is the name that ``loadFileTypes`` had before Slicer 5.8.
+        """
+        loadFileTypes = loadFileType if loadFileTypes is None else loadFileTypes  # noqa: N806
         source = SampleDataSource(
             sampleName=sampleName,
             uris=uris,
             fileNames=fileNames,
             nodeNames=nodeNames,
             thumbnailFileName=thumbnailFileName,
-            loadFileType=loadFileType,
+            loadFileTypes=loadFileTypes,
             loadFiles=loadFiles,
             loadFileProperties=loadFileProperties,
             checksums=checksums,
@@ -198,6 +205,13 @@ class SampleDataLogic:
         folder = slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory()
         os.makedirs(folder, exist_ok=True)
         return self.downloadFile(uri, folder, name, checksum)
+
+    def downloadSourceIntoCache(self, source):  # noqa: N802
+        """Fetch all files of a sample into the cache; returns their paths."""
+        return [
+            self.downloadFileIntoCache(uri, name, checksum)
+            for uri, name, checksum in zip(source.uris, source.fileNames, source.checksums)
+        ]
 
     def downloadFile(self, uri, destFolderPath, name, checksum=None):  # noqa: N802, N803
         """Fetch a file, unless it is there with the right checksum.

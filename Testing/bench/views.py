@@ -70,6 +70,16 @@ def _make(kind, name: str):
     return view
 
 
+def detach(view) -> None:
+    """Let a view's displayable managers look away from the scene, until :func:`attach`."""
+    view._displayable_manager_group.SetMRMLDisplayableNode(None)
+
+
+def attach(view) -> None:
+    """Let a view's displayable managers look at the scene again."""
+    view._displayable_manager_group.SetMRMLDisplayableNode(view.get_view_node())
+
+
 def resize(view, width: int, height: int) -> None:
     """Give a view a size in pixels; a slice view keeps in sight what it showed."""
     if tuple(view.render_window().GetSize()) == (width, height):

@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from Testing import bench
-from Testing.bench import application, dicom, faults
-from Testing.bench.dialogs import Dialogs
+
+# Test modules say ``import qt``, so the bench must be up before they are collected.
+try:
+    _SLICER = bench.boot()
+except RuntimeError as missing:
+    pytest.exit(str(missing), returncode=1)
 
 MODULE = Path(__file__).resolve().parents[2] / "SSRKD" / "SSRKD.py"
 
@@ -16,13 +20,16 @@ MODULE = Path(__file__).resolve().parents[2] / "SSRKD" / "SSRKD.py"
 @pytest.fixture(scope="session")
 def booted():
     """The package ``slicer``, once in a run."""
-    return bench.boot()
+    return _SLICER
 
 
 @pytest.fixture(autouse=True)
 def slicer(booted):
     """The package ``slicer`` with an empty scene; nothing may have gone wrong unseen."""
+    from Testing.bench import application, dicom, faults
+
     booted.mrmlScene.Clear(0)
+    booted.app.layoutManager().reset()
     booted.app.settings().clear()
     dicom.forget_instances()
     faults.take()
@@ -39,12 +46,20 @@ def module(booted):
         pytest.skip("SSRKD/SSRKD.py is not there yet")
     loaded = bench.load_module(MODULE)
     bench.start_up()
-    return loaded
+    yield loaded
+    worker_of(loaded).stop()
+
+
+def worker_of(module):
+    """The worker that the module's panel and its scripts share."""
+    return module.sharedWorker()
 
 
 @pytest.fixture
-def panel(module, slicer):
-    """The open panel: the object of class SSRKDWidget."""
+def panel(module, slicer, monkeypatch):
+    """The open panel: the object of class SSRKDWidget. Its worker goes on from test to test, which
+    saves each of them some seconds."""
+    monkeypatch.setattr(module, "stopSharedWorker", lambda: None)
     yield bench.open_module("SSRKD")
     bench.shut_down_module("SSRKD")
 
@@ -52,6 +67,8 @@ def panel(module, slicer):
 @pytest.fixture
 def dialogs(slicer, monkeypatch):
     """Records messages and questions of ``slicer.util``; set ``dialogs.answer``."""
+    from Testing.bench.dialogs import Dialogs
+
     recorder = Dialogs()
     recorder.install(monkeypatch)
     return recorder

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import vtk
 
@@ -276,12 +275,6 @@ def test_dicom_instances_are_found(slicer, tmp_path):
     assert slicer.app.dicomDatabase().fileForInstance("4") == ""
 
 
-def run(process, program, arguments):
-    process.start(program, arguments)
-    process.waitForFinished(20000)
-    return process
-
-
 def test_python_slicer_forwards_streams_and_exit_code(slicer):
     import qt
 
@@ -301,18 +294,15 @@ def test_python_slicer_s_child_outlives_a_killed_launcher(slicer):
     import qt
 
     process = qt.QProcess()
-    code = "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()"
+    code = "import os, time; print(os.getpid(), flush=True); time.sleep(30)"
     process.start("PythonSlicer", ["-c", code])
     assert process.waitForReadyRead(20000)
     child = int(process.readAllStandardOutput().data())
     assert child != process.processId()
     process.kill()
-    process.waitForFinished(5000)
-    # Its stdin was closed with the process object's pipe: until then it lives.
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not Path(f"/proc/{child}").exists()
+    assert process.waitForFinished(5000)
+    os.kill(child, 0)  # it is still there
+    os.kill(child, signal.SIGKILL)
 
 
 SAMPLE = textwrap.dedent(
@@ -358,11 +348,3 @@ def test_samples_are_fetched_checked_and_loaded(slicer, tmp_path, right):
     assert node.GetName() == "Tri"
     assert node.GetPolyData().GetNumberOfPoints() == 3
     assert node.GetStorageNode() is None
-
-
-def test_numbers_from_a_scene_survive_saving(slicer, tmp_path):
-    matrix = np.diag([2.0, 3.0, 4.0, 1.0])
-    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-    slicer.util.addVolumeFromArray(array, matrix, "CT")
-    folder = sphere(slicer).GetSubjectHierarchyNode if False else None
-    assert folder is None

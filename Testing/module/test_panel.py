@@ -127,6 +127,8 @@ def test_panel_state_and_results_survive_saving_and_loading(core, slicer, tmp_pa
     loadSampleFiles()
     slicer.app.processEvents()
     user.choose(core.ui.sideCombo, "Left")
+    user.click(core.ui.modelSection)
+    slicer.app.processEvents()
     user.choose(core.ui.deviceCombo, "CPU")
     user.click(core.ui.reconstructButton)
     settle(core)
@@ -147,11 +149,13 @@ def test_panel_state_and_results_survive_saving_and_loading(core, slicer, tmp_pa
     assert core.parameters.spacing == 2.0
     assert {bone: node.GetName() for bone, node in core.case().models.items()} == before
     assert core.ui.resultsTable.item(1, 2).text() == volume
-    first = list(core.case().models.values())
+    core.case().models["femur"].GetDisplayNode().SetOpacity(0.5)
+    first = dict(core.case().models)
     user.click(core.ui.reconstructButton)
     settle(core)
-    assert modelCount(slicer) == 4  # the earlier models were replaced
-    assert not any(slicer.mrmlScene.IsNodePresent(node) for node in first)
+    assert modelCount(slicer) == 4
+    assert core.case().models == first  # the same nodes, as they looked, with new surfaces
+    assert first["femur"].GetDisplayNode().GetOpacity() == 0.5
     assert distance(core.case().models) < 1.2
 
 

@@ -183,6 +183,9 @@ def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
     slicer.util.updateVolumeFromArray(
         case.placed[0], silhouettePixels(rig.views[0], "femur")[None].astype(np.float32)
     )
+    display = case.placed[0].GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(1.0, 0.5)
     updateOutlines(models, case.placed, case.folder())
     layouts.showLayout()
     layouts.showRadiographs(dict(zip(("frontal", "lateral"), case.placed)))

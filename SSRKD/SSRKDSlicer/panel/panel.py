@@ -7,6 +7,7 @@ import time
 
 import qt
 import slicer
+import vtk
 from slicer.util import VTKObservationMixin
 
 from SSRKDLib.anatomy import BONES
@@ -72,11 +73,11 @@ class Panel(VTKObservationMixin):
     def _attach(self):
         if self.parameters is not None:
             node = self.parameters.node
-            if self.hasObserver(node, node.ModifiedEvent, self._onParameters):
-                self.removeObserver(node, node.ModifiedEvent, self._onParameters)
+            if self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters):
+                self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters)
         self.parameters = Parameters.ofScene()
         node = self.parameters.node
-        self.addObserver(node, node.ModifiedEvent, self._onParameters)
+        self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters)
 
     def _onParameters(self, caller, event):
         self.refreshSoon()
@@ -236,7 +237,8 @@ class Panel(VTKObservationMixin):
                 self.showError(error)
 
         job = starter(onProgress=self._onProgress, onDone=done, onFailed=failed)
-        self.job = None if job.finished else job
+        if not job.finished:  # else it failed at once, and another may have been started since
+            self.job = job
         self.run.showRunning()
 
     def cancel(self):

@@ -11,7 +11,7 @@ import vtk
 from SSRKDLib.errors import InputError
 
 from .. import layouts, sample_data
-from ..folders import putInto
+from ..folders import putInto, uniqueName
 from ..parameters import VIEWS
 from ..placing import placeRadiographs
 from ..radiographs import RadiographNode
@@ -131,7 +131,7 @@ class RadiographsSection(Section):
 
 def _regionAround(radiograph):
     """A region of interest that holds the whole radiograph where it was loaded."""
-    name = slicer.mrmlScene.GenerateUniqueName(f"Crop region ({radiograph.role})")
+    name = uniqueName(f"Crop region ({radiograph.role})")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
     node.CreateDefaultDisplayNodes()
     ijkToRas = vtk.vtkMatrix4x4()

@@ -11,8 +11,9 @@ from SSRKDLib.errors import GeometryError
 from SSRKDLib.radiographs.scale_marker import find_disc, spacing_from_length
 
 from .. import layouts
+from ..folders import uniqueName
 from ..parameters import VIEWS
-from ..radiographs import RadiographNode
+from ..radiographs import STORED_RIG, RadiographNode
 from ..setup import setupFromParameters
 from .bindings import Section, guarded
 
@@ -48,6 +49,8 @@ class ScaleTool(Section, VTKObservationMixin):
         ui = self.ui
         chosen = self.parameters.nodeOf(self.view) is not None
         usable = chosen and self.parameters.geometry in ("images", "manual")
+        if usable and self.parameters.geometry == "images":
+            usable = not self.parameters.nodeOf(self.view).GetAttribute(STORED_RIG)
         for widget in (ui.ballButton, ui.rulerButton):
             widget.enabled = usable
         spacing = self.parameters.number(self.view, "ScaleSpacing")
@@ -57,7 +60,7 @@ class ScaleTool(Section, VTKObservationMixin):
         elif not chosen:
             ui.scaleLabel.text = f"Choose the {self.view} radiograph first."
         elif not usable:
-            ui.scaleLabel.text = "A rig or calibration file tells the scale already."
+            ui.scaleLabel.text = "The geometry tells the scale already."
         else:
             ui.scaleLabel.text = f"Nothing was measured on the {self.view} radiograph."
 
@@ -104,7 +107,7 @@ class ScaleTool(Section, VTKObservationMixin):
         layouts.showLayout()
         layouts.showRadiographs({self.view: radiograph.node})
         self._removeMarker()
-        name = slicer.mrmlScene.GenerateUniqueName(f"{name} ({self.view})")
+        name = uniqueName(f"{name} ({self.view})")
         self._marker = slicer.mrmlScene.AddNewNodeByClass(kind, name)
         self._marker.CreateDefaultDisplayNodes()
         self.parameters.setNode(self.view, "Marker", self._marker)
@@ -185,7 +188,7 @@ class ScaleTool(Section, VTKObservationMixin):
     def _drawBall(self, radiograph, disc):
         node = self.parameters.nodeOf(self.view, "Ball")
         if node is None:
-            name = slicer.mrmlScene.GenerateUniqueName(f"Ball outline ({self.view})")
+            name = uniqueName(f"Ball outline ({self.view})")
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
             node.CreateDefaultDisplayNodes()
             node.GetDisplayNode().SetPointLabelsVisibility(False)

@@ -1,0 +1,242 @@
+"""Rigid alignment of one set of bones to another whose shafts may end elsewhere.
+
+Bones are matched by name, so a point of one femur is only ever compared with the other femur.
+Iterated closest points (:mod:`SSRKDLib.closest_points`) start from several poses: as given, from
+the anatomy (joint, shafts, kneecap), and from principal axes. Nothing is random: equal input gives
+equal output.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.closest_points import (
+    Body,
+    Surface,
+    apart,
+    distance_where_both,
+    refine,
+    score,
+    turned,
+    walk,
+)
+from SSRKDLib.errors import MeshError
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.reference import check_surfaces
+from SSRKDLib.regions import joint_centre
+
+#: How a reference is moved: not at all, all bones as one body, every bone by itself.
+MODES: tuple[str, ...] = ("none", "all", "bone")
+
+#: A mirrored set that fits this much better, and a fit this bad (mm), mean the other side.
+_MIRROR_GAIN, _MIRROR_FLOOR = 0.6, 0.8
+
+#: Above this distance (mm) bones that were not to be moved are tried as the other side.
+_SUSPECT = 2.0
+
+#: Above this residual (mm) a fit deserves a word.
+_POOR_FIT = 4.0
+
+
+class Alignment(NamedTuple):
+    """How to move one set of bones onto another.
+
+    ``matrices``: for every bone of the moving set, 4x4 rigid, moving to fixed, mm.
+    ``residual_mm``: for every bone that both have, the mean point-to-surface distance, both
+    ways, where both exist. ``notes``: sentences on what was odd.
+    """
+
+    matrices: dict[str, np.ndarray]
+    residual_mm: dict[str, float]
+    notes: tuple[str, ...]
+
+    def move(self, bones: dict[str, Mesh]) -> dict[str, Mesh]:
+        """The moving set where the fixed one is."""
+        return {bone: mesh.transformed(self.matrices[bone]) for bone, mesh in bones.items()}
+
+
+def align(
+    moving: dict[str, Mesh],
+    fixed: dict[str, Mesh],
+    mode: str = "all",
+    names: tuple[str, str] = ("reference", "reconstruction"),
+) -> Alignment:
+    """Find the rigid motion of ``moving`` that lays it on ``fixed``.
+
+    Args:
+        moving: bones in any frame, mm.
+        fixed: bones in the frame that the result is wanted in, mm.
+        mode: one of :data:`MODES`. With ``"none"`` the matrices are the identity.
+        names: what to call the two sets in sentences.
+
+    Raises:
+        MeshError: no bone is in both, a surface is empty, a size that no knee has (units), or
+            the sets are of opposite sides: mirrored, ``moving`` fits clearly better.
+    """
+    if mode not in MODES:
+        raise MeshError(f"There is no alignment '{mode}'.", f"Use one of {', '.join(MODES)}.")
+    notes = [*check_surfaces(moving, names[0]), *check_surfaces(fixed, names[1])]
+    common = [bone for bone in BONES if bone in moving and bone in fixed]
+    if not common:
+        raise MeshError(
+            f"No bone is in both the {names[0]} and the {names[1]}.",
+            "Check how the bones are matched.",
+        )
+    here = {bone: Surface(moving[bone]) for bone in common}
+    there = {bone: Surface(fixed[bone]) for bone in common}
+    matrices = {bone: np.eye(4) for bone in moving}
+    if mode == "none":
+        if apart(here, there, np.eye(4)) > _SUSPECT:
+            _refuse_other_side([(here, there, _best(here, there))], names)
+    else:
+        whole = _best(here, there)
+        if mode == "all":
+            _refuse_other_side([(here, there, whole)], names)
+            matrices = dict.fromkeys(moving, refine(here, there, whole))
+        else:
+            matrices = {**dict.fromkeys(moving, whole), **_each(here, there, whole, names)}
+            notes += [
+                f"The {bone} is not in the {names[1]}: moved as all bones together."
+                for bone in moving
+                if bone not in common
+            ]
+    residual = {
+        bone: distance_where_both(here[bone], there[bone], matrices[bone]) for bone in common
+    }
+    remedy = "in one frame" if mode == "none" else "the same knee"
+    notes += [
+        f"The {bone} is {value:.1f} mm away from its counterpart: check that both are {remedy}."
+        for bone, value in residual.items()
+        if value > _POOR_FIT
+    ]
+    return Alignment(matrices, residual, tuple(notes))
+
+
+# --- where to start ------------------------------------------------------------------
+
+
+def _best(here: Body, there: Body, starts: list[np.ndarray] | None = None) -> np.ndarray:
+    """The best pose, roughly, that iterated closest points reach from any of the starts."""
+    poses = _ranked(here, there, [*(starts or []), np.eye(4), *_starts(here, there)])[:10]
+    poses = _ranked(here, there, [walk(here, there, pose, 12) for pose in poses])[:3]
+    return _ranked(here, there, [walk(here, there, pose, 40) for pose in poses])[0]
+
+
+def _ranked(here: Body, there: Body, poses: list[np.ndarray]) -> list[np.ndarray]:
+    return sorted(poses, key=lambda pose: score(here, there, pose))
+
+
+def _starts(here: Body, there: Body) -> list[np.ndarray]:
+    """Poses from the anatomy where there is a joint, else from principal axes."""
+    frames = [_anatomical(body) for body in (here, there)]
+    if frames[0] is None or frames[1] is None:
+        return _principal_starts(here, there)
+    (mine, guided), (theirs, _) = frames
+    turns = [Rotation.identity()]
+    if guided:
+        turns += [Rotation.from_euler(axis, sign * 30, True) for axis in "xyz" for sign in (-1, 1)]
+    else:
+        turns += [Rotation.from_euler("z", 30 * step, True) for step in range(1, 12)]
+    shift = np.eye(4)
+    shift[:3, 3] = theirs[:3, 3] - mine[:3, 3]
+    return [shift, *(theirs @ turned(turn) @ np.linalg.inv(mine) for turn in turns)]
+
+
+def _anatomical(body: Body) -> tuple[np.ndarray, bool] | None:
+    """The knee's frame (joint, up the leg, away from the kneecap), 4x4, knee to world.
+
+    Also whether kneecap or fibula said where the front is. None without femur and tibia.
+    """
+    joint = joint_centre({bone: body[bone].mesh for bone in ("femur", "tibia") if bone in body})
+    if joint is None:
+        return None
+
+    def towards(bone: str) -> np.ndarray:
+        points = body[bone].points - joint
+        near = points[np.linalg.norm(points, axis=1) < 90.0]
+        direction = (near if len(near) else points).mean(axis=0)
+        return direction / max(np.linalg.norm(direction), 1e-9)
+
+    up = towards("femur") - towards("tibia")
+    guide = next((bone for bone in ("patella", "fibula") if bone in body), None)
+    back = np.eye(3)[np.argmin(np.abs(up))] if guide is None else -towards(guide)
+    matrix = np.eye(4)
+    matrix[:3, 2] = up / max(np.linalg.norm(up), 1e-9)
+    side = np.cross(back, matrix[:3, 2])
+    matrix[:3, 0] = side / max(np.linalg.norm(side), 1e-9)
+    matrix[:3, 1] = np.cross(matrix[:3, 2], matrix[:3, 0])
+    matrix[:3, 3] = joint
+    return matrix, guide is not None
+
+
+def _principal_starts(here: Body, there: Body) -> list[np.ndarray]:
+    """Longest axis on longest axis, both ways, turned in steps of 45 degrees.
+
+    Along it, the two bodies share their middle, their lower or their upper end.
+    """
+    frames, ends = [], []
+    for body in (here, there):
+        points = np.concatenate([surface.points for surface in body.values()])
+        middle = points.mean(axis=0)
+        axes = np.linalg.svd(points - middle, full_matrices=False)[2][::-1].T
+        axes[:, 0] *= np.sign(np.linalg.det(axes))
+        frame = np.eye(4)
+        frame[:3, :3], frame[:3, 3] = axes, middle
+        frames.append(frame)
+        ends.append(np.percentile((points - middle) @ axes[:, 2], [0, 100]))
+    starts = []
+    for flip in (0, 180):
+        low, high = ends[0] if flip == 0 else -ends[0][::-1]
+        for turn in range(0, 360, 45):
+            inner = turned(Rotation.from_euler("xz", [flip, turn], True))
+            for along in (0.0, ends[1][0] - low, ends[1][1] - high):
+                inner[2, 3] = along
+                starts.append(frames[1] @ inner @ np.linalg.inv(frames[0]))
+    return starts
+
+
+# --- bone by bone, and which side ----------------------------------------------------
+
+
+def _each(
+    here: Body, there: Body, whole: np.ndarray, names: tuple[str, str]
+) -> dict[str, np.ndarray]:
+    """Every bone's own matrix, starting from where all together fit best."""
+    # The fibula lies on the outer side of the tibia whatever the knee's bend: as one body the
+    # two tell left from right best.
+    groups = [[bone for bone in here if bone in ("tibia", "fibula")]]
+    groups += [[bone] for bone in here if bone not in groups[0]]
+    parts = [
+        tuple({bone: body[bone] for bone in group} for body in (here, there))
+        for group in groups
+        if group
+    ]
+    _refuse_other_side([(*part, _best(*part, [whole])) for part in parts], names)
+    matrices = {}
+    for bone in here:
+        mine, theirs = {bone: here[bone]}, {bone: there[bone]}
+        matrices[bone] = refine(mine, theirs, _best(mine, theirs, [whole]))
+    return matrices
+
+
+def _refuse_other_side(parts: list[tuple[Body, Body, np.ndarray]], names: tuple[str, str]) -> None:
+    """Raise where bodies in their best pose fit badly, and mirrored clearly better."""
+    areas = [sum(surface.area for surface in here.values()) for here, _, _ in parts]
+    as_is = np.average([apart(*part) for part in parts], weights=areas)
+    if as_is <= _MIRROR_FLOOR:
+        return
+    mirrored = []
+    for here, there, _ in parts:
+        other = {bone: surface.mirrored() for bone, surface in here.items()}
+        mirrored.append(apart(other, there, _best(other, there)))
+    other_side = float(np.average(mirrored, weights=areas))
+    if other_side < _MIRROR_GAIN * as_is:
+        raise MeshError(
+            f"The {names[0]} is of the other side than the {names[1]}: mirrored, left for right, "
+            f"it fits to {other_side:.1f} mm, as it is only to {as_is:.1f} mm.",
+            f"Choose the {names[0]} of the same knee.",
+        )

@@ -1,0 +1,291 @@
+"""Clinical measures of a knee, from its bones' surfaces.
+
+Everything is measured in frames that the bones themselves give (:mod:`SSRKDLib.clinical.frames`),
+so that neither the pose in the world nor the size of the region matters. What a cut shaft or a
+missing bone does not allow has no value and a note that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from SSRKDLib.clinical.definitions import DEFINITIONS, Definition
+from SSRKDLib.clinical.femur import femur_landmarks
+from SSRKDLib.clinical.frames import Frame, Unmeasurable, femur_frame, tibia_frame
+from SSRKDLib.clinical.patella import articular_surface
+from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
+from SSRKDLib.errors import InputError
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.regions import joint_centre
+
+#: Turns a right knee into a left one: x of the world is mirrored.
+_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+
+#: Past this flexion, degrees, measures made for an extended knee are marked.
+_FLEXED = 30.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of one knee.
+
+    Attributes:
+        name: identifier, e.g. ``tibial_slope_medial``.
+        title: for people.
+        value: in ``unit``; None where it cannot be measured.
+        unit: ``mm``, ``deg``, or "" for a ratio.
+        landmarks: points (3,) it was measured from, mm, in the bones' frame.
+        lines: polylines ``[K, 3]`` mm that show it, in the bones' frame.
+        definition: how it is measured, and what its sign says.
+        source: where the definition comes from.
+        note: why there is no value, or what to mind; "" otherwise.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    unit: str
+    landmarks: dict[str, np.ndarray]
+    lines: tuple[np.ndarray, ...]
+    definition: str
+    source: str
+    note: str = ""
+
+
+def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
+    """All measures of :data:`~SSRKDLib.clinical.definitions.DEFINITIONS`, in their order.
+
+    Args:
+        bones: surfaces by name, one frame, mm, right-handed axes; shafts cut anywhere. Frame and
+            pose are free.
+        laterality: ``"L"`` or ``"R"``.
+
+    Raises:
+        InputError: another laterality.
+    """
+    if laterality not in ("L", "R"):
+        raise InputError(f"A knee is left or right, not '{laterality}'.", "Give L or R.")
+    bones = {bone: mesh for bone, mesh in bones.items() if len(mesh.faces)}
+    if laterality == "R":
+        bones = {bone: mesh.transformed(_MIRROR) for bone, mesh in bones.items()}
+    knee: _Knee | Unmeasurable
+    try:
+        knee = _Knee(bones)
+    except Unmeasurable as reason:
+        knee = reason
+    results = [_one(definition, knee) for definition in DEFINITIONS]
+    return results if laterality == "L" else [_mirrored(result) for result in results]
+
+
+def _one(definition: Definition, knee: _Knee | Unmeasurable) -> Measure:
+    about = (definition.name, definition.title)
+    words = (definition.definition, definition.source)
+    try:
+        if isinstance(knee, Unmeasurable):
+            raise knee
+        value, landmarks, lines, note = _METHODS[definition.name](knee)
+    except Unmeasurable as reason:
+        return Measure(*about, None, definition.unit, {}, (), *words, str(reason))
+    return Measure(*about, float(value), definition.unit, landmarks, lines, *words, note)
+
+
+def _mirrored(result: Measure) -> Measure:
+    flip = np.array([-1.0, 1.0, 1.0])
+    return replace(
+        result,
+        landmarks={name: point * flip for name, point in result.landmarks.items()},
+        lines=tuple(line * flip for line in result.lines),
+    )
+
+
+class _Knee:
+    """A left knee's frames and landmarks, found once for all measures."""
+
+    def __init__(self, bones: Mapping[str, Mesh]) -> None:
+        absent = [bone for bone in ("femur", "tibia") if bone not in bones]
+        if absent:
+            raise Unmeasurable(f"There is no {' and no '.join(absent)}.")
+        femur, tibia = bones["femur"], bones["tibia"]
+        joint = joint_centre(dict(bones))
+        self.femur = femur_frame(femur, _middle(femur) - joint)
+        self.tibia = tibia_frame(tibia, joint - _middle(tibia), self.femur.axes[0])
+        self.points = femur_landmarks(femur, self.femur)
+        self.points_tibia = tibia_landmarks(tibia, self.tibia)
+        self.plateaus = plateaus(tibia, self.tibia)
+        self.patella = bones.get("patella")
+
+    @property
+    def flexion(self) -> float:
+        """Angle of the tibia's long axis to the femur's, seen along the femur's x, degrees."""
+        _, y, z = self.femur.axes @ self.tibia.axes[2]
+        return float(np.degrees(np.arctan2(y, z)))
+
+    @property
+    def valgus(self) -> float:
+        """Angle of the tibia's long axis out of the femur's sagittal plane, degrees."""
+        lateral_lean = self.femur.axes[0] @ self.tibia.axes[2]
+        return -float(np.degrees(np.arcsin(np.clip(lateral_lean, -1.0, 1.0))))
+
+    def need_shaft(self, *names: str) -> None:
+        """Raises Unmeasurable where the shaft of a bone named is not visible."""
+        hidden = [name for name in names if getattr(self, name).shaft is None]
+        if hidden:
+            raise Unmeasurable(f"Too little of the shaft of the {' and '.join(hidden)} is visible.")
+
+    def estimated(self, *names: str) -> str:
+        """A note where a long axis is only estimated, else ""."""
+        hidden = [name for name in names if getattr(self, name).shaft is None]
+        return f"the shaft of the {' and '.join(hidden)} is cut short: axis estimated" * bool(
+            hidden
+        )
+
+    def flexed(self) -> str:
+        """A note where the knee is bent, else ""."""
+        if abs(self.flexion) <= _FLEXED:
+            return ""
+        return f"defined for an extended knee; this one is bent by {abs(self.flexion):.0f} degrees"
+
+
+_Found = tuple[float, dict[str, np.ndarray], tuple[np.ndarray, ...], str]
+
+
+def _middle(mesh: Mesh) -> np.ndarray:
+    weights = np.linalg.norm(mesh.area_vectors(), axis=1)
+    return np.average(mesh.corners().mean(axis=1), axis=0, weights=weights)
+
+
+def _line(*points: np.ndarray) -> np.ndarray:
+    return np.stack(points)
+
+
+def _tilt(frame: Frame, direction: np.ndarray) -> float:
+    """How far a direction (medial to lateral) rises laterally in the frame's frontal plane, deg."""
+    x, _, z = frame.axes @ direction
+    return float(np.degrees(np.arctan2(z, x)))
+
+
+def _slope(side: int) -> Callable[[_Knee], _Found]:
+    def of(knee: _Knee) -> _Found:
+        knee.need_shaft("tibia")
+        plateau: Plateau = knee.plateaus[side]
+        landmarks = {"front_rim": plateau.front, "back_rim": plateau.back}
+        lines = (_line(plateau.front, plateau.back), knee.tibia.shaft)
+        return plateau.slope, landmarks, lines, ""
+
+    return of
+
+
+def _extent(points: dict[str, np.ndarray], frame: Frame, note: str) -> _Found:
+    sides = {name: points[name] for name in ("medial_side", "lateral_side")}
+    reach = frame.axes[0] @ (sides["lateral_side"] - sides["medial_side"])
+    end = sides["medial_side"] + reach * frame.axes[0]
+    return reach, sides, (_line(sides["medial_side"], end),), note
+
+
+def _plateau_width(knee: _Knee) -> _Found:
+    return _extent(knee.points_tibia, knee.tibia, knee.estimated("tibia"))
+
+
+def _condylar_width(knee: _Knee) -> _Found:
+    return _extent(knee.points, knee.femur, knee.estimated("femur"))
+
+
+def _posterior_condylar_angle(knee: _Knee) -> _Found:
+    knee.need_shaft("femur")  # seen along a guessed axis, other parts of the condyles stand out
+    names = ("medial_posterior", "lateral_posterior", "medial_epicondyle", "lateral_epicondyle")
+    landmarks = {name: knee.points[name] for name in names}
+    back_medial, back_lateral, medial, lateral = landmarks.values()
+    # The frame's x is the posterior condylar line; the epicondylar one turns out when its lateral
+    # end lies further back.
+    x, y, _ = knee.femur.axes @ (lateral - medial)
+    lines = (_line(back_medial, back_lateral), _line(medial, lateral))
+    return float(np.degrees(np.arctan2(y, x))), landmarks, lines, ""
+
+
+def _tangents(knee: _Knee) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The joint lines' landmarks, and both lines from medial to lateral: femur, tibia."""
+    medial, lateral = knee.plateaus
+    landmarks = {
+        "medial_distal": knee.points["medial_distal"],
+        "lateral_distal": knee.points["lateral_distal"],
+        "medial_plateau": medial.centre,
+        "lateral_plateau": lateral.centre,
+    }
+    points = list(landmarks.values())
+    return landmarks, (_line(*points[:2]), _line(*points[2:]))
+
+
+def _convergence(knee: _Knee) -> _Found:
+    knee.need_shaft("femur", "tibia")
+    landmarks, (femoral, tibial) = _tangents(knee)
+    # Each line in its own bone's frontal plane, and these joined by the tibiofemoral angle: seen
+    # in one common plane, rotation and slope of the tibia would pass for convergence.
+    value = (
+        _tilt(knee.femur, femoral[1] - femoral[0])
+        - _tilt(knee.tibia, tibial[1] - tibial[0])
+        - knee.valgus
+    )
+    return value, landmarks, (femoral, tibial), knee.flexed()
+
+
+def _caton_deschamps(knee: _Knee) -> _Found:
+    if knee.patella is None:
+        raise Unmeasurable("There is no patella.")
+    x, _, z = knee.femur.axes
+    condyles = (knee.points["medial_epicondyle"] + knee.points["lateral_epicondyle"]) / 2.0
+    upper, lower = articular_surface(knee.patella, x, condyles)
+    corner = knee.points_tibia["front_corner"]
+    # As on a lateral radiograph: what lies along the femur's x is not seen.
+    seen = np.eye(3) - np.outer(x, x)
+    height, length = (np.linalg.norm(seen @ d) for d in (lower - corner, upper - lower))
+    landmarks = {"articular_upper": upper, "articular_lower": lower, "tibia_front_corner": corner}
+    return (
+        height / length,
+        landmarks,
+        (_line(upper, lower), _line(lower, corner)),
+        (knee.estimated("femur")),
+    )
+
+
+def _tibiofemoral_angle(knee: _Knee) -> _Found:
+    knee.need_shaft("femur", "tibia")
+    landmarks = _shaft_ends("femur", knee.femur) | _shaft_ends("tibia", knee.tibia)
+    lines = (knee.femur.shaft, knee.tibia.shaft)
+    return knee.valgus, landmarks, lines, ""
+
+
+def _distal_femoral_angle(knee: _Knee) -> _Found:
+    knee.need_shaft("femur")
+    landmarks, (line, _) = _tangents(knee)
+    points = {name: landmarks[name] for name in ("medial_distal", "lateral_distal")}
+    value = 90.0 - _tilt(knee.femur, line[1] - line[0])
+    return value, points | _shaft_ends("femur", knee.femur), (line, knee.femur.shaft), ""
+
+
+def _proximal_tibial_angle(knee: _Knee) -> _Found:
+    knee.need_shaft("tibia")
+    landmarks, (_, line) = _tangents(knee)
+    points = {name: landmarks[name] for name in ("medial_plateau", "lateral_plateau")}
+    value = 90.0 - _tilt(knee.tibia, line[1] - line[0])
+    return value, points | _shaft_ends("tibia", knee.tibia), (line, knee.tibia.shaft), ""
+
+
+def _shaft_ends(bone: str, frame: Frame) -> dict[str, np.ndarray]:
+    return {f"{bone}_shaft_lower": frame.shaft[0], f"{bone}_shaft_upper": frame.shaft[1]}
+
+
+_METHODS: dict[str, Callable[[_Knee], _Found]] = {
+    "tibial_slope_medial": _slope(0),
+    "tibial_slope_lateral": _slope(1),
+    "tibial_plateau_width": _plateau_width,
+    "femoral_condylar_width": _condylar_width,
+    "posterior_condylar_angle": _posterior_condylar_angle,
+    "joint_line_convergence": _convergence,
+    "caton_deschamps": _caton_deschamps,
+    "tibiofemoral_angle": _tibiofemoral_angle,
+    "distal_femoral_angle": _distal_femoral_angle,
+    "proximal_tibial_angle": _proximal_tibial_angle,
+}

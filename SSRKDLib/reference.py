@@ -1,0 +1,257 @@
+"""Which part of a reference is which bone, of which side, and whether it can be a knee's.
+
+Bones are found by what the user picked, then by terminology (SNOMED CT, or the older SRT codes
+that DICOM still carries), then by name in English or Latin. What is not found is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import MeshError
+
+if TYPE_CHECKING:
+    from SSRKDLib.meshes import Mesh
+
+#: Codes of the bones: SNOMED CT, and SRT (DICOM PS3.16).
+_BONE_CODES = {
+    "64234005": "patella", "71341001": "femur", "87342007": "fibula", "12611008": "tibia",
+    "T-12730": "patella", "T-12710": "femur", "T-12750": "fibula", "T-12740": "tibia",
+}  # fmt: skip
+_SIDE_CODES = {"7771000": "L", "24028007": "R", "G-A101": "L", "G-A100": "R"}
+
+#: Words that name a bone, and pairs of words that do.
+_BONE_WORDS = {
+    "patella": "patella patellae patellar kneecap rotula",
+    "femur": "femur femoris femoral fem thighbone",
+    "fibula": "fibula fibulae fibular fib calfbone",
+    "tibia": "tibia tibiae tibial tib shin shinbone",
+}
+_BONE_PAIRS = {
+    ("knee", "cap"): "patella", ("thigh", "bone"): "femur", ("calf", "bone"): "fibula",
+    ("os", "cruris"): "tibia",
+}  # fmt: skip
+_WORD_TO_BONE = {word: bone for bone, words in _BONE_WORDS.items() for word in words.split()}
+_SIDE_WORDS = {
+    "L": "l left lt sin sinister sinistra sinistrum sinistri",
+    "R": "r right rt dex dexter dextra dextrum dextri",
+}
+_WORD_TO_SIDE = {word: side for side, words in _SIDE_WORDS.items() for word in words.split()}
+
+#: Words that make of a bone's name that of something else ("rectus femoris").
+_OTHER_THINGS = (
+    "cartilage cartilages cart cartilago meniscus menisci ligament ligaments lig ligamentum "
+    "tendon tendo muscle musculus rectus biceps quadriceps vastus artery arteria vein vena nerve "
+    "nervus marrow canal implant component tray insert prosthesis stem head neck caput collum "
+    "collateral cruciate retinaculum bursa background skin growth plate physis"
+)
+_NOT_BONE = frozenset(_OTHER_THINGS.split())
+
+_SIDE_NAMES = {"L": "left", "R": "right"}
+
+#: Second largest extent of a knee's bones along their own axes, mm, with ample room.
+_WIDTHS = {"patella": (12, 90), "femur": (22, 220), "fibula": (5, 90), "tibia": (22, 200)}
+_UNITS = {1000.0: "metres", 10.0: "centimetres", 0.001: "micrometres"}
+
+
+class Named(NamedTuple):
+    """A segment, model or file: its ``name``, and any ``codes`` of its terminology.
+
+    Codes may stand alone or anywhere in a longer text, as in the tags of ``.seg.nrrd`` files.
+    """
+
+    name: str
+    codes: tuple[str, ...] = ()
+
+
+class Matching(NamedTuple):
+    """What was found: ``bones`` (bone to name), ``unmatched`` bones, ``sentences`` that say
+    why, the ``side`` ("L", "R" or None) that names and codes tell, and ``rivals``: names that
+    claim one bone, of which none was taken."""
+
+    bones: dict[str, str]
+    unmatched: tuple[str, ...]
+    sentences: tuple[str, ...]
+    side: str | None
+    rivals: dict[str, tuple[str, ...]]
+
+
+def match_bones(
+    names: Sequence[Named],
+    laterality: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+) -> Matching:
+    """Find the bones among named things.
+
+    Args:
+        names: the things. Where several claim a bone, the one called exactly like it is taken;
+            where there is none such, none is.
+        laterality: side of the knee that is wanted, "L", "R" or None (unknown). Things of the
+            other side are then no candidates.
+        chosen: bone to name, as picked by the user.
+
+    Raises:
+        MeshError: everything is of the other side, the sides of the bones found differ, or a
+            pick does not exist.
+    """
+    chosen = dict(chosen or {})
+    _check_chosen(chosen, names)
+    known = {item.name: (identify(item), side_of(item)) for item in names}
+    bones, rivals, sentences, other_side = {}, {}, [], []
+    for bone in BONES:
+        if bone in chosen:
+            bones[bone] = chosen[bone]
+            continue
+        claims = [
+            name
+            for name, (what, _) in known.items()
+            if what == bone and name not in chosen.values()
+        ]
+        fitting = [name for name in claims if _agree(known[name][1], laterality)]
+        sided = [name for name in fitting if known[name][1] is not None]
+        exact = [name for name in fitting if name.strip().lower() == bone]
+        if laterality is not None and len(sided) == 1:
+            exact = exact or sided
+        best = exact if len(exact) == 1 else fitting
+        if len(best) == 1:
+            bones[bone] = best[0]
+        elif best:
+            rivals[bone] = tuple(best)
+            sentences.append(f"Both {best[0]} and {best[1]} claim the {bone}: pick one.")
+        elif claims:
+            other_side += claims
+            sentences.append(f"The {bone} is there only for the other side ({claims[0]}).")
+        else:
+            sentences.append(f"Nothing is named after the {bone}.")
+    wrong = [name for name in bones.values() if not _agree(known[name][1], laterality)]
+    if wrong or (other_side and not bones and not rivals):
+        _refuse(laterality, (wrong or other_side)[0])
+    side = _common_side({bone: known[name][1] for bone, name in bones.items()})
+    unmatched = tuple(bone for bone in BONES if bone not in bones)
+    return Matching(bones, unmatched, tuple(sentences), side or laterality, rivals)
+
+
+def identify(item: Named) -> str | None:
+    """The bone that a thing is by its codes, else by its name; None if none, or several."""
+    coded = {bone for code, bone in _BONE_CODES.items() if _has_code(item.codes, code)}
+    if coded:
+        return coded.pop() if len(coded) == 1 else None
+    words = _words(item.name)
+    if _NOT_BONE.intersection(words):
+        return None
+    found = {_WORD_TO_BONE[word] for word in words if word in _WORD_TO_BONE}
+    found |= {_BONE_PAIRS[pair] for pair in zip(words, words[1:]) if pair in _BONE_PAIRS}
+    return found.pop() if len(found) == 1 else None
+
+
+def side_of(item: Named) -> str | None:
+    """The side of a thing by its codes, else by its name: "L", "R" or None."""
+    coded = {side for code, side in _SIDE_CODES.items() if _has_code(item.codes, code)}
+    named = {_WORD_TO_SIDE[word] for word in _words(item.name) if word in _WORD_TO_SIDE}
+    found = coded or named
+    return found.pop() if len(found) == 1 else None
+
+
+def check_sides(reference: str | None, reconstruction: str | None) -> None:
+    """Raise :class:`~SSRKDLib.errors.MeshError` where one is left and the other right."""
+    if not _agree(reference, reconstruction):
+        raise MeshError(
+            f"The reference is a {_SIDE_NAMES[reference]} knee, the reconstruction a "
+            f"{_SIDE_NAMES[reconstruction]} one.",
+            "Choose the reference of the same knee.",
+        )
+
+
+def check_surfaces(bones: Mapping[str, Mesh], what: str) -> list[str]:
+    """Sentences on surfaces that can be compared only in part.
+
+    Args:
+        bones: the surfaces, mm.
+        what: what to call them, such as "reference".
+
+    Raises:
+        MeshError: there is no bone, one is empty, or has a size that no knee has.
+    """
+    if not bones:
+        raise MeshError(f"The {what} holds no bone.", "Check how the bones are matched.")
+    notes = []
+    for bone, mesh in bones.items():
+        if not len(mesh.faces) or not mesh.area() > 0:
+            raise MeshError(f"The {bone} of the {what} is empty.", "Leave it out or replace it.")
+        _check_size(bone, mesh, what)
+        tangled = mesh.edge_report().non_manifold
+        if tangled:
+            notes.append(
+                f"The {bone} of the {what} has {tangled} edge(s) that join more than two faces: "
+                "distances hold, its inside (Dice) may not."
+            )
+    return notes
+
+
+def _check_size(bone: str, mesh: Mesh, what: str) -> None:
+    points = mesh.vertices - mesh.vertices.mean(axis=0)
+    axes = np.linalg.eigh(points.T @ points)[1]
+    width = float(np.sort(np.ptp(points @ axes, axis=0))[1])
+    low, high = _WIDTHS[bone]
+    if low <= width <= high:
+        return
+    unit = next((u for factor, u in _UNITS.items() if low <= width * factor <= high), None)
+    raise MeshError(
+        f"The {bone} of the {what} is {width:.3g} mm wide, a size that no knee has"
+        + (f"; it seems to be in {unit}." if unit else "."),
+        "Convert it to millimetres." if unit else "Check its units and which bone it is.",
+    )
+
+
+def _words(name: str) -> list[str]:
+    """Lower-case words of a name: split at anything but letters, and in camelCase."""
+    words = []
+    for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
+        word = word.lower()
+        # Sides written without a gap: lfemur, femurl.
+        if word[1:] in _WORD_TO_BONE and word[0] in "lr":
+            words += [word[0], word[1:]]
+        elif word[:-1] in _WORD_TO_BONE and word[-1] in "lr" and word not in _WORD_TO_BONE:
+            words += [word[:-1], word[-1]]
+        else:
+            words.append(word)
+    return words
+
+
+def _has_code(texts: Sequence[str], code: str) -> bool:
+    pattern = rf"(?<![\w-]){re.escape(code)}(?![\w-])"
+    return any(re.search(pattern, text) for text in texts)
+
+
+def _agree(one: str | None, other: str | None) -> bool:
+    return one is None or other is None or one == other
+
+
+def _check_chosen(chosen: Mapping[str, str], names: Sequence[Named]) -> None:
+    for bone, name in chosen.items():
+        if bone not in BONES or name not in {item.name for item in names}:
+            raise MeshError(f"There is no '{name}' to be the {bone}.", "Pick one that exists.")
+    twice = [name for name in chosen.values() if list(chosen.values()).count(name) > 1]
+    if twice:
+        raise MeshError(f"'{twice[0]}' was picked for two bones.", "Pick it for one.")
+
+
+def _common_side(sides: Mapping[str, str | None]) -> str | None:
+    told = {bone: side for bone, side in sides.items() if side is not None}
+    if len(set(told.values())) > 1:
+        parts = " and ".join(f"{_SIDE_NAMES[side]} {bone}" for bone, side in told.items())
+        raise MeshError(f"The bones are of both sides ({parts}).", "Pick those of one knee.")
+    return next(iter(told.values()), None)
+
+
+def _refuse(laterality: str | None, name: str) -> None:
+    side = _SIDE_NAMES[laterality or "L"]
+    raise MeshError(
+        f"A {side} knee is wanted, and '{name}' is of the other side.",
+        "Choose the bones of the same knee.",
+    )
