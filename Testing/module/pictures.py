@@ -10,8 +10,12 @@ import sys
 from pathlib import Path
 
 from Testing import bench
-from Testing.bench import user
-from Testing.module.cases import ROOT, SAMPLES, settle
+
+slicer = bench.boot()  # before anything else imports Qt
+
+from Testing.bench import user  # noqa: E402
+from Testing.bench.screenshot import panel_picture, window_picture  # noqa: E402
+from Testing.module.cases import ROOT, SAMPLES, loadSampleFiles, settle  # noqa: E402
 
 OUTPUT = ROOT / "Docs" / "pictures"
 
@@ -22,7 +26,6 @@ def main() -> int:
     Returns:
         0.
     """
-    slicer = bench.boot()
     bench.load_module(ROOT / "SSRKD" / "SSRKD.py")
     bench.start_up()
     OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -35,7 +38,7 @@ def main() -> int:
     _draw(widget, "slicer-1-loaded.png")
     user.click(ui.reconstructButton)
     settle(panel)
-    _frontal3D(slicer)
+    _frontal3D()
     _draw(widget, "slicer-2-reconstructed.png")
     user.click(ui.segmentButton)
     settle(panel)
@@ -45,53 +48,51 @@ def main() -> int:
     _draw(widget, "slicer-3-masks.png")
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
-    _manual(widget, slicer)
+    _manual(widget)
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
-    _fromCt(widget, slicer)
+    _fromCt(widget)
     bench.shut_down_module("SSRKD")
     return 0
 
 
-def _manual(widget, slicer):
+def _manual(widget):
     """Plain numbers, a calibration ball."""
-    from Testing.module.cases import loadSampleFiles
-
     ui = widget.ui
     loadSampleFiles()
     slicer.app.processEvents()
     user.choose(ui.geometryCombo, "Distances and angles")
+    slicer.app.processEvents()
     for view, spacing in (("frontal", "0.59"), ("lateral", "0.59")):
         user.type_text(getattr(ui, f"{view}Spacing"), spacing)
     ui.scaleGroup.collapsed = False
     slicer.app.processEvents()
-    bench_picture = OUTPUT / "slicer-radiographs.png"
-    from Testing.bench.screenshot import panel_picture
-
-    panel_picture(ui.radiographsSection, bench_picture)
-    print(bench_picture)
+    path = panel_picture(slicer.modules.ssrkd.widgetRepresentation(), OUTPUT / "slicer-panel.png")
+    print(path)
 
 
-def _fromCt(widget, slicer):
+def _fromCt(widget):
     """Radiographs from a CT, in 3D behind the bones."""
     ui = widget.ui
     slicer.util.loadVolume(str(SAMPLES / "SSRKD_CT.nrrd"))
     slicer.app.processEvents()
     for section in (ui.radiographsSection, ui.ctSection):
         user.click(section)
+        slicer.app.processEvents()
     user.choose(ui.ctSelector, "SSRKD_CT")
     user.choose(ui.ctSideCombo, "Right")
+    slicer.app.processEvents()
     user.click(ui.simulateButton)
     settle(widget.panel)
     user.click(ui.reconstructButton)
     settle(widget.panel)
     user.click(ui.in3DCheck)
     slicer.app.processEvents()
-    _frontal3D(slicer, azimuth=35, elevation=15)
+    _frontal3D(azimuth=35, elevation=15, nearer=0.45)
     _draw(widget, "slicer-4-from-ct.png")
 
 
-def _frontal3D(slicer, azimuth=20, elevation=8):
+def _frontal3D(azimuth=20, elevation=8, nearer=1.0):
     view = slicer.app.layoutManager().threeDWidget(0).threeDView()
     view.resetFocalPoint()
     slicer.util.resetThreeDViews()
@@ -99,14 +100,11 @@ def _frontal3D(slicer, azimuth=20, elevation=8):
     camera.Azimuth(azimuth)
     camera.Elevation(elevation)
     camera.OrthogonalizeViewUp()
+    camera.Dolly(nearer)
     view.cameraNode().ResetClippingRange()
 
 
 def _draw(widget, name: str) -> Path:
-    import slicer
-
-    from Testing.bench.screenshot import window_picture
-
     slicer.app.processEvents()
     path = window_picture(slicer.modules.ssrkd.widgetRepresentation(), OUTPUT / name, (1600, 0))
     print(path)

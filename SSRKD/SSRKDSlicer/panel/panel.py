@@ -92,6 +92,8 @@ class Panel(VTKObservationMixin):
             self.cancel()
 
     def _onSceneChanged(self, caller, event):
+        if self.job is None:
+            self.showStatus("")
         self._attach()
         self.refreshSoon()
 

@@ -1,0 +1,214 @@
+"""The panel's controls of results, CT and installation, by clicks and keys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import qt
+
+from Testing.bench import user
+from Testing.module.cases import SAMPLES, loadSampleFiles, settle
+
+
+@pytest.fixture
+def core(panel, slicer):
+    """All sections open."""
+    for name in ("modelSection", "ctSection", "installationSection"):
+        user.click(getattr(panel.ui, name))
+    for name in ("scaleGroup", "logGroup"):
+        getattr(panel.ui, name).collapsed = False
+    slicer.app.processEvents()
+    return panel.panel
+
+
+def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
+    loadSampleFiles()
+    user.choose(core.ui.spacingCombo, "2 mm (quick)")
+    slicer.app.processEvents()
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    ui, models = core.ui, core.case().models
+    from SSRKDSlicer.outlines import outlinesOf
+
+    check = ui.resultsTable.cellWidget(1, 0)
+    check.checked = False
+    slicer.app.processEvents()
+    assert not models["femur"].GetDisplayNode().GetVisibility()
+    assert not any(n.GetDisplayNode().GetVisibility() for n in outlinesOf([models["femur"]]))
+    assert all(n.GetDisplayNode().GetVisibility() for n in outlinesOf([models["tibia"]]))
+    models["femur"].GetDisplayNode().SetVisibility(True)  # by the eye in the Data module
+    slicer.app.processEvents()
+    assert check.checked
+    ui.resultsTable.cellWidget(3, 1).value = 40
+    assert models["tibia"].GetDisplayNode().GetOpacity() == pytest.approx(0.4)
+    user.click(ui.in3DCheck)
+    slicer.app.processEvents()
+    for view in ("Frontal", "Lateral"):
+        assert slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNodeSSRKD{view}").GetSliceVisible()
+    user.click(ui.outlinesCheck)
+    slicer.app.processEvents()
+    assert not any(n.GetDisplayNode().GetVisibility() for n in outlinesOf(models.values()))
+    slicer.app.layoutManager().setLayout(4)
+    user.click(ui.layoutButton)
+    assert slicer.app.layoutManager().layout == 20813
+    for kind, count in (("OBJ", 8), ("PLY", 4), ("labelmap", 1), ("STL", 4)):
+        folder = tmp_path / kind
+        folder.mkdir()
+        user.choose(ui.exportFormatCombo, kind)
+        user.type_text(ui.exportFolder, str(folder))
+        user.click(ui.exportButton)
+        # VTK writes a file of materials beside each OBJ.
+        assert len(list(folder.iterdir())) == count, kind
+        assert str(folder) in ui.statusLabel.text
+    user.type_text(ui.exportFolder, str(tmp_path / "absent"))
+    user.click(ui.exportButton)
+    assert "There is no folder" in ui.statusLabel.text
+    chosen = [""]
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *a, **k: chosen[0])
+    user.type_text(ui.exportFolder, "")
+    user.click(ui.exportButton)
+    assert core.parameters.exportFolder == ""
+    user.click(ui.copyLogButton)
+    assert slicer.app.clipboard().text() == ui.logEdit.plainText
+
+
+def test_panel_from_ct_to_bones(core, slicer, tmp_path):
+    """The sample's CT: radiographs around it, then bones where its segmentation is."""
+    from SSRKDLib.labelmaps import read_labelmap_meshes
+    from SSRKDLib.metrics import compare_meshes
+    from SSRKDSlicer.outlines import worldMesh
+
+    ct = slicer.util.loadVolume(str(SAMPLES / "SSRKD_CT.nrrd"))
+    slicer.app.processEvents()
+    ui = core.ui
+    user.choose(ui.ctSelector, ct.GetName())
+    user.choose(ui.ctSideCombo, "Right")
+    user.choose(ui.ctPresetCombo, "C-arm")
+    user.type_text(ui.ctEnergy, "70")
+    user.click(ui.ctNoiseCheck)
+    assert (core.parameters.ctEnergy, core.parameters.ctNoise) == (70.0, False)
+    slicer.app.processEvents()
+    user.click(ui.simulateButton)
+    settle(core)
+    assert ui.frontalSelector.currentNode().GetName().endswith("frontal")
+    assert "Right knee" in ui.summaryLabel.text
+    user.choose(ui.spacingCombo, "2 mm (quick)")
+    slicer.app.processEvents()
+    user.click(ui.reconstructButton)
+    settle(core)
+    truth = read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd")
+    made = {bone: worldMesh(node) for bone, node in core.case().models.items()}
+    assert compare_meshes(made, truth)[-1]["assd_mm"] < 1.2
+    # The simulated radiographs lie on their detectors already: no copies are made.
+    assert core.case().placed == tuple(
+        s.currentNode() for s in (ui.frontalSelector, ui.lateralSelector)
+    )
+
+
+def test_panel_ct_mistakes_are_said(core, slicer):
+    flat = slicer.util.addVolumeFromArray(np.zeros((1, 64, 64), np.int16), name="film")
+    labels = slicer.util.addVolumeFromArray(np.ones((40, 40, 40), np.uint8), name="labels")
+    for node, words in ((flat, "single slice"), (labels, "Hounsfield")):
+        user.choose(core.ui.ctSelector, node.GetName())
+        slicer.app.processEvents()
+        user.click(core.ui.simulateButton)
+        settle(core)
+        assert words in core.ui.statusLabel.text
+    core.ui.ctSelector.setCurrentNode(labels)
+    core.ui.ctRegionSelector.addNode()
+    roi = core.parameters.nodeOf("ct", "Region")
+    np.testing.assert_allclose(sorted(roi.GetSize()), [40, 40, 40])
+    roi.SetXYZ(500.0, 0.0, 0.0)
+    user.click(core.ui.simulateButton)
+    settle(core)
+    assert "hardly any of the CT" in core.ui.statusLabel.text
+
+
+def test_panel_checks_the_installation(core, slicer):
+    user.click(core.ui.checkButton)
+    settle(core)
+    assert "✓ PyTorch" in core.ui.installationLabel.text
+    assert "✓ weights virtual-knee" in core.ui.installationLabel.text
+
+
+def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
+    from SSRKDSlicer import installation
+
+    there = {"safetensors"}
+    monkeypatch.setattr(
+        installation, "installedVersion", lambda name: "1.0" if name in there else None
+    )
+    calls = []
+    monkeypatch.setattr(slicer.util, "pip_install", lambda what: calls.append(what))
+    core.refresh()
+    assert "PyTorch must be installed" in core.ui.installationLabel.text
+    assert "--no-index" in core.ui.installationLabel.text  # offline: what to do
+    dialogs.answer = False
+    user.click(core.ui.installButton)
+    (question,) = dialogs.texts("ok_cancel")
+    assert "PyTorch" in question and "GB" in question
+    assert calls == []
+    assert "Nothing was installed" in core.ui.statusLabel.text
+    dialogs.answer = True
+    user.click(core.ui.installButton)
+    assert calls == ["--only-binary :all: torch>=2.10"]
+    assert "still missing" in core.ui.statusLabel.text  # pip said nothing, but torch is not there
+
+    def fails(what):
+        raise RuntimeError("no route to host")
+
+    monkeypatch.setattr(slicer.util, "pip_install", fails)
+    user.click(core.ui.installButton)
+    assert "no route to host" in core.ui.statusLabel.text
+    assert "Without internet" in core.ui.statusLabel.text
+    there.add("torch")
+    user.click(core.ui.installButton)
+    assert "installed already" in core.ui.statusLabel.text
+
+
+def test_panel_installs_through_the_pytorch_extension(core, slicer, dialogs, monkeypatch):
+    import sys
+    import types
+
+    from SSRKDSlicer import installation
+
+    there, calls = set(), []
+    monkeypatch.setattr(
+        installation, "installedVersion", lambda name: "1.0" if name in there else None
+    )
+
+    class Logic:
+        def installTorch(self, askConfirmation=False, torchVersionRequirement=None):
+            calls.append((askConfirmation, torchVersionRequirement))
+            there.add("torch")
+
+    extension = types.ModuleType("PyTorchUtils")
+    extension.PyTorchUtilsLogic = Logic
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+
+    def pip(what):
+        calls.append(what)
+        there.add("safetensors")
+
+    monkeypatch.setattr(slicer.util, "pip_install", pip)
+    user.click(core.ui.installButton)
+    assert "PyTorch extension" in dialogs.texts("ok_cancel")[0]
+    assert calls == [(False, ">=2.10"), "--only-binary :all: safetensors>=0.4"]
+    assert "PyTorch was installed" in core.ui.statusLabel.text
+
+
+def test_panel_edit_masks_opens_the_segment_editor(core, slicer, monkeypatch):
+    from SSRKDSlicer.panel import run_section
+
+    loadSampleFiles()
+    slicer.app.processEvents()
+    user.click(core.ui.segmentButton)
+    settle(core)
+    opened = []
+    monkeypatch.setattr(run_section, "openSegmentEditor", lambda *nodes: opened.append(nodes))
+    user.click(core.ui.editMasksButton)
+    assert opened == [(core.case().masks[0], core.case().placed[0])]
+
+
+def test_panel_self_test_runs_as_in_slicer(module, slicer):
+    slicer.selfTests["SSRKD"]()
