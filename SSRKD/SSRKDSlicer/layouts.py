@@ -38,6 +38,55 @@ def _description():
 </layout>"""
 
 
+#: The layouts of a comparison: one 3D view with slice views of the CT, and two 3D views.
+_OVERLAY, _SIDE_BY_SIDE = LAYOUT + 1, LAYOUT + 2
+
+_THREE_D = """<view class="vtkMRMLViewNode" singletontag="{tag}">
+  <property name="viewlabel" action="default">{tag}</property></view>"""
+
+_STANDARD = """<view class="vtkMRMLSliceNode" singletontag="{tag}">
+  <property name="orientation" action="default">{orientation}</property>
+  <property name="viewlabel" action="default">{label}</property>
+  <property name="viewcolor" action="default">{colour}</property></view>"""
+
+
+def _comparisonDescription(sideBySide):
+    if sideBySide:
+        views = "".join(f"<item>{_THREE_D.format(tag=tag)}</item>" for tag in ("1", "2"))
+        return f'<layout type="horizontal" split="true">{views}</layout>'
+    slices = "".join(
+        f"<item>{_STANDARD.format(tag=t, orientation=o, label=t[0], colour=c)}</item>"
+        for t, o, c in (
+            ("Red", "Axial", "#F34A33"),
+            ("Green", "Coronal", "#6EB04B"),
+            ("Yellow", "Sagittal", "#EDD54C"),
+        )
+    )
+    return (
+        '<layout type="horizontal" split="true">'
+        f'<item splitSize="600">{_THREE_D.format(tag="1")}</item>'
+        f'<item splitSize="400"><layout type="vertical" split="true">{slices}</layout></item>'
+        "</layout>"
+    )
+
+
+def showComparison(sideBySide, ctNode):
+    """Switch to a layout that shows a comparison, with a CT (or none) in the slice views."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return
+    number = _SIDE_BY_SIDE if sideBySide else _OVERLAY
+    _describe(manager, number, _comparisonDescription(sideBySide))
+    manager.setLayout(number)
+    if ctNode is not None and not sideBySide:
+        slicer.util.setSliceViewerLayers(background=ctNode, fit=True)
+
+
+def comparisonViews():
+    """IDs of the 3D views for the reconstruction and for the reference."""
+    return "vtkMRMLViewNode1", "vtkMRMLViewNode2"
+
+
 def sliceNodeId(role):
     """ID of the slice view that shows a radiograph; it need not be there yet."""
     return f"vtkMRMLSliceNode{_TAGS[role]}"
@@ -49,15 +98,21 @@ def sliceName(role):
 
 
 def register():
-    """Make the layout known, so that scenes that were saved with it open in it."""
+    """Make the layouts known, so that scenes that were saved with one open in it."""
     manager = slicer.app.layoutManager()
     if manager is None:  # no main window: a script
         return
+    _describe(manager, LAYOUT, _description())
+    for sideBySide, number in ((False, _OVERLAY), (True, _SIDE_BY_SIDE)):
+        _describe(manager, number, _comparisonDescription(sideBySide))
+
+
+def _describe(manager, number, description):
     layoutNode = manager.layoutLogic().GetLayoutNode()
-    if layoutNode.IsLayoutDescription(LAYOUT):
-        layoutNode.SetLayoutDescription(LAYOUT, _description())
+    if layoutNode.IsLayoutDescription(number):
+        layoutNode.SetLayoutDescription(number, description)
     else:
-        layoutNode.AddLayoutDescription(LAYOUT, _description())
+        layoutNode.AddLayoutDescription(number, description)
 
 
 def showLayout():

@@ -82,6 +82,11 @@ class Parameters:
     radiographsIn3D = _Flag("RadiographsIn3D", False)
     exportFormat = _Text("ExportFormat", "STL", ("STL", "OBJ", "PLY", "labelmap"))
     exportFolder = _Text("ExportFolder")
+    align = _Text("Align", "none", ("none", "all", "bone", "keep"))
+    distanceRange = _Number("DistanceRange", 3.0)
+    colour = _Flag("Colour", True)
+    showReference = _Flag("ShowReference", True)
+    landmarks = _Flag("Landmarks", False)
     ctPreset = _Text("CtPreset", "orthogonal", ("orthogonal", "c_arm", "oblique"))
     ctSide = _Text("CtSide", "auto", ("auto", "L", "R"))
     ctEnergy = _Number("CtEnergy", 60.0)
@@ -122,6 +127,14 @@ class Parameters:
 
     def _numberOf(self, view, what):
         return _Number(view.capitalize() + what, self.NUMBERS[what])
+
+    def chosenPart(self, bone):
+        """Name of the part of the reference that the user picked for a bone, or ""."""
+        return self.node.GetParameter("Part" + bone.capitalize())
+
+    def setChosenPart(self, bone, name):
+        if self.chosenPart(bone) != name:
+            self.node.SetParameter("Part" + bone.capitalize(), name)
 
     def nodeOf(self, role, what=""):
         """A referenced node, or None: ``nodeOf("frontal")``, ``nodeOf("frontal", "Masks")``."""

@@ -21,6 +21,9 @@ from .outlines import worldMesh
 #: Node attribute of a model: what the report says of its bone, as JSON.
 ABOUT = "SSRKD.About"
 
+#: What of a report every model keeps, for exports and reports.
+_KEPT = ("spacing_mm", "weights", "weights_sha256", "device", "warnings")
+
 FORMATS = {"STL": ".stl", "OBJ": ".obj", "PLY": ".ply", "labelmap": ".nrrd"}
 
 
@@ -52,7 +55,10 @@ def addModels(resultFolder, report, folder, before=None):
     for bone in BONES:
         path = os.path.join(resultFolder, f"{bone}.ply")
         if os.path.isfile(path):
-            about = {**report["bones"][bone], "spacing_mm": report["spacing_mm"]}
+            about = {
+                **report["bones"][bone],
+                **{key: report[key] for key in _KEPT if key in report},
+            }
             models[bone] = addModel(
                 bone, read_mesh(path), report["laterality"], about, folder, (before or {}).get(bone)
             )

@@ -113,7 +113,7 @@ class Tasks:
             )
             return made
 
-        return self._run(prepare, show, callbacks)
+        return self.run(prepare, show, callbacks)
 
     def segment(self, setup, options, case=None, **callbacks):
         """Bone masks on two radiographs; ``onDone`` gets the :class:`CaseNodes`."""
@@ -139,7 +139,7 @@ class Tasks:
             messages = (*result["warnings"], *notes, *result["notes"])
             return CaseNodes(tuple(placed), tuple(nodes), case.models, case.report, messages)
 
-        return self._run(prepare, show, callbacks)
+        return self.run(prepare, show, callbacks)
 
     def simulate(self, ctNode, roiNode, preset, laterality, energy, noise, **callbacks):
         """Radiographs of a CT; ``onDone`` gets their (frontal, lateral) volume nodes."""
@@ -160,7 +160,7 @@ class Tasks:
         def show(folder, result, name):
             return addRadiographs(result["rig"], name)
 
-        return self._run(prepare, show, callbacks)
+        return self.run(prepare, show, callbacks)
 
     def describe(self, **callbacks):
         """What is installed where the worker runs; see :mod:`SSRKDLib.worker.tasks`."""
@@ -170,8 +170,16 @@ class Tasks:
         """Weights from files into the user's folder; ``onDone`` gets their name and title."""
         return self._worker.submit({"do": "import_weights", "files": list(files)}, **callbacks)
 
-    def _run(self, prepare, show, callbacks):
-        """A job with a folder of its own: prepared, run, shown, removed."""
+    def run(self, prepare, show, callbacks):
+        """A job with a folder of its own: prepared, run, shown, removed.
+
+        Args:
+            prepare: called with the :class:`~SSRKDSlicer.job_folder.JobFolder`; returns the
+                request and anything that ``show`` needs.
+            show: called with the folder, the worker's result and that; returns what ``onDone``
+                gets.
+            callbacks: onProgress, onDone, onFailed.
+        """
         onDone, onFailed = callbacks.get("onDone"), callbacks.get("onFailed")
         folder = prepared = None
 

@@ -36,6 +36,7 @@ def all_tasks() -> dict[str, Task]:
         "describe": describe,
         "import_weights": import_weights,
         "reconstruct": lambda request, progress: _reconstruct(models, request, progress),
+        "compare": compare,
         "segment": lambda request, progress: _segment(models, request, progress),
         "simulate": simulate,
     }
@@ -146,6 +147,51 @@ def simulate(request: dict, progress: Progress) -> dict:
             lambda stage, fraction, message: progress(stage, 0.3 + 0.7 * fraction, message),
         )  # fmt: skip
     return {"rig": str(Path(request["output"]) / RIG)}
+
+
+def compare(request: dict, progress: Progress) -> dict:
+    """A reconstruction beside a reference.
+
+    Request: ``recon`` and ``reference`` (folders of ``{bone}.ply``, mm, LPS or the rig's frame),
+    ``align`` (see :data:`SSRKDLib.alignment.MODES`), ``laterality``, ``rig`` (file, or None),
+    ``output``.
+
+    Result: ``rows``, ``clinical``, ``landmarks`` (by measure and name, mm), ``matrices`` (by bone,
+    reference to reconstruction), ``residual_mm``, ``notes``, ``curves`` (by bone); ``output`` holds
+    ``{bone}.npy``, signed distances of the reconstruction's vertices, mm.
+    """
+    from SSRKDLib.comparing import compare_knees
+    from SSRKDLib.meshes import read_meshes
+    from SSRKDLib.results import result_folder
+    from SSRKDLib.rig_file import read_rig
+
+    progress("read", 0.0, "Reading the surfaces")
+    recon, reference = read_meshes(request["recon"]), read_meshes(request["reference"])
+    rig = read_rig(request["rig"]) if request.get("rig") else None
+    found = compare_knees(recon, reference, request["align"], request["laterality"], rig, progress)
+    with result_folder(request["output"], own=[f"{bone}.npy" for bone in recon]) as folder:
+        for bone, distances in found.signed.items():
+            _save(folder / f"{bone}.npy", distances)
+    return {
+        "rows": [_without_nan(row) for row in found.rows],
+        "clinical": [_without_nan(row) for row in found.clinical],
+        "landmarks": {
+            one.name: {name: point.tolist() for name, point in one.landmarks.items()}
+            for one in found.measures
+        },
+        "matrices": {b: matrix.tolist() for b, matrix in found.alignment.matrices.items()},
+        "residual_mm": _without_nan(found.alignment.residual_mm),
+        "notes": list(found.alignment.notes),
+        "curves": {bone: curve.tolist() for bone, curve in found.curves.items()},
+    }
+
+
+def _without_nan(values: dict) -> dict:
+    """JSON knows no NaN: None stands for it."""
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value
+        for key, value in values.items()
+    }
 
 
 def import_weights(request: dict, progress: Progress) -> dict:

@@ -19,6 +19,7 @@ from ..radiographs import suggestPair
 from ..setup import setupFromParameters
 from ..tasks import CaseNodes, Options, Tasks
 from ..worker_client import unexpected
+from .compare_section import CompareSection
 from .ct_section import CtSection
 from .installation_section import InstallationSection
 from .model_section import ModelSection
@@ -50,8 +51,8 @@ class Panel(VTKObservationMixin):
         self.run = RunSection(self)
         self.results = ResultsSection(self)
         self.sections = (
-            self.radiographs, ModelSection(self), self.run, self.results, CtSection(self),
-            InstallationSection(self),
+            self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
+            CtSection(self), InstallationSection(self),
         )  # fmt: skip
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneClosing)

@@ -11,6 +11,7 @@ from .. import layouts, outlines
 from ..parameters import VIEWS
 from ..results import aboutModel, exportModels
 from .bindings import Section, guarded
+from .tables import setColumns
 
 _COLUMNS = ("Bone", "Opacity", "Volume", "Frontal", "Lateral")
 
@@ -34,14 +35,8 @@ class ResultsSection(Section):
 
     def _buildTable(self):
         table = self.ui.resultsTable
+        setColumns(table, _COLUMNS)
         table.setRowCount(len(BONES))
-        table.setColumnCount(len(_COLUMNS))
-        table.setHorizontalHeaderLabels(list(_COLUMNS))
-        table.verticalHeader().setVisible(False)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.Stretch)
-        table.setSizeAdjustPolicy(qt.QAbstractScrollArea.AdjustToContents)
-        table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
         for row, bone in enumerate(BONES):
             check = qt.QCheckBox(bone.capitalize())
             check.toolTip = f"Show or hide the {bone} and its outlines."

@@ -47,10 +47,10 @@ class RunSection(Section):
         )  # fmt: skip
         ui.progressBar.setVisible(running)
         for name in ("placeButton", "simulateButton", "importButton", "checkButton",
-                     "installButton", "sampleButton"):  # fmt: skip
+                     "installButton", "sampleButton", "compareButton"):  # fmt: skip
             if running:
                 getattr(ui, name).enabled = False
-            elif name not in ("placeButton", "simulateButton"):
+            elif name not in ("placeButton", "simulateButton", "compareButton"):
                 getattr(ui, name).enabled = True
 
     @guarded

@@ -1,0 +1,332 @@
+"""A comparison with a reference in the scene: prepared for the worker, and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import slicer
+import vtk
+
+from SSRKDLib.alignment import MODES
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.comparing import SHARES
+from SSRKDLib.errors import InputError
+from SSRKDLib.meshes import write_mesh
+from SSRKDLib.reference import check_sides, match_bones
+from SSRKDLib.rig_file import write_rig
+
+from . import distance_colours
+from .folders import BONE, SIDE_WORDS, boneColour, putInto, subfolder, uniqueName
+from .frames import flipLpsRas
+from .outlines import worldMesh
+from .references import OWN, referenceParts
+from .results import modelPolyData
+
+#: Columns of the table: key of the row, title, decimals.
+COLUMNS = (
+    ("assd_mm", "ASSD (mm)", 2),
+    ("assd_paper_mm", "ASSD, paper's (mm)", 2),
+    ("hd95_mm", "HD95 (mm)", 2),
+    ("hd_mm", "HD (mm)", 2),
+    ("dsc", "Dice", 3),
+)
+
+
+@dataclass
+class Comparison:
+    """What came out, and the nodes that show it.
+
+    Attributes:
+        rows, clinical, landmarks, residuals, notes, curves: see
+            :func:`SSRKDLib.worker.tasks.compare`.
+        mode: how the reference was aligned.
+        references: model nodes of the reference by bone.
+        transforms: transform nodes of the references; empty without alignment.
+        table, clinicalTable, chart: nodes.
+        models: the reconstruction's model nodes by bone.
+    """
+
+    rows: list
+    clinical: list
+    landmarks: dict
+    residuals: dict
+    notes: list
+    curves: dict
+    mode: str
+    references: dict = field(default_factory=dict)
+    transforms: tuple = ()
+    table: object = None
+    clinicalTable: object = None
+    chart: object = None
+    points: object = None
+    models: dict = field(default_factory=dict)
+
+
+def matchReference(referenceNode, laterality, chosen):
+    """Which part of a reference is which bone.
+
+    Args:
+        referenceNode: segmentation or label map node, or None: models in the scene.
+        laterality: "L", "R" or None.
+        chosen: names that the user picked, by bone.
+
+    Returns:
+        (parts by name, :class:`SSRKDLib.reference.Matching`).
+
+    Raises:
+        MeshError: everything is of the other side.
+    """
+    parts = {part.name: part for part in referenceParts(referenceNode)}
+    picked = {bone: name for bone, name in chosen.items() if name in parts}
+    return parts, match_bones([part.named() for part in parts.values()], laterality, picked)
+
+
+def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, **callbacks):
+    """Compare models with a reference; ``onDone`` gets the :class:`Comparison`.
+
+    Args:
+        tasks: :class:`~SSRKDSlicer.tasks.Tasks`.
+        models: the reconstruction's model nodes by bone.
+        referenceNode: segmentation or label map node, or None: models in the scene.
+        chosen: names of parts that the user picked, by bone.
+        mode: "none", "all", "bone", or "keep": the copies of the reference that ``before`` holds,
+            with their transforms as they are now.
+        rig: :class:`SSRKDLib.geometry.Rig` in the models' frame; None: judged as far as both sets
+            of surfaces go.
+        before: the :class:`Comparison` so far, whose nodes are used again.
+        callbacks: onProgress, onDone, onFailed.
+    """
+
+    def prepare(folder):
+        if not models:
+            raise InputError("There is no reconstruction to compare.", "Click Reconstruct first.")
+        laterality = next(iter(models.values())).GetAttribute("SSRKD.Laterality")
+        if mode == "keep":
+            if before is None or not before.references:
+                raise InputError(
+                    "Nothing was aligned yet that could stay as it is.",
+                    "Choose another alignment first.",
+                )
+            reference = {b: worldMesh(node) for b, node in before.references.items()}
+        else:
+            parts, matching = matchReference(referenceNode, laterality, chosen)
+            if not matching.bones:
+                raise InputError(
+                    "The reference holds no bone of this knee that could be found.",
+                    "Choose another reference, or pick its parts in the table.",
+                )
+            check_sides(matching.side, laterality)
+            reference = {bone: parts[name].mesh() for bone, name in matching.bones.items()}
+        for name, meshes in (
+            ("recon", {bone: worldMesh(node) for bone, node in models.items()}),
+            ("reference", reference),
+        ):
+            (folder.path / name).mkdir()
+            for bone, mesh in meshes.items():
+                write_mesh(folder.path / name / f"{bone}.ply", mesh)
+        request = {
+            "do": "compare",
+            "recon": str(folder.path / "recon"),
+            "reference": str(folder.path / "reference"),
+            "align": mode if mode in MODES else "none",
+            "laterality": laterality,
+        }
+        if rig is not None:
+            request["rig"] = str(folder.path / "rig.json")
+            write_rig(rig, request["rig"])
+        return request, reference
+
+    def show(folder, result, reference):
+        made = Comparison(
+            result["rows"], result["clinical"], result["landmarks"], result["residual_mm"],
+            result["notes"], result["curves"], mode, models=models,
+        )  # fmt: skip
+        _useAgain(made, before)
+        item = _folderOf(models)
+        if mode != "keep":
+            _showReferences(made, reference, result["matrices"], item)
+        _colour(models, folder.output)
+        _tables(made, item)
+        _landmarks(made, item)
+        return made
+
+    return tasks.run(prepare, show, callbacks)
+
+
+def _folderOf(models):
+    from .folders import folderOf, newFolder
+
+    return subfolder(folderOf(*models.values()) or newFolder("Knee"), "Comparison")
+
+
+def _useAgain(made, before):
+    if before is None:
+        return
+    present = slicer.mrmlScene.IsNodePresent
+    made.references = {b: n for b, n in before.references.items() if present(n)}
+    made.transforms = tuple(n for n in before.transforms if present(n))
+    for name in ("table", "clinicalTable", "chart", "points"):
+        node = getattr(before, name)
+        setattr(made, name, node if node is not None and present(node) else None)
+
+
+def _showReferences(made, reference, matrices, item):
+    """Copies of the reference under the transforms that lay them on the reconstruction."""
+    for node in (*made.references.values(), *made.transforms):
+        slicer.mrmlScene.RemoveNode(node)
+    made.references, transforms = {}, {}
+    for bone in (bone for bone in BONES if bone in reference):
+        name = uniqueName(f"Reference {bone}")
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+        node.SetAndObservePolyData(modelPolyData(reference[bone]))
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.SetScalarVisibility(False)
+        display.SetColor(0.85, 0.85, 0.85)
+        display.SetOpacity(0.35)
+        display.SetVisibility2D(True)
+        node.SetAttribute(OWN, "true")
+        node.SetAttribute(BONE, bone)
+        putInto(item, node)
+        made.references[bone] = node
+        if made.mode in ("all", "bone"):
+            key = bone if made.mode == "bone" else "all bones"
+            if key not in transforms:
+                transforms[key] = _transform(key, np.array(matrices[bone]), made, item)
+            node.SetAndObserveTransformNodeID(transforms[key].GetID())
+    made.transforms = tuple(transforms.values())
+
+
+def _transform(key, matrix, made, item):
+    """A linear transform node from an LPS matrix; its name tells the residual."""
+    residuals = [
+        value
+        for bone, value in made.residuals.items()
+        if value is not None and key in (bone, "all bones")
+    ]
+    name = f"Reference to reconstruction ({key}, residual {np.mean(residuals):.2f} mm)"
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", uniqueName(name))
+    inRas = flipLpsRas(flipLpsRas(matrix).T).T
+    slicer.util.updateTransformMatrixFromArray(node, inRas)
+    putInto(item, node)
+    return node
+
+
+def _colour(models, folder):
+    """Signed distances as point data of the reconstruction's models."""
+    for bone, node in models.items():
+        path = folder / f"{bone}.npy"
+        if path.is_file():
+            distance_colours.setDistances(node, np.load(path, allow_pickle=False))
+
+
+def _tables(made, item):
+    made.table = made.table or _newTable("Distances to reference", item)
+    names = [row["bone"] for row in made.rows]
+    columns = {"Bone": names}
+    for key, title, _ in COLUMNS:
+        columns[title] = [_number(row[key]) for row in made.rows]
+    columns["Residual of alignment (mm)"] = [_number(row.get("residual_mm")) for row in made.rows]
+    columns["Note"] = [row["note"] for row in made.rows]
+    _fill(made.table, columns)
+    made.clinicalTable = made.clinicalTable or _newTable("Clinical measures", item)
+    keys = {
+        "Measure": "title", "Unit": "unit", "Reconstruction": "reconstruction",
+        "Reference": "reference", "Error": "error", "Note": "note",
+    }  # fmt: skip
+    _fill(
+        made.clinicalTable,
+        {
+            title: [
+                row[key] if isinstance(row[key], str) else _number(row[key])
+                for row in made.clinical
+            ]
+            for title, key in keys.items()
+        },
+    )
+    _chart(made, item)
+
+
+def _number(value):
+    return float("nan") if value is None else float(value)
+
+
+def _newTable(name, item):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", uniqueName(name))
+    putInto(item, node)
+    return node
+
+
+def _fill(tableNode, columns):
+    table = vtk.vtkTable()
+    for title, values in columns.items():
+        kind = vtk.vtkStringArray if isinstance(values[0], str) else vtk.vtkDoubleArray
+        array = kind()
+        array.SetName(title)
+        for value in values:
+            array.InsertNextValue(value)
+        table.AddColumn(array)
+    tableNode.SetAndObserveTable(table)
+
+
+def _chart(made, item):
+    """Cumulative curves: the share of both surfaces that is nearer than a distance."""
+    if made.chart is None:
+        made.chart = slicer.mrmlScene.AddNewNodeByClass(
+            "vtkMRMLPlotChartNode", uniqueName("Distances, cumulative")
+        )
+        putInto(item, made.chart)
+    chart = made.chart
+    table = chart.GetNodeReference("SSRKD.Curves") or _newTable("Distance curves", item)
+    chart.SetNodeReferenceID("SSRKD.Curves", table.GetID())
+    _fill(table, {"Share (%)": SHARES.tolist(), **made.curves})
+    chart.RemoveAllPlotSeriesNodeIDs()
+    for bone in made.curves:
+        role = f"SSRKD.Series.{bone}"
+        series = chart.GetNodeReference(role)
+        if series is None:
+            name = uniqueName(f"Distances {bone}")
+            series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", name)
+            chart.SetNodeReferenceID(role, series.GetID())
+        series.SetAndObserveTableNodeID(table.GetID())
+        series.SetXColumnName(bone)
+        series.SetYColumnName("Share (%)")
+        series.SetPlotType(series.PlotTypeScatter)
+        series.SetMarkerStyle(series.MarkerStyleNone)
+        series.SetColor(*boneColour(bone))
+        series.SetLineWidth(2)
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    chart.SetTitle("Distance between the surfaces")
+    chart.SetXAxisTitle("Distance (mm)")
+    chart.SetYAxisTitle("Share of both surfaces (%)")
+
+
+def _landmarks(made, item):
+    """The landmarks of the reconstruction's clinical measures, as a point list."""
+    if made.points is None:
+        name = uniqueName("Landmarks of clinical measures")
+        made.points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        made.points.CreateDefaultDisplayNodes()
+        made.points.SetLocked(True)
+        made.points.GetDisplayNode().SetVisibility(False)
+        putInto(item, made.points)
+    made.points.RemoveAllControlPoints()
+    shown = set()
+    for marks in made.landmarks.values():
+        for label, place in marks.items():
+            if label not in shown:
+                shown.add(label)
+                made.points.AddControlPoint(vtk.vtkVector3d(*flipLpsRas(place)), label)
+
+
+def undoAlignment(made):
+    """Put the copies of the reference back where they came from."""
+    for node in made.references.values():
+        node.SetAndObserveTransformNodeID(None)
+
+
+def sideOf(models):
+    """ "left knee", for people."""
+    side = next(iter(models.values())).GetAttribute("SSRKD.Laterality")
+    return f"{SIDE_WORDS.get(side, '')} knee".strip()

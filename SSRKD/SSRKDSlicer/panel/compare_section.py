@@ -1,0 +1,253 @@
+"""Section Compare with CT: reference, matching, alignment, numbers and views."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import qt
+import slicer
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import SSRKDError
+from SSRKDLib.geometry import Rig
+from SSRKDLib.rig_file import view_from_dict
+
+from .. import distance_colours, layouts, report
+from ..comparison import COLUMNS, compare, matchReference, undoAlignment
+from ..parameters import VIEWS
+from ..radiographs import STORED_RIG
+from ..results import aboutModel
+from .bindings import Section, guarded
+from .tables import fillTable, setColumns
+
+_NOTHING = "(none)"
+
+
+class CompareSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self.comparison = None
+        self._combos = {}
+        self.node(ui.referenceSelector, "reference", "Node")
+        self.node(ui.compareCtSelector, "compare", "Ct")
+        self.choice(ui.alignCombo, "align", ("none", "all", "bone", "keep"))
+        self.spin(
+            ui.distanceRange,
+            lambda: self.parameters.distanceRange,
+            lambda value: setattr(self.parameters, "distanceRange", value),
+        )
+        self.flag(ui.colourCheck, "colour")
+        self.flag(ui.referenceCheck, "showReference")
+        self.flag(ui.landmarksCheck, "landmarks")
+        self._buildMatching()
+        setColumns(ui.compareTable, ("Bone", *(title for _, title, _ in COLUMNS)))
+        setColumns(ui.clinicalTable, ("Measure", "Reconstruction", "Reference", "Error"))
+        ui.compareButton.connect("clicked()", self.onCompare)
+        ui.distanceRange.connect("valueChanged(double)", self.onLook)
+        for check in (ui.colourCheck, ui.referenceCheck, ui.landmarksCheck):
+            check.connect("toggled(bool)", self.onLook)
+        ui.overlayButton.connect("clicked()", self.onOverlay)
+        ui.sideBySideButton.connect("clicked()", self.onSideBySide)
+        ui.undoAlignmentButton.connect("clicked()", self.onUndo)
+        ui.reportButton.connect("clicked()", self.onReport)
+
+    def _buildMatching(self):
+        table = self.ui.matchingTable
+        setColumns(table, ("Bone", "Part of the reference"))
+        table.setRowCount(len(BONES))
+        for row, bone in enumerate(BONES):
+            item = qt.QTableWidgetItem(bone.capitalize())
+            item.setFlags(qt.Qt.ItemIsEnabled)
+            table.setItem(row, 0, item)
+            combo = qt.QComboBox()
+            combo.toolTip = f"The part of the reference that is the {bone}."
+            combo.connect("activated(int)", self._picker(bone, combo))
+            table.setCellWidget(row, 1, combo)
+            self._combos[bone] = combo
+
+    def _picker(self, bone, combo):
+        def onPick(index):
+            if not self.panel.refreshing:
+                name = combo.itemText(index)
+                self.parameters.setChosenPart(bone, "" if name == _NOTHING else name)
+
+        return onPick
+
+    def refresh(self):
+        super().refresh()
+        ui, models = self.ui, self.panel.case().models
+        self._showMatching(models)
+        if self.comparison is not None and not self._isThere(models):
+            self.comparison = None
+            fillTable(ui.compareTable, [])
+            fillTable(ui.clinicalTable, [])
+        there = self.comparison is not None
+        ui.compareButton.enabled = bool(models) and self.panel.job is None
+        ui.compareButton.toolTip = (
+            "Measure distances, overlap and clinical measures; colour the bones by distance."
+            if models
+            else "Reconstruct first."
+        )
+        for widget in (ui.reportButton, ui.overlayButton, ui.sideBySideButton, ui.colourCheck,
+                       ui.referenceCheck, ui.landmarksCheck):  # fmt: skip
+            widget.enabled = there
+        ui.undoAlignmentButton.enabled = there and bool(self.comparison.transforms)
+
+    def _isThere(self, models):
+        nodes = (*self.comparison.models.values(), *self.comparison.references.values())
+        return bool(models) and all(slicer.mrmlScene.IsNodePresent(node) for node in nodes)
+
+    def _chosen(self):
+        return {
+            bone: self.parameters.chosenPart(bone)
+            for bone in BONES
+            if self.parameters.chosenPart(bone)
+        }
+
+    def _showMatching(self, models):
+        side = None
+        if models:
+            side = next(iter(models.values())).GetAttribute("SSRKD.Laterality")
+        try:
+            parts, matching = matchReference(
+                self.parameters.nodeOf("reference", "Node"), side, self._chosen()
+            )
+        except SSRKDError as error:
+            self.ui.matchingLabel.text = f"✗ {error}"
+            parts, found = {}, {}
+        else:
+            found = matching.bones
+            self.ui.matchingLabel.text = " ".join(matching.sentences) if parts else ""
+        for bone, combo in self._combos.items():
+            names = [_NOTHING, *parts]
+            if [combo.itemText(k) for k in range(combo.count)] != names:
+                combo.clear()
+                combo.addItems(names)
+            combo.currentIndex = names.index(found[bone]) if bone in found else 0
+
+    def _rig(self):
+        """The rig of the placed radiographs, or None where they are not placed."""
+        stored = []
+        for node in self.panel.case().placed:
+            text = node.GetAttribute(STORED_RIG) if node is not None else None
+            if not text:
+                return None
+            stored.append(json.loads(text))
+        views = tuple(
+            replace(view_from_dict(one["view"]), name=name) for one, name in zip(stored, VIEWS)
+        )
+        first = stored[0]
+        return Rig(views, first["frame"], first["laterality"], first["patient_to_rig"])
+
+    @guarded
+    def onCompare(self):
+        panel, parameters = self.panel, self.parameters
+        models, mode = panel.case().models, parameters.align
+
+        def starter(**callbacks):
+            return compare(
+                panel.tasks, models, parameters.nodeOf("reference", "Node"), self._chosen(), mode,
+                self._rig(), self.comparison, **callbacks,
+            )  # fmt: skip
+
+        def done(made):
+            self.comparison = made
+            self._moveCt(made)
+            self._fillTables(made)
+            self.onLook()
+            mean = made.rows[-1]["assd_mm"]
+            said = "no mean, see the table" if mean is None else f"mean ASSD {mean:.2f} mm"
+            panel.showStatus(
+                "\n".join([f"Compared: {said}.", *(f"⚠ {sentence}" for sentence in made.notes)])
+            )
+            panel.say(f"Compared: {said}.")
+            panel.tell(made.notes)
+            self.onOverlay()
+
+        panel.start("Compare", starter, done)
+
+    def _moveCt(self, made):
+        """The CT goes where its segmentation goes, where all bones moved as one."""
+        ct = self.parameters.nodeOf("compare", "Ct")
+        if ct is not None and made.mode in ("none", "all"):
+            transform = made.transforms[0].GetID() if made.transforms else None
+            ct.SetAndObserveTransformNodeID(transform)
+
+    def _fillTables(self, made):
+        rows = []
+        for row in made.rows:
+            numbers = [
+                "–" if row[key] is None else f"{row[key]:.{decimals}f}"
+                for key, _, decimals in COLUMNS
+            ]
+            rows.append(([row["bone"].capitalize(), *numbers], row["note"] or ""))
+        fillTable(self.ui.compareTable, rows)
+        rows = []
+        for row in made.clinical:
+            unit = f" {row['unit']}" if row["unit"] else ""
+            numbers = [
+                "–" if row[key] is None else f"{row[key]:{sign}.{1 if unit else 2}f}{unit}"
+                for key, sign in (("reconstruction", ""), ("reference", ""), ("error", "+"))
+            ]
+            rows.append(([row["title"], *numbers], row["note"] or ""))
+        fillTable(self.ui.clinicalTable, rows)
+
+    @guarded
+    def onLook(self, *args):
+        made = self.comparison
+        if self.panel.refreshing or made is None:
+            return
+        parameters = self.parameters
+        distance_colours.showDistances(made.models, parameters.colour, parameters.distanceRange)
+        for node in made.references.values():
+            node.GetDisplayNode().SetVisibility(parameters.showReference)
+        made.points.GetDisplayNode().SetVisibility(parameters.landmarks)
+
+    @guarded
+    def onOverlay(self):
+        self._show(sideBySide=False)
+
+    @guarded
+    def onSideBySide(self):
+        self._show(sideBySide=True)
+
+    def _show(self, sideBySide):
+        made = self.comparison
+        layouts.showComparison(sideBySide, self.parameters.nodeOf("compare", "Ct"))
+        first, second = layouts.comparisonViews()
+        for node in made.references.values():
+            node.GetDisplayNode().SetViewNodeIDs([second] if sideBySide else [])
+        for node in made.models.values():
+            node.GetDisplayNode().SetViewNodeIDs([first] if sideBySide else [])
+            node.GetDisplayNode().SetVisibility2D(not sideBySide)
+            node.GetDisplayNode().SetSliceIntersectionThickness(2)
+        layouts.reset3D()
+
+    @guarded
+    def onUndo(self):
+        undoAlignment(self.comparison)
+        ct = self.parameters.nodeOf("compare", "Ct")
+        if ct is not None:
+            ct.SetAndObserveTransformNodeID(None)
+        self.panel.showStatus("The reference is where it came from. Its transforms are kept.")
+
+    @guarded
+    def onReport(self):
+        path = qt.QFileDialog.getSaveFileName(
+            None, "Save report", "SSRKD comparison.html", "HTML (*.html)"
+        )
+        if not path:
+            return
+        names = {}
+        if self.ui.reportNamesCheck.checked:
+            for view in VIEWS:
+                node = self.parameters.nodeOf(view)
+                names[f"{view.capitalize()} radiograph"] = node.GetName() if node else "removed"
+            reference = self.parameters.nodeOf("reference", "Node")
+            names["Reference"] = reference.GetName() if reference else "models in the scene"
+        about = aboutModel(next(iter(self.comparison.models.values())))
+        report.saveReport(path, self.comparison, about, self._rig(), names)
+        self.panel.showStatus(f"The report is in {path}.")
+        self.panel.say(f"Wrote the report {path}.")

@@ -1,0 +1,88 @@
+"""The comparison's report: what the library needs for it, gathered from the scene."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+
+import slicer
+import vtk
+
+from SSRKDLib.clinical import measure
+from SSRKDLib.comparing import SHARES
+from SSRKDLib.errors import OutputError
+from SSRKDLib.report_html import Report, render
+from SSRKDLib.results import write_text
+
+from .outlines import worldMesh
+
+
+def saveReport(path, comparison, reconstruction, rig, names):
+    """Write the report of a comparison.
+
+    Args:
+        path: of the HTML file.
+        comparison: :class:`~SSRKDSlicer.comparison.Comparison`.
+        reconstruction: the reconstruction's report, or {}.
+        rig: of the radiographs, or None.
+        names: what the user's data are called, by what they are; {} to leave them out.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    side = next(iter(comparison.models.values())).GetAttribute("SSRKD.Laterality")
+    bones = {bone: worldMesh(node) for bone, node in comparison.models.items()}
+    report = Report(
+        side=side,
+        date=time.strftime("%Y-%m-%d %H:%M"),
+        rows=comparison.rows,
+        clinical=comparison.clinical,
+        curves={bone: (SHARES.tolist(), curve) for bone, curve in comparison.curves.items()},
+        mode=comparison.mode,
+        notes=comparison.notes,
+        reconstruction=reconstruction,
+        rig=rig,
+        pictures=_pictures(),
+        definitions={one.name: (one.definition, one.source) for one in measure(bones, side)},
+        versions={"3D Slicer": slicer.app.applicationVersion},
+        names=names,
+    )
+    write_text(_asHtml(path), render(report))
+
+
+def _asHtml(path):
+    from pathlib import Path
+
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise OutputError(f"There is no folder '{path.parent}'.", "Choose another place.")
+    return path if path.suffix.lower() in (".html", ".htm") else path.with_suffix(".html")
+
+
+def _pictures():
+    """PNG bytes of the visible views, by caption."""
+    manager = slicer.app.layoutManager()
+    if manager is None:
+        return {}
+    pictures = {}
+    for index in range(manager.threeDViewCount):
+        view = manager.threeDWidget(index).threeDView()
+        title = "3D view" if index == 0 else f"3D view {index + 1}"
+        pictures[f"{title}: reconstruction coloured by distance"] = _png(view)
+    return pictures
+
+
+def _png(view):
+    view.forceRender()
+    grabber = vtk.vtkWindowToImageFilter()
+    grabber.SetInput(view.renderWindow())
+    grabber.ReadFrontBufferOff()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "view.png")
+        writer = vtk.vtkPNGWriter()
+        writer.SetInputConnection(grabber.GetOutputPort())
+        writer.SetFileName(path)
+        writer.Write()
+        with open(path, "rb") as file:
+            return file.read()

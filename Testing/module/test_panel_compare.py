@@ -1,0 +1,202 @@
+"""The panel's section Compare with CT: a reference, numbers, colours, alignment, a report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import qt
+
+from SSRKDLib.anatomy import BONES
+from Testing.bench import user
+from Testing.module.cases import SAMPLES, settle
+
+
+@pytest.fixture
+def core(panel, slicer):
+    """The sample's CT reconstructed from radiographs simulated from it; its segmentation loaded."""
+    core = panel.panel
+    ct = slicer.util.loadVolume(str(SAMPLES / "SSRKD_CT.nrrd"))
+    core.parameters.setNode("ct", "Volume", ct)
+    core.parameters.ctSide, core.parameters.ctNoise, core.parameters.spacing = "R", False, 2.0
+    core.refresh()
+    for section in (core.ui.ctSection, core.ui.compareSection):
+        user.click(section)
+    slicer.app.processEvents()
+    user.click(core.ui.simulateButton)
+    settle(core)
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    slicer.util.loadSegmentation(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
+    slicer.app.processEvents()
+    return core
+
+
+def reference(slicer):
+    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[-1]
+
+
+def compareNow(core, slicer, alignment="None"):
+    user.choose(core.ui.referenceSelector, reference(slicer).GetName())
+    user.choose(core.ui.alignCombo, alignment)
+    slicer.app.processEvents()
+    user.click(core.ui.compareButton)
+    settle(core)
+    return core.sections[4].comparison
+
+
+def moved(slicer, degrees=25.0, shift=(20.0, -15.0, 10.0)):
+    """The reference turned and moved by a hardened transform: another pose in another frame."""
+    import vtk
+
+    turn = vtk.vtkTransform()
+    turn.Translate(*shift)
+    turn.RotateWXYZ(degrees, 0.3, 0.5, 0.8)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    node.SetMatrixTransformToParent(turn.GetMatrix())
+    reference(slicer).SetAndObserveTransformNodeID(node.GetID())
+
+
+def test_panel_compares_with_the_segmentation_of_the_ct(core, slicer, tmp_path, monkeypatch):
+    ui = core.ui
+    user.choose(ui.referenceSelector, reference(slicer).GetName())
+    slicer.app.processEvents()
+    combos = [ui.matchingTable.cellWidget(row, 1).currentText for row in range(4)]
+    assert [text.lower() for text in combos] == list(BONES)
+    made = compareNow(core, slicer)
+    assert [row["bone"] for row in made.rows] == [*BONES, "mean"]
+    assert made.rows[-1]["assd_mm"] < 1.2
+    assert made.rows[-1]["dsc"] > 0.9
+    assert float(ui.compareTable.item(4, 1).text()) == round(made.rows[-1]["assd_mm"], 2)
+    assert f"mean ASSD {made.rows[-1]['assd_mm']:.2f} mm" in ui.statusLabel.text
+    # The table node holds the same, with the mean row.
+    values = slicer.util.arrayFromTableColumn(made.table, "ASSD (mm)")
+    np.testing.assert_allclose(values, [row["assd_mm"] for row in made.rows])
+    assert made.chart.GetNumberOfPlotSeriesNodes() == 4
+    # Models are coloured by signed distance, symmetric about zero, with one scale bar.
+    for node in made.models.values():
+        display = node.GetDisplayNode()
+        assert display.GetScalarVisibility()
+        assert display.GetScalarRange() == (-3.0, 3.0)
+    distances = slicer.util.arrayFromModelPointData(made.models["femur"], "Distance to reference")
+    judged = np.isfinite(distances)
+    assert 0.3 < judged.mean() < 1.0  # shafts beyond 80 mm are not judged
+    assert abs(np.abs(distances[judged]).mean() - made.rows[1]["assd_mm"]) < 0.3
+    legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert sum(bool(legend.GetVisibility()) for legend in legends) == 1
+    # Looks.
+    user.type_text(ui.distanceRange, "2")
+    assert made.models["tibia"].GetDisplayNode().GetScalarRange() == (-2.0, 2.0)
+    user.click(ui.colourCheck)
+    assert not made.models["tibia"].GetDisplayNode().GetScalarVisibility()
+    user.click(ui.referenceCheck)
+    assert not any(node.GetDisplayNode().GetVisibility() for node in made.references.values())
+    user.click(ui.landmarksCheck)
+    assert made.points.GetDisplayNode().GetVisibility()
+    assert made.points.GetNumberOfControlPoints() > 8
+    user.click(ui.sideBySideButton)
+    assert made.references["femur"].GetDisplayNode().GetViewNodeIDs() == ("vtkMRMLViewNode2",)
+    user.click(ui.overlayButton)
+    assert made.references["femur"].GetDisplayNode().GetViewNodeIDs() == ()
+    # A report without names, and one with.
+    for names in (False, True):
+        path = tmp_path / f"report {names}.html"
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a, p=path: str(p))
+        if names:
+            user.click(ui.reportNamesCheck)
+        user.click(ui.reportButton)
+        text = path.read_text("utf-8")
+        assert ("SSRKD_CT" in text) == names
+        assert f"{made.rows[1]['assd_mm']:.2f}" in text
+        assert text.count("data:image/png;base64,") >= 1
+        assert "<svg" in text and "http-equiv" not in text and "<script" not in text
+        assert "virtual-knee" in text
+        assert "SDD (mm)" in text
+
+
+def test_panel_alignment_is_a_transform_that_can_be_seen_edited_and_undone(core, slicer):
+    plain = compareNow(core, slicer, "All bones together")
+    before = [row["assd_mm"] for row in plain.rows]
+    moved(slicer)
+    made = compareNow(core, slicer, "All bones together")
+    np.testing.assert_allclose([row["assd_mm"] for row in made.rows], before, atol=0.05)
+    (transform,) = made.transforms
+    assert f"residual {np.mean(list(made.residuals.values())):.2f} mm" in transform.GetName()
+    from SSRKDSlicer.outlines import worldMesh
+
+    femur = worldMesh(made.references["femur"])
+    assert abs(femur.bounds - worldMesh(made.models["femur"]).bounds)[0].max() < 6
+    # Edited by the user: 5 mm away costs about as much.
+    matrix = slicer.util.arrayFromTransformMatrix(transform)
+    matrix[2, 3] += 5.0
+    slicer.util.updateTransformMatrixFromArray(transform, matrix)
+    edited = compareNow(core, slicer, "As it is now")
+    assert edited.rows[-1]["assd_mm"] > before[-1] + 1.0
+    assert edited.transforms == (transform,)
+    user.click(core.ui.undoAlignmentButton)
+    assert made.references["femur"].GetParentTransformNode() is None
+    each = compareNow(core, slicer, "Each bone by itself")
+    assert len(each.transforms) == 4
+    assert each.rows[-1]["assd_mm"] <= before[-1] + 0.02
+
+
+def test_panel_comparison_takes_what_the_user_picks(core, slicer):
+    segmentation = reference(slicer).GetSegmentation()
+    for segmentId in segmentation.GetSegmentIDs():
+        segment = segmentation.GetSegment(segmentId)
+        segment.RemoveTag(slicer.vtkSegment.GetTerminologyEntryTagName())
+        segment.SetName({"Femur": "upper", "Tibia": "lower"}.get(segment.GetName(), "x"))
+    made = compareNow(core, slicer)
+    assert made is None
+    assert "no bone of this knee" in core.ui.statusLabel.text
+    for row, name in ((1, "upper"), (3, "lower")):
+        user.choose(core.ui.matchingTable.cellWidget(row, 1), name)
+    slicer.app.processEvents()
+    made = compareNow(core, slicer)
+    judged = {row["bone"]: row["assd_mm"] for row in made.rows}
+    assert judged["femur"] < 1.2 and judged["tibia"] < 1.2
+    assert judged["patella"] is None
+
+
+def test_panel_wrong_references_are_said(core, slicer):
+    ui = core.ui
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
+    user.choose(ui.referenceSelector, "empty")
+    slicer.app.processEvents()
+    user.click(ui.compareButton)
+    settle(core)
+    assert "no bone of this knee" in ui.statusLabel.text
+    slicer.mrmlScene.RemoveNode(empty)
+    import vtk
+
+    mirror = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "mirror")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 0, -1)
+    mirror.SetMatrixTransformToParent(matrix)
+    reference(slicer).SetAndObserveTransformNodeID(mirror.GetID())
+    compareNow(core, slicer, "All bones together")
+    assert "left" in ui.statusLabel.text.lower() or "side" in ui.statusLabel.text.lower()
+    assert "✗" in ui.statusLabel.text
+    metres = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "metres")
+    matrix.Identity()
+    for k in range(3):
+        matrix.SetElement(k, k, 0.001)
+    metres.SetMatrixTransformToParent(matrix)
+    reference(slicer).SetAndObserveTransformNodeID(metres.GetID())
+    compareNow(core, slicer, "All bones together")
+    assert "metres" in ui.statusLabel.text
+
+
+def test_panel_models_in_the_scene_are_a_reference(core, slicer):
+    from SSRKDLib.labelmaps import read_labelmap_meshes
+    from SSRKDSlicer.results import modelPolyData
+
+    for bone, mesh in read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd").items():
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"CT_{bone}_right")
+        node.SetAndObservePolyData(modelPolyData(mesh))
+    user.choose(core.ui.referenceSelector, "Models in the scene")
+    user.choose(core.ui.alignCombo, "None")
+    slicer.app.processEvents()
+    user.click(core.ui.compareButton)
+    settle(core)
+    made = core.sections[4].comparison
+    assert made.rows[-1]["assd_mm"] < 1.2
