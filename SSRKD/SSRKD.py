@@ -51,9 +51,11 @@ class SSRKD(ScriptedLoadableModule):
         slicer.app.connect("aboutToQuit()", stopSharedWorker)
 
     def onStartupCompleted(self):
-        """Offer the samples; nothing else happens at start-up."""
-        from SSRKDSlicer import sample_data
+        """Offer the samples, and the layouts for scenes that were saved in them; nothing else
+        happens at start-up."""
+        from SSRKDSlicer import layouts, sample_data
 
+        layouts.register()
         sample_data.register(self.resourcePath(""))
 
 
@@ -79,6 +81,11 @@ class SSRKDWidget(ScriptedLoadableModuleWidget):
         if self.panel is not None:
             self.panel.suggestRadiographs()
             self.panel.refresh()
+
+    def exit(self):
+        """The user goes to another module."""
+        if self.panel is not None:
+            self.panel.leave()
 
     def cleanup(self):
         """The module is being closed: its job and its worker end."""

@@ -23,13 +23,13 @@ from .outlines import worldMesh
 from .references import OWN, referenceParts
 from .results import modelPolyData
 
-#: Columns of the table: key of the row, title, decimals.
+#: Columns of the tables: key of the row, title, title in the panel, decimals.
 COLUMNS = (
-    ("assd_mm", "ASSD (mm)", 2),
-    ("assd_paper_mm", "ASSD, paper's (mm)", 2),
-    ("hd95_mm", "HD95 (mm)", 2),
-    ("hd_mm", "HD (mm)", 2),
-    ("dsc", "Dice", 3),
+    ("assd_mm", "ASSD (mm)", "ASSD", 2),
+    ("assd_paper_mm", "ASSD, paper's protocol (mm)", "paper's", 2),
+    ("hd95_mm", "HD95 (mm)", "HD95", 2),
+    ("hd_mm", "HD (mm)", "HD", 2),
+    ("dsc", "Dice", "Dice", 3),
 )
 
 
@@ -225,7 +225,7 @@ def _tables(made, item):
     made.table = made.table or _newTable("Distances to reference", item)
     names = [row["bone"] for row in made.rows]
     columns = {"Bone": names}
-    for key, title, _ in COLUMNS:
+    for key, title, *_ in COLUMNS:
         columns[title] = [_number(row[key]) for row in made.rows]
     columns["Residual of alignment (mm)"] = [_number(row.get("residual_mm")) for row in made.rows]
     columns["Note"] = [row["note"] for row in made.rows]

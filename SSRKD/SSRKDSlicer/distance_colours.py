@@ -23,6 +23,8 @@ _STOPS = (
     (1.0, (0.60, 0.25, 0.00)),
 )
 
+_COLOURS = 255
+
 #: Where nothing was judged.
 _NOT_JUDGED = (0.55, 0.55, 0.58)
 
@@ -38,17 +40,19 @@ def setDistances(modelNode, distances):
     polydata.Modified()
 
 
-def colourNode(reach):
-    """The colour node of distances from -reach to reach, mm; made if need be."""
-    node = slicer.mrmlScene.GetFirstNode(_NODE, "vtkMRMLProceduralColorNode")
+def colourNode():
+    """The colour node of the map; made if need be. Models stretch it over their own range."""
+    node = slicer.mrmlScene.GetFirstNode(_NODE, "vtkMRMLColorTableNode")
     if node is None:
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLProceduralColorNode", _NODE)
-    function = vtk.vtkDiscretizableColorTransferFunction()
-    for place, colour in _STOPS:
-        function.AddRGBPoint(place * reach, *colour)
-    function.SetNanColor(*_NOT_JUDGED)
-    function.SetNanOpacity(1.0)
-    node.SetAndObserveColorTransferFunction(function)
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", _NODE)
+        node.SetTypeToUser()
+        node.SetNumberOfColors(_COLOURS)
+        places, colours = zip(*_STOPS)
+        for index, place in enumerate(np.linspace(-1, 1, _COLOURS)):
+            rgb = [np.interp(place, places, channel) for channel in zip(*colours)]
+            node.SetColor(index, f"{place:+.2f}", *rgb, 1.0)
+    # Not saved with the scene.
+    node.GetLookupTable().SetNanColor(*_NOT_JUDGED, 1.0)
     return node
 
 
@@ -59,7 +63,7 @@ def showDistances(models, shown, reach):
         display = node.GetDisplayNode()
         has = node.GetPolyData().GetPointData().HasArray(ARRAY)
         if shown and has:
-            display.SetAndObserveColorNodeID(colourNode(reach).GetID())
+            display.SetAndObserveColorNodeID(colourNode().GetID())
             display.SetActiveScalar(ARRAY, vtk.vtkAssignAttribute.POINT_DATA)
             display.SetScalarRangeFlag(display.UseManualScalarRange)
             display.SetScalarRange(-reach, reach)

@@ -88,7 +88,3 @@ def subfolder(folder, name):
     """A folder in a folder, made if need be."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     return hierarchy.GetItemChildWithName(folder, name) or hierarchy.CreateFolderItem(folder, name)
-
-
-def folderName(folder):
-    return slicer.mrmlScene.GetSubjectHierarchyNode().GetItemName(folder)

@@ -35,6 +35,32 @@ def viewIjkToRas(view) -> vtk.vtkMatrix4x4:
     return slicer.util.vtkMatrixFromArray(flipLpsRas(ijkToLps))
 
 
+def worldToIjk(volumeNode, points):
+    """World points ``[N, 3]`` RAS mm as (i, j, k) of a volume where it stands in the world.
+
+    Raises:
+        SSRKDLib.errors.InputError: the volume is under a transform that is not linear.
+    """
+    toIjk = np.linalg.inv(volumeIjkToLps(volumeNode))
+    lps = flipLpsRas(np.asarray(points))
+    return (np.c_[lps, np.ones(len(lps))] @ toIjk.T)[:, :3]
+
+
+def ijkToWorld(volumeNode, points):
+    """The way back of :func:`worldToIjk`."""
+    points = np.asarray(points, dtype=np.float64)
+    lps = (np.c_[points, np.ones(len(points))] @ volumeIjkToLps(volumeNode).T)[:, :3]
+    return flipLpsRas(lps)
+
+
+def regionCorners(roiNode):
+    """The eight corners of a region of interest, world, RAS mm."""
+    toWorld = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())
+    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
+    half = np.array(roiNode.GetSize()) / 2
+    return (np.c_[signs * half, np.ones(8)] @ toWorld.T)[:, :3]
+
+
 def volumeIjkToLps(volumeNode) -> np.ndarray:
     """IJK to LPS of a volume where it stands in the world, ``[4, 4]``.
 

@@ -13,6 +13,9 @@ from SSRKDLib.errors import MissingDependencyError
 
 #: What is installed, and about how much is downloaded.
 PACKAGES = ("torch>=2.10", "safetensors>=0.4")
+#: Older ones could be made to run code by a crafted checkpoint, so imports refuse them.
+OLDEST_TORCH = (2, 10)
+
 SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
 
 OFFLINE = (
@@ -36,6 +39,20 @@ def missingPackages():
     return [name for name in ("torch", "safetensors") if installedVersion(name) is None]
 
 
+def neededPackages():
+    """Names of packages that are missing or too old for everything the module can do."""
+    torch = installedVersion("torch")
+    needed = missingPackages()
+    if torch is not None and _release(torch) < OLDEST_TORCH:
+        needed.insert(0, "torch")
+    return needed
+
+
+def _release(version):
+    numbers = version.split("+")[0].split(".")[:2]
+    return tuple(int(number) if number.isdigit() else 0 for number in numbers)
+
+
 def pytorchExtension():
     """The logic of the PyTorch extension, or None where that is not installed."""
     try:
@@ -45,8 +62,11 @@ def pytorchExtension():
     return PyTorchUtils.PyTorchUtilsLogic()
 
 
-def installPyTorch():
-    """Install what is missing, after asking.
+def installPyTorch(again=False):
+    """Install what is missing or too old, after asking.
+
+    Args:
+        again: install PyTorch anew though it is there, because it does not load.
 
     Returns:
         Whether everything is there now; False where the user declined.
@@ -54,22 +74,24 @@ def installPyTorch():
     Raises:
         MissingDependencyError: the installation failed.
     """
-    missing = missingPackages()
+    missing = neededPackages()
+    if again and "torch" not in missing:
+        missing.insert(0, "torch")
     if not missing:
         return True
     through = pytorchExtension()
     how = "through the PyTorch extension" if through else "with pip, ready-made wheels only"
     names = " and ".join({"torch": "PyTorch"}.get(name, name) for name in missing)
     question = (
-        f"{names} will be installed into Slicer's Python {how} ({SIZE}).\n\n"
-        "No other package is changed. This takes some minutes. Install now?"
+        f"{names} will be installed into Slicer's Python {how} ({SIZE}), with what PyTorch itself "
+        "needs.\n\nThis takes some minutes. Install now?"
     )
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="Install PyTorch"):
         return False
     try:
         with slicer.util.WaitCursor():
             if "torch" in missing:
-                _installTorch(through)
+                _installTorch(through, again)
             if "safetensors" in missing:
                 slicer.util.pip_install(f"--only-binary :all: {PACKAGES[1]}")
     except Exception as error:  # pip fails in many ways; all mean the same to the user
@@ -86,11 +108,12 @@ def installPyTorch():
     return True
 
 
-def _installTorch(through):
-    if through is not None:
+def _installTorch(through, again):
+    if through is not None and not again:
         through.installTorch(askConfirmation=False, torchVersionRequirement=">=2.10")
     else:
-        slicer.util.pip_install(f"--only-binary :all: {PACKAGES[0]}")
+        anew = "--force-reinstall --no-deps " if again else "--upgrade "
+        slicer.util.pip_install(f"--only-binary :all: {anew}{PACKAGES[0]}")
 
 
 def describeInstallation(about):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,17 @@ import numpy as np
 from SSRKDLib.errors import OutputError
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.rig_file import write_rig
+
+#: Folders of jobs that a Slicer that crashed left behind are removed after this time, s.
+_LEFT_BEHIND = 24 * 3600
+
+
+def sweep(parent):
+    """Remove what crashed sessions left: the images of patients do not pile up."""
+    for folder in Path(parent).glob("ssrkd-*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _LEFT_BEHIND:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class JobFolder:
@@ -27,6 +40,7 @@ class JobFolder:
     def __init__(self, parent):
         try:
             Path(parent).mkdir(parents=True, exist_ok=True)
+            sweep(parent)
             self.path = Path(tempfile.mkdtemp(prefix="ssrkd-", dir=parent))  # mode 0700
         except OSError as error:
             raise OutputError(

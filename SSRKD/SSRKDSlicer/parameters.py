@@ -118,6 +118,26 @@ class Parameters:
             node = slicer.mrmlScene.AddNode(node)
         return cls(node)
 
+    def scale(self, view):
+        """Pixel spacing on the detector that was measured on the view's radiograph, mm, or None;
+        what was measured on another radiograph does not count."""
+        if self.nodeOf(view) is None or self.nodeOf(view, "Scaled") is not self.nodeOf(view):
+            return None
+        return self.number(view, "ScaleSpacing")
+
+    def setScale(self, view, spacing):
+        """Store what :meth:`scale` gives for the radiograph that is chosen now."""
+        self.setNode(view, "Scaled", None if spacing is None else self.nodeOf(view))
+        self.setNumber(view, "ScaleSpacing", spacing)
+
+    def crop(self, view):
+        """The crop region of the view's radiograph, or None; one made on another radiograph does
+        not count."""
+        region = self.nodeOf(view, "Crop")
+        if region is None or self.nodeOf(view, "Cropped") is not self.nodeOf(view):
+            return None
+        return region
+
     def number(self, view, what):
         """A number of a view (see :data:`NUMBERS`), or None where it is unknown."""
         return self._numberOf(view, what).__get__(self)

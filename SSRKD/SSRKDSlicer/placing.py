@@ -35,8 +35,9 @@ def placeRadiographs(setup, folder, before=(None, None), maskNodes=(None, None))
     placed = []
     for index, radiograph in enumerate(setup.radiographs):
         node = _place(setup, index, folder, before[index], maskNodes[index])
-        node.SetAttribute(PLACED, radiograph.role)
-        storeRig(node, setup.rig, index)
+        if node is not radiograph.node:
+            node.SetAttribute(PLACED, radiograph.role)
+            storeRig(node, setup.rig, index)
         placed.append(node)
     return placed
 
@@ -56,6 +57,10 @@ def _place(setup, index, folder, earlier, maskNode):
         node.SetNodeReferenceID("SSRKD.CopyOf", radiograph.node.GetID())
         node.SetAndObserveTransformNodeID(None)
         putInto(folder, node)
+    elif node.GetImageData().GetMTime() < radiograph.node.GetImageData().GetMTime():
+        image = type(radiograph.node.GetImageData())()
+        image.DeepCopy(radiograph.node.GetImageData())
+        node.SetAndObserveImageData(image)
     node.GetIJKToRASMatrix(here)
     if not _same(here, wanted):
         kept = masks.readMasks(maskNode, node) if maskNode is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import slicer
 
 from SSRKDLib.errors import GeometryError, ImageError, SSRKDError
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
-from SSRKDLib.radiographs.intensity import values_as_shown, values_from_dicom
+from SSRKDLib.radiographs.intensity import guess_values, values_as_shown, values_from_dicom
 from SSRKDLib.rig_file import view_to_dict
 from SSRKDLib.rig_sources.dicom import view_from_tags
 
@@ -94,7 +95,7 @@ class RadiographNode:
                 raise ImageError(
                     f"The DICOM tags kept with '{self.name}' are damaged.", "Load the file again."
                 ) from error
-        tags = read_dicom_tags(path)
+        tags = _tagsOf(path, os.stat(path).st_mtime_ns)
         if tags.size != self.size:
             return None  # the volume was cut or resampled; the tags do not speak of it
         text = json.dumps(tags_to_dict(tags))
@@ -110,6 +111,16 @@ class RadiographNode:
             return None, ()
         fromFile = self.dicomPath() is not None
         return values_from_dicom(tags) if fromFile else values_as_shown(tags)
+
+    def guessedValues(self):
+        """(kind, sentence) of the pixel values, from the image; see
+        :func:`SSRKDLib.radiographs.intensity.guess_values`."""
+        key = (self.node.GetID(), self.node.GetImageData().GetMTime())
+        if key not in _guesses:
+            if len(_guesses) > 8:
+                _guesses.clear()
+            _guesses[key] = guess_values(self.grey())
+        return _guesses[key]
 
     def storedRig(self):
         """What :func:`storeRig` left with the node, as a dictionary, or None."""
@@ -145,6 +156,16 @@ class RadiographNode:
         return array if array.ndim == 2 else array[..., :3].mean(-1)
 
 
+#: Kind of pixel values by node and state of its image: a large film takes a third of a second.
+_guesses = {}
+
+
+@functools.lru_cache(maxsize=64)
+def _tagsOf(path, modified):
+    """The DICOM tags of a file; ``modified`` tells files of one name apart."""
+    return read_dicom_tags(path)
+
+
 def _isDicom(path):
     try:
         with open(path, "rb") as file:
@@ -174,16 +195,20 @@ def suggestPair(nodes):
     Returns:
         (frontal, lateral); None where nothing speaks for any.
     """
-    found = {"frontal": None, "lateral": None}
+    found = {"frontal": [], "lateral": []}
     for node in nodes:
         try:
             radiograph = RadiographNode(node, "")
+            role, tags = _roleOf(radiograph), radiograph.dicomTags()
         except SSRKDError:
             continue
-        role = _roleOf(radiograph)
-        if role is not None and found[role] is None:
-            found[role] = node
-    return found["frontal"], found["lateral"]
+        if role is not None:
+            found[role].append((node, tags.patient if tags is not None else ""))
+    for frontal, patient in found["frontal"]:
+        for lateral, other in found["lateral"]:
+            if patient == other:
+                return frontal, lateral
+    return None, None
 
 
 #: Words in names that tell the view.

@@ -126,7 +126,7 @@ def exportModels(models, folder, kind):
         path = os.path.join(folder, f"{prefix}{bone}{FORMATS[kind]}")
         if kind == "PLY":
             write_mesh(path, worldMesh(node), COLOURS[bone])
-        elif not slicer.util.exportNode(node, path, world=True) or not os.path.isfile(path):
+        elif not slicer.util.exportNode(node, path, {}, world=True) or not os.path.isfile(path):
             raise OutputError(
                 f"'{path}' cannot be written.",
                 "Choose a folder that you may write to, on a disk with space left.",

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import slicer
-import vtk
 
 from SSRKDLib.errors import GeometryError, InputError
 from SSRKDLib.geometry import Rig, axes_angle
-from SSRKDLib.radiographs.intensity import guess_values
 from SSRKDLib.rig_file import read_rig, view_from_dict
 from SSRKDLib.rig_sources.dicom import Overrides, rig_from_tags
 
+from .frames import regionCorners, worldToIjk
 from .parameters import VIEWS
 from .radiographs import RadiographNode
 
@@ -44,11 +42,12 @@ class Setup:
         """(known, assumed): a sentence, and a tuple of sentences."""
         views = self.rig.views
         parts = []
-        for radiograph, view in zip(self.radiographs, views):
+        for radiograph, view, crop in zip(self.radiographs, views, self.crops):
             sod = -float(view.axis @ (view.source - self.rig.central_point()))
             parts.append(
                 f"{radiograph.role}: SDD {view.source_to_detector_distance:.0f} mm, "
                 f"SOD {sod:.0f} mm, pixels {view.pixel_spacing[0]:.3g} mm"
+                + (f", cropped to {crop[2]} x {crop[3]}" if crop else "")
             )
         side = {"L": "left knee", "R": "right knee", None: "side unknown"}[self.rig.laterality]
         angle = axes_angle(views[0].axis, views[1].axis)
@@ -80,10 +79,17 @@ def setupFromParameters(parameters, trialSpacing=None):
         "calibration": _fromCalibration,
         "manual": _fromNumbers,
     }
-    scales = tuple(parameters.number(view, "ScaleSpacing") or trialSpacing for view in VIEWS)
+    scales = tuple(parameters.scale(view) or trialSpacing for view in VIEWS)
     rig, radiographs = makers[parameters.geometry](parameters, radiographs, side, scales)
     crops = tuple(
-        cropOfRoi(parameters.nodeOf(radiograph.role, "Crop"), radiograph)
+        next(
+            (
+                cropOfRoi(parameters.crop(view), radiograph)
+                for view in VIEWS
+                if parameters.nodeOf(view) is radiograph.node
+            ),
+            None,
+        )
         for radiograph in radiographs
     )
     return Setup(rig, radiographs, crops)
@@ -265,7 +271,7 @@ def _kinds(parameters, radiographs):
     for radiograph in radiographs:
         kind, more = radiograph.values()
         if kind is None:
-            kind, sentence = guess_values(radiograph.grey())
+            kind, sentence = radiograph.guessedValues()
             more = (sentence,)
         kinds.append(kind)
         notes += tuple(f"{radiograph.name}: {sentence}" for sentence in more)
@@ -287,12 +293,7 @@ def cropOfRoi(roiNode, radiograph):
     """
     if roiNode is None:
         return None
-    toWorld = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())
-    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
-    corners = np.c_[signs * np.array(roiNode.GetSize()) / 2, np.ones(8)] @ toWorld.T
-    rasToIjk = vtk.vtkMatrix4x4()
-    radiograph.node.GetRASToIJKMatrix(rasToIjk)
-    pixels = (corners @ slicer.util.arrayFromVTKMatrix(rasToIjk).T)[:, :2]
+    pixels = worldToIjk(radiograph.node, regionCorners(roiNode))[:, :2]
     low = np.maximum(np.round(pixels.min(0) + 0.5), 0).astype(int)
     high = np.minimum(np.round(pixels.max(0) + 0.5), radiograph.size).astype(int)
     columns, rows = (int(n) for n in high - low)

@@ -13,7 +13,7 @@ from SSRKDLib.rig_file import read_rig, write_rig
 from SSRKDLib.rig_presets import PRESETS
 
 from .folders import newFolder, putInto, uniqueName
-from .frames import flipLpsRas, viewIjkToRas, volumeIjkToLps
+from .frames import flipLpsRas, regionCorners, viewIjkToRas, volumeIjkToLps
 from .parameters import VIEWS
 from .placing import PLACED
 from .radiographs import storeRig
@@ -52,10 +52,8 @@ def writeCt(ctNode, roiNode, path):
 
 
 def _cutOut(array, ijkToLps, roiNode):
-    toLps = flipLpsRas(slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix()))
-    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
-    corners = np.c_[signs * np.array(roiNode.GetSize()) / 2, np.ones(8)] @ toLps.T
-    ijk = (corners @ np.linalg.inv(ijkToLps).T)[:, :3]
+    corners = flipLpsRas(regionCorners(roiNode))
+    ijk = (np.c_[corners, np.ones(8)] @ np.linalg.inv(ijkToLps).T)[:, :3]
     low = np.maximum(np.floor(ijk.min(0)), 0).astype(int)
     high = np.minimum(np.ceil(ijk.max(0)) + 1, array.shape[::-1]).astype(int)
     if (high - low < 8).any():

@@ -12,13 +12,13 @@ import slicer
 from SSRKDLib.errors import SSRKDError
 
 from . import outlines, timing
-from .folders import folderName, folderOf, newFolder
+from .folders import folderOf, newFolder
 from .job_folder import JobFolder
 from .masks import editedMasks, showMasks
 from .placing import placeRadiographs
 from .results import addModels
 from .simulation import addRadiographs, writeCt, writePresetRig
-from .worker_client import unexpected
+from .worker_job import unexpected
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,17 @@ class CaseNodes:
 
     def folder(self):
         """The case's folder in the subject hierarchy, or None."""
-        return folderOf(*self.placed, *self.masks, *self.models.values())
+        # Simulated radiographs are no copies: they lie in a folder of their own.
+        return folderOf(*self.models.values(), *self.masks, *self.placed)
+
+    def stillThere(self):
+        """The case without nodes that were removed meanwhile."""
+
+        def kept(nodes):
+            return tuple(node if _isThere(node) else None for node in nodes)
+
+        models = {bone: node for bone, node in self.models.items() if _isThere(node)}
+        return CaseNodes(kept(self.placed), kept(self.masks), models, self.report, self.messages)
 
 
 class Tasks:
@@ -75,7 +85,7 @@ class Tasks:
     def __init__(self, worker):
         self._worker = worker
 
-    def reconstruct(self, setup, options, case=None, inOutlines3D=False, **callbacks):
+    def reconstruct(self, setup, options, case=None, in3D=False, **callbacks):
         """Bones of two radiographs; ``onDone`` gets the :class:`CaseNodes`.
 
         Args:
@@ -83,7 +93,7 @@ class Tasks:
             options: :class:`Options`.
             case: :class:`CaseNodes` of the same pair so far; edited masks are used, placed copies
                 moved, models get new surfaces.
-            inOutlines3D: draw the outlines on the radiographs in the 3D view, too.
+            in3D: draw the outlines on the radiographs in the 3D view, too.
             callbacks: onProgress, onDone, onFailed, see :class:`~SSRKDSlicer.worker_client.Job`.
         """
         case = case or CaseNodes()
@@ -101,13 +111,14 @@ class Tasks:
         def show(folder, result, prepared):
             masks, notes = prepared
             report = result["report"]
-            made = self._showResult(setup, folder, report, case, inOutlines3D)
+            made = self._showResult(setup, folder, report, case.stillThere(), in3D)
             said = [
                 f"The {r.role} bone masks were edited; they were used."
                 for r, mask in zip(setup.radiographs, masks)
                 if mask is not None
             ]
             made.messages = (*report["warnings"], *said, *notes, *report["radiographs"])
+            timing.rememberGpu(report.get("gpu"))
             timing.remember(
                 report["weights"], report["device"], options.spacing, time.monotonic() - started
             )
@@ -115,7 +126,7 @@ class Tasks:
 
         return self.run(prepare, show, callbacks)
 
-    def segment(self, setup, options, case=None, **callbacks):
+    def segment(self, setup, options, case=None, in3D=False, **callbacks):
         """Bone masks on two radiographs; ``onDone`` gets the :class:`CaseNodes`."""
         case = case or CaseNodes()
 
@@ -124,20 +135,22 @@ class Tasks:
             return {"do": "segment", **options.request(), **entries}, notes
 
         def show(folder, result, notes):
-            item = case.folder() or newCaseFolder(setup)
             _stillThere(setup)
-            placed = placeRadiographs(setup, item, case.placed, case.masks)
+            before = case.stillThere()
+            item = before.folder() or newCaseFolder(setup)
+            placed = placeRadiographs(setup, item, before.placed, before.masks)
             nodes = []
             for index, radiograph in enumerate(setup.radiographs):
                 masks = _uncropped(np.load(result["masks"][index]), setup, index)
                 nodes.append(
                     showMasks(
                         masks, placed[index], radiograph.role, result["laterality"], item,
-                        case.masks[index],
+                        before.masks[index],
                     )
                 )  # fmt: skip
+            outlines.updateOutlines(before.models, placed, item, in3D)
             messages = (*result["warnings"], *notes, *result["notes"])
-            return CaseNodes(tuple(placed), tuple(nodes), case.models, case.report, messages)
+            return CaseNodes(tuple(placed), tuple(nodes), before.models, before.report, messages)
 
         return self.run(prepare, show, callbacks)
 
@@ -267,9 +280,3 @@ def _uncropped(probabilities, setup, index):
     whole = np.zeros((len(masks), height, width), dtype=bool)
     whole[:, top : top + rows, left : left + columns] = masks
     return whole
-
-
-def nameOfCase(case):
-    """For people: the name of the case's folder."""
-    item = case.folder()
-    return folderName(item) if item else ""

@@ -8,6 +8,9 @@ import slicer
 
 _KEY = "SSRKD/Seconds"
 
+#: Setting: name of the GPU that the worker found last.
+GPU = "SSRKD/Gpu"
+
 #: Share of the newest run in what is remembered.
 _NEWEST = 0.4
 
@@ -32,6 +35,17 @@ def remember(weights, device, spacing, seconds):
     mixed = (1 - _NEWEST) * before["seconds"] + _NEWEST * seconds
     table[key] = {"seconds": round(mixed, 2), "runs": before["runs"] + 1}
     slicer.app.settings().setValue(_KEY, json.dumps(table))
+
+
+def rememberGpu(name):
+    """Keep the name of the GPU that a job ran on; None says nothing."""
+    if name:
+        slicer.app.settings().setValue(GPU, name)
+
+
+def knownGpu():
+    """Name of the GPU that the worker found last, or ""."""
+    return slicer.app.settings().value(GPU, "") or ""
 
 
 def estimate(weights, device, spacing):

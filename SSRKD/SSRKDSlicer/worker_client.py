@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import traceback
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,69 +21,13 @@ import SSRKDLib
 from SSRKDLib.errors import Cancelled, MissingDependencyError, SSRKDError
 from SSRKDLib.worker.protocol import LineReader, encode
 
+from .worker_job import Job, WorkerError, errorFrom
+
 #: A job that does not stop by itself within this time is ended with the worker, ms.
 CANCEL_MS = 700
 
 #: What is kept of what the worker prints, characters.
 _KEPT = 20000
-
-
-class WorkerError(SSRKDError):
-    """A job failed in the worker, or the worker itself did.
-
-    Attributes:
-        kind: name of the error's class in the worker; "WorkerLost" where the process ended.
-        log: a traceback or what the worker printed last, or "".
-    """
-
-    def __init__(self, cause, remedy="", kind="WorkerLost", log=""):
-        super().__init__(cause, remedy)
-        self.kind, self.log = kind, log
-
-
-class Job:
-    """One job that was given to the worker.
-
-    Args:
-        onProgress: called with stage, fraction (0 to 1) and message.
-        onDone: called with the result, a dictionary.
-        onFailed: called with an :class:`SSRKDError`; :class:`Cancelled` where the user stopped it.
-    """
-
-    def __init__(self, worker, number, onProgress=None, onDone=None, onFailed=None):
-        self._worker, self.number = worker, number
-        self._onProgress, self._onDone, self._onFailed = onProgress, onDone, onFailed
-        self.finished = self.cancelling = False
-        self.stage = ""
-
-    def cancel(self):
-        """Stop the job; it has failed with :class:`Cancelled` within a second."""
-        if not self.finished and not self.cancelling:
-            self.cancelling = True
-            self._worker.cancel(self)
-
-    def progress(self, stage, fraction, message):
-        self.stage = stage
-        if self._onProgress is not None and not self.finished and not self.cancelling:
-            self._onProgress(stage, fraction, message)
-
-    def done(self, result):
-        if not self.finished:
-            self.finished = True
-            if self.cancelling:
-                self._say(self._onFailed, Cancelled())
-            else:
-                self._say(self._onDone, result)
-
-    def failed(self, error):
-        if not self.finished:
-            self.finished = True
-            self._say(self._onFailed, Cancelled() if self.cancelling else error)
-
-    @staticmethod
-    def _say(callback, what):
-        if callback is not None:
-            callback(what)
 
 
 class WorkerClient:
@@ -128,7 +71,8 @@ class WorkerClient:
             del self._jobs[job.number]
             job.failed(error)
             return job
-        self._write({"id": job.number, **request})
+        if not job.finished:  # else it could not be started, which Windows tells at once
+            self._write({"id": job.number, **request})
         return job
 
     @staticmethod
@@ -140,10 +84,12 @@ class WorkerClient:
 
     def cancel(self, job):
         """Ask for the end of a job, and make it so if that does not help."""
-        if self._process is None:
+        if self._process is not None:
+            self._write({"cancel": job.number})
+        if self._process is None or job is not next(iter(self._jobs.values()), None):
+            # It waits behind another: only the worker's list knows of it.
             self._endJob(job.number, "failed", Cancelled())
             return
-        self._write({"cancel": job.number})
 
         def makeSure():
             if not job.finished:
@@ -213,7 +159,7 @@ class WorkerClient:
         elif event == "cancelled":
             self._endJob(job.number, "failed", Cancelled())
         elif event == "error":
-            self._endJob(job.number, "failed", _errorFrom(message, self._printed))
+            self._endJob(job.number, "failed", errorFrom(message, self._printed))
 
     def _endJob(self, number, how, what):
         job = self._jobs.pop(number, None)
@@ -292,25 +238,6 @@ def _endProcess(pid):
         return
     with suppress(OSError):  # it may have ended by itself when its input closed
         os.kill(pid, signal.SIGKILL)
-
-
-def unexpected(error):
-    """An error that nobody foresaw, as one that can be shown; its traceback goes to the log."""
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return WorkerError(
-        f"This should not have happened ({what}).",
-        "The log tells more; please report it.",
-        "Unexpected",
-        traceback.format_exc(),
-    )
-
-
-def _errorFrom(message, printed):
-    remedy = message["remedy"]
-    if message["kind"] == "MissingDependencyError":
-        remedy = "Open the section Installation and click 'Install PyTorch'."
-    log = message["log"] or printed[-4000:]
-    return WorkerError(message["cause"], remedy, message["kind"], log)
 
 
 _shared = []

@@ -22,14 +22,20 @@ def click(widget, position=None) -> None:
     QtTest.QTest.mouseClick(target, _LEFT, pos=target.mapFrom(widget, position))
 
 
-def type_text(widget, text: str, enter: bool = False) -> None:
-    """Replace an edit field's text by typing, and press Enter if asked."""
+def type_text(widget, text: str, enter: bool = True) -> None:
+    """Replace an edit field's text by typing, and press Enter, or Tab.
+
+    Off screen no window is active, so Tab may not take the focus away from a field, which is when
+    most fields tell of their new text; Enter makes them tell it here, too.
+    """
     target = _edit(widget)
     _demand_usable(target)
     target.setFocus()
     target.selectAll()
     QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Delete)
-    QtTest.QTest.keyClicks(target, text)
+    for letter in text:  # as slowly as people: what a key sets off happens before the next one
+        QtTest.QTest.keyClick(target, letter)
+        QtWidgets.QApplication.processEvents()
     if enter:
         QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Return)
     else:

@@ -13,6 +13,8 @@ from Testing import bench
 
 slicer = bench.boot()  # before anything else imports Qt
 
+from SSRKDLib.comparing import SHARES  # noqa: E402
+from SSRKDLib.report_html import curves_svg  # noqa: E402
 from Testing.bench import user  # noqa: E402
 from Testing.bench.screenshot import panel_picture, window_picture  # noqa: E402
 from Testing.module.cases import ROOT, SAMPLES, loadSampleFiles, settle  # noqa: E402
@@ -52,6 +54,7 @@ def main() -> int:
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     _fromCt(widget)
+    _compare(widget)
     bench.shut_down_module("SSRKD")
     return 0
 
@@ -90,6 +93,32 @@ def _fromCt(widget):
     slicer.app.processEvents()
     _frontal3D(azimuth=35, elevation=15, nearer=0.45)
     _draw(widget, "slicer-4-from-ct.png")
+
+
+def _compare(widget):
+    """The bones of the CT's radiographs beside the CT's segmentation."""
+    ui = widget.ui
+    slicer.util.loadSegmentation(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
+    reference = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[-1]
+    reference.GetDisplayNode().SetVisibility(False)
+    user.click(ui.in3DCheck)
+    slicer.app.processEvents()
+    for section in (ui.ctSection, ui.resultsSection, ui.compareSection):
+        user.click(section)
+        slicer.app.processEvents()
+    user.choose(ui.referenceSelector, reference.GetName())
+    user.choose(ui.compareCtSelector, "SSRKD_CT")
+    slicer.app.processEvents()
+    user.click(ui.compareButton)
+    settle(widget.panel)
+    user.click(ui.referenceCheck)
+    slicer.app.processEvents()
+    _frontal3D(azimuth=150, elevation=5, nearer=1.6)
+    _draw(widget, "slicer-5-compare.png")
+    made = widget.panel.sections[4].comparison
+    curves = {bone: (SHARES.tolist(), curve) for bone, curve in made.curves.items()}
+    (OUTPUT / "compare-curves.svg").write_text(curves_svg(curves), encoding="utf-8")
+    print(OUTPUT / "compare-curves.svg")
 
 
 def _frontal3D(azimuth=20, elevation=8, nearer=1.0):

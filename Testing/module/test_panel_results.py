@@ -151,7 +151,7 @@ def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
     assert "Nothing was installed" in core.ui.statusLabel.text
     dialogs.answer = True
     user.click(core.ui.installButton)
-    assert calls == ["--only-binary :all: torch>=2.10"]
+    assert calls == ["--only-binary :all: --upgrade torch>=2.10"]
     assert "still missing" in core.ui.statusLabel.text  # pip said nothing, but torch is not there
 
     def fails(what):

@@ -202,14 +202,14 @@ def test_worker_keeps_torch_out_of_slicers_process():
     """A process of its own, since other tests import torch in this one."""
     code = (
         "import sys\n"
-        "from Testing.bench import boot, load_module, open_module, shut_down_module\n"
-        "slicer = boot()\n"
-        "module = load_module('SSRKD/SSRKD.py')\n"
-        "open_module('SSRKD')\n"
+        "from Testing import bench\n"
+        "slicer = bench.boot()\n"
+        "module = bench.load_module('SSRKD/SSRKD.py')\n"
+        "bench.open_module('SSRKD')\n"
         "from Testing.module.cases import loadSampleFiles\n"
         "models = module.SSRKDLogic().reconstruct(*loadSampleFiles(), spacing=2.0)\n"
         "assert len(models) == 4, models\n"
-        "shut_down_module('SSRKD')\n"
+        "bench.shut_down_module('SSRKD')\n"
         "tops = {name.split('.')[0] for name in sys.modules}\n"
         "assert not tops & {'torch', 'safetensors'}\n"
         "print('no torch here')\n"
@@ -218,3 +218,31 @@ def test_worker_keeps_torch_out_of_slicers_process():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert "no torch here" in done.stdout, done.stdout[-2000:] + done.stderr[-4000:]
+
+
+def test_worker_that_fails_to_start_at_once_is_said(worker, monkeypatch):
+    """Windows tells that a program cannot be started from within start()."""
+    client = worker(["/nowhere/at/all", "-m", "SSRKDLib"])
+    start = client._start
+
+    def atOnce():
+        start()
+        client._process.waitForStarted(500)
+
+    monkeypatch.setattr(client, "_start", atOnce)
+    ears = Ears()
+    job = client.submit({"do": "echo"}, **ears.callbacks())
+    waitUntil(lambda: job.finished)
+    assert "could not be started" in ears.errors[0].cause
+
+
+def test_worker_results_survive_a_callback_that_raises(odd, caplog):
+    def bad(stage, fraction, message):
+        raise ValueError("in my own progress bar")
+
+    ears = Ears()
+    callbacks = {**ears.callbacks(), "onProgress": bad}
+    job = odd.submit({"do": "echo", "say": "still here"}, **callbacks)
+    waitUntil(lambda: job.finished)
+    assert ears.results == [{"said": "still here"}]
+    assert "in my own progress bar" in caplog.text

@@ -6,7 +6,7 @@ import functools
 
 from SSRKDLib.errors import SSRKDError
 
-from ..worker_client import unexpected
+from ..worker_job import unexpected
 
 
 class Section:
@@ -43,7 +43,7 @@ class Section:
         """
 
         def onChanged(*args):
-            if not self.panel.refreshing:
+            if not self.panel.refreshing and not self.panel.closed:
                 store()
 
         def read():
@@ -78,24 +78,43 @@ class Section:
             lambda: setattr(self.parameters, name, check.checked),
         )  # fmt: skip
 
-    def path(self, edit, name):
-        """Bind a path to a text parameter."""
+    def path(self, edit, button, name, ask):
+        """Bind a path to a text parameter.
+
+        Args:
+            edit, button: to type it, and to choose it.
+            name: of the parameter.
+            ask: called with no argument; returns the chosen path, or "".
+        """
 
         def show(value):
-            if edit.currentPath != value:
-                edit.currentPath = value
+            # What is being typed is not taken away by a refresh that something else set off.
+            if edit.text != value and not edit.modified:
+                edit.text = value
+
+        def store():
+            edit.modified = False
+            setattr(self.parameters, name, edit.text.strip())
+
+        def browse():
+            path = ask()
+            if path:
+                setattr(self.parameters, name, path)
 
         self.scalar(
-            edit, "currentPathChanged(QString)", show,
+            edit, "editingFinished()", show,
             lambda: getattr(self.parameters, name),
-            lambda: setattr(self.parameters, name, edit.currentPath),
+            store,
         )  # fmt: skip
+        button.connect("clicked()", browse)
 
     def spin(self, spin, get, store, unknown=None):
         """Bind a spin box to a number; its value ``unknown`` stands for None."""
 
         def show(value):
-            spin.value = unknown if value is None else value
+            value = unknown if value is None else value
+            if spin.value != value:  # else Qt would move the cursor of who is typing
+                spin.value = value
 
         self.scalar(
             spin, "valueChanged(double)", show, get,

@@ -42,7 +42,7 @@ class CompareSection(Section):
         self.flag(ui.referenceCheck, "showReference")
         self.flag(ui.landmarksCheck, "landmarks")
         self._buildMatching()
-        setColumns(ui.compareTable, ("Bone", *(title for _, title, _ in COLUMNS)))
+        setColumns(ui.compareTable, ("Bone", *(short for _, _, short, _ in COLUMNS)))
         setColumns(ui.clinicalTable, ("Measure", "Reconstruction", "Reference", "Error"))
         ui.compareButton.connect("clicked()", self.onCompare)
         ui.distanceRange.connect("valueChanged(double)", self.onLook)
@@ -180,7 +180,7 @@ class CompareSection(Section):
         for row in made.rows:
             numbers = [
                 "–" if row[key] is None else f"{row[key]:.{decimals}f}"
-                for key, _, decimals in COLUMNS
+                for key, _, _, decimals in COLUMNS
             ]
             rows.append(([row["bone"].capitalize(), *numbers], row["note"] or ""))
         fillTable(self.ui.compareTable, rows)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import slicer
 
-from .. import installation
+from .. import installation, timing
 from .bindings import Section, guarded
-from .model_section import GPU_SETTING
 
 
 class InstallationSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
+        self._broken = False
         self.ui.checkButton.connect("clicked()", self.onCheck)
         self.ui.installButton.connect("clicked()", self.onInstall)
 
@@ -37,7 +37,8 @@ class InstallationSection(Section):
             return
 
         def checked(about):
-            slicer.app.settings().setValue(GPU_SETTING, about["gpu"] or "")
+            slicer.app.settings().setValue(timing.GPU, about["gpu"] or "")
+            self._broken = bool(about["problem"])
             lines = installation.describeInstallation(about)
             self.ui.installationLabel.text = "\n".join(lines)
             self.panel.tell(lines)
@@ -47,10 +48,11 @@ class InstallationSection(Section):
 
     @guarded
     def onInstall(self):
-        if not installation.missingPackages():
+        if not self._broken and not installation.neededPackages():
             self.panel.showStatus("Everything is installed already.")
             return
-        if installation.installPyTorch():
+        if installation.installPyTorch(again=self._broken):
+            self._broken = False
             self.panel.worker.stop()  # the next job starts one that sees the new packages
             self.ui.installationLabel.text = ""
             self.panel.showStatus("PyTorch was installed.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import qt
-import slicer
 
 from SSRKDLib.weights.catalogue import DEFAULT_NAME
 
@@ -11,9 +10,6 @@ from .. import timing, weights_list
 from .bindings import Section, guarded
 
 SPACINGS = (0.5, 1.0, 2.0)
-
-#: Setting: name of the GPU that the worker found last.
-GPU_SETTING = "SSRKD/Gpu"
 
 
 class ModelSection(Section):
@@ -55,7 +51,7 @@ class ModelSection(Section):
 
     def refresh(self):
         super().refresh()
-        gpu = slicer.app.settings().value(GPU_SETTING, "")
+        gpu = timing.knownGpu()
         self.ui.deviceCombo.setItemText(2, f"GPU ({gpu})" if gpu else "GPU")
         self.ui.estimateLabel.text = self._estimate()
 
@@ -64,8 +60,7 @@ class ModelSection(Section):
         problem = weights_list.problemOf(self.parameters.weights)
         if problem:
             return f"✗ {problem}"
-        gpu = slicer.app.settings().value(GPU_SETTING, "")
-        device = {"auto": "cuda" if gpu else "cpu"}.get(
+        device = {"auto": "cuda" if timing.knownGpu() else "cpu"}.get(
             self.parameters.device, self.parameters.device
         )
         known = timing.estimate(name, device, self.parameters.spacing)

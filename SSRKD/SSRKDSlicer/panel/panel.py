@@ -18,7 +18,7 @@ from ..parameters import VIEWS, Parameters
 from ..radiographs import suggestPair
 from ..setup import setupFromParameters
 from ..tasks import CaseNodes, Options, Tasks
-from ..worker_client import unexpected
+from ..worker_job import unexpected
 from .compare_section import CompareSection
 from .ct_section import CtSection
 from .installation_section import InstallationSection
@@ -40,7 +40,7 @@ class Panel(VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.ui, self.worker, self.tasks = ui, worker, Tasks(worker)
         self.parameters = None
-        self.refreshing = False
+        self.refreshing = self.closed = False
         self.job = None
         self.jobStarted = 0.0
         self.setup, self.setupError = None, None
@@ -66,7 +66,12 @@ class Panel(VTKObservationMixin):
     def close(self):
         """End the job and let go of the scene."""
         self.cancel()
+        self.closed = True  # its widgets may live on, hidden, after a reload of the module
         self.removeObservers()
+        self.radiographs.scale.stop()
+
+    def leave(self):
+        """The user goes to another module."""
         self.radiographs.scale.stop()
 
     # Parameters and scene
@@ -88,6 +93,7 @@ class Panel(VTKObservationMixin):
             self.refreshSoon()
 
     def _onSceneClosing(self, caller, event):
+        self.radiographs.scale.stop()
         if self.job is not None:
             self.say("The scene was closed; the running job was stopped.")
             self.cancel()
@@ -107,7 +113,7 @@ class Panel(VTKObservationMixin):
     def _refreshNow(self):
         self._refreshQueued = False
         scene = slicer.mrmlScene
-        if self.parameters is None or scene.IsClosing() or scene.IsImporting():
+        if self.closed or scene.IsClosing() or scene.IsImporting():
             return
         if not scene.IsNodePresent(self.parameters.node):
             self._attach()

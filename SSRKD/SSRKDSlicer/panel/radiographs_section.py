@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 
 import numpy as np
+import qt
 import slicer
-import vtk
 
 from SSRKDLib.errors import InputError
 
-from .. import layouts, sample_data
-from ..folders import putInto, uniqueName
+from .. import layouts, outlines, sample_data
+from ..folders import uniqueName
+from ..frames import flipLpsRas, volumeIjkToLps
 from ..parameters import VIEWS
 from ..placing import placeRadiographs
 from ..radiographs import RadiographNode
@@ -33,9 +34,10 @@ class RadiographsSection(Section):
             "values",
             ("auto", "line_integral", "intensity", "display", "display_inverted"),
         )
-        self.path(ui.rigFile, "rigFile")
+        self._file(ui.rigFile, ui.rigFileBrowse, "rigFile", "Rig (*.json)")
         for view in VIEWS:
-            self.path(getattr(ui, f"{view}Calibration"), f"{view}Calibration")
+            name = f"{view}Calibration"
+            self._file(getattr(ui, name), getattr(ui, name + "Browse"), name, "Text (*.txt)")
             self._number(view, "Sdd")
             self._number(view, "Sod")
             self._number(view, "Spacing", unknown=0.0)
@@ -45,6 +47,13 @@ class RadiographsSection(Section):
         ui.frontalCropButton.connect("toggled(bool)", self.onFrontalCrop)
         ui.lateralCropButton.connect("toggled(bool)", self.onLateralCrop)
         self.scale = ScaleTool(panel)
+
+    def _file(self, edit, button, name, kind):
+        def ask():
+            kinds = f"{kind};;All files (*)"
+            return qt.QFileDialog.getOpenFileName(None, "Choose a file", "", kinds)
+
+        self.path(edit, button, name, ask)
 
     def _number(self, view, what, unknown=None):
         self.spin(
@@ -64,7 +73,7 @@ class RadiographsSection(Section):
         for view in VIEWS:
             button = getattr(ui, f"{view}CropButton")
             blocked = button.blockSignals(True)
-            button.checked = self.parameters.nodeOf(view, "Crop") is not None
+            button.checked = self.parameters.crop(view) is not None
             button.blockSignals(blocked)
             button.enabled = self.parameters.nodeOf(view) is not None
         ui.placeButton.enabled = self.panel.setup is not None
@@ -103,8 +112,10 @@ class RadiographsSection(Section):
         case = self.panel.sameCase()
         folder = case.folder() or newCaseFolder(setup)
         case.placed = tuple(placeRadiographs(setup, folder, case.placed, case.masks))
+        in3D = self.parameters.radiographsIn3D
+        outlines.updateOutlines(case.models, case.placed, folder, in3D)
         self.panel.storeCase(case)
-        self.panel.results.showCase(case)
+        self.panel.results.showCase(case, masks=not case.models)
         self.panel.say("The radiographs stand on their detector planes.")
 
     @guarded
@@ -116,15 +127,14 @@ class RadiographsSection(Section):
         self._crop("lateral", on)
 
     def _crop(self, view, on):
-        roiNode = self.parameters.nodeOf(view, "Crop")
+        if self.parameters.nodeOf(view, "Crop") is not None:  # of this radiograph or another
+            slicer.mrmlScene.RemoveNode(self.parameters.nodeOf(view, "Crop"))
         if not on:
-            if roiNode is not None:
-                slicer.mrmlScene.RemoveNode(roiNode)
             self.panel.refreshSoon()
             return
         radiograph = RadiographNode(self.parameters.nodeOf(view), view)
-        if roiNode is None:
-            self.parameters.setNode(view, "Crop", _regionAround(radiograph))
+        self.parameters.setNode(view, "Crop", _regionAround(radiograph))
+        self.parameters.setNode(view, "Cropped", radiograph.node)
         layouts.showLayout()
         layouts.showRadiographs({view: radiograph.node})
 
@@ -134,9 +144,7 @@ def _regionAround(radiograph):
     name = uniqueName(f"Crop region ({radiograph.role})")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
     node.CreateDefaultDisplayNodes()
-    ijkToRas = vtk.vtkMatrix4x4()
-    radiograph.node.GetIJKToRASMatrix(ijkToRas)
-    matrix = slicer.util.arrayFromVTKMatrix(ijkToRas)
+    matrix = flipLpsRas(volumeIjkToLps(radiograph.node))
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     columns, rows = radiograph.size
     pose = np.eye(4)
@@ -150,6 +158,4 @@ def _regionAround(radiograph):
     display.SetFillVisibility(False)
     display.SetVisibility3D(False)
     display.SetHandlesInteractive(True)
-    storage = slicer.mrmlScene.GetSubjectHierarchyNode()
-    putInto(storage.GetSceneItemID(), node)
     return node

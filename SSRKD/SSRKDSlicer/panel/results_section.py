@@ -27,7 +27,12 @@ class ResultsSection(Section):
         self.flag(ui.outlinesCheck, "outlines")
         self.flag(ui.in3DCheck, "radiographsIn3D")
         self.choice(ui.exportFormatCombo, "exportFormat", ("STL", "OBJ", "PLY", "labelmap"))
-        self.path(ui.exportFolder, "exportFolder")
+        self.path(
+            ui.exportFolder,
+            ui.exportFolderBrowse,
+            "exportFolder",
+            lambda: qt.QFileDialog.getExistingDirectory(None, "Export bones to", ""),
+        )
         ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
         ui.in3DCheck.connect("toggled(bool)", self.onOutlines)
         ui.layoutButton.connect("clicked()", self.onLayout)
@@ -122,7 +127,8 @@ class ResultsSection(Section):
     def onDisplay(self, caller, event):
         models = self.panel.case().models
         outlines.matchDisplay(models.values(), self.parameters.radiographsIn3D)
-        self.panel.refreshSoon()
+        if not self.panel.refreshing:
+            self.refresh()  # the other sections do not show it, and a slider tells every step
 
     @guarded
     def onOutlines(self, *args):
@@ -140,16 +146,15 @@ class ResultsSection(Section):
             for view in VIEWS
         }
 
-    def showCase(self, case):
-        """Show a case's radiographs, masks, bones and outlines."""
+    def showCase(self, case, masks):
+        """Show a case's radiographs, bones and outlines; and its masks, or not."""
         layouts.showLayout()
         layouts.showRadiographs(dict(zip(VIEWS, case.placed)))
         in3D = self.parameters.radiographsIn3D
         layouts.radiographsIn3D(in3D)
         for node, placed, view in zip(case.masks, case.placed, VIEWS):
             if node is not None and placed is not None:
-                # Once there are bones, their outlines are what is looked at.
-                node.GetDisplayNode().SetVisibility(not case.models)
+                node.GetDisplayNode().SetVisibility(masks)
                 node.GetDisplayNode().SetViewNodeIDs([layouts.sliceNodeId(view)])
         outlines.showOutlines(case.models.values(), self.parameters.outlines, in3D)
         layouts.reset3D()

@@ -10,6 +10,8 @@ from SSRKDLib.errors import InputError
 
 from .. import layouts, weights_list
 from ..folders import SIDE_WORDS
+from ..masks import editedMasks
+from ..parameters import VIEWS
 from ..tasks import CaseNodes
 from .bindings import Section, guarded
 
@@ -86,7 +88,7 @@ class RunSection(Section):
             made.masks = before
             panel.storeCase(made)
             self._tell(made)
-            panel.results.showCase(made)
+            panel.results.showCase(made, masks=False)
 
         def failed(error):
             panel.showError(error)
@@ -115,15 +117,23 @@ class RunSection(Section):
         panel = self.panel
         self._checkWeights()
         setup, case = panel.requireSetup(), panel.sameCase()
+        edited = [editedMasks(n, p) is not None for n, p in zip(case.masks, case.placed)]
+        if any(edited) and not slicer.util.confirmYesNoDisplay(
+            "The bone masks were edited. Mark the bones anew, and lose the edits?",
+            windowTitle="Segment",
+        ):
+            panel.showStatus("The edited masks were kept.")
+            return
 
         def starter(**callbacks):
-            return panel.tasks.segment(setup, panel.options(), case, **callbacks)
+            in3D = self.parameters.radiographsIn3D
+            return panel.tasks.segment(setup, panel.options(), case, in3D, **callbacks)
 
         def done(made):
             panel.storeCase(made)
             panel.tell(made.messages)
             panel.showStatus("The bones are marked. Edit the masks, or click Reconstruct.")
-            panel.results.showCase(made)
+            panel.results.showCase(made, masks=True)
 
         panel.start("Segment", starter, done)
 
@@ -132,7 +142,9 @@ class RunSection(Section):
         case = self.panel.case()
         index = next(index for index, node in enumerate(case.masks) if node is not None)
         layouts.showLayout()
-        layouts.showRadiographs(dict(zip(("frontal", "lateral"), case.placed)))
+        layouts.showRadiographs(dict(zip(VIEWS, case.placed)))
+        for node in filter(None, case.masks):
+            node.GetDisplayNode().SetVisibility(True)
         openSegmentEditor(case.masks[index], case.placed[index])
 
     @guarded

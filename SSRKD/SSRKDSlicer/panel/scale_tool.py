@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import qt
 import slicer
-import vtk
 from slicer.util import VTKObservationMixin
 
 from SSRKDLib.errors import GeometryError
@@ -12,6 +12,7 @@ from SSRKDLib.radiographs.scale_marker import find_disc, spacing_from_length
 
 from .. import layouts
 from ..folders import uniqueName
+from ..frames import ijkToWorld, worldToIjk
 from ..parameters import VIEWS
 from ..radiographs import STORED_RIG, RadiographNode
 from ..setup import setupFromParameters
@@ -53,9 +54,9 @@ class ScaleTool(Section, VTKObservationMixin):
             usable = not self.parameters.nodeOf(self.view).GetAttribute(STORED_RIG)
         for widget in (ui.ballButton, ui.rulerButton):
             widget.enabled = usable
-        spacing = self.parameters.number(self.view, "ScaleSpacing")
+        spacing = self.parameters.scale(self.view)
         ui.clearScaleButton.enabled = spacing is not None
-        if spacing is not None:
+        if spacing is not None and usable:
             ui.scaleLabel.text = f"The {self.view} pixels are {spacing:.4f} mm on the detector."
         elif not chosen:
             ui.scaleLabel.text = f"Choose the {self.view} radiograph first."
@@ -118,9 +119,21 @@ class ScaleTool(Section, VTKObservationMixin):
         selection.SetActivePlaceNodeID(self._marker.GetID())
         interaction.SetPlaceModePersistence(0)
         interaction.SetCurrentInteractionMode(interaction.Place)
+        # Escape, or another tool, ends the place mode.
+        self.addObserver(interaction, interaction.InteractionModeChangedEvent, self.onMode)
         blocked = button.blockSignals(True)
         button.checked = True
         button.blockSignals(blocked)
+
+    @guarded
+    def onMode(self, caller, event):
+        if caller.GetCurrentInteractionMode() != caller.Place:
+            # After the click that ends the mode by itself, the point comes first.
+            qt.QTimer.singleShot(0, self._stopUnfinished)
+
+    def _stopUnfinished(self):
+        if self._marker is not None:
+            self.stop()
 
     @guarded
     def onPoint(self, caller, event):
@@ -131,14 +144,17 @@ class ScaleTool(Section, VTKObservationMixin):
 
     @guarded
     def onSize(self, *args):
-        if not self.panel.refreshing and self.parameters.nodeOf(self.view, "Marker") is not None:
+        marker = self.parameters.nodeOf(self.view, "Marker")
+        if self.panel.refreshing or marker is None or self._marker is not None:
+            return
+        if self.parameters.scale(self.view) is not None:  # measured on this very radiograph
             self._measure()
 
     @guarded
     def onClear(self):
         self.stop()
         self._removeMarker()
-        self.parameters.setNumber(self.view, "ScaleSpacing", None)
+        self.parameters.setScale(self.view, None)
 
     def _removeMarker(self):
         for what in ("Marker", "Ball"):
@@ -150,10 +166,8 @@ class ScaleTool(Section, VTKObservationMixin):
         """The scale from the marker of the current view, stored in the parameters."""
         marker = self.parameters.nodeOf(self.view, "Marker")
         radiograph = RadiographNode(self.parameters.nodeOf(self.view), self.view)
-        rasToIjk = vtk.vtkMatrix4x4()
-        radiograph.node.GetRASToIJKMatrix(rasToIjk)
         points = slicer.util.arrayFromMarkupsControlPoints(marker, world=True)
-        ijk = np.c_[points, np.ones(len(points))] @ slicer.util.arrayFromVTKMatrix(rasToIjk).T
+        ijk = worldToIjk(radiograph.node, points)
         spacing = radiograph.node.GetSpacing()[:2]
         if marker.IsA("vtkMRMLMarkupsLineNode"):
             length = np.abs(ijk[1, :2] - ijk[0, :2])
@@ -164,7 +178,7 @@ class ScaleTool(Section, VTKObservationMixin):
         found = spacing_from_length(
             tuple(length), self.ui.markerSize.value, self._magnification(), spacing
         )
-        self.parameters.setNumber(self.view, "ScaleSpacing", found[0])
+        self.parameters.setScale(self.view, found[0])
         self.panel.say(
             f"{self.view.capitalize()} scale: {self.ui.markerSize.value:g} mm over "
             f"{np.hypot(*length):.1f} pixels; a pixel is {found[0]:.4f} mm on the detector."
@@ -195,9 +209,6 @@ class ScaleTool(Section, VTKObservationMixin):
             node.GetDisplayNode().SetGlyphScale(0.5)
             node.SetLocked(True)
             self.parameters.setNode(self.view, "Ball", node)
-        ijkToRas = vtk.vtkMatrix4x4()
-        radiograph.node.GetIJKToRASMatrix(ijkToRas)
         border = disc.outline(24)
-        ijk = np.c_[border, np.zeros(len(border)), np.ones(len(border))]
-        ras = (ijk @ slicer.util.arrayFromVTKMatrix(ijkToRas).T)[:, :3]
+        ras = ijkToWorld(radiograph.node, np.c_[border, np.zeros(len(border))])
         slicer.util.updateMarkupsControlPointsFromArray(node, ras)

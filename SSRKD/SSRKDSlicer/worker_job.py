@@ -1,0 +1,90 @@
+"""A job of the worker, and the errors that it may end with."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from SSRKDLib.errors import Cancelled, SSRKDError
+
+
+class WorkerError(SSRKDError):
+    """A job failed in the worker, or the worker itself did.
+
+    Attributes:
+        kind: name of the error's class in the worker; "WorkerLost" where the process ended.
+        log: a traceback or what the worker printed last, or "".
+    """
+
+    def __init__(self, cause, remedy="", kind="WorkerLost", log=""):
+        super().__init__(cause, remedy)
+        self.kind, self.log = kind, log
+
+
+class Job:
+    """One job that was given to the worker.
+
+    Args:
+        onProgress: called with stage, fraction (0 to 1) and message.
+        onDone: called with the result, a dictionary.
+        onFailed: called with an :class:`SSRKDError`; :class:`Cancelled` where the user stopped it.
+    """
+
+    def __init__(self, worker, number, onProgress=None, onDone=None, onFailed=None):
+        self._worker, self.number = worker, number
+        self._onProgress, self._onDone, self._onFailed = onProgress, onDone, onFailed
+        self.finished = self.cancelling = False
+        self.stage = ""
+
+    def cancel(self):
+        """Stop the job; it has failed with :class:`Cancelled` within a second."""
+        if not self.finished and not self.cancelling:
+            self.cancelling = True
+            self._worker.cancel(self)
+
+    def progress(self, stage, fraction, message):
+        self.stage = stage
+        if self._onProgress is not None and not self.finished and not self.cancelling:
+            self._say(self._onProgress, stage, fraction, message)
+
+    def done(self, result):
+        if not self.finished:
+            self.finished = True
+            if self.cancelling:
+                self._say(self._onFailed, Cancelled())
+            else:
+                self._say(self._onDone, result)
+
+    def failed(self, error):
+        if not self.finished:
+            self.finished = True
+            self._say(self._onFailed, Cancelled() if self.cancelling else error)
+
+    @staticmethod
+    def _say(callback, *what):
+        """Call back; an error in there must not lose what other jobs are told."""
+        if callback is not None:
+            try:
+                callback(*what)
+            except Exception:
+                logging.exception("SSRKD: an error in what a job calls back")
+
+
+def unexpected(error):
+    """An error that nobody foresaw, as one that can be shown; its traceback goes to the log."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return WorkerError(
+        f"This should not have happened ({what}).",
+        "The log tells more; please report it.",
+        "Unexpected",
+        traceback.format_exc(),
+    )
+
+
+def errorFrom(message, printed):
+    """The error of a worker's message; ``printed``: what it printed last."""
+    remedy = message["remedy"]
+    if message["kind"] == "MissingDependencyError":
+        remedy = "Open the section Installation and click 'Install PyTorch'."
+    log = message["log"] or printed[-4000:]
+    return WorkerError(message["cause"], remedy, message["kind"], log)
