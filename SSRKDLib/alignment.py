@@ -1,8 +1,8 @@
 """Rigid alignment of one set of bones to another whose shafts may end elsewhere.
 
 Bones are matched by name, so a point of one femur is only ever compared with the other femur.
-Iterated closest points (:mod:`SSRKDLib.closest_points`) start from several poses: as given, from
-the anatomy (joint, shafts, kneecap), and from principal axes. Nothing is random: equal input gives
+Iterated closest points (:mod:`SSRKDLib.closest_points`) start from several poses: as given, and
+from the principal axes of all bones together, or of one. Nothing is random: equal input gives
 equal output.
 """
 
@@ -27,7 +27,6 @@ from SSRKDLib.closest_points import (
 from SSRKDLib.errors import MeshError
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.reference import check_surfaces
-from SSRKDLib.regions import joint_centre
 
 #: How a reference is moved: not at all, all bones as one body, every bone by itself.
 MODES: tuple[str, ...] = ("none", "all", "bone")
@@ -119,61 +118,29 @@ def align(
 # --- where to start ------------------------------------------------------------------
 
 
-def _best(here: Body, there: Body, starts: list[np.ndarray] | None = None) -> np.ndarray:
-    """The best pose, roughly, that iterated closest points reach from any of the starts."""
-    poses = _ranked(here, there, [*(starts or []), np.eye(4), *_starts(here, there)])[:10]
-    poses = _ranked(here, there, [walk(here, there, pose, 12) for pose in poses])[:3]
-    return _ranked(here, there, [walk(here, there, pose, 40) for pose in poses])[0]
+def _best(here: Body, there: Body, near: np.ndarray | None = None) -> np.ndarray:
+    """The best pose, roughly, that iterated closest points reach from any of the starts.
+
+    With ``near`` it starts there too, and does not turn more than 90 degrees away from it: a
+    kneecap fits its counterpart nearly as well upside down, but never lies so in its knee.
+    """
+    poses = [np.eye(4), *_starts(here, there)]
+    if near is not None:
+        poses = [near, *(pose for pose in poses if _turn_between(pose, near) < 90.0)]
+    poses = sorted(poses, key=lambda pose: score(here, there, pose))[:10]
+    poses = [walk(here, there, pose, 12) for pose in poses]
+    poses = sorted(poses, key=lambda pose: score(here, there, pose))[:3]
+    poses = [walk(here, there, pose, 40) for pose in poses]
+    return min(poses, key=lambda pose: apart(here, there, pose))
 
 
-def _ranked(here: Body, there: Body, poses: list[np.ndarray]) -> list[np.ndarray]:
-    return sorted(poses, key=lambda pose: score(here, there, pose))
+def _turn_between(one: np.ndarray, other: np.ndarray) -> float:
+    """Degrees between the rotations of two poses."""
+    cosine = (np.trace(one[:3, :3].T @ other[:3, :3]) - 1.0) / 2.0
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
 def _starts(here: Body, there: Body) -> list[np.ndarray]:
-    """Poses from the anatomy where there is a joint, else from principal axes."""
-    frames = [_anatomical(body) for body in (here, there)]
-    if frames[0] is None or frames[1] is None:
-        return _principal_starts(here, there)
-    (mine, guided), (theirs, _) = frames
-    turns = [Rotation.identity()]
-    if guided:
-        turns += [Rotation.from_euler(axis, sign * 30, True) for axis in "xyz" for sign in (-1, 1)]
-    else:
-        turns += [Rotation.from_euler("z", 30 * step, True) for step in range(1, 12)]
-    shift = np.eye(4)
-    shift[:3, 3] = theirs[:3, 3] - mine[:3, 3]
-    return [shift, *(theirs @ turned(turn) @ np.linalg.inv(mine) for turn in turns)]
-
-
-def _anatomical(body: Body) -> tuple[np.ndarray, bool] | None:
-    """The knee's frame (joint, up the leg, away from the kneecap), 4x4, knee to world.
-
-    Also whether kneecap or fibula said where the front is. None without femur and tibia.
-    """
-    joint = joint_centre({bone: body[bone].mesh for bone in ("femur", "tibia") if bone in body})
-    if joint is None:
-        return None
-
-    def towards(bone: str) -> np.ndarray:
-        points = body[bone].points - joint
-        near = points[np.linalg.norm(points, axis=1) < 90.0]
-        direction = (near if len(near) else points).mean(axis=0)
-        return direction / max(np.linalg.norm(direction), 1e-9)
-
-    up = towards("femur") - towards("tibia")
-    guide = next((bone for bone in ("patella", "fibula") if bone in body), None)
-    back = np.eye(3)[np.argmin(np.abs(up))] if guide is None else -towards(guide)
-    matrix = np.eye(4)
-    matrix[:3, 2] = up / max(np.linalg.norm(up), 1e-9)
-    side = np.cross(back, matrix[:3, 2])
-    matrix[:3, 0] = side / max(np.linalg.norm(side), 1e-9)
-    matrix[:3, 1] = np.cross(matrix[:3, 2], matrix[:3, 0])
-    matrix[:3, 3] = joint
-    return matrix, guide is not None
-
-
-def _principal_starts(here: Body, there: Body) -> list[np.ndarray]:
     """Longest axis on longest axis, both ways, turned in steps of 45 degrees.
 
     Along it, the two bodies share their middle, their lower or their upper end.
@@ -215,11 +182,11 @@ def _each(
         for group in groups
         if group
     ]
-    _refuse_other_side([(*part, _best(*part, [whole])) for part in parts], names)
+    _refuse_other_side([(*part, _best(*part, whole)) for part in parts], names)
     matrices = {}
     for bone in here:
         mine, theirs = {bone: here[bone]}, {bone: there[bone]}
-        matrices[bone] = refine(mine, theirs, _best(mine, theirs, [whole]))
+        matrices[bone] = refine(mine, theirs, _best(mine, theirs, whole))
     return matrices
 
 

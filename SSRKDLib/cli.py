@@ -20,6 +20,7 @@ from SSRKDLib.commands import (
     compare,
     demo,
     doctor,
+    evaluate,
     reconstruct,
     rig,
     simulate,
@@ -29,7 +30,7 @@ from SSRKDLib.commands import (
 from SSRKDLib.errors import Cancelled, InputError, SSRKDError
 from SSRKDLib.progress import ProgressLine
 
-COMMANDS = (reconstruct, compare, rig, simulate, weights, doctor, demo, worker)
+COMMANDS = (reconstruct, compare, evaluate, rig, simulate, weights, doctor, demo, worker)
 
 OK, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 

@@ -75,10 +75,10 @@ class Surface:
         places, faces = self._nearest.places(points)
         return places, self._face_normals[faces]
 
-    def sampled(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The nearest samples, their normals, and which are at an open edge: quick."""
+    def sampled(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest samples and their normals: quick."""
         index = self.tree.query(points)[1]
-        return self.points[index], self.normals[index], self.at_rim[index]
+        return self.points[index], self.normals[index]
 
 
 #: Bones by name, moved together.
@@ -176,14 +176,14 @@ def walk(here: Body, there: Body, matrix: np.ndarray, steps: int) -> np.ndarray:
             theirs = there[bone]
             share = min(mine.area, theirs.area) / _COARSE
             moved = moved_points(matrix, mine.points[:_COARSE])
-            place, normal, rim = theirs.sampled(moved)
+            place, normal = theirs.sampled(moved)
             own = mine.normals[:_COARSE] @ matrix[:3, :3].T
-            rows.append(_rows(moved, place, normal, own, rim, share, 0.3))
+            rows.append(_rows(moved, place, normal, own, share, 0.3))
             goal = theirs.points[:_COARSE]
-            place, normal, rim = mine.sampled(moved_points(back, goal))
+            place, normal = mine.sampled(moved_points(back, goal))
             normal = normal @ matrix[:3, :3].T
             own = theirs.normals[:_COARSE]
-            rows.append(_rows(moved_points(matrix, place), goal, normal, own, rim, share, 0.3))
+            rows.append(_rows(moved_points(matrix, place), goal, normal, own, share, 0.3))
         matrix, moved_by = _step(matrix, rows, floor=3.0)
         if moved_by < 0.05:
             break
@@ -196,7 +196,7 @@ def refine(here: Body, there: Body, matrix: np.ndarray) -> np.ndarray:
     Twice, since which points have a counterpart is seen better the second time; the points
     are taken in a fixed order, so that nearly equal starts end in the same pose.
     """
-    for limit in (15, 30):
+    for limit in (8, 20):
         back = np.linalg.inv(matrix)
         forth_of = {bone: _shared(mine, there[bone], matrix) for bone, mine in here.items()}
         back_of = {bone: _shared(there[bone], mine, back) for bone, mine in here.items()}
@@ -209,13 +209,11 @@ def refine(here: Body, there: Body, matrix: np.ndarray) -> np.ndarray:
                 moved = moved_points(matrix, mine.points[forth_of[bone]])
                 place, normal = theirs.closest(moved)
                 own = mine.normals[forth_of[bone]] @ matrix[:3, :3].T
-                rim = theirs.near_rim(place, _RIM)
-                rows.append(_rows(moved, place, normal, own, rim, share, 0.6))
+                rows.append(_rows(moved, place, normal, own, share, 0.6))
                 goal = theirs.points[back_of[bone]]
                 place, normal = mine.closest(moved_points(back, goal))
                 normal, own = normal @ matrix[:3, :3].T, theirs.normals[back_of[bone]]
-                rim = mine.near_rim(place, _RIM)
-                rows.append(_rows(moved_points(matrix, place), goal, normal, own, rim, share, 0.6))
+                rows.append(_rows(moved_points(matrix, place), goal, normal, own, share, 0.6))
             matrix, moved_by = _step(matrix, rows, floor=0.3)
             if moved_by < 2e-3:
                 break
@@ -233,12 +231,11 @@ def _rows(
     goals: np.ndarray,
     normals: np.ndarray,
     own: np.ndarray,
-    rim: np.ndarray,
     share: float,
     agreement: float,
 ) -> tuple[np.ndarray, ...]:
     """Pairs with a counterpart: points, goals, normals [N, 3] (fixed frame) and weights [N]."""
-    good = ~rim & ((normals * own).sum(axis=1) > agreement)
+    good = (normals * own).sum(axis=1) > agreement
     return points[good], goals[good], normals[good], np.full(int(good.sum()), share)
 
 

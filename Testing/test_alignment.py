@@ -111,8 +111,9 @@ def test_another_frame_altogether_is_no_hindrance():
 
 @pytest.mark.parametrize("bone", ["patella", "femur", "fibula", "tibia"])
 def test_one_bone_alone_is_found_from_its_shape(bone):
+    """The whole of it, against the part near the joint."""
     made = motion(7, degrees=150.0, mm=300.0)
-    found = align(moved({bone: longer(21)[bone]}, made), {bone: person(21)[bone]}, "all")
+    found = align(moved({bone: load_person(21)[bone]}, made), {bone: person(21)[bone]}, "all")
     assert max(misfit(found.matrices[bone], made, person(21)[bone])) < 0.1
 
 
@@ -129,6 +130,43 @@ def test_a_bent_knee_is_laid_bone_by_bone():
     for bone, mesh in person(23).items():
         assert max(misfit(found.matrices[bone], made[bone], mesh)) < 0.1
     assert max(align(bent, person(23), "all").residual_mm.values()) > 3
+
+
+def test_a_bent_knee_that_is_wrong_keeps_its_kneecap_upright():
+    """Upside down a kneecap fits nearly as well."""
+    bend = np.eye(4)
+    bend[:3, :3] = Rotation.from_euler("x", 60, True).as_matrix()
+    for seed in (0, 1):
+        index, made = 20 + seed, motion(300 + seed, degrees=90.0, mm=400.0)
+        recon = {bone: wrong(mesh) for bone, mesh in person(index).items()}
+        bent = {
+            bone: mesh.transformed(made @ bend if bone in ("fibula", "tibia") else made)
+            for bone, mesh in longer(index).items()
+        }
+        found = align(bent, recon, "bone")
+        assert misfit(found.matrices["patella"], made, person(index)["patella"])[0] < 20
+
+
+def test_where_a_shaft_is_cut_does_not_matter():
+    """A reconstruction that is 1 mm wrong stays where it is when the reference gets longer."""
+    recon = {bone: wrong(mesh) for bone, mesh in person(20, -60.0, 55.0).items()}
+    poses = []
+    for high, low in ((130.0, -150.0), (62.0, -66.0), (57.0, -61.0)):
+        poses.append(align(person(20, low, high), recon, "bone").matrices["femur"])
+    for pose in poses[1:]:
+        degrees, mm = misfit(np.linalg.inv(poses[0]), pose, recon["femur"])
+        assert degrees < 0.2 and mm < 0.2
+
+
+def test_what_only_one_has_does_not_pull():
+    """A lump of metal on the femur, 12 mm thick, on a fifth of its surface."""
+    made, bones = motion(3), dict(longer(21))
+    femur = bones["femur"]
+    lump = (femur.vertices[:, 1] < np.quantile(femur.vertices[:, 1], 0.2))[:, None]
+    bones["femur"] = Mesh(femur.vertices - 12 * lump * np.array([0, 1, 0]), femur.faces)
+    found = align(moved(bones, made), person(21), "bone")
+    assert max(misfit(found.matrices["femur"], made, person(21)["femur"])) < 0.15
+    assert found.residual_mm["femur"] > 1
 
 
 def test_flat_lids_do_not_hold_the_shafts():

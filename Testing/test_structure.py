@@ -22,9 +22,11 @@ FORBIDDEN = {
 #: What may be imported inside Slicer before torch is installed; a package stands for all
 #: of its modules.
 TORCH_FREE = (
-    "anatomy", "errors", "framing", "geometry", "labelmaps", "meshes", "metrics", "ply",
-    "radiographs", "regions", "rig_file", "rig_presets", "rig_sources", "sampling", "virtual",
-    "weights",
+    "alignment", "anatomy", "clinical", "closest_points", "comparing", "comparison", "errors",
+    "framing", "geometry", "image_writing", "labelmaps", "meshes", "metrics", "nearest",
+    "outlines", "ply", "radiographs", "reference", "regions", "report_html", "rig_file",
+    "rig_presets", "rig_sources", "sampling", "simulation", "virtual", "voxel_metrics", "weights",
+    "worker",
 )  # fmt: skip
 
 TOP_LEVEL = {

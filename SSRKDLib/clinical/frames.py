@@ -29,8 +29,9 @@ TIBIA_SHAFT = (0.65, 1.05)
 #: The femur's condyles and epicondyles lie within this height, in widths.
 CONDYLES = 0.6
 
-#: How far below the plateaus their common outline is taken, in widths.
-_OUTLINE = 0.12
+#: How far below the plateaus' plane their common outline is taken, in widths: for the transverse
+#: axis, and for where the joint surfaces end in front and behind.
+_OUTLINE, _RIM = 0.12, 0.05
 
 #: Where both plateaus' middles are, as shares of the outline's width from the medial side.
 PLATEAUS = (0.25, 0.75)
@@ -70,6 +71,16 @@ class Frame:
         return np.array(points) @ self.axes
 
 
+@dataclass(frozen=True)
+class TibiaFrame(Frame):
+    """A tibia's frame, and where its plateaus are.
+
+    ``spans``: medial and lateral, each x of the plateau's middle and y of its front and back rim.
+    """
+
+    spans: tuple[tuple[float, tuple[float, float]], ...]
+
+
 def femur_frame(femur: Mesh, up: np.ndarray) -> Frame:
     """The frame of a left femur.
 
@@ -102,7 +113,7 @@ def femur_frame(femur: Mesh, up: np.ndarray) -> Frame:
     return Frame(axes, float((femur.vertices @ z).min()), width, shaft)
 
 
-def tibia_frame(tibia: Mesh, up: np.ndarray, lateral: np.ndarray) -> Frame:
+def tibia_frame(tibia: Mesh, up: np.ndarray, lateral: np.ndarray) -> TibiaFrame:
     """The frame of a left tibia.
 
     Args:
@@ -114,52 +125,85 @@ def tibia_frame(tibia: Mesh, up: np.ndarray, lateral: np.ndarray) -> Frame:
         Unmeasurable: the plateaus cannot be told.
     """
     z, width, x, shaft = up / np.linalg.norm(up), 75.0, lateral, None
-    # The plateaus' middle as a point: the axes turn about the world's origin, which may be far.
+    # The plateaus' plane: a point of it and its normal, in the mesh's frame.
     middle = tibia.vertices[np.argmax(tibia.vertices @ z)] - 0.08 * width * z  # below the eminence
+    normal = z
     for _ in range(_STEPS):
-        before = np.array([*x, *z, width])
+        before = np.array([*x, *z, *normal, width])
         axes = _axes(x, z)
-        local = tibia.vertices @ axes.T
-        outline = plateau_outline(local, tibia.faces, float(z @ middle), width)
-        centres = np.array([[cx, np.mean(span)] for cx, span in plateau_spans(outline)])
-        heights = heights_above(centres, local[tibia.faces])
-        if np.isnan(heights).any():
-            raise Unmeasurable("The tibia's plateaus have holes.")
-        middle = np.array([*centres.mean(axis=0), heights.mean()]) @ axes
-        x = _unit((centres[1] - centres[0]) @ axes[:2])
+        local = (tibia.vertices - middle) @ axes.T
+        outline = _plateau_outline(local, tibia.faces, axes @ normal, _OUTLINE * width)
+        spans = _spans(outline)
+        fitted, tilted = _plane(spans, local[tibia.faces])
+        middle = middle + fitted @ axes
+        normal = tilted @ axes
+        across = np.array([spans[1][0] - spans[0][0], np.mean(spans[1][1]) - np.mean(spans[0][1])])
+        x = _unit(across @ axes[:2])
         width = float(np.ptp(outline.start @ (axes[:2] @ x)))
         shaft = _shaft_axis(tibia, axes, axes[2] @ middle - width * np.array(TIBIA_SHAFT)[::-1])
         if shaft is not None:
             z = _unit(shaft[1] - shaft[0])
-        if np.abs([*x, *z, width] - before).max() < 1e-9:
+        if np.abs([*x, *z, *normal, width] - before).max() < 1e-9:
             break
-    return Frame(_axes(x, z), float(z @ middle), width, shaft)
+    axes = _axes(x, z)
+    local = (tibia.vertices - middle) @ axes.T
+    outline, rim = (
+        _plateau_outline(local, tibia.faces, axes @ normal, share * width)
+        for share in (_OUTLINE, _RIM)
+    )
+    x0, y0, level = axes @ middle
+    found = [(place, rim.span(place)) for place, _ in _spans(outline)]
+    if any(span is None for _, span in found):
+        raise Unmeasurable("The tibia's plateaus have no rim.")
+    spans = tuple((x0 + place, (y0 + front, y0 + back)) for place, (front, back) in found)
+    return TibiaFrame(axes, float(level), width, shaft, spans)
 
 
-def plateau_outline(local: np.ndarray, faces: np.ndarray, level: float, width: float) -> Section:
-    """The tibia's outline just below both plateaus.
+def _plateau_outline(
+    local: np.ndarray, faces: np.ndarray, normal: np.ndarray, depth: float
+) -> Section:
+    """The tibia's outline ``depth`` mm below both plateaus' plane, seen from above.
+
+    It is parallel to the plane, which goes through the origin of ``local``: were it level, it would
+    run through other parts of the flare where the slope is steeper, and seem to turn the tibia.
 
     Raises:
         Unmeasurable: the surface is open there, or ends above.
     """
-    outline = section(local, faces, level - _OUTLINE * width)
+    # Moved to the plane at right angles to it.
+    shift = depth * normal[2] * normal[:2]
+    sheared = local.copy()
+    sheared[:, 2] += local[:, :2] @ (normal[:2] / normal[2])
+    outline = section(sheared, faces, -depth)
     if not outline.is_closed:
         raise Unmeasurable("The tibia is cut just below its plateaus.")
-    return outline
+    return Section(outline.start + shift, outline.end + shift)
 
 
-def plateau_spans(outline: Section) -> list[tuple[float, tuple[float, float]]]:
-    """Medial and lateral: x of the plateau's middle, and where the outline begins and ends in y.
-
-    Raises:
-        Unmeasurable: the outline is none of a plateau.
-    """
+def _spans(outline: Section) -> list[tuple[float, tuple[float, float]]]:
+    """Medial and lateral: x of the plateau's middle, and where the outline begins and ends in y."""
     low, high = outline.start[:, 0].min(), outline.start[:, 0].max()
     places = [float(low + share * (high - low)) for share in PLATEAUS]
     spans = [(place, outline.span(place)) for place in places]
     if any(span is None for _, span in spans):
         raise Unmeasurable("The tibia's plateaus have no outline.")
     return spans
+
+
+def _plane(
+    spans: list[tuple[float, tuple[float, float]]], corners: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Point between the plateaus' middles and unit normal of the plane fitted to both."""
+    points = np.array([[x, y] for x, span in spans for y in np.linspace(*span, _SECTIONS)[2:-2]])
+    heights = heights_above(points, corners)
+    if np.isnan(heights).any():
+        raise Unmeasurable("The tibia's plateaus have holes.")
+    middle = points.mean(axis=0)
+    ones = np.ones((len(points), 1))
+    slope_x, slope_y, height = np.linalg.lstsq(
+        np.hstack([points - middle, ones]), heights, rcond=None
+    )[0]
+    return np.array([*middle, height]), _unit(np.array([-slope_x, -slope_y, 1.0]))
 
 
 def _axes(x: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -6,26 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from SSRKDLib.clinical.frames import (
-    Frame,
-    Unmeasurable,
-    plateau_outline,
-    plateau_spans,
-)
+from SSRKDLib.clinical.frames import TibiaFrame, Unmeasurable
 from SSRKDLib.clinical.sections import heights_above
 from SSRKDLib.meshes import Mesh
 
-#: A plateau ends in front and behind where its surface has fallen this far (in widths of the
-#: tibia) below the line fitted to it.
-_RIM_DROP = 0.04
-
-#: The line is fitted to the middle of the plateau: this share of its depth is left out at each rim.
+#: The line is fitted to the middle of a plateau: this share of its depth is left out at each rim,
+#: where the surface turns down.
 _TRIM = 0.2
 
-#: Half the breadth of the strip that a profile is the mean of, in widths.
+#: Half the breadth of the strip that a profile is the mean of, in widths of the tibia.
 _STRIP = 0.06
 
-_ACROSS, _ALONG, _STEPS = 5, 81, 20
+_ACROSS, _ALONG = 5, 41
 
 
 class Plateau(NamedTuple):
@@ -41,12 +33,13 @@ class Plateau(NamedTuple):
     back: np.ndarray
 
 
-def plateaus(tibia: Mesh, frame: Frame) -> tuple[Plateau, Plateau]:
+def plateaus(tibia: Mesh, frame: TibiaFrame) -> tuple[Plateau, Plateau]:
     """The medial and the lateral plateau.
 
-    Each is a profile from front to back, at a quarter of the tibia's width from its side. A line is
-    fitted to the profile's middle; the middle depends on where the line says that the rims are, so
-    both are repeated until they stay.
+    Each is a profile from front to back, at a quarter of the tibia's width from its side, with a
+    line fitted to its middle. The rims are where a cut parallel to the plane of both plateaus, just
+    below it, leaves the bone: a single plateau's surface does not say where it ends, for the
+    lateral one is as round as a ball.
 
     Raises:
         Unmeasurable: there is no surface where a plateau should be.
@@ -54,12 +47,11 @@ def plateaus(tibia: Mesh, frame: Frame) -> tuple[Plateau, Plateau]:
     local = frame.local(tibia)
     corners = local[tibia.faces]
     corners = corners[corners[:, :, 2].max(axis=1) > frame.level - 0.5 * frame.width]
-    outline = plateau_outline(local, tibia.faces, frame.level, frame.width)
-    medial, lateral = (_plateau(corners, x, span, frame) for x, span in plateau_spans(outline))
+    medial, lateral = (_plateau(corners, x, span, frame) for x, span in frame.spans)
     return medial, lateral
 
 
-def tibia_landmarks(tibia: Mesh, frame: Frame) -> dict[str, np.ndarray]:
+def tibia_landmarks(tibia: Mesh, frame: TibiaFrame) -> dict[str, np.ndarray]:
     """Points (3,) on the surface, mm, in the mesh's frame.
 
     ``medial_side``, ``lateral_side``: farthest out along the frame's x, within half a width of the
@@ -79,49 +71,18 @@ def tibia_landmarks(tibia: Mesh, frame: Frame) -> dict[str, np.ndarray]:
     }
 
 
-def _plateau(corners: np.ndarray, x: float, span: tuple[float, float], frame: Frame) -> Plateau:
-    y = np.linspace(*span, _ALONG)
-    z = _profile(corners, x, y, frame.width)
-    front, back = span[0] + 0.25 * np.ptp(span), span[1] - 0.25 * np.ptp(span)
-    for _ in range(_STEPS):
-        middle, reach = (front + back) / 2.0, (back - front) * (0.5 - _TRIM)
-        places = np.linspace(middle - reach, middle + reach, _ALONG)
-        gradient, height = np.polyfit(places - middle, np.interp(places, y, z), 1)
-        spare = z - (height + gradient * (y - middle)) + _RIM_DROP * frame.width
-        before = front, back
-        front, back = _interval(y, spare, middle)
-        if max(abs(front - before[0]), abs(back - before[1])) < 1e-6 * frame.width:
-            break
-    # A point of the line at y; the line is straight, so its middle is the plateau's height.
-    centre, ahead, behind = frame.world(
-        *([x, place, height + gradient * (place - middle)] for place in (middle, front, back))
-    )
-    return Plateau(float(-np.degrees(np.arctan(gradient))), centre, ahead, behind)
-
-
-def _profile(corners: np.ndarray, x: float, y: np.ndarray, width: float) -> np.ndarray:
-    """Heights at ``y``, the mean over a strip around ``x``; far below where there is no surface."""
-    across = x + width * np.linspace(-_STRIP, _STRIP, _ACROSS)
+def _plateau(
+    corners: np.ndarray, x: float, rims: tuple[float, float], frame: TibiaFrame
+) -> Plateau:
+    middle, reach = np.mean(rims), np.ptp(rims) * (0.5 - _TRIM)
+    y = np.linspace(middle - reach, middle + reach, _ALONG)
+    across = x + frame.width * np.linspace(-_STRIP, _STRIP, _ACROSS)
     points = np.stack(np.meshgrid(across, y), axis=-1).reshape(-1, 2)
-    z = heights_above(points, corners).reshape(len(y), _ACROSS).mean(axis=1)
-    if np.isnan(z[len(y) // 4 : -len(y) // 4]).any():
+    z = heights_above(points, corners).reshape(_ALONG, _ACROSS).mean(axis=1)
+    if np.isnan(z).any():
         raise Unmeasurable("The tibia's plateaus have holes.")
-    return np.where(np.isnan(z), np.nanmin(z) - width, z)
-
-
-def _interval(y: np.ndarray, spare: np.ndarray, middle: float) -> tuple[float, float]:
-    """The run of ``spare > 0`` around ``middle``, its ends interpolated."""
-    start = int(np.clip(np.searchsorted(y, middle), 1, len(y) - 1))
-    low = start
-    while low > 0 and spare[low - 1] > 0:
-        low -= 1
-    high = start - 1
-    while high < len(y) - 1 and spare[high + 1] > 0:
-        high += 1
-    front = y[0] if low == 0 else np.interp(0.0, spare[[low - 1, low]], y[[low - 1, low]])
-    back = y[-1] if high == len(y) - 1 else np.interp(
-        0.0, spare[[high + 1, high]], y[[high + 1, high]]
-    )  # fmt: skip
-    if back - front < 0.05 * np.ptp(y):
-        raise Unmeasurable("The tibia's plateaus cannot be told from its rims.")
-    return float(front), float(back)
+    gradient, height = np.polyfit(y - middle, z, 1)
+    centre, front, back = frame.world(
+        *([x, place, height + gradient * (place - middle)] for place in (middle, *rims))
+    )
+    return Plateau(float(-np.degrees(np.arctan(gradient))), centre, front, back)

@@ -123,8 +123,9 @@ def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
 
 
 def tags_to_dict(tags: DicomTags) -> dict:
-    """Tags as plain JSON values."""
-    return asdict(tags)
+    """Tags as plain JSON values, without the fingerprint of the patient ID: a short number can
+    be found from it by trying."""
+    return {**asdict(tags), "patient": ""}
 
 
 def tags_from_dict(data: dict) -> DicomTags:

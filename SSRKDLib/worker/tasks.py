@@ -72,6 +72,10 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
             progress,
             models.load,
         )
+        if result.report["device"] == "cuda":
+            import torch
+
+            result.report["gpu"] = torch.cuda.get_device_name()
         progress("write", 0.98, "Writing the surfaces")
         write_result(folder, result)
     return {"report": result.report}

@@ -1,0 +1,330 @@
+"""Evaluating a folder of cases: what a case is, one case's figures, and going on where it ended.
+
+A case is a sub-folder that holds
+
+- ``rig.json`` and its images, as ``simulate`` writes them; or, where nothing is to be
+  reconstructed, ``reconstruction/`` with the bones' surfaces (the rig, if there, then says side and
+  judged part);
+- the truth: a folder ``truth/`` or ``reference/`` of meshes or with a label map, or a label map
+  ``truth.*`` or ``reference.*`` (NIfTI, NRRD, ``.seg.nrrd``).
+
+The results grow inside the output folder: ``evaluation.json`` (the settings; it marks the folder as
+an evaluation) and ``cases/NAME.json``, written whole when a case is finished, with a signature of
+the case's files. A case is done again only where these files have changed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from SSRKDLib.alignment import align
+from SSRKDLib.clinical import compare_measures, measure
+from SSRKDLib.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
+from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, Reference, read_reference
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.metrics import MEASURES, compare_meshes
+from SSRKDLib.regions import region_from_rig
+from SSRKDLib.results import write_text
+from SSRKDLib.rig_file import read_rig
+from SSRKDLib.simulation import RIG
+
+#: Marks a folder as an evaluation and holds its settings; and where finished cases are.
+SETTINGS, FINISHED = "evaluation.json", "cases"
+
+RECONSTRUCTION = "reconstruction"
+TRUTHS = ("truth", "reference")
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the figures depend on besides the cases.
+
+    Attributes:
+        reconstruct: run the networks; else ``reconstruction/`` is measured.
+        weights: name or path for :func:`SSRKDLib.models.load_model`.
+        weights_sha256: of the bundle's tensors, "" where nothing is reconstructed.
+        device, spacing: see :meth:`SSRKDLib.job.Job.run_with`.
+        align: one of :data:`SSRKDLib.alignment.MODES`.
+    """
+
+    reconstruct: bool = True
+    weights: str | None = None
+    weights_sha256: str = ""
+    device: str = "auto"
+    spacing: float = 1.0
+    align: str = "none"
+
+    def as_dict(self) -> dict:
+        """What decides whether earlier results may stay: where weights lie, and what computes
+        with them, does not."""
+        kept = asdict(self)
+        del kept["weights"], kept["device"]
+        return {"version": _VERSION, **kept}
+
+
+def find_cases(folder: Path) -> list[Path]:
+    """The cases in a folder, by name: every sub-folder with a rig, a reconstruction or a truth.
+
+    Raises:
+        InputError: the folder is absent, or holds no case.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder '{folder}'.", "Check the path.")
+    cases = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and ((path / RIG).is_file() or (path / RECONSTRUCTION).is_dir() or _truths(path))
+    ]
+    if not cases:
+        raise InputError(
+            f"There is no case in '{folder}'.",
+            f"A case is a sub-folder with {RIG}, its images and {TRUTHS[0]}/.",
+        )
+    return cases
+
+
+def prepare_output(output: Path, settings: Settings) -> None:
+    """Make the output folder, or take up the evaluation that is in it.
+
+    Raises:
+        OutputError: it holds something else, or an evaluation with other settings, or cannot be
+            written.
+    """
+    wanted = settings.as_dict()
+    mark = output / SETTINGS
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"'{output}' exists and is no folder.", "Choose another output folder.")
+    try:
+        if mark.is_file():
+            found = json.loads(mark.read_text(encoding="utf-8"))
+        elif output.is_dir() and any(output.iterdir()):
+            raise OutputError(
+                f"The folder '{output}' holds other things than an earlier evaluation.",
+                "Choose a new or an empty folder.",
+            )
+        else:
+            found = None
+        (output / FINISHED).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"The folder '{output}' cannot be used ({error}).", "Choose another output folder."
+        ) from error
+    if found is None:
+        _write_whole(mark, wanted)
+    elif found != wanted:
+        changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+        raise OutputError(
+            f"The evaluation in '{output}' was begun with another {' and '.join(changed)}.",
+            "Choose a new folder, or repeat the settings.",
+        )
+
+
+def evaluate_cases(
+    cases: list[Path],
+    output: Path,
+    settings: Settings,
+    processes: int = 1,
+    progress: Callable[[str, float, str], None] | None = None,
+) -> list[dict]:
+    """The results of all cases, in their order; finished ones are read, the others made.
+
+    Args:
+        cases: of :func:`find_cases`.
+        output: of :func:`prepare_output`; every finished case is written there at once.
+        settings: see there.
+        processes: how many cases at a time; with 1, in this process.
+        progress: called with stage, fraction done and message; what it raises ends the run.
+
+    Returns:
+        One dict per case: ``case``, ``error`` ("" or why it failed), ``side``, ``seconds``,
+        ``warnings``, ``rows`` (of :func:`SSRKDLib.metrics.compare_meshes`) and ``clinical`` (of
+        :func:`SSRKDLib.clinical.compare_measures`).
+
+    Raises:
+        SSRKDError: a process died; what is finished stays.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    results = {case.name: _finished(case, output) for case in cases}
+    open_cases = [case for case in cases if results[case.name] is None]
+    done = len(cases) - len(open_cases)
+    say("cases", done / len(cases), f"{done} of {len(cases)} cases were finished before")
+    for result in _run(open_cases, output, settings, processes):
+        results[result["case"]] = result
+        done += 1
+        outcome = f"failed: {result['error']}" if result["error"] else "finished"
+        say("cases", done / len(cases), f"{result['case']} {outcome}")
+    return [results[case.name] for case in cases]
+
+
+def _run(cases: list[Path], output: Path, settings: Settings, processes: int) -> Iterator[dict]:
+    if processes == 1 or len(cases) < 2:
+        for case in cases:
+            yield evaluate_case(case, output, settings)
+        return
+    import multiprocessing
+
+    # Spawned, not forked: CUDA does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    workers = min(processes, len(cases))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
+    try:
+        jobs = [pool.submit(evaluate_case, case, output, settings) for case in cases]
+        for job in as_completed(jobs):
+            yield job.result()
+    except BrokenProcessPool as error:
+        raise SSRKDError(
+            "A process of the evaluation ended, perhaps for lack of memory.",
+            "Repeat the command to go on, with fewer --processes.",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Processes share the cores; so does a library that a worker imports later."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
+    """Reconstruct, align and measure one case, and write its result; see :func:`evaluate_cases`.
+
+    Whatever goes wrong with the case becomes its ``error``.
+    """
+    result = {"case": case.name, "error": "", "side": "", "seconds": None, "warnings": []}
+    result |= {"rows": [], "clinical": []}
+    signature = _signature(case)
+    try:
+        result |= _measured(case, settings)
+    except Cancelled:
+        raise
+    except SSRKDError as error:
+        result["error"] = str(error)
+    except Exception as error:
+        # One case's accident must not cost the others; the traceback goes where a log would be.
+        traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        result["error"] = f"This should not have happened ({what})."
+    _write_whole(_result_file(case, output), {"signature": signature, **result})
+    return result
+
+
+def _measured(case: Path, settings: Settings) -> dict:
+    truth = _truth(case)
+    rig = read_rig(case / RIG) if (case / RIG).is_file() or settings.reconstruct else None
+    side = None if rig is None else rig.laterality
+    seconds, warnings = None, []
+    if settings.reconstruct:
+        from SSRKDLib.job import Job
+
+        found = Job.read(rig).run_with(
+            settings.weights, settings.device, settings.spacing, load=_models().load
+        )
+        recon, side = found.bones, found.laterality
+        seconds, warnings = found.report["seconds"]["total"], found.report["warnings"]
+    else:
+        ready: Reference = read_reference(case / RECONSTRUCTION, side)
+        recon, side = ready.meshes, side or ready.side
+    reference = read_reference(truth, side)
+    side = side or reference.side
+    alignment = align(reference.meshes, recon, settings.align)
+    moved = alignment.move(reference.meshes)
+    region = None if rig is None else region_from_rig(recon, moved, rig)
+    rows = compare_meshes(recon, moved, region)
+    return {
+        "side": side or "",
+        "seconds": seconds,
+        "warnings": [*warnings, *reference.sentences, *alignment.notes],
+        "rows": [
+            {
+                "bone": row["bone"],
+                **{key: None if math.isnan(row[key]) else row[key] for key in MEASURES},
+                "note": row["note"],
+            }
+            for row in rows
+        ],
+        "clinical": _clinical(recon, moved, side),
+    }
+
+
+def _clinical(recon: dict[str, Mesh], reference: dict[str, Mesh], side: str | None) -> list[dict]:
+    if side is not None:
+        return compare_measures(measure(recon, side), measure(reference, side))
+    # Every sign hangs on the side.
+    rows = compare_measures([], measure({}, "L"))
+    return [{**row, "note": "neither rig nor names tell the knee's side"} for row in rows]
+
+
+@lru_cache(maxsize=1)
+def _models():
+    """The models of this process, kept between cases."""
+    from SSRKDLib.models import ModelCache
+
+    return ModelCache()
+
+
+def _truths(case: Path) -> list[Path]:
+    return [
+        path
+        for path in sorted(case.iterdir())
+        if (path.name in TRUTHS and path.is_dir())
+        or (path.name.split(".")[0] in TRUTHS and path.name.lower().endswith(LABELMAP_SUFFIXES))
+    ]
+
+
+def _truth(case: Path) -> Path:
+    found = _truths(case)
+    if not found:
+        raise MeshError(
+            f"The case '{case.name}' has no truth.", f"Add {TRUTHS[0]}/ with the bones' surfaces."
+        )
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise MeshError(f"The case '{case.name}' has {names}.", "Keep one truth.")
+    return found[0]
+
+
+def _signature(case: Path) -> list[list]:
+    """Name, size and time of every file of a case: another one means that the case has changed."""
+    files = sorted(path for path in case.rglob("*") if path.is_file())
+    stats = [(path, path.stat()) for path in files]
+    return [[path.relative_to(case).as_posix(), s.st_size, s.st_mtime_ns] for path, s in stats]
+
+
+def _result_file(case: Path, output: Path) -> Path:
+    return output / FINISHED / f"{case.name}.json"
+
+
+def _finished(case: Path, output: Path) -> dict | None:
+    """The result of a case whose files are those it was made from; None where it must be made."""
+    try:
+        found = json.loads(_result_file(case, output).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if found.pop("signature", None) != _signature(case):
+        return None
+    return found
+
+
+def _write_whole(path: Path, content: dict) -> None:
+    """Write JSON under another name first: a file that is there is complete."""
+    fresh = path.with_name(f".{path.name}.new")
+    write_text(fresh, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    try:
+        fresh.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"'{path}' cannot be written ({error.strerror}).", "Choose another output folder."
+        ) from error

@@ -1,0 +1,255 @@
+"""Bones found by terminology, by name and by the user's pick, in lists, label maps and folders."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import trimesh
+
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.errors import MeshError
+from SSRKDLib.labelmaps import label_names, read_bones, read_reference
+from SSRKDLib.meshes import Mesh, read_meshes, write_mesh
+from SSRKDLib.reference import Named, check_sides, check_surfaces, identify, match_bones, side_of
+
+SNOMED = {"patella": "64234005", "femur": "71341001", "fibula": "87342007", "tibia": "12611008"}
+SIDES = {"L": "7771000^Left", "R": "24028007^Right"}
+
+
+def tag(bone: str, side: str | None = None) -> str:
+    """Terminology as 3D Slicer writes it into the tags of a segment."""
+    modifier = f"SCT^{SIDES[side]}" if side else "^^"
+    return (
+        "TerminologyEntry:Segmentation category and type - 3D Slicer General Anatomy list"
+        f"~SCT^123037004^Anatomical Structure~SCT^{SNOMED[bone]}^Bone~{modifier}"
+        "~Anatomic codes - DICOM master list~^^~^^|Segmentation.Status:inprogress|"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "bone", "side"),
+    [
+        ("femur", "femur", None),
+        ("femur_left", "femur", "L"),
+        ("Left Femur", "femur", "L"),
+        ("L_femur", "femur", "L"),
+        ("LFemur", "femur", "L"),
+        ("FemurRight", "femur", "R"),
+        ("FEMUR_R", "femur", "R"),
+        ("rfemur", "femur", "R"),
+        ("distal femur", "femur", None),
+        ("os femoris sinistrum", "femur", "L"),
+        ("thigh bone", "femur", None),
+        ("femur 2 (cut)", "femur", None),
+        ("Patella dextra", "patella", "R"),
+        ("kneecap", "patella", None),
+        ("knee cap, right", "patella", "R"),
+        ("patella_left", "patella", "L"),
+        ("proximal fibula", "fibula", None),
+        ("os fibulae", "fibula", None),
+        ("Fib_L", "fibula", "L"),
+        ("tibia-right", "tibia", "R"),
+        ("shin bone", "tibia", None),
+        ("Os cruris", "tibia", None),
+        ("tibial plateau", "tibia", None),
+        # What is not one of the four bones.
+        ("rectus femoris", None, None),
+        ("femoral cartilage", None, None),
+        ("tibialis anterior", None, None),
+        ("patellar tendon left", None, "L"),
+        ("tibia and fibula", None, None),
+        ("crus", None, None),
+        ("hip_left", None, "L"),
+        ("Segment_1", None, None),
+        ("", None, None),
+    ],
+)
+def test_names_in_english_and_latin(name, bone, side):
+    assert identify(Named(name)) == bone
+    assert side_of(Named(name)) == side
+
+
+@pytest.mark.parametrize("bone", BONES)
+def test_codes_decide_over_names(bone):
+    other = "tibia" if bone != "tibia" else "femur"
+    for codes in ((SNOMED[bone],), (tag(bone),)):
+        assert identify(Named(other, codes)) == bone
+    assert side_of(Named("left", (tag(bone, "R"),))) == "R"
+    assert side_of(Named("anything", (tag(bone, "L"),))) == "L"
+    # A code is a whole number, not a part of a longer one.
+    assert identify(Named("", (f"1{SNOMED[bone]}",))) is None
+
+
+def test_older_codes_are_known():
+    for code, bone in (("T-12710", "femur"), ("T-12740", "tibia"), ("T-12730", "patella")):
+        assert identify(Named("", (f"SRT^{code}^Bone",))) == bone
+
+
+TWO_KNEES = [Named(f"{bone}_{side}") for bone in BONES for side in ("left", "right")]
+
+
+def test_one_knee_of_two_is_picked_by_its_side():
+    found = match_bones([*TWO_KNEES, Named("sacrum")], "R")
+    assert found.bones == {bone: f"{bone}_right" for bone in BONES}
+    assert (found.side, found.unmatched, found.sentences) == ("R", (), ())
+
+
+def test_two_knees_of_unknown_side_are_rivals():
+    found = match_bones(TWO_KNEES)
+    assert found.bones == {} and found.unmatched == BONES
+    assert found.rivals["femur"] == ("femur_left", "femur_right")
+    assert "Both femur_left and femur_right claim the femur" in found.sentences[1]
+
+
+def test_what_is_not_found_is_said():
+    found = match_bones([Named("femur"), Named("bone 2"), Named("tibia_right")], "L")
+    assert found.bones == {"femur": "femur"}
+    assert found.unmatched == ("patella", "fibula", "tibia")
+    assert "Nothing is named after the patella." in found.sentences
+    assert "The tibia is there only for the other side (tibia_right)." in found.sentences
+
+
+def test_what_the_user_picks_is_taken():
+    names = [Named("bone A"), Named("femur"), Named("tibia")]
+    found = match_bones(names, None, {"patella": "bone A", "fibula": "tibia"})
+    # What was picked for one bone is no candidate for another.
+    assert found.bones == {"patella": "bone A", "femur": "femur", "fibula": "tibia"}
+    for chosen, words in (
+        ({"femur": "none"}, "no 'none'"),
+        ({"hip": "femur"}, "no 'femur' to be the hip"),
+        ({"femur": "tibia", "tibia": "tibia"}, "two bones"),
+    ):
+        with pytest.raises(MeshError, match=words) as caught:
+            match_bones(names, None, chosen)
+        assert caught.value.remedy
+
+
+def test_the_exact_name_wins():
+    names = [Named("femur old"), Named("Femur"), Named("distal femur")]
+    assert match_bones(names).bones == {"femur": "Femur"}
+
+
+def test_left_against_right_is_refused():
+    right = [Named(f"{bone}_right") for bone in BONES]
+    with pytest.raises(MeshError, match="left knee is wanted.*patella_right"):
+        match_bones(right, "L")
+    with pytest.raises(MeshError, match="left knee is wanted.*femur_right"):
+        match_bones(right, "L", {"femur": "femur_right"})
+    with pytest.raises(MeshError, match=r"both sides \(left femur and right tibia\)"):
+        match_bones([Named("femur_left"), Named("tibia_right")])
+    with pytest.raises(MeshError, match="right knee, the reconstruction a left"):
+        check_sides("R", "L")
+    check_sides("R", "R")
+    check_sides(None, "L")
+
+
+# --- surfaces that no knee has ---------------------------------------------------------
+
+
+def slab(size: float) -> Mesh:
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 0.8) for z in (0, 1.2)]) * size
+    shape = trimesh.convex.convex_hull(corners)
+    return Mesh(shape.vertices, shape.faces)
+
+
+def test_sizes_that_no_knee_has_name_the_unit():
+    assert check_surfaces({"femur": slab(80), "patella": slab(40)}, "reference") == []
+    for size, words in ((0.08, "in metres"), (8, "in centimetres"), (80_000, "in micrometres")):
+        with pytest.raises(MeshError, match=f"{words}. Convert it to millimetres"):
+            check_surfaces({"femur": slab(size)}, "reference")
+
+
+# --- files -----------------------------------------------------------------------------
+
+
+def labelmap(values: list[int]) -> sitk.Image:
+    """Boxes of 8 x 8 x 8 mm in a row."""
+    array = np.zeros((12, 12, 12 * len(values)), dtype=np.uint8)
+    for number, value in enumerate(values):
+        array[2:10, 2:10, 12 * number + 2 : 12 * number + 10] = value
+    return sitk.GetImageFromArray(array)
+
+
+def places(meshes: dict[str, Mesh]) -> dict[str, int]:
+    """Which box of :func:`labelmap` each bone is."""
+    return {bone: int(mesh.bounds.mean(axis=0)[0] // 12) for bone, mesh in meshes.items()}
+
+
+SIDECARS = {
+    "knee.json": json.dumps({"7": "femur_left", "9": "tibia_left", "3": "sacrum"}),
+    "dataset.json": json.dumps({"labels": {"background": 0, "femur": 7, "Tibia": 9}}),
+    "knee.ctbl": "# Color\n0 Background 0 0 0 0\n7 femur 200 100 0 255\n9 left_tibia 0 9 9 255\n",
+    "knee.label": '0 0 0 0 0 0 0 "Clear Label"\n7 255 0 0 1 1 1 "Femur L"\n9 0 2 0 1 1 1 "Tibia"\n',
+}
+
+
+@pytest.mark.parametrize("sidecar", SIDECARS)
+@pytest.mark.parametrize("name", ["knee.nii.gz", "knee.nrrd"])
+def test_names_come_from_a_file_beside_the_label_map(tmp_path, sidecar, name):
+    (tmp_path / sidecar).write_text(SIDECARS[sidecar])
+    sitk.WriteImage(labelmap([3, 9, 7]), str(tmp_path / name))
+    found = read_reference(tmp_path / name)
+    assert places(found.meshes) == {"femur": 2, "tibia": 1}
+    assert "Nothing is named after the fibula." in found.sentences
+    assert found.masks["femur"].array.sum() == 8**3
+    with pytest.raises(MeshError, match="JSON"):
+        (tmp_path / "knee.json").write_text("{")
+        read_bones(tmp_path / name)
+
+
+def test_names_that_totalsegmentator_puts_into_a_nifti_header(tmp_path):
+    path = tmp_path / "seg.nii.gz"
+    sitk.WriteImage(labelmap([75, 76]), str(path))
+    raw = gzip.decompress(path.read_bytes())
+    xml = (
+        b'<?xml version="1.0"?><CaretExtension><VolumeInformation Index="0"><LabelTable>'
+        b'<Label Key="75" Red="1" Green="0" Blue="0" Alpha="1"><![CDATA[femur_left]]></Label>'
+        b'<Label Key="76" Red="1" Green="0" Blue="0" Alpha="1"><![CDATA[femur_right]]></Label>'
+        b"</LabelTable></VolumeInformation></CaretExtension>"
+    )
+    path.write_bytes(gzip.compress(raw[:352] + xml + raw[352:]))
+    assert label_names(path) == {75: "femur_left", 76: "femur_right"}
+    path.write_bytes(gzip.compress(raw))
+    assert label_names(path) == {}
+
+
+def test_without_names_values_are_the_paper_s(tmp_path):
+    sitk.WriteImage(labelmap([1, 2, 3, 4]), str(tmp_path / "knee.nii.gz"))
+    found = read_reference(tmp_path)
+    assert places(found.meshes) == {"patella": 0, "femur": 1, "fibula": 2, "tibia": 3}
+    assert found.sentences == () and found.side is None
+
+
+def test_terminology_in_a_seg_nrrd(tmp_path):
+    image = labelmap([1, 2, 3])
+    segments = {0: ("Segment_1", tag("femur", "L")), 1: ("Segment_2", tag("tibia", "L"))}
+    segments[2] = ("kneecap", "")
+    for number, (name, tags) in segments.items():
+        image.SetMetaData(f"Segment{number}_Name", name)
+        image.SetMetaData(f"Segment{number}_LabelValue", str(number + 1))
+        image.SetMetaData(f"Segment{number}_Tags", tags)
+    sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
+    found = read_reference(tmp_path)
+    assert places(found.meshes) == {"patella": 2, "femur": 0, "tibia": 1}
+    assert found.side == "L"
+    picked = read_reference(tmp_path, "L", {"fibula": "kneecap"})
+    assert places(picked.meshes) == {"femur": 0, "fibula": 2, "tibia": 1}
+    with pytest.raises(MeshError, match="right knee is wanted"):
+        read_reference(tmp_path, "R", {"femur": "Segment_1"})
+
+
+def test_folders_of_meshes_in_other_words_and_of_two_knees(tmp_path):
+    for name, size in (("Left Thigh Bone", 80), ("femur_right", 70), ("kneecap_L", 40)):
+        write_mesh(tmp_path / f"{name}.ply", slab(size))
+    left = read_reference(tmp_path, "L")
+    assert {bone: round(mesh.bounds[1, 0]) for bone, mesh in left.meshes.items()} == {
+        "patella": 40, "femur": 80,
+    }  # fmt: skip
+    assert left.side == "L" and left.masks == {}
+    assert round(read_meshes(tmp_path, "R")["femur"].bounds[1, 0]) == 70
+    with pytest.raises(MeshError, match="claim the femur"):
+        read_bones(tmp_path)
