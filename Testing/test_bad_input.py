@@ -257,6 +257,7 @@ def test_a_gpu_that_is_too_small_is_replaced_by_the_cpu(case, tmp_path, capsys, 
         return (BallModel if device == "cpu" else SmallGpu)(read_rig(case))
 
     monkeypatch.setattr(models, "load_model", load)
+    monkeypatch.setattr(models, "resolve_device", lambda d: "cuda" if d == "auto" else d)
     arguments = ["reconstruct", str(case), "-o", str(tmp_path / "out"), "--spacing", "2"]
     assert cli.main([*arguments, "--device", "cuda"]) == cli.FAILED
     assert "memory" in capsys.readouterr().err

@@ -22,7 +22,8 @@ FORBIDDEN = {
 #: What may be imported inside Slicer before torch is installed; a package stands for all
 #: of its modules.
 TORCH_FREE = (
-    "alignment", "anatomy", "clinical", "closest_points", "comparing", "comparison", "errors",
+    "alignment", "anatomy", "clinical", "closest_points", "cohort_evaluation", "cohort_plots",
+    "cohort_summary", "comparing", "comparison", "errors",
     "framing", "geometry", "image_writing", "labelmaps", "meshes", "metrics", "nearest",
     "outlines", "ply", "radiographs", "reference", "regions", "report_html", "rig_file",
     "rig_presets", "rig_sources", "sampling", "simulation", "virtual", "voxel_metrics", "weights",
