@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 #: Point data of a coloured model, mm.
 ARRAY = "Distance to reference"
@@ -34,7 +35,7 @@ def setDistances(modelNode, distances):
     polydata = modelNode.GetPolyData()
     if polydata.GetNumberOfPoints() != len(distances):
         return  # a surface with loose points: it stays in its own colour
-    array = vtk.util.numpy_support.numpy_to_vtk(distances.astype(np.float32), deep=True)
+    array = numpy_to_vtk(distances.astype(np.float32), deep=True)
     array.SetName(ARRAY)
     polydata.GetPointData().AddArray(array)
     polydata.Modified()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from SSRKDLib.errors import MeshError
 from SSRKDLib.labelmaps import mask_surface
@@ -128,7 +129,7 @@ def _segmentMesh(node, segmentId):
     shape = (k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
     if min(shape) <= 0 or image.GetPointData().GetScalars() is None:
         return None
-    mask = vtk.util.numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()) > 0
+    mask = vtk_to_numpy(image.GetPointData().GetScalars()) > 0
     if not mask.any():
         return None
     toRas = vtk.vtkMatrix4x4()

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import slicer
-import vtk
+from vtk.util.numpy_support import numpy_to_vtk
 
 from SSRKDLib.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.errors import InputError, OutputError
@@ -30,9 +30,7 @@ FORMATS = {"STL": ".stl", "OBJ": ".obj", "PLY": ".ply", "labelmap": ".nrrd"}
 def modelPolyData(mesh):
     """A surface in LPS mm as polygons in RAS, with normals."""
     polydata = to_polydata(Mesh(flipLpsRas(mesh.vertices), mesh.faces))
-    normals = vtk.util.numpy_support.numpy_to_vtk(
-        flipLpsRas(mesh.vertex_normals()).astype(np.float32), deep=True
-    )
+    normals = numpy_to_vtk(flipLpsRas(mesh.vertex_normals()).astype(np.float32), deep=True)
     normals.SetName("Normals")
     polydata.GetPointData().SetNormals(normals)
     return polydata
