@@ -116,7 +116,8 @@ def _text(value: object) -> str:
 def _number(value: object, decimals: int, sign: bool = False) -> str:
     if value is None or value != value:
         return "–"
-    return f"{float(value):{'+' if sign else ''}.{decimals}f}"
+    rounded = round(float(value), decimals) + 0.0  # no minus before zero
+    return f"{rounded:{'+' if sign else ''}.{decimals}f}"
 
 
 def _facts(report: Report) -> str:

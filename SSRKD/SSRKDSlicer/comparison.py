@@ -17,7 +17,7 @@ from SSRKDLib.reference import check_sides, match_bones
 from SSRKDLib.rig_file import write_rig
 
 from . import distance_colours
-from .folders import BONE, SIDE_WORDS, boneColour, putInto, subfolder, uniqueName
+from .folders import BONE, boneColour, putInto, subfolder, uniqueName
 from .frames import flipLpsRas
 from .outlines import worldMesh
 from .references import OWN, referenceParts
@@ -44,7 +44,9 @@ class Comparison:
         references: model nodes of the reference by bone.
         transforms: transform nodes of the references; empty without alignment.
         table, clinicalTable, chart: nodes.
+        points: the landmarks of the clinical measures, a point list node.
         models: the reconstruction's model nodes by bone.
+        surfaces: what they showed, by bone.
     """
 
     rows: list
@@ -61,6 +63,15 @@ class Comparison:
     chart: object = None
     points: object = None
     models: dict = field(default_factory=dict)
+    surfaces: dict = field(default_factory=dict)
+
+    def holds(self):
+        """Whether it still speaks of what is in the scene: the same surfaces, none removed."""
+        present = slicer.mrmlScene.IsNodePresent
+        return all(
+            present(node) and node.GetPolyData() is self.surfaces[bone]
+            for bone, node in self.models.items()
+        ) and all(present(node) for node in self.references.values())
 
 
 def matchReference(referenceNode, laterality, chosen):
@@ -138,15 +149,19 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
         return request, reference
 
     def show(folder, result, reference):
+        there = {b: node for b, node in models.items() if slicer.mrmlScene.IsNodePresent(node)}
+        if not there:
+            raise InputError("The bones were removed meanwhile.", "Click Reconstruct again.")
         made = Comparison(
             result["rows"], result["clinical"], result["landmarks"], result["residual_mm"],
-            result["notes"], result["curves"], mode, models=models,
+            result["notes"], result["curves"], mode, models=there,
+            surfaces={bone: node.GetPolyData() for bone, node in there.items()},
         )  # fmt: skip
         _useAgain(made, before)
-        item = _folderOf(models)
+        item = _folderOf(there)
         if mode != "keep":
             _showReferences(made, reference, result["matrices"], item)
-        _colour(models, folder.output)
+        _colour(there, folder.output)
         _tables(made, item)
         _landmarks(made, item)
         return made
@@ -209,6 +224,7 @@ def _transform(key, matrix, made, item):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", uniqueName(name))
     inRas = flipLpsRas(flipLpsRas(matrix).T).T
     slicer.util.updateTransformMatrixFromArray(node, inRas)
+    node.SetAttribute(OWN, "true")
     putInto(item, node)
     return node
 
@@ -320,13 +336,25 @@ def _landmarks(made, item):
                 made.points.AddControlPoint(vtk.vtkVector3d(*flipLpsRas(place)), label)
 
 
-def undoAlignment(made):
-    """Put the copies of the reference back where they came from."""
+def moveCt(made, ctNode):
+    """Let the CT go where its segmentation went, if all bones moved as one.
+
+    Returns:
+        A sentence where it was left alone, else "".
+    """
+    before = ctNode.GetParentTransformNode()
+    if before is not None and not before.GetAttribute(OWN):
+        return f"'{ctNode.GetName()}' is under a transform of its own and was left there."
+    together = made.mode == "all" and made.transforms
+    ctNode.SetAndObserveTransformNodeID(made.transforms[0].GetID() if together else None)
+    return ""
+
+
+def undoAlignment(made, ctNode):
+    """Put the copies of the reference, and the CT, back where they came from."""
     for node in made.references.values():
         node.SetAndObserveTransformNodeID(None)
-
-
-def sideOf(models):
-    """ "left knee", for people."""
-    side = next(iter(models.values())).GetAttribute("SSRKD.Laterality")
-    return f"{SIDE_WORDS.get(side, '')} knee".strip()
+    if ctNode is not None:
+        before = ctNode.GetParentTransformNode()
+        if before is not None and before.GetAttribute(OWN):
+            ctNode.SetAndObserveTransformNodeID(None)

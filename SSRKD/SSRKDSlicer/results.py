@@ -75,6 +75,7 @@ def addModel(bone, mesh, laterality, about, folder, node=None):
         putInto(folder, node)
     else:
         node.SetAndObservePolyData(modelPolyData(mesh))
+        node.GetDisplayNode().SetScalarVisibility(False)  # distances were of the old surface
         if node.GetAttribute("SSRKD.Laterality") != laterality:
             node.SetName(uniqueName(boneName(bone, laterality)))
     node.SetAttribute(BONE, bone)

@@ -211,3 +211,36 @@ def test_panel_models_in_the_scene_are_a_reference(core, slicer):
     settle(core)
     made = core.sections[4].comparison
     assert made.rows[-1]["assd_mm"] < 1.2
+
+
+def test_panel_comparison_ends_with_what_it_compared(core, slicer):
+    """Another reconstruction: old numbers and colours must not stay on the new bones."""
+    made = compareNow(core, slicer)
+    assert core.ui.compareTable.rowCount == 5
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    slicer.app.processEvents()
+    assert core.ui.compareTable.rowCount == 0
+    assert not core.ui.reportButton.enabled
+    for node in made.models.values():
+        assert not node.GetDisplayNode().GetScalarVisibility()
+    legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    assert not any(legend.GetVisibility() for legend in legends)
+    again = compareNow(core, slicer)
+    assert again.table is made.table  # its nodes are used again
+    assert core.ui.compareTable.rowCount == 5
+
+
+def test_panel_ct_moves_with_its_segmentation_unless_it_has_a_transform(core, slicer):
+    ct = slicer.util.getNode("SSRKD_CT")
+    core.parameters.setNode("compare", "Ct", ct)
+    moved(slicer)
+    made = compareNow(core, slicer, "All bones together")
+    assert ct.GetParentTransformNode() is made.transforms[0]
+    user.click(core.ui.undoAlignmentButton)
+    assert ct.GetParentTransformNode() is None
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "the user's")
+    ct.SetAndObserveTransformNodeID(own.GetID())
+    compareNow(core, slicer, "All bones together")
+    assert ct.GetParentTransformNode() is own
+    assert "was left there" in core.ui.statusLabel.text

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 import qt
-import slicer
 
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import SSRKDError
@@ -14,7 +13,7 @@ from SSRKDLib.geometry import Rig
 from SSRKDLib.rig_file import view_from_dict
 
 from .. import distance_colours, layouts, report
-from ..comparison import COLUMNS, compare, matchReference, undoAlignment
+from ..comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
 from ..parameters import VIEWS
 from ..radiographs import STORED_RIG
 from ..results import aboutModel
@@ -28,7 +27,7 @@ class CompareSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
         ui = self.ui
-        self.comparison = None
+        self.comparison = self.last = None  # what holds now, and the one before it
         self._combos = {}
         self.node(ui.referenceSelector, "reference", "Node")
         self.node(ui.compareCtSelector, "compare", "Ct")
@@ -79,8 +78,9 @@ class CompareSection(Section):
         super().refresh()
         ui, models = self.ui, self.panel.case().models
         self._showMatching(models)
-        if self.comparison is not None and not self._isThere(models):
-            self.comparison = None
+        if self.comparison is not None and not (models and self.comparison.holds()):
+            distance_colours.showDistances(models, False, self.parameters.distanceRange)
+            self.last, self.comparison = self.comparison, None
             fillTable(ui.compareTable, [])
             fillTable(ui.clinicalTable, [])
         there = self.comparison is not None
@@ -94,10 +94,6 @@ class CompareSection(Section):
                        ui.referenceCheck, ui.landmarksCheck):  # fmt: skip
             widget.enabled = there
         ui.undoAlignmentButton.enabled = there and bool(self.comparison.transforms)
-
-    def _isThere(self, models):
-        nodes = (*self.comparison.models.values(), *self.comparison.references.values())
-        return bool(models) and all(slicer.mrmlScene.IsNodePresent(node) for node in nodes)
 
     def _chosen(self):
         return {
@@ -149,12 +145,14 @@ class CompareSection(Section):
         def starter(**callbacks):
             return compare(
                 panel.tasks, models, parameters.nodeOf("reference", "Node"), self._chosen(), mode,
-                self._rig(), self.comparison, **callbacks,
+                self._rig(), self.comparison or self.last, **callbacks,
             )  # fmt: skip
 
         def done(made):
             self.comparison = made
-            self._moveCt(made)
+            ct = parameters.nodeOf("compare", "Ct")
+            if ct is not None:
+                made.notes += list(filter(None, [moveCt(made, ct)]))
             self._fillTables(made)
             self.onLook()
             mean = made.rows[-1]["assd_mm"]
@@ -167,13 +165,6 @@ class CompareSection(Section):
             self.onOverlay()
 
         panel.start("Compare", starter, done)
-
-    def _moveCt(self, made):
-        """The CT goes where its segmentation goes, where all bones moved as one."""
-        ct = self.parameters.nodeOf("compare", "Ct")
-        if ct is not None and made.mode in ("none", "all"):
-            transform = made.transforms[0].GetID() if made.transforms else None
-            ct.SetAndObserveTransformNodeID(transform)
 
     def _fillTables(self, made):
         rows = []
@@ -227,10 +218,7 @@ class CompareSection(Section):
 
     @guarded
     def onUndo(self):
-        undoAlignment(self.comparison)
-        ct = self.parameters.nodeOf("compare", "Ct")
-        if ct is not None:
-            ct.SetAndObserveTransformNodeID(None)
+        undoAlignment(self.comparison, self.parameters.nodeOf("compare", "Ct"))
         self.panel.showStatus("The reference is where it came from. Its transforms are kept.")
 
     @guarded
