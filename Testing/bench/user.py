@@ -69,6 +69,8 @@ def choose(widget, text: str) -> None:
     view = combo.view()
     view.setCurrentIndex(combo.model().index(wanted, combo.modelColumn(), combo.rootModelIndex()))
     QtTest.QTest.keyClick(view, QtCore.Qt.Key.Key_Return)
+    # The list takes its time to close, and gives the focus back when it has.
+    QtWidgets.QApplication.processEvents()
 
 
 def _usual_place(widget) -> QtCore.QPoint:

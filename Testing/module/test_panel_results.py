@@ -136,7 +136,7 @@ def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
 
     there = {"safetensors"}
     monkeypatch.setattr(
-        installation, "installedVersion", lambda name: "1.0" if name in there else None
+        installation, "installedVersion", lambda name: "2.13" if name in there else None
     )
     calls = []
     monkeypatch.setattr(slicer.util, "pip_install", lambda what: calls.append(what))
@@ -174,7 +174,7 @@ def test_panel_installs_through_the_pytorch_extension(core, slicer, dialogs, mon
 
     there, calls = set(), []
     monkeypatch.setattr(
-        installation, "installedVersion", lambda name: "1.0" if name in there else None
+        installation, "installedVersion", lambda name: "2.13" if name in there else None
     )
 
     class Logic:

@@ -85,7 +85,6 @@ def test_scene_placing_again_moves_the_same_copies(placed, module, slicer):
 
 def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp_path):
     from SSRKDLib.meshes import write_mesh
-    from SSRKDSlicer.folders import folderName
     from SSRKDSlicer.results import addModels
 
     for bone, mesh in ballMeshes().items():
@@ -110,7 +109,7 @@ def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp
         normals = slicer.util.arrayFromModelPointData(node, "Normals")
         outwards = points - points.mean(0)
         assert ((normals * outwards).sum(1) > 0).all()
-    assert folderName(folder).startswith("Knee of")
+    assert hierarchy.GetItemName(folder).startswith("Knee of")
 
 
 def test_scene_terminology_is_understood_by_slicer(module, slicer):
