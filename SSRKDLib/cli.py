@@ -21,6 +21,7 @@ from SSRKDLib.commands import (
     demo,
     doctor,
     evaluate,
+    prepare,
     reconstruct,
     rig,
     simulate,
@@ -30,7 +31,7 @@ from SSRKDLib.commands import (
 from SSRKDLib.errors import Cancelled, InputError, SSRKDError
 from SSRKDLib.progress import ProgressLine
 
-COMMANDS = (reconstruct, compare, evaluate, rig, simulate, weights, doctor, demo, worker)
+COMMANDS = (reconstruct, compare, evaluate, rig, simulate, prepare, weights, doctor, demo, worker)
 
 OK, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 

@@ -1,4 +1,4 @@
-"""Writing images as compressed NRRD: radiographs, masks and volumes on their way between programs.
+"""Writing images, as NRRD mostly: radiographs, masks and volumes on their way between programs.
 
 Nothing but pixels and geometry is written: no patient, no date, no device.
 """
@@ -22,7 +22,7 @@ def write_image(
     """Write an image.
 
     Args:
-        path: ends in ``.nrrd``.
+        path: ends in ``.nrrd``, or another ending that SimpleITK writes, such as ``.nii.gz``.
         array: ``[rows, columns]``, ``[k, j, i]``, or either with a last axis of colours.
         index_to_lps: for volumes, 4x4 from (i, j, k) to LPS mm; its columns must be perpendicular.
         compress: smaller, slower.

@@ -1,0 +1,295 @@
+"""From a CT, with bone surfaces or without, to one case on disk."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from SSRKDLib.anatomy import BONES, LABELS
+from SSRKDLib.cases.frame import CaseFrame, fitting_pixel
+from SSRKDLib.cases.layout import CaseData, write_case
+from SSRKDLib.cases.sampling import sample_case
+from SSRKDLib.errors import ImageError, InputError, MeshError
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.output_folder import replaced_folder
+from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
+from SSRKDLib.rasterise import silhouette
+from SSRKDLib.voxel_metrics import voxelise
+
+if TYPE_CHECKING:
+    from SSRKDLib.projection.joseph import Volume
+
+#: The paper's window, HU: what networks see of a CT.
+WINDOW_HU = (-400.0, 500.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cases are prepared; defaults are the paper's where it has any.
+
+    Attributes:
+        size: voxels per edge of the CT that networks take; a finer one has twice as many.
+        detector: pixels per edge of the radiographs.
+        angles: how many views, spread evenly from 0 to 360 degrees, both ends included.
+        extent: edge of the cube around the knee, mm; None: the whole CT.
+        surface_points: near each bone's surface.
+        uniform_points: anywhere in what the CT shows.
+        sod, sdd: source to the cube's middle, and to the detector, mm.
+        energy: effective photon energy of ``line_integrals``, keV.
+        seed: of the points.
+    """
+
+    size: int = 256
+    detector: int = 512
+    angles: int = 37
+    extent: float | None = None
+    surface_points: int = 25_000
+    uniform_points: int = 100_000
+    sod: float = 1000.0
+    sdd: float = 2000.0
+    energy: float = DEFAULT_ENERGY
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "size": (8, 1024), "detector": (8, 4096), "angles": (2, 3601),
+            "surface_points": (1, 10**8), "uniform_points": (1, 10**8), "seed": (0, 2**63),
+            "sod": (100, 10000), "sdd": (100, 10000), "energy": (40, 100),
+        }  # fmt: skip
+        if self.extent is not None:
+            limits["extent"] = (20, 2000)
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(
+                    f"{name.replace('_', ' ').capitalize()} cannot be {value:g}.",
+                    f"Give {low} to {high}.",
+                )
+        if self.sod >= self.sdd:
+            raise InputError("The source is beyond the detector.", "Give sod less than sdd.")
+
+    def degrees(self) -> tuple[float, ...]:
+        """The views' angles."""
+        return tuple(float(angle) for angle in np.linspace(0, 360, self.angles))
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of one knee.
+
+    Attributes:
+        volume: attenuation, 1/mm, with its affine in patient LPS mm.
+        side: "L", "R" or None (unknown, then nothing is mirrored).
+        meshes: the four bones in patient LPS mm, or None.
+        centre: where the cube belongs, ``(3,)`` patient LPS mm; None: see :func:`prepare_case`.
+    """
+
+    volume: Volume
+    side: str | None = None
+    meshes: dict[str, Mesh] | None = None
+    centre: np.ndarray | None = None
+
+
+def prepare_case(
+    scan: Scan,
+    folder: Path,
+    settings: Settings,
+    person: str | None = None,
+    sex: str | None = None,
+) -> None:
+    """Make one case; its folder appears when it is whole, and replaces an older one.
+
+    The cube is centred on the CT, or, with ``settings.extent``, on ``scan.centre``, else on the
+    joint between the bones, else on the CT. Its axes are the patient's whatever the CT's are;
+    beyond the CT there is air. The radiographs see all of the CT that is in the cube.
+
+    Args:
+        scan: what to prepare.
+        folder: the case's, named after it.
+        settings: how.
+        person, sex: for the splits; the person is the case where not given.
+
+    Raises:
+        MeshError: a bone is missing, or all of them lie outside the CT.
+        ImageError: the cube holds nothing of the CT.
+        GeometryError: the CT is too large for the sources' distance.
+        OutputError: the folder cannot be written.
+    """
+    import torch
+
+    record = {
+        "case": folder.name,
+        "person": person or folder.name,
+        "side": scan.side,
+        "sex": sex,
+        "labelled": scan.meshes is not None,
+        "settings": asdict(settings),
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # cases are what runs in parallel; and sums keep their order
+    try:
+        data = _case(scan, settings, record)
+    finally:
+        torch.set_num_threads(threads)
+    with replaced_folder(folder) as fresh:
+        write_case(fresh, data)
+
+
+def _case(scan: Scan, settings: Settings, record: dict[str, Any]) -> CaseData:
+    if scan.meshes is not None:
+        lacking = [bone for bone in BONES if bone not in scan.meshes]
+        if lacking:
+            raise MeshError(
+                f"There is no {lacking[0]} among the bones.",
+                "Add it, or leave all bones out: the case is then unlabelled.",
+            )
+    to_world, half_edge = _cube(scan, settings)
+    to_case = np.linalg.inv(to_world)
+    box = _seen_box(scan.volume, to_case, half_edge)
+    angles = settings.degrees()
+    pixel = fitting_pixel(box, angles, settings.sod, settings.sdd, settings.detector)
+    frame = CaseFrame(
+        half_edge, to_world, angles, settings.sod, settings.sdd, settings.detector, pixel
+    )
+    fine = resampled(scan.volume, frame, 2 * settings.size)
+    window = windowed(fine, settings.energy)
+    coarse = window.reshape((settings.size, 2) * 3).mean(axis=(1, 3, 5))
+    index_to_case = frame.index_to_case(len(fine))
+    data = CaseData(
+        frame=frame,
+        record={**record, "box_mm": box.tolist()},
+        volumes=(_bytes(coarse), _bytes(window)),
+        projections=_projected(window / 1000, index_to_case, frame),
+        line_integrals=_projected(fine, index_to_case, frame),
+    )
+    if scan.meshes is None:
+        return data
+    meshes = {bone: scan.meshes[bone].transformed(to_case) for bone in BONES}
+    seen = {bone: mesh.capped().clipped(box) for bone, mesh in meshes.items()}
+    unseen = [bone for bone in BONES if not len(seen[bone].faces)]
+    if unseen:
+        raise MeshError(
+            f"The {unseen[0]} lies outside the CT.", "Give bones in the CT's own frame, LPS mm."
+        )
+    rng = np.random.default_rng([settings.seed, zlib.crc32(record["case"].encode())])
+    points = (settings.surface_points, settings.uniform_points)
+    return replace(
+        data,
+        meshes=seen,
+        masks=bone_masks(seen, frame),
+        label_map=label_map(seen, frame, len(fine)),
+        sampling=sample_case(meshes, frame, box, *points, rng),
+    )
+
+
+def _cube(scan: Scan, settings: Settings) -> tuple[np.ndarray, float]:
+    """World mm of case mm, 4x4, and half the cube's edge, mm."""
+    corners = _corners(scan.volume)
+    centre, edge = corners.mean(axis=0), settings.extent
+    if edge is None:
+        edge = float(np.ptp(corners, axis=0).max())
+    elif scan.centre is not None:
+        centre = scan.centre
+    elif scan.meshes is not None:
+        centre = joint_between(scan.meshes)
+    to_world = np.diag([-1.0 if scan.side == "R" else 1.0, 1.0, 1.0, 1.0])
+    to_world[:3, 3] = centre
+    return to_world, edge / 2
+
+
+def joint_between(meshes: dict[str, Mesh]) -> np.ndarray:
+    """The middle of where femur and tibia are closest, ``(3,)`` mm; needs no shafts."""
+    from scipy.spatial import cKDTree
+
+    femur, tibia = meshes["femur"].vertices, meshes["tibia"].vertices
+    distance, nearest = cKDTree(tibia).query(femur)
+    close = distance < distance.min() + 6.0
+    return (femur[close].mean(axis=0) + tibia[nearest[close]].mean(axis=0)) / 2
+
+
+def _corners(volume: Volume) -> np.ndarray:
+    """The outer corners of a volume's voxels, ``[8, 3]`` mm."""
+    size = np.array(volume.values.shape[::-1])
+    ends = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T * size - 0.5
+    return ends @ volume.index_to_world[:3, :3].T + volume.index_to_world[:3, 3]
+
+
+def _seen_box(volume: Volume, to_case: np.ndarray, half_edge: float) -> np.ndarray:
+    """Lowest and highest corner of what the CT shows of the cube, ``[2, 3]`` case mm."""
+    corners = _corners(volume) @ to_case[:3, :3].T + to_case[:3, 3]
+    box = np.clip(np.stack([corners.min(axis=0), corners.max(axis=0)]), -half_edge, half_edge)
+    if (np.ptp(box, axis=0) <= 0).any():
+        raise ImageError("The cube holds nothing of the CT.", "Check that bones and CT fit.")
+    return box
+
+
+def resampled(volume: Volume, frame: CaseFrame, size: int) -> np.ndarray:
+    """The volume in the case's cube, attenuation 1/mm, float32 ``[k, j, i]``, ``size`` per edge.
+
+    Linear interpolation; along axes that become coarser the volume is smoothed first, so that
+    nothing is skipped. Beyond the volume there is air.
+    """
+    from scipy import ndimage
+
+    to_volume = np.linalg.inv(volume.index_to_world)
+    matrix = to_volume @ frame.to_world @ frame.index_to_case(size)
+    values = volume.values.numpy()
+    # How many of the volume's voxels one step in the cube's grid skips, along i, j, k.
+    factor = np.abs(matrix[:3, :3]).max(axis=1)
+    sigma = np.maximum(factor - 1, 0)[::-1] / 2
+    if sigma.any():
+        values = ndimage.gaussian_filter(values, sigma, mode="nearest")
+    # From (i, j, k) to the arrays' own order.
+    return ndimage.affine_transform(
+        values, matrix[2::-1, 2::-1], matrix[2::-1, 3], (size,) * 3,
+        order=1, mode="grid-constant", output=np.float32,
+    )  # fmt: skip
+
+
+def windowed(values: np.ndarray, energy: float) -> np.ndarray:
+    """Attenuation as the paper's window: 0 at -400 HU and below to 1 at 500 HU and above."""
+    hounsfield = 1000 * (values / np.float32(attenuation("water", energy)) - 1)
+    low, high = WINDOW_HU
+    return np.clip((hounsfield - low) / (high - low), 0, 1)
+
+
+def bone_masks(meshes: dict[str, Mesh], frame: CaseFrame) -> np.ndarray:
+    """Where each bone is in each view, from its surface: bits as in ``CaseData.masks``."""
+    closed = {bone: mesh.capped() for bone, mesh in meshes.items()}
+    masks = np.zeros((len(frame.angles), frame.detector, frame.detector), np.uint8)
+    for mask, view in zip(masks, frame.views()):
+        for k, bone in enumerate(BONES):
+            covered = silhouette(closed[bone].vertices, closed[bone].faces, view)
+            mask |= covered.astype(np.uint8) << k
+    return masks
+
+
+def label_map(meshes: dict[str, Mesh], frame: CaseFrame, size: int) -> np.ndarray:
+    """Which bone each voxel's centre lies in, uint8 ``[k, j, i]``; later bones win."""
+    spacing = 2 * frame.half_edge / size
+    origin = np.full(3, spacing / 2 - frame.half_edge)
+    labels = np.zeros((size,) * 3, np.uint8)
+    for bone in BONES:
+        labels[voxelise(meshes[bone], origin, spacing, np.full(3, size))] = LABELS[bone]
+    return labels
+
+
+def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.ndarray:
+    """Line integrals through every view, float32 ``[views, rows, columns]``."""
+    import torch
+
+    from SSRKDLib.projection.forward import project_view
+    from SSRKDLib.projection.joseph import Volume
+
+    volume = Volume(torch.from_numpy(np.ascontiguousarray(values)), affine)
+    with torch.no_grad():
+        images = [project_view(volume, view).cpu().numpy() for view in frame.views()]
+    return np.stack(images).astype(np.float32)
+
+
+def _bytes(window: np.ndarray) -> np.ndarray:
+    return np.rint(255 * window).astype(np.uint8)

@@ -1,0 +1,192 @@
+"""Preparing many cases: in this process, on this machine's cores, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from SSRKDLib.cases.inputs import VIRTUAL_EXTENT, Job, VirtualSource
+from SSRKDLib.cases.layout import CaseFolder
+from SSRKDLib.cases.prepare import Settings, prepare_case
+from SSRKDLib.errors import InputError, MissingDependencyError, SSRKDError
+
+#: Bytes of memory a case takes at its peak, per voxel of the finer CT: measured 22 at 512^3.
+_BYTES_PER_VOXEL = 24
+
+
+#: One case at a time per process, so that one which ends its process is the only one to blame,
+#: and one more try.
+_LOCAL = {
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.allowed-failures": 1,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: ``reason`` says why it failed, None where it did not."""
+
+    case_id: str
+    reason: str | None = None
+
+
+def is_finished(job: Job, processed: Path, settings: Settings) -> bool:
+    """Whether a case was prepared before, with or without labels as now.
+
+    Raises:
+        InputError: it was, with other settings; or its folder holds something else, which would
+            be deleted.
+    """
+    path = processed / job.case_id
+    if not path.exists():
+        return False
+    inside = any(path.resolve() in place.resolve().parents for place in job.source.places())
+    if inside or not path.is_dir() or not CaseFolder(path).finished:
+        raise InputError(
+            f"'{path}' is there already and no case prepared by this program.",
+            "Choose another output folder.",
+        )
+    record = CaseFolder(path).record()
+    then, now = record.get("settings"), asdict(_settings_of(job, settings))
+    if then != now:
+        other = next((key for key in now if (then or {}).get(key) != now[key]), "settings")
+        raise InputError(
+            f"'{path}' was prepared with another {other.replace('_', ' ')} "
+            f"({(then or {}).get(other)}, now {now[other]}).",
+            "Use the same settings, or another output folder.",
+        )
+    return record.get("labelled") == job.source.labelled
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    processed: Path,
+    settings: Settings,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: Callable[[str, float, str], None] | None = None,
+) -> list[Outcome]:
+    """Prepare cases; a broken one does not end the run.
+
+    Args:
+        jobs: what to prepare, finished cases left out.
+        processed: where; with ``scheduler`` a place that all workers share.
+        settings: how.
+        workers: processes on this machine; 0: this one, without Dask; None: as many as there are
+            cores and memory for.
+        scheduler: address of a Dask cluster, whose workers have this package installed.
+        progress: called with stage, fraction done and message; what it raises ends the run.
+
+    Returns:
+        One outcome per job, in their order.
+
+    Raises:
+        MissingDependencyError: Dask is needed and not installed.
+        InputError: no scheduler at that address.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    say("prepare", 0.0, f"Preparing {len(jobs)} cases")
+    if workers == 0 and scheduler is None:
+        outcomes: Iterator[Outcome] = (run_job(job, processed, settings) for job in jobs)
+    else:
+        outcomes = _with_dask(jobs, processed.absolute(), settings, workers, scheduler)
+    done = {}
+    for outcome in outcomes:
+        done[outcome.case_id] = outcome
+        word = "failed" if outcome.reason else "done"
+        say("prepare", len(done) / len(jobs), f"{outcome.case_id} {word} ({len(done)}/{len(jobs)})")
+    return [done[job.case_id] for job in jobs]
+
+
+def run_job(job: Job, processed: Path, settings: Settings) -> Outcome:
+    """Prepare one case; whatever goes wrong is the outcome."""
+    try:
+        # A worker that ended takes its answers along, and Dask asks again.
+        if is_finished(job, processed, settings):
+            return Outcome(job.case_id)
+        settings = _settings_of(job, settings)
+        scan = job.source.load(settings)
+        prepare_case(scan, processed / job.case_id, settings, job.person, job.sex)
+    except SSRKDError as error:
+        return Outcome(job.case_id, str(error))
+    except MemoryError:
+        return Outcome(job.case_id, "The memory does not suffice. Use fewer --workers.")
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return Outcome(job.case_id, f"This should not have happened ({what}; {where}).")
+    return Outcome(job.case_id)
+
+
+def _settings_of(job: Job, settings: Settings) -> Settings:
+    """The settings with what a virtual person needs filled in."""
+    if settings.extent is None and isinstance(job.source, VirtualSource):
+        return Settings(**{**asdict(settings), "extent": VIRTUAL_EXTENT})
+    return settings
+
+
+def _with_dask(
+    jobs: Sequence[Job],
+    processed: Path,
+    settings: Settings,
+    workers: int | None,
+    scheduler: str | None,
+) -> Iterator[Outcome]:
+    try:
+        import dask
+        from dask.distributed import Client, LocalCluster, as_completed
+        from distributed.scheduler import KilledWorker
+    except ImportError as error:
+        raise MissingDependencyError(
+            "Preparing cases in parallel needs dask.distributed, which is not installed.",
+            "Install it (pip install 'dask[distributed]'), or give --workers 0 to use one process.",
+        ) from error
+    if scheduler is None:
+        count = min(len(jobs), workers or _workers_for(settings))
+        with dask.config.set(_LOCAL):
+            place = LocalCluster(
+                n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=None
+            )
+    else:
+        place = scheduler
+    try:
+        client = Client(place, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"No Dask scheduler answers at '{scheduler}'.", "Check the address and its port."
+        ) from error
+    try:
+        futures = {
+            client.submit(run_job, job, processed, settings, pure=False): job for job in jobs
+        }
+        for future in as_completed(futures, loop=client.loop):
+            error = future.exception()
+            if error is None:
+                yield future.result()
+            elif isinstance(error, KilledWorker):
+                yield Outcome(
+                    futures[future].case_id,
+                    "Its process ended every time it was tried; the memory may not suffice. "
+                    "Use fewer --workers.",
+                )
+            else:
+                what = " ".join(f"{type(error).__name__}: {error}".split())
+                yield Outcome(futures[future].case_id, f"Its worker failed ({what}).")
+            future.release()
+    finally:
+        client.close()
+        if scheduler is None:
+            place.close()
+
+
+def _workers_for(settings: Settings) -> int:
+    """As many processes as there are cores, and memory for."""
+    import psutil  # comes with dask.distributed
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    need = _BYTES_PER_VOXEL * (2 * settings.size) ** 3
+    return max(1, min(cores or 1, int(psutil.virtual_memory().available // need)))
