@@ -322,6 +322,12 @@ def test_panel_browse_buttons_ask_for_what_they_need(core, slicer, tmp_path, mon
     slicer.app.processEvents()
     assert core.ui.rigFile.text == str(rig)
     assert "version" in core.ui.summaryLabel.text  # it was read
+    user.choose(core.ui.geometryCombo, "Calibration files")
+    for view in ("frontal", "lateral"):
+        user.click(getattr(core.ui, f"{view}CalibrationBrowse"))
+        slicer.app.processEvents()
+        assert getattr(core.ui, f"{view}Calibration").text == str(rig)
+    assert "has no usable" in core.ui.summaryLabel.text
     user.click(core.ui.exportFolderBrowse)
     slicer.app.processEvents()
     assert core.ui.exportFolder.text == str(tmp_path)

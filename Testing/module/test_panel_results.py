@@ -9,6 +9,8 @@ import qt
 from Testing.bench import user
 from Testing.module.cases import SAMPLES, loadSampleFiles, settle
 
+PAGE_DOWN = qt.Qt.Key_PageDown
+
 
 @pytest.fixture
 def core(panel, slicer):
@@ -31,7 +33,7 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
     from SSRKDSlicer.outlines import outlinesOf
 
     check = ui.resultsTable.cellWidget(1, 0)
-    check.checked = False
+    user.click(check)
     slicer.app.processEvents()
     assert not models["femur"].GetDisplayNode().GetVisibility()
     assert not any(n.GetDisplayNode().GetVisibility() for n in outlinesOf([models["femur"]]))
@@ -39,7 +41,8 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
     models["femur"].GetDisplayNode().SetVisibility(True)  # by the eye in the Data module
     slicer.app.processEvents()
     assert check.checked
-    ui.resultsTable.cellWidget(3, 1).value = 40
+    for _ in range(6):
+        user.press(ui.resultsTable.cellWidget(3, 1), PAGE_DOWN)  # 10 % each
     assert models["tibia"].GetDisplayNode().GetOpacity() == pytest.approx(0.4)
     user.click(ui.in3DCheck)
     slicer.app.processEvents()
