@@ -197,7 +197,9 @@ def _cube(scan: Scan, settings: Settings) -> tuple[np.ndarray, float]:
     elif scan.meshes is not None:
         centre = joint_between(scan.meshes)
     to_world = np.diag([-1.0 if scan.side == "R" else 1.0, 1.0, 1.0, 1.0])
-    to_world[:3, 3] = centre
+    # To a nanometre: the last bits depend on how many threads computed them, and the same input
+    # makes the same files everywhere.
+    to_world[:3, 3] = np.round(centre, 6)
     return to_world, edge / 2
 
 
