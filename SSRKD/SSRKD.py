@@ -219,7 +219,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         return self._run(start, progress, done, failed)
 
     def _setup(self, frontal, lateral, rig, laterality):
-        from SSRKDSlicer.setup import setupFromRig
+        from SSRKDSlicer.view_setup import setupFromRig
 
         return setupFromRig(frontal, lateral, rig, laterality)
 

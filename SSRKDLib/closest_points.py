@@ -8,6 +8,7 @@ off first. Poses are 4x4 rigid matrices, moving to fixed, mm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -173,17 +174,11 @@ def walk(here: Body, there: Body, matrix: np.ndarray, steps: int) -> np.ndarray:
         rows = []
         back = np.linalg.inv(matrix)
         for bone, mine in here.items():
-            theirs = there[bone]
-            share = min(mine.area, theirs.area) / _COARSE
-            moved = moved_points(matrix, mine.points[:_COARSE])
-            place, normal = theirs.sampled(moved)
-            own = mine.normals[:_COARSE] @ matrix[:3, :3].T
-            rows.append(_rows(moved, place, normal, own, share, 0.3))
-            goal = theirs.points[:_COARSE]
-            place, normal = mine.sampled(moved_points(back, goal))
-            normal = normal @ matrix[:3, :3].T
-            own = theirs.normals[:_COARSE]
-            rows.append(_rows(moved_points(matrix, place), goal, normal, own, share, 0.3))
+            share = min(mine.area, there[bone].area) / _COARSE
+            taken = slice(_COARSE)
+            rows += _both_ways(
+                mine, there[bone], matrix, back, (taken, taken), Surface.sampled, share, 0.3
+            )
         matrix, moved_by = _step(matrix, rows, floor=3.0)
         if moved_by < 0.05:
             break
@@ -204,20 +199,39 @@ def refine(here: Body, there: Body, matrix: np.ndarray) -> np.ndarray:
             rows = []
             back = np.linalg.inv(matrix)
             for bone, mine in here.items():
-                theirs = there[bone]
-                share = min(mine.area, theirs.area) / _FINE
-                moved = moved_points(matrix, mine.points[forth_of[bone]])
-                place, normal = theirs.closest(moved)
-                own = mine.normals[forth_of[bone]] @ matrix[:3, :3].T
-                rows.append(_rows(moved, place, normal, own, share, 0.6))
-                goal = theirs.points[back_of[bone]]
-                place, normal = mine.closest(moved_points(back, goal))
-                normal, own = normal @ matrix[:3, :3].T, theirs.normals[back_of[bone]]
-                rows.append(_rows(moved_points(matrix, place), goal, normal, own, share, 0.6))
+                share = min(mine.area, there[bone].area) / _FINE
+                taken = (forth_of[bone], back_of[bone])
+                rows += _both_ways(
+                    mine, there[bone], matrix, back, taken, Surface.closest, share, 0.6
+                )
             matrix, moved_by = _step(matrix, rows, floor=0.3)
             if moved_by < 2e-3:
                 break
     return matrix
+
+
+def _both_ways(
+    mine: Surface,
+    theirs: Surface,
+    matrix: np.ndarray,
+    back: np.ndarray,
+    taken: tuple[slice | np.ndarray, slice | np.ndarray],
+    nearest: Callable[[Surface, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    share: float,
+    agreement: float,
+) -> list[tuple[np.ndarray, ...]]:
+    """Equations of one bone: samples of ``mine`` on ``theirs``, and of ``theirs`` on ``mine``.
+
+    ``taken`` says which samples of either; ``nearest`` finds places and normals on a surface.
+    """
+    turn = matrix[:3, :3].T
+    moved = moved_points(matrix, mine.points[taken[0]])
+    place, normal = nearest(theirs, moved)
+    forth = _rows(moved, place, normal, mine.normals[taken[0]] @ turn, share, agreement)
+    goal = theirs.points[taken[1]]
+    place, normal = nearest(mine, moved_points(back, goal))
+    place, own = moved_points(matrix, place), theirs.normals[taken[1]]
+    return [forth, _rows(place, goal, normal @ turn, own, share, agreement)]
 
 
 def _shared(mine: Surface, theirs: Surface, matrix: np.ndarray) -> np.ndarray:

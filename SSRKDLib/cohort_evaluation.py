@@ -26,13 +26,12 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from SSRKDLib.alignment import align
 from SSRKDLib.clinical import compare_measures, measure
+from SSRKDLib.comparison import measure_distances
 from SSRKDLib.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
 from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.meshes import Mesh
-from SSRKDLib.metrics import MEASURES, compare_meshes
-from SSRKDLib.regions import region_from_rig
+from SSRKDLib.metrics import MEASURES
 from SSRKDLib.results import write_text
 from SSRKDLib.rig_file import read_rig
 from SSRKDLib.simulation import RIG
@@ -229,33 +228,30 @@ def _measured(case: Path, settings: Settings) -> dict:
     if settings.reconstruct:
         from SSRKDLib.job import Job
 
-        found = Job.read(rig).run_with(
+        made = Job.read(rig).run_with(
             settings.weights, settings.device, settings.spacing, load=_models().load
         )
-        recon, side = found.bones, found.laterality
-        seconds, warnings = found.report["seconds"]["total"], found.report["warnings"]
+        recon, side = made.bones, made.laterality
+        seconds, warnings = made.report["seconds"]["total"], made.report["warnings"]
     else:
         ready: Reference = read_reference(case / RECONSTRUCTION, side)
         recon, side = ready.meshes, side or ready.side
     reference = read_reference(truth, side)
     side = side or reference.side
-    alignment = align(reference.meshes, recon, settings.align)
-    moved = alignment.move(reference.meshes)
-    region = None if rig is None else region_from_rig(recon, moved, rig)
-    rows = compare_meshes(recon, moved, region)
+    found = measure_distances(recon, reference.meshes, settings.align, rig)
     return {
         "side": side or "",
         "seconds": seconds,
-        "warnings": [*warnings, *reference.sentences, *alignment.notes],
+        "warnings": [*warnings, *reference.sentences, *found.alignment.notes],
         "rows": [
             {
                 "bone": row["bone"],
                 **{key: None if math.isnan(row[key]) else row[key] for key in MEASURES},
                 "note": row["note"],
             }
-            for row in rows
+            for row in found.rows
         ],
-        "clinical": _clinical(recon, moved, side),
+        "clinical": _clinical(recon, found.moved, side),
     }
 
 

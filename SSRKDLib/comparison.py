@@ -1,80 +1,156 @@
-"""Tables of distances, as CSV and for the terminal."""
+"""A whole comparison of a reconstruction with a reference: numbers, distances to colour, curves."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from SSRKDLib.metrics import MEASURES, MORE_MEASURES
-from SSRKDLib.results import write_text
+from SSRKDLib.alignment import Alignment, align
+from SSRKDLib.clinical import compare_measures, measure
+from SSRKDLib.clinical.measures import Measure
+from SSRKDLib.comparison_table import say_alignment
+from SSRKDLib.errors import MeshError
+from SSRKDLib.geometry import Rig
+from SSRKDLib.meshes import Mesh, to_polydata
+from SSRKDLib.metrics import compare_meshes, surface_distances
+from SSRKDLib.regions import Region, common_region, region_from_rig
 
 if TYPE_CHECKING:
-    from SSRKDLib.alignment import Alignment
+    from SSRKDLib.labelmaps import Mask
 
-#: Name of the file that holds a comparison.
-FILE = "compare.csv"
-
-#: How the reference was moved, in rows that :func:`say_alignment` has seen.
-_ALIGNMENT = ("align", "residual_mm", "reference_to_recon")
-
-_COLUMNS = ("bone", *MEASURES, "region_mm", "note", *MORE_MEASURES, *_ALIGNMENT)
+#: Shares of the surface at which a curve of distances is told, percent.
+SHARES = np.arange(0, 101)
 
 
-def say_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None:
-    """Put into every row (in place) how the reference's bone was moved before comparing.
+class Measured(NamedTuple):
+    """Distances between two sets of bones.
 
-    ``mode`` is one of :data:`SSRKDLib.alignment.MODES`.
+    ``rows``: of :func:`SSRKDLib.metrics.compare_meshes`, with how the reference was moved;
+    ``alignment``: of the reference to the reconstruction; ``moved``: the reference after it, by
+    bone; ``regions``: the judged part, by bone.
     """
-    for row in rows:
-        bone = row["bone"]
-        row["align"] = mode
-        row["residual_mm"] = alignment.residual_mm.get(bone, math.nan)
-        if bone in alignment.matrices:
-            row["reference_to_recon"] = np.round(alignment.matrices[bone], 8).ravel().tolist()
+
+    rows: list[dict]
+    alignment: Alignment
+    moved: dict[str, Mesh]
+    regions: dict[str, Region]
 
 
-def write_comparison(path: Path, rows: Sequence[dict]) -> None:
-    """Write the rows of :func:`SSRKDLib.metrics.compare_meshes` as CSV.
+def measure_distances(
+    recon: dict[str, Mesh],
+    reference: dict[str, Mesh],
+    mode: str,
+    rig: Rig | None = None,
+    masks: Mapping[str, Mask] | None = None,
+    backend: str = "vtk",
+) -> Measured:
+    """Lay the reference on the reconstruction and measure distances and overlap.
 
-    Measures have four decimals and are empty where there is none; ``region_mm`` is the box that
-    holds the judged part, two corners as JSON; ``reference_to_recon`` is the 4x4 matrix that the
-    reference was moved by, row by row as JSON, mm.
+    Args:
+        recon: what is judged, mm.
+        reference: what it is compared with, mm, in any frame that ``mode`` allows.
+        mode: one of :data:`SSRKDLib.alignment.MODES`.
+        rig: of the radiographs, in the reconstruction's frame; the judged part is then what both
+            views see.
+        masks: the reference's voxels by bone, in its frame, for the Dice of voxels.
+        backend: one of :data:`SSRKDLib.nearest.BACKENDS`.
 
     Raises:
-        OutputError: the file cannot be written, or the disk is full.
+        MeshError: nothing can be compared; see :func:`SSRKDLib.alignment.align`.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for row in rows:
-        cells = {**row, "region_mm": row["region"]}
-        writer.writerow([_cell(cells.get(column)) for column in _COLUMNS])
-    write_text(path, text.getvalue())
+    alignment = align(reference, recon, mode)
+    moved = alignment.move(reference)
+    regions = common_region(recon, moved) if rig is None else region_from_rig(recon, moved, rig)
+    in_place = {
+        bone: mask._replace(index_to_lps=alignment.matrices[bone] @ mask.index_to_lps)
+        for bone, mask in (masks or {}).items()
+    }
+    rows = compare_meshes(recon, moved, regions, masks=in_place, backend=backend)
+    say_alignment(rows, mode, alignment)
+    return Measured(rows, alignment, moved, regions)
 
 
-def _cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return value if isinstance(value, str) else json.dumps(value)
+@dataclass(frozen=True)
+class Compared:
+    """What was found.
+
+    Attributes:
+        rows: of :func:`SSRKDLib.metrics.compare_meshes`, with how the reference was moved.
+        clinical: of :func:`SSRKDLib.clinical.compare_measures`.
+        measures: the reconstruction's clinical measures, with their landmarks.
+        alignment: of the reference to the reconstruction.
+        signed: by bone, signed distance of each vertex of the reconstruction to the reference,
+            mm, positive outside it; NaN where it is not judged.
+        curves: by bone, the distance in mm that :data:`SHARES` percent of both surfaces stay
+            below.
+    """
+
+    rows: list[dict]
+    clinical: list[dict]
+    measures: list[Measure]
+    alignment: Alignment
+    signed: dict[str, np.ndarray]
+    curves: dict[str, np.ndarray]
 
 
-def format_table(rows: Sequence[dict]) -> str:
-    """The rows as a table for the terminal, several lines."""
-    heads = ("bone", "ASSD mm", "ASSD mm (paper's)", "HD mm", "HD95 mm", "Dice")
-    lines = ["  ".join([f"{heads[0]:<8}", *(f"{head:>{len(head)}}" for head in heads[1:])])]
-    for row in rows:
-        cells = [f"{row['bone']:<8}"]
-        for head, key in zip(heads[1:], MEASURES):
-            value = "-" if math.isnan(row[key]) else f"{row[key]:.3f}"
-            cells.append(f"{value:>{len(head)}}")
-        lines.append("  ".join([*cells, row["note"]]).rstrip())
-    return "\n".join(lines)
+def compare_knees(
+    recon: dict[str, Mesh],
+    reference: dict[str, Mesh],
+    mode: str,
+    laterality: str,
+    rig: Rig | None = None,
+    progress: Callable[[str, float, str], None] | None = None,
+) -> Compared:
+    """Align the reference, measure distances and clinical measures.
+
+    Args:
+        recon, reference, mode, rig: see :func:`measure_distances`.
+        laterality: of the knee, "L" or "R".
+        progress: called with stage, fraction done and message; what it raises ends the job.
+
+    Raises:
+        MeshError: nothing can be compared; see :func:`SSRKDLib.alignment.align`.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    say("compare", 0.1, "Laying the reference on the reconstruction, measuring distances")
+    rows, alignment, moved, regions = measure_distances(recon, reference, mode, rig)
+    say("colour", 0.7, "Colouring by distance")
+    signed, curves = {}, {}
+    for bone in (bone for bone in recon if bone in moved):
+        region = regions.get(bone)
+        signed[bone] = signed_distances(recon[bone], moved[bone], region)
+        try:
+            found = surface_distances(recon[bone], moved[bone], region)
+        except MeshError:
+            continue  # its row says why
+        both = np.concatenate([found.a_to_b, found.b_to_a])
+        curves[bone] = np.percentile(both, SHARES)
+    say("clinical", 0.9, "Measuring slopes, widths and angles")
+    measures = measure(recon, laterality)
+    clinical = compare_measures(measures, measure(moved, laterality))
+    return Compared(rows, clinical, measures, alignment, signed, curves)
+
+
+def signed_distances(mesh: Mesh, reference: Mesh, region: Region | None) -> np.ndarray:
+    """Signed distance of each vertex to a reference surface, mm: positive outside it.
+
+    NaN outside the region. Near an open end of the reference the sign is that of the side of the
+    nearest triangle.
+    """
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkDoubleArray
+    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+
+    field = vtkImplicitPolyDataDistance()
+    field.SetInput(to_polydata(reference))
+    values = vtkDoubleArray()
+    points = numpy_to_vtk(np.ascontiguousarray(mesh.vertices), deep=True)
+    field.FunctionValue(points, values)
+    distances = vtk_to_numpy(values).astype(np.float64)
+    if region is not None:
+        for plane in region.sides():
+            distances[mesh.vertices @ plane[:3] < plane[3]] = np.nan
+    return distances

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.geometry import Rig
+from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import Mesh, read_meshes
 from SSRKDLib.rig_file import write_rig
 from SSRKDLib.rig_presets import c_arm, orthogonal
@@ -131,14 +132,12 @@ def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
 
 def _visible_human(source: Path, folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
     """Line integrals as NRRD, and a rig file beside them."""
-    import SimpleITK
-
     bones = read_meshes(source)
     rig = c_arm(laterality="L", centre=tuple(centred_at_knee(bones)))
     views = []
     for view, image in zip(rig.views, simulate_exposures(bones, rig, _SEED, say)):
         path = folder / f"{view.name}.nrrd"
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(image), str(path), useCompression=True)
+        write_image(path, image)
         views.append(replace(view, image=str(path.resolve()), values="line_integral"))
     rig = replace(rig, views=tuple(views))
     write_rig(rig, folder / "rig.json")

@@ -276,6 +276,10 @@ class Rig:
             patient_to_rig=None if pose is None else matrix @ pose,
         )
 
+    def source_to_object_distance(self, view: View) -> float:
+        """Distance from a view's source to :meth:`central_point` along the view's axis, mm."""
+        return float(view.axis @ (self.central_point() - view.source))
+
     def central_point(self) -> np.ndarray:
         """The point nearest to all view axes, ``(3,)`` mm: the middle of the common field."""
         normal_matrix, right_side = np.zeros((3, 3)), np.zeros(3)

@@ -1,4 +1,4 @@
-"""Writing images, as NRRD mostly: radiographs, masks and volumes on their way between programs.
+"""Writing images (NRRD, mostly) and arrays: what goes between programs as pixels.
 
 Nothing but pixels and geometry is written: no patient, no date, no device.
 """
@@ -6,6 +6,7 @@ Nothing but pixels and geometry is written: no patient, no date, no device.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ def write_image(
     array: np.ndarray,
     index_to_lps: np.ndarray | None = None,
     compress: bool = True,
+    entries: Mapping[str, str] | None = None,
 ) -> None:
     """Write an image.
 
@@ -26,6 +28,7 @@ def write_image(
         array: ``[rows, columns]``, ``[k, j, i]``, or either with a last axis of colours.
         index_to_lps: for volumes, 4x4 from (i, j, k) to LPS mm; its columns must be perpendicular.
         compress: smaller, slower.
+        entries: further entries of the file's header, by key.
 
     Raises:
         OutputError: the file cannot be written, or the disk is full; a torn file is removed.
@@ -40,11 +43,28 @@ def write_image(
         image.SetSpacing(spacing.tolist())
         image.SetDirection((index_to_lps[:3, :3] / spacing).ravel().tolist())
         image.SetOrigin(index_to_lps[:3, 3].tolist())
+    for key, value in (entries or {}).items():
+        image.SetMetaData(key, value)
     try:
         sitk.WriteImage(image, str(path), useCompression=compress)
     except RuntimeError as error:
         path.unlink(missing_ok=True)
         raise OutputError(
             f"'{path}' cannot be written.",
+            "Choose a folder that you may write to, on a disk with space left.",
+        ) from error
+
+
+def write_array(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Write an array as ``.npy``.
+
+    Raises:
+        OutputError: the file cannot be written, or the disk is full.
+    """
+    try:
+        np.save(path, array)
+    except OSError as error:
+        raise OutputError(
+            f"'{path}' cannot be written ({error.strerror or error}).",
             "Choose a folder that you may write to, on a disk with space left.",
         ) from error

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float, str], None]
 
+#: Grids that surfaces are taken from, offered to users, mm.
+SPACINGS = (0.5, 1.0, 2.0)
+
 
 @dataclass(frozen=True)
 class Job:

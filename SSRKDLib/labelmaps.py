@@ -51,11 +51,6 @@ class Reference(NamedTuple):
     masks: dict[str, Mask]
 
 
-def read_bones(path: str | Path, laterality: str | None = None) -> dict[str, Mesh]:
-    """The bones in ``path``: as :func:`read_reference` finds them, without the rest."""
-    return read_reference(path, laterality).meshes
-
-
 def read_reference(
     path: str | Path,
     laterality: str | None = None,

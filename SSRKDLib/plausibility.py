@@ -13,6 +13,7 @@ from SSRKDLib.geometry import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
+from SSRKDLib.terminology import SIDES
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.
 CONDYLAR_WIDTH_MM = (52.0, 108.0)
@@ -37,7 +38,7 @@ def judge(
     """Sentences on what looks wrong. ``bones`` in canonical coordinates."""
     warnings = []
     if rig.laterality is None:
-        side = {"L": "left", "R": "right"}[located.laterality]
+        side = SIDES[located.laterality]
         warnings.append(f"The side was not given; the radiographs look like a {side} knee.")
     if rig.frame == "lab" and rig.patient_to_rig is None:
         warnings.append("The patient's pose was not given; it was estimated from the radiographs.")
@@ -93,7 +94,7 @@ def _other_explanations(
         if score > least:
             found.append((score, sentence))
 
-    other = {"L": "right", "R": "left"}[located.laterality]
+    other = SIDES["R" if located.laterality == "L" else "L"]
     consider(
         pair, located.frame @ MIRROR,
         f"The radiographs look like a {other} knee; check the side.",

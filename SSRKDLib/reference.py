@@ -14,16 +14,17 @@ import numpy as np
 
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import MeshError
+from SSRKDLib.terminology import BONE_CODES, SIDE_CODES, SIDES
 
 if TYPE_CHECKING:
     from SSRKDLib.meshes import Mesh
 
 #: Codes of the bones: SNOMED CT, and SRT (DICOM PS3.16).
-_BONE_CODES = {
-    "64234005": "patella", "71341001": "femur", "87342007": "fibula", "12611008": "tibia",
+_CODE_TO_BONE = {
+    **{code: bone for bone, code in BONE_CODES.items()},
     "T-12730": "patella", "T-12710": "femur", "T-12750": "fibula", "T-12740": "tibia",
 }  # fmt: skip
-_SIDE_CODES = {"7771000": "L", "24028007": "R", "G-A101": "L", "G-A100": "R"}
+_CODE_TO_SIDE = {**{code: side for side, code in SIDE_CODES.items()}, "G-A101": "L", "G-A100": "R"}
 
 #: Words that name a bone, and pairs of words that do.
 _BONE_WORDS = {
@@ -51,8 +52,6 @@ _OTHER_THINGS = (
     "collateral cruciate retinaculum bursa background skin growth plate physis"
 )
 _NOT_BONE = frozenset(_OTHER_THINGS.split())
-
-_SIDE_NAMES = {"L": "left", "R": "right"}
 
 #: Second largest extent of a knee's bones along their own axes, mm, with ample room.
 _WIDTHS = {"patella": (12, 90), "femur": (22, 220), "fibula": (5, 90), "tibia": (22, 200)}
@@ -138,7 +137,7 @@ def match_bones(
 
 def identify(item: Named) -> str | None:
     """The bone that a thing is by its codes, else by its name; None if none, or several."""
-    coded = {bone for code, bone in _BONE_CODES.items() if _has_code(item.codes, code)}
+    coded = {bone for code, bone in _CODE_TO_BONE.items() if _has_code(item.codes, code)}
     if coded:
         return coded.pop() if len(coded) == 1 else None
     words = _words(item.name)
@@ -151,7 +150,7 @@ def identify(item: Named) -> str | None:
 
 def side_of(item: Named) -> str | None:
     """The side of a thing by its codes, else by its name: "L", "R" or None."""
-    coded = {side for code, side in _SIDE_CODES.items() if _has_code(item.codes, code)}
+    coded = {side for code, side in _CODE_TO_SIDE.items() if _has_code(item.codes, code)}
     named = {_WORD_TO_SIDE[word] for word in _words(item.name) if word in _WORD_TO_SIDE}
     found = coded or named
     return found.pop() if len(found) == 1 else None
@@ -161,8 +160,8 @@ def check_sides(reference: str | None, reconstruction: str | None) -> None:
     """Raise :class:`~SSRKDLib.errors.MeshError` where one is left and the other right."""
     if not _agree(reference, reconstruction):
         raise MeshError(
-            f"The reference is a {_SIDE_NAMES[reference]} knee, the reconstruction a "
-            f"{_SIDE_NAMES[reconstruction]} one.",
+            f"The reference is a {SIDES[reference]} knee, the reconstruction a "
+            f"{SIDES[reconstruction]} one.",
             "Choose the reference of the same knee.",
         )
 
@@ -244,13 +243,13 @@ def _check_chosen(chosen: Mapping[str, str], names: Sequence[Named]) -> None:
 def _common_side(sides: Mapping[str, str | None]) -> str | None:
     told = {bone: side for bone, side in sides.items() if side is not None}
     if len(set(told.values())) > 1:
-        parts = " and ".join(f"{_SIDE_NAMES[side]} {bone}" for bone, side in told.items())
+        parts = " and ".join(f"{SIDES[side]} {bone}" for bone, side in told.items())
         raise MeshError(f"The bones are of both sides ({parts}).", "Pick those of one knee.")
     return next(iter(told.values()), None)
 
 
 def _refuse(laterality: str | None, name: str) -> None:
-    side = _SIDE_NAMES[laterality or "L"]
+    side = SIDES[laterality or "L"]
     raise MeshError(
         f"A {side} knee is wanted, and '{name}' is of the other side.",
         "Choose the bones of the same knee.",

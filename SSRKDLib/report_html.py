@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from SSRKDLib import __version__
 from SSRKDLib.anatomy import COLOURS
 from SSRKDLib.geometry import Rig, axes_angle
+from SSRKDLib.terminology import SIDES
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
@@ -48,7 +49,7 @@ class Report:
     Attributes:
         side: "L" or "R".
         date: of the report.
-        rows, clinical: of :func:`SSRKDLib.comparing.compare_knees`; None for what is missing.
+        rows, clinical: of :func:`SSRKDLib.comparison.compare_knees`; None for what is missing.
         curves: by bone, (share in percent, distance in mm) pairs of values.
         mode: of the alignment.
         notes: sentences.
@@ -77,7 +78,7 @@ class Report:
 
 def render(report: Report) -> str:
     """The report as HTML."""
-    side = {"L": "left", "R": "right"}.get(report.side, "")
+    side = SIDES[report.side]
     parts = [
         f"<h1>Reconstruction compared with a reference: {side} knee</h1>",
         '<p class="warning">For research, not for diagnosis.</p>',
@@ -172,10 +173,9 @@ def _clinical_table(report: Report) -> str:
 
 
 def _rig_table(rig: Rig) -> str:
-    centre = rig.central_point()
     lines = []
     for view in rig.views:
-        sod = float(view.axis @ (centre - view.source))
+        sod = rig.source_to_object_distance(view)
         lines.append(
             f"<tr><td>{_text(view.name)}</td><td>{view.source_to_detector_distance:.0f}</td>"
             f"<td>{sod:.0f}</td><td>{view.pixel_spacing[0]:.4g}</td>"

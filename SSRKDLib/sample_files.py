@@ -18,6 +18,7 @@ from SSRKDLib.framing import MIRROR
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.projection.attenuation import attenuation
+from SSRKDLib.terminology import slicer_entry
 from SSRKDLib.virtual.cases import centred_at_knee
 from SSRKDLib.virtual.population import load_person
 
@@ -37,15 +38,6 @@ _LENGTH = 244.0
 #: Voxel edge, free space beside the skin, the scanner's blur (standard deviation), mm; step of the
 #: grey values, HU.
 _VOXEL, _MARGIN, _BLUR, _STEP = 1.25, 5.0, 0.45, 5.0
-
-#: SNOMED CT codes of the bones, and of the sides.
-SNOMED = {
-    "patella": "64234005",
-    "femur": "71341001",
-    "fibula": "87342007",
-    "tibia": "12611008",
-}
-_SIDES = {"L": "7771000^Left", "R": "24028007^Right"}
 
 #: Thumbnails: (columns, rows) of each half, and the millimetres in a pixel.
 _HALF, _PIXEL = (96, 128), 1.3
@@ -87,7 +79,7 @@ def write_radiograph_sample(folder: Path, say: Say) -> None:
         half = _thumbnail_half(film, view.project(middle[None])[0][::-1], step)
         low, high = np.percentile(half, (15, 99.9))
         halves.append(np.repeat(np.clip((half - low) / (high - low), 0, 1)[..., None], 3, axis=2))
-    _write_png(folder / f"{PREFIX}radiographs.png", np.hstack(halves))
+    write_image(folder / f"{PREFIX}radiographs.png", _bytes(np.hstack(halves)))
 
 
 def compress_dicom(source: Path, target: Path, number: int) -> None:
@@ -155,7 +147,7 @@ def write_ct_sample(folder: Path, say: Say) -> None:
         _coloured(hounsfield[where], labels[where], (len(labels) - 1 - k, column))
         for where, column in (((down, coronal), i), ((down, slice(None), sagittal), j))
     ]
-    _write_png(folder / f"{PREFIX}CT.png", np.hstack(halves))
+    write_image(folder / f"{PREFIX}CT.png", _bytes(np.hstack(halves)))
 
 
 def to_hounsfield(values: np.ndarray, energy: float) -> np.ndarray:
@@ -225,13 +217,6 @@ def write_segmentation(
     Raises:
         OutputError: the file cannot be written.
     """
-    import SimpleITK as sitk
-
-    image = sitk.GetImageFromArray(labels)
-    spacing = np.linalg.norm(index_to_lps[:3, :3], axis=0)
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection((index_to_lps[:3, :3] / spacing).ravel().tolist())
-    image.SetOrigin(index_to_lps[:3, 3].tolist())
     entries = {
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -249,12 +234,10 @@ def write_segmentation(
             "LabelValue": str(LABELS[bone]),
             "Layer": "0",
             "Extent": " ".join(f"{part.start} {part.stop - 1}" for part in reversed(window)),
-            "Tags": f"TerminologyEntry:{_terminology(bone, laterality)}|",
+            "Tags": f"TerminologyEntry:{slicer_entry(bone, laterality)}|",
         }
         entries.update({f"Segment{number}_{key}": value for key, value in segment.items()})
-    for key, value in entries.items():
-        image.SetMetaData(key, value)
-    _write(image, path)
+    write_image(path, labels, index_to_lps, entries=entries)
 
 
 def _middle(bones: Mapping[str, Mesh], joint: np.ndarray) -> np.ndarray:
@@ -262,15 +245,6 @@ def _middle(bones: Mapping[str, Mesh], joint: np.ndarray) -> np.ndarray:
     points = np.concatenate([mesh.vertices for mesh in bones.values()])
     points = points[np.abs(points - joint)[:, 2] < 60]
     return (points.min(0) + points.max(0)) / 2
-
-
-def _terminology(bone: str, laterality: str) -> str:
-    """A terminology entry as Slicer writes it: list, category, type, modifier, no region."""
-    return (
-        "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure"
-        f"~SCT^{SNOMED[bone]}^{bone.capitalize()}~SCT^{_SIDES[laterality]}"
-        "~Anatomic codes - DICOM master list~^^~^^"
-    )
 
 
 def _coloured(hounsfield: np.ndarray, labels: np.ndarray, middle: tuple) -> np.ndarray:
@@ -292,19 +266,6 @@ def _thumbnail_half(picture: np.ndarray, middle: np.ndarray, step: float) -> np.
     return ndimage.map_coordinates(smooth, places, order=1, mode="nearest")
 
 
-def _write_png(path: Path, picture: np.ndarray) -> None:
-    """sRGB ``[rows, columns, 3]``, 0..1."""
-    import SimpleITK as sitk
-
-    _write(sitk.GetImageFromArray((255 * picture).round().astype(np.uint8), isVector=True), path)
-
-
-def _write(image: object, path: Path) -> None:
-    import SimpleITK as sitk
-
-    try:
-        sitk.WriteImage(image, str(path), useCompression=True)
-    except RuntimeError as error:
-        raise OutputError(
-            f"'{path}' cannot be written.", "Choose a folder that you may write to."
-        ) from error
+def _bytes(picture: np.ndarray) -> np.ndarray:
+    """sRGB ``[rows, columns, 3]``, 0..1, as uint8."""
+    return (255 * picture).round().astype(np.uint8)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from SSRKDLib.anatomy import BONES, LABELS
 from SSRKDLib.errors import MeshError
 from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.regions import Region, as_region
@@ -129,6 +130,18 @@ def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -
     image.Update()
     scalars = image.GetOutput().GetPointData().GetScalars()
     return vtk_to_numpy(scalars).reshape(int(size[2]), int(size[1]), int(size[0])) > 0
+
+
+def label_map(
+    meshes: Mapping[str, Mesh], origin: np.ndarray, spacing: float, size: np.ndarray
+) -> np.ndarray:
+    """Which bone each voxel's centre lies in: uint8 ``[k, j, i]``, values as in
+    :data:`~SSRKDLib.anatomy.LABELS`, later bones over earlier ones; grid as for
+    :func:`voxelise`."""
+    labels = np.zeros(tuple(int(n) for n in size[::-1]), np.uint8)
+    for bone in (bone for bone in BONES if bone in meshes):
+        labels[voxelise(meshes[bone], origin, spacing, size)] = LABELS[bone]
+    return labels
 
 
 def _centres_in(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli, cohort_evaluation, cohort_summary
+from SSRKDLib import cli, cohort_evaluation, cohort_summary, comparison
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.cohort_evaluation import evaluate_case
@@ -45,10 +45,10 @@ def write_case(folder: Path, shift: float = 0.0, without: tuple[str, ...] = ()) 
 def quick(monkeypatch) -> None:
     """Few points per surface: what is tested here is not the distances."""
 
-    def measured(recon, reference, region=None):
-        return compare_meshes(recon, reference, region, samples=1000)
+    def measured(recon, reference, region=None, **options):
+        return compare_meshes(recon, reference, region, **{**options, "samples": 1000})
 
-    monkeypatch.setattr(cohort_evaluation, "compare_meshes", measured)
+    monkeypatch.setattr(comparison, "compare_meshes", measured)
     monkeypatch.setattr("SSRKDLib.metrics.PAPER_POINTS", 500)
 
 
@@ -179,10 +179,10 @@ def test_a_case_that_fails_is_a_row_with_its_reason(cases, tmp_path, capsys, qui
 
 
 def test_an_accident_within_a_case_is_a_row_too(cases, tmp_path, monkeypatch, capsys, quick):
-    def stumble(recon, reference, region=None):
+    def stumble(recon, reference, region=None, **options):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(cohort_evaluation, "compare_meshes", stumble)
+    monkeypatch.setattr(comparison, "compare_meshes", stumble)
     assert evaluate(cases, tmp_path / "out", "--limit", "1") == cli.FAILED
     shown = capsys.readouterr()
     assert "This should not have happened (ZeroDivisionError: by zero)" in shown.out

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from SSRKDLib.errors import MeshError
-from SSRKDLib.labelmaps import read_bones, read_labelmap_meshes
+from SSRKDLib.labelmaps import read_labelmap_meshes, read_reference
 from SSRKDLib.meshes import Mesh, write_mesh
 
 #: Centre (LPS mm) and radii (mm, along the axes) of the ellipsoid standing for each bone.
@@ -59,7 +59,7 @@ def check(bone: str, mesh: Mesh) -> None:
 def test_labels_1_to_4_become_bones_in_place(tmp_path, name, mirror):
     labels = {1: "patella", 2: "femur", 3: "fibula", 4: "tibia"}
     sitk.WriteImage(image_of(labels, mirror), str(tmp_path / name))
-    meshes = read_bones(tmp_path)
+    meshes = read_reference(tmp_path).meshes
     assert list(meshes) == list(SHAPES)
     for bone, mesh in meshes.items():
         check(bone, mesh)
@@ -105,7 +105,7 @@ def test_a_bone_that_leaves_the_volume_is_open_there(tmp_path):
 def test_folders_of_meshes_are_read_too(tmp_path):
     corners = np.vstack([np.zeros(3), 9 * np.eye(3)])
     write_mesh(tmp_path / "tibia.ply", Mesh(corners, [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))
-    assert list(read_bones(tmp_path)) == ["tibia"]
+    assert list(read_reference(tmp_path).meshes) == ["tibia"]
 
 
 def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
@@ -131,4 +131,4 @@ def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
         assert caught.value.remedy
         assert "\n" not in str(caught.value)
     with pytest.raises(MeshError, match="4 label maps"):
-        read_bones(tmp_path)
+        read_reference(tmp_path)

@@ -12,7 +12,7 @@ import trimesh
 
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import MeshError
-from SSRKDLib.labelmaps import label_names, read_bones, read_reference
+from SSRKDLib.labelmaps import label_names, read_reference
 from SSRKDLib.meshes import Mesh, read_meshes, write_mesh
 from SSRKDLib.reference import Named, check_sides, check_surfaces, identify, match_bones, side_of
 
@@ -198,7 +198,7 @@ def test_names_come_from_a_file_beside_the_label_map(tmp_path, sidecar, name):
     assert found.masks["femur"].array.sum() == 8**3
     with pytest.raises(MeshError, match="JSON"):
         (tmp_path / "knee.json").write_text("{")
-        read_bones(tmp_path / name)
+        read_reference(tmp_path / name)
 
 
 def test_names_that_totalsegmentator_puts_into_a_nifti_header(tmp_path):
@@ -252,4 +252,4 @@ def test_folders_of_meshes_in_other_words_and_of_two_knees(tmp_path):
     assert left.side == "L" and left.masks == {}
     assert round(read_meshes(tmp_path, "R")["femur"].bounds[1, 0]) == 70
     with pytest.raises(MeshError, match="claim the femur"):
-        read_bones(tmp_path)
+        read_reference(tmp_path)

@@ -23,11 +23,11 @@ FORBIDDEN = {
 #: of its modules.
 TORCH_FREE = (
     "alignment", "anatomy", "clinical", "closest_points", "cohort_evaluation", "cohort_plots",
-    "cohort_summary", "comparing", "comparison", "errors",
+    "cohort_summary", "comparison", "comparison_table", "errors",
     "framing", "geometry", "image_writing", "labelmaps", "meshes", "metrics", "nearest",
     "outlines", "ply", "radiographs", "reference", "regions", "report_html", "rig_file",
-    "rig_presets", "rig_sources", "sampling", "simulation", "virtual", "voxel_metrics", "weights",
-    "worker",
+    "rig_presets", "rig_sources", "sampling", "simulation", "terminology", "virtual",
+    "voxel_metrics", "weights", "worker",
 )  # fmt: skip
 
 TOP_LEVEL = {

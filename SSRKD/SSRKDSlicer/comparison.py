@@ -10,7 +10,7 @@ import vtk
 
 from SSRKDLib.alignment import MODES
 from SSRKDLib.anatomy import BONES
-from SSRKDLib.comparing import SHARES
+from SSRKDLib.comparison import SHARES
 from SSRKDLib.errors import InputError
 from SSRKDLib.meshes import write_mesh
 from SSRKDLib.reference import check_sides, match_bones

@@ -5,36 +5,15 @@ from __future__ import annotations
 import slicer
 
 from SSRKDLib.anatomy import COLOURS
-
-#: SNOMED CT codes of DICOM's anatomic structures (PS3.16 CID 7184 and 4028).
-_CODES = {
-    "patella": "64234005",
-    "femur": "71341001",
-    "fibula": "87342007",
-    "tibia": "12611008",
-}
-_SIDES = {"L": ("7771000", "Left"), "R": ("24028007", "Right")}
-SIDE_WORDS = {"L": "left", "R": "right"}
+from SSRKDLib.terminology import SIDES
 
 #: Node attribute: which bone a node shows.
 BONE = "SSRKD.Bone"
 
 
-def terminologyEntry(bone, laterality):
-    """Slicer's serialised terminology entry of a bone."""
-    code, side = _SIDES[laterality]
-    return (
-        "Segmentation category and type - DICOM master list"
-        "~SCT^123037004^Anatomical Structure"
-        f"~SCT^{_CODES[bone]}^{bone.capitalize()}"
-        f"~SCT^{code}^{side}"
-        "~Anatomic codes - DICOM master list~^^~^^"
-    )
-
-
 def boneName(bone, laterality):
     """ "Left femur", for people."""
-    return f"{SIDE_WORDS[laterality].capitalize()} {bone}"
+    return f"{SIDES[laterality].capitalize()} {bone}"
 
 
 def boneColour(bone):

@@ -13,10 +13,10 @@ from SSRKDLib.errors import MissingDependencyError
 
 #: What is installed, and about how much is downloaded.
 PACKAGES = ("torch>=2.10", "safetensors>=0.4")
+SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
+
 #: Older ones could be made to run code by a crafted checkpoint, so imports refuse them.
 OLDEST_TORCH = (2, 10)
-
-SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
 
 OFFLINE = (
     "Without internet: on a computer with internet and the same system run\n"

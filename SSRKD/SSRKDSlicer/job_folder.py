@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.errors import OutputError
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.image_writing import write_array, write_image
 from SSRKDLib.rig_file import write_rig
 
 #: Folders of jobs that a Slicer that crashed left behind are removed after this time, s.
@@ -62,7 +62,7 @@ class JobFolder:
         """Write the cropped radiographs and how they were taken.
 
         Args:
-            setup: :class:`~SSRKDSlicer.setup.Setup`.
+            setup: :class:`~SSRKDSlicer.view_setup.Setup`.
             masks: per view bool ``[4, rows, columns]`` on the whole image, or None.
 
         Returns:
@@ -95,15 +95,8 @@ class JobFolder:
     def _array(self, name, array):
         if array is None:
             return None
-        path = self.path / name
-        try:
-            np.save(path, array)
-        except OSError as error:
-            raise OutputError(
-                f"'{path}' cannot be written ({error.strerror or error}).",
-                "Make space on that disk.",
-            ) from error
-        return str(path)
+        write_array(self.path / name, array)
+        return str(self.path / name)
 
 
 def _cut(array, crop):

@@ -132,7 +132,7 @@ def showRadiographs(volumes):
     if manager is None:
         return
     for role, volume in volumes.items():
-        widget = manager.sliceWidget(_TAGS[role])
+        widget = manager.sliceWidget(sliceName(role))
         if widget is None or volume is None:
             continue
         logic = widget.sliceLogic()

@@ -11,8 +11,9 @@ import numpy as np
 import slicer
 
 from SSRKDLib.anatomy import BONES
+from SSRKDLib.terminology import slicer_entry
 
-from .folders import BONE, boneColour, boneName, putInto, terminologyEntry, uniqueName
+from .folders import BONE, boneColour, boneName, putInto, uniqueName
 
 #: Node attribute: fingerprint of the masks as the networks made them.
 _MADE = "SSRKD.MadeMasks"
@@ -48,7 +49,7 @@ def showMasks(masks, placedNode, role, laterality, folder, node=None):
         segment.SetColor(*boneColour(bone))
         segment.SetTag(BONE, bone)
         segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(),
-                       terminologyEntry(bone, laterality))  # fmt: skip
+                       slicer_entry(bone, laterality))  # fmt: skip
     writeMasks(node, placedNode, masks)
     display = node.GetDisplayNode()
     display.SetOpacity2DFill(0.25)

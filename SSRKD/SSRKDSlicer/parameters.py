@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import slicer
 
+from SSRKDLib.alignment import MODES
+from SSRKDLib.geometry import VALUE_KINDS
+from SSRKDLib.models import DEVICES
+from SSRKDLib.rig_presets import PRESETS
+
 #: Roles of the two radiographs, everywhere in the module.
 VIEWS = ("frontal", "lateral")
 
@@ -69,25 +74,23 @@ class Parameters:
     rigFile = _Text("RigFile")
     frontalCalibration = _Text("FrontalCalibration")
     lateralCalibration = _Text("LateralCalibration")
-    values = _Text(
-        "Values", "auto", ("auto", "line_integral", "intensity", "display", "display_inverted")
-    )
+    values = _Text("Values", "auto", ("auto", *VALUE_KINDS))
     markerSize = _Number("MarkerSize", 25.0)
     markerPlace = _Text("MarkerPlace", "knee", ("knee", "detector"))
     weights = _Text("Weights")
-    device = _Text("Device", "auto", ("auto", "cpu", "cuda"))
+    device = _Text("Device", "auto", DEVICES)
     spacing = _Number("Spacing", 1.0)
     useMasks = _Flag("UseMasks", True)
     outlines = _Flag("Outlines", True)
     radiographsIn3D = _Flag("RadiographsIn3D", False)
     exportFormat = _Text("ExportFormat", "STL", ("STL", "OBJ", "PLY", "labelmap"))
     exportFolder = _Text("ExportFolder")
-    align = _Text("Align", "none", ("none", "all", "bone", "keep"))
+    align = _Text("Align", "none", (*MODES, "keep"))
     distanceRange = _Number("DistanceRange", 3.0)
     colour = _Flag("Colour", True)
     showReference = _Flag("ShowReference", True)
     landmarks = _Flag("Landmarks", False)
-    ctPreset = _Text("CtPreset", "orthogonal", ("orthogonal", "c_arm", "oblique"))
+    ctPreset = _Text("CtPreset", "orthogonal", tuple(PRESETS))
     ctSide = _Text("CtSide", "auto", ("auto", "L", "R"))
     ctEnergy = _Number("CtEnergy", 60.0)
     ctNoise = _Flag("CtNoise", True)

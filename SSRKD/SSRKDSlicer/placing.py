@@ -23,7 +23,7 @@ def placeRadiographs(setup, folder, before=(None, None), maskNodes=(None, None))
     """Put a copy of each radiograph where its detector was.
 
     Args:
-        setup: :class:`~SSRKDSlicer.setup.Setup`.
+        setup: :class:`~SSRKDSlicer.view_setup.Setup`.
         folder: subject hierarchy item that new copies go into.
         before: copies of an earlier call, moved instead of made anew where they are of the same
             radiograph.

@@ -10,7 +10,7 @@ import slicer
 import vtk
 
 from SSRKDLib.clinical import measure
-from SSRKDLib.comparing import SHARES
+from SSRKDLib.comparison import SHARES
 from SSRKDLib.errors import OutputError
 from SSRKDLib.report_html import Report, render
 from SSRKDLib.results import write_text

@@ -9,12 +9,13 @@ import numpy as np
 import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
-from SSRKDLib.anatomy import BONES, COLOURS, LABELS
+from SSRKDLib.anatomy import BONES, COLOURS
 from SSRKDLib.errors import InputError, OutputError
 from SSRKDLib.meshes import Mesh, read_mesh, to_polydata, write_mesh
-from SSRKDLib.voxel_metrics import voxelise
+from SSRKDLib.terminology import SIDES, slicer_entry
+from SSRKDLib.voxel_metrics import label_map
 
-from .folders import BONE, boneColour, boneName, putInto, terminologyEntry, uniqueName
+from .folders import BONE, boneColour, boneName, putInto, uniqueName
 from .frames import flipLpsRas
 from .outlines import worldMesh
 
@@ -82,7 +83,7 @@ def addModel(bone, mesh, laterality, about, folder, node=None):
     node.SetAttribute(ABOUT, json.dumps(about))
     node.SetAttribute("SSRKD.Laterality", laterality)
     node.SetAttribute(
-        slicer.vtkSegment.GetTerminologyEntryTagName(), terminologyEntry(bone, laterality)
+        slicer.vtkSegment.GetTerminologyEntryTagName(), slicer_entry(bone, laterality)
     )
     return node
 
@@ -115,7 +116,7 @@ def exportModels(models, folder, kind):
     if not folder or not os.path.isdir(folder):
         raise InputError(f"There is no folder '{folder}'.", "Choose the folder to export to.")
     side = next(iter(models.values())).GetAttribute("SSRKD.Laterality") or ""
-    prefix = {"L": "left_", "R": "right_"}.get(side, "")
+    prefix = f"{SIDES[side]}_" if side in SIDES else ""
     if kind == "labelmap":
         path = os.path.join(folder, f"{prefix}knee_labels{FORMATS[kind]}")
         _writeLabels(models, path)
@@ -143,9 +144,6 @@ def _writeLabels(models, path):
     low = np.min([mesh.vertices.min(0) for mesh in meshes.values()], axis=0) - 3 * spacing
     high = np.max([mesh.vertices.max(0) for mesh in meshes.values()], axis=0) + 3 * spacing
     size = np.ceil((high - low) / spacing).astype(int) + 1
-    labels = np.zeros(size[::-1], dtype=np.uint8)
-    for bone, mesh in meshes.items():
-        labels[voxelise(mesh, low, spacing, size)] = LABELS[bone]
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = low
-    write_image(path, labels, affine)
+    write_image(path, label_map(meshes, low, spacing, size), affine)

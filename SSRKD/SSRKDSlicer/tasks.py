@@ -89,7 +89,7 @@ class Tasks:
         """Bones of two radiographs; ``onDone`` gets the :class:`CaseNodes`.
 
         Args:
-            setup: :class:`~SSRKDSlicer.setup.Setup`.
+            setup: :class:`~SSRKDSlicer.view_setup.Setup`.
             options: :class:`Options`.
             case: :class:`CaseNodes` of the same pair so far; edited masks are used, placed copies
                 moved, models get new surfaces.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES, LABELS
+from SSRKDLib import voxel_metrics
+from SSRKDLib.anatomy import BONES
 from SSRKDLib.cases.frame import CaseFrame, fitting_pixel
 from SSRKDLib.cases.layout import CaseData, write_case
 from SSRKDLib.cases.sampling import sample_case
@@ -18,7 +19,6 @@ from SSRKDLib.meshes import Mesh
 from SSRKDLib.output_folder import replaced_folder
 from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
 from SSRKDLib.rasterise import silhouette
-from SSRKDLib.voxel_metrics import voxelise
 
 if TYPE_CHECKING:
     from SSRKDLib.projection.joseph import Volume
@@ -274,10 +274,7 @@ def label_map(meshes: dict[str, Mesh], frame: CaseFrame, size: int) -> np.ndarra
     """Which bone each voxel's centre lies in, uint8 ``[k, j, i]``; later bones win."""
     spacing = 2 * frame.half_edge / size
     origin = np.full(3, spacing / 2 - frame.half_edge)
-    labels = np.zeros((size,) * 3, np.uint8)
-    for bone in BONES:
-        labels[voxelise(meshes[bone], origin, spacing, np.full(3, size))] = LABELS[bone]
-    return labels
+    return voxel_metrics.label_map(meshes, origin, spacing, np.full(3, size))
 
 
 def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.ndarray:

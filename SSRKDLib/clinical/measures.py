@@ -257,20 +257,25 @@ def _tibiofemoral_angle(knee: _Knee) -> _Found:
     return knee.valgus, landmarks, lines, ""
 
 
-def _distal_femoral_angle(knee: _Knee) -> _Found:
-    knee.need_shaft("femur")
-    landmarks, (line, _) = _tangents(knee)
-    points = {name: landmarks[name] for name in ("medial_distal", "lateral_distal")}
-    value = 90.0 - _tilt(knee.femur, line[1] - line[0])
-    return value, points | _shaft_ends("femur", knee.femur), (line, knee.femur.shaft), ""
+def _angle_to_shaft(bone: str, line: int, ends: str) -> Callable[[_Knee], _Found]:
+    """The angle between a bone's own joint line, one of :func:`_tangents`, and its shaft.
 
+    Args:
+        bone: "femur" or "tibia".
+        line: which of the two joint lines.
+        ends: what its landmarks end with.
+    """
 
-def _proximal_tibial_angle(knee: _Knee) -> _Found:
-    knee.need_shaft("tibia")
-    landmarks, (_, line) = _tangents(knee)
-    points = {name: landmarks[name] for name in ("medial_plateau", "lateral_plateau")}
-    value = 90.0 - _tilt(knee.tibia, line[1] - line[0])
-    return value, points | _shaft_ends("tibia", knee.tibia), (line, knee.tibia.shaft), ""
+    def found(knee: _Knee) -> _Found:
+        knee.need_shaft(bone)
+        frame = {"femur": knee.femur, "tibia": knee.tibia}[bone]
+        landmarks, lines = _tangents(knee)
+        points = {f"{side}_{ends}": landmarks[f"{side}_{ends}"] for side in ("medial", "lateral")}
+        own = lines[line]
+        value = 90.0 - _tilt(frame, own[1] - own[0])
+        return value, points | _shaft_ends(bone, frame), (own, frame.shaft), ""
+
+    return found
 
 
 def _shaft_ends(bone: str, frame: Frame) -> dict[str, np.ndarray]:
@@ -286,6 +291,6 @@ _METHODS: dict[str, Callable[[_Knee], _Found]] = {
     "joint_line_convergence": _convergence,
     "caton_deschamps": _caton_deschamps,
     "tibiofemoral_angle": _tibiofemoral_angle,
-    "distal_femoral_angle": _distal_femoral_angle,
-    "proximal_tibial_angle": _proximal_tibial_angle,
+    "distal_femoral_angle": _angle_to_shaft("femur", 0, "distal"),
+    "proximal_tibial_angle": _angle_to_shaft("tibia", 1, "plateau"),
 }

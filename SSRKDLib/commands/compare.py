@@ -67,12 +67,10 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     Raises:
         InputError: anything that cannot be used; an existing output is left alone then.
     """
-    from SSRKDLib.alignment import align
-    from SSRKDLib.comparison import FILE, format_table, say_alignment, write_comparison
+    from SSRKDLib.comparison import measure_distances
+    from SSRKDLib.comparison_table import FILE, format_table, write_comparison
     from SSRKDLib.labelmaps import read_reference
-    from SSRKDLib.metrics import compare_meshes
     from SSRKDLib.nearest import best_backend
-    from SSRKDLib.regions import region_from_rig
     from SSRKDLib.results import result_folder
     from SSRKDLib.rig_file import read_rig
 
@@ -86,21 +84,14 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         recon = read_reference(arguments.recon, told)
         say("read", 0.1, "Reading the reference")
         reference = read_reference(arguments.reference, recon.side, picked)
-        say("align", 0.3, "Laying the reference on the reconstruction")
-        alignment = align(reference.meshes, recon.meshes, arguments.align)
-        moved = alignment.move(reference.meshes)
-        masks = {
-            bone: mask._replace(index_to_lps=alignment.matrices[bone] @ mask.index_to_lps)
-            for bone, mask in reference.masks.items()
-        }
-        say("compare", 0.5, "Measuring distances")
-        region = region_from_rig(recon.meshes, moved, rig) if rig else None
-        rows = compare_meshes(recon.meshes, moved, region, masks=masks, backend=best_backend())
-        say_alignment(rows, arguments.align, alignment)
-        write_comparison(folder / FILE, rows)
+        say("compare", 0.3, "Laying the reference on the reconstruction, measuring distances")
+        found = measure_distances(
+            recon.meshes, reference.meshes, arguments.align, rig, reference.masks, best_backend()
+        )
+        write_comparison(folder / FILE, found.rows)
     say("done", 1.0, "Done")
-    print(format_table(rows))
-    for sentence in (*reference.sentences, *alignment.notes):
+    print(format_table(found.rows))
+    for sentence in (*reference.sentences, *found.alignment.notes):
         print(f"note: {sentence}")
     print(Path(arguments.output) / FILE)
     return 0

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from SSRKDLib.commands.reconstruct import SPACINGS
 from SSRKDLib.errors import InputError, MissingDependencyError
+from SSRKDLib.job import SPACINGS
 from SSRKDLib.models import DEVICES
 
 Progress = Callable[[str, float, str], None]

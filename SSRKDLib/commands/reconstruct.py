@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from SSRKDLib.errors import GeometryError
 from SSRKDLib.geometry import VALUE_KINDS, Rig
+from SSRKDLib.job import SPACINGS
 from SSRKDLib.models import DEVICES
 
 if TYPE_CHECKING:
     from SSRKDLib.reconstruct import Reconstruction
 
 Progress = Callable[[str, float, str], None]
-
-SPACINGS = (0.5, 1.0, 2.0)
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.errors import ImageError, InputError, SSRKDError
+from SSRKDLib.image_writing import write_array
 from SSRKDLib.worker.server import Task
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     with result_folder(output, own=[name for name in names if name]) as folder:
         for name, mask in zip(names, found.masks):
             if name is not None:
-                _save(folder / name, np.round(255 * mask).astype(np.uint8))
+                write_array(folder / name, np.round(255 * mask).astype(np.uint8))
     return {
         "masks": [None if name is None else str(output / name) for name in names],
         "laterality": found.laterality,
@@ -164,7 +165,7 @@ def compare(request: dict, progress: Progress) -> dict:
     reference to reconstruction), ``residual_mm``, ``notes``, ``curves`` (by bone); ``output`` holds
     ``{bone}.npy``, signed distances of the reconstruction's vertices, mm.
     """
-    from SSRKDLib.comparing import compare_knees
+    from SSRKDLib.comparison import compare_knees
     from SSRKDLib.meshes import read_meshes
     from SSRKDLib.results import result_folder
     from SSRKDLib.rig_file import read_rig
@@ -175,7 +176,7 @@ def compare(request: dict, progress: Progress) -> dict:
     found = compare_knees(recon, reference, request["align"], request["laterality"], rig, progress)
     with result_folder(request["output"], own=[f"{bone}.npy" for bone in recon]) as folder:
         for bone, distances in found.signed.items():
-            _save(folder / f"{bone}.npy", distances)
+            write_array(folder / f"{bone}.npy", distances)
     return {
         "rows": [_without_nan(row) for row in found.rows],
         "clinical": [_without_nan(row) for row in found.clinical],
@@ -275,15 +276,3 @@ def _check_masks(masks: Sequence[np.ndarray | None], sizes: Sequence[tuple[int, 
                 f"{size[0]} pixels.",
                 "Segment the radiographs again.",
             )
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    from SSRKDLib.errors import OutputError
-
-    try:
-        np.save(path, array)
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error

@@ -72,3 +72,16 @@ def dialogs(slicer, monkeypatch):
     recorder = Dialogs()
     recorder.install(monkeypatch)
     return recorder
+
+
+@pytest.fixture
+def core(panel, slicer):
+    """The inner object of a panel whose sections are all open."""
+    from Testing.bench import user
+
+    for name in ("modelSection", "ctSection", "installationSection"):
+        user.click(getattr(panel.ui, name))
+    for name in ("scaleGroup", "logGroup"):
+        getattr(panel.ui, name).collapsed = False
+    slicer.app.processEvents()
+    return panel.panel

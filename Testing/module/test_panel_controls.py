@@ -23,17 +23,6 @@ INTERACTIVE = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def core(panel, slicer):
-    """All sections open."""
-    for name in ("modelSection", "ctSection", "installationSection"):
-        user.click(getattr(panel.ui, name))
-    for name in ("scaleGroup", "logGroup"):
-        getattr(panel.ui, name).collapsed = False
-    slicer.app.processEvents()
-    return panel.panel
-
-
 def pngPair(folder, slicer):
     """The knee of balls as 8-bit PNG files, which tell nothing, loaded."""
     from PIL import Image

@@ -12,17 +12,6 @@ from Testing.module.cases import SAMPLES, loadSampleFiles, settle
 PAGE_DOWN = qt.Qt.Key_PageDown
 
 
-@pytest.fixture
-def core(panel, slicer):
-    """All sections open."""
-    for name in ("modelSection", "ctSection", "installationSection"):
-        user.click(getattr(panel.ui, name))
-    for name in ("scaleGroup", "logGroup"):
-        getattr(panel.ui, name).collapsed = False
-    slicer.app.processEvents()
-    return panel.panel
-
-
 def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
     loadSampleFiles()
     user.choose(core.ui.spacingCombo, "2 mm (quick)")

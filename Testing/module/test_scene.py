@@ -113,12 +113,12 @@ def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp
 
 
 def test_scene_terminology_is_understood_by_slicer(module, slicer):
-    from SSRKDSlicer.folders import terminologyEntry
+    from SSRKDLib.terminology import slicer_entry
 
     logic = slicer.modules.terminologies.logic()
     for bone in BONES:
         element = slicer.vtkSlicerTerminologyEntry()
-        assert logic.DeserializeTerminologyEntry(terminologyEntry(bone, "L"), element)
+        assert logic.DeserializeTerminologyEntry(slicer_entry(bone, "L"), element)
         assert element.GetTypeObject().GetCodeMeaning() == bone.capitalize()
         assert element.GetTypeModifierObject().GetCodeMeaning() == "Left"
 
@@ -228,7 +228,7 @@ def test_scene_masks_keep_their_pixels_when_the_radiograph_is_placed_anew(placed
 
 def test_scene_crop_of_a_region_is_in_pixels(module, slicer, tmp_path):
     from SSRKDSlicer.radiographs import RadiographNode
-    from SSRKDSlicer.setup import cropOfRoi
+    from SSRKDSlicer.view_setup import cropOfRoi
 
     writeRadiographs(orthogonal(), tmp_path)
     frontal, _ = loadRadiographs(tmp_path)

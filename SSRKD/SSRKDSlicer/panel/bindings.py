@@ -54,8 +54,9 @@ class Section:
         widget.connect(signal, onChanged)
         self._readers.append(read)
 
-    def choice(self, combo, name, values):
-        """Bind a combo box to a text parameter: one value per entry."""
+    def choice(self, combo, name):
+        """Bind a combo box to a text parameter: one entry for each of its choices, in order."""
+        values = getattr(type(self.parameters), name).choices
 
         def show(value):
             combo.currentIndex = values.index(value)

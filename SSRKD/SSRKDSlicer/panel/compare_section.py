@@ -31,7 +31,7 @@ class CompareSection(Section):
         self._combos = {}
         self.node(ui.referenceSelector, "reference", "Node")
         self.node(ui.compareCtSelector, "compare", "Ct")
-        self.choice(ui.alignCombo, "align", ("none", "all", "bone", "keep"))
+        self.choice(ui.alignCombo, "align")
         self.spin(
             ui.distanceRange,
             lambda: self.parameters.distanceRange,

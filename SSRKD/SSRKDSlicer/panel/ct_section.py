@@ -15,8 +15,8 @@ class CtSection(Section):
         ui = self.ui
         self.node(ui.ctSelector, "ct", "Volume")
         self.node(ui.ctRegionSelector, "ct", "Region")
-        self.choice(ui.ctPresetCombo, "ctPreset", ("orthogonal", "c_arm", "oblique"))
-        self.choice(ui.ctSideCombo, "ctSide", ("auto", "L", "R"))
+        self.choice(ui.ctPresetCombo, "ctPreset")
+        self.choice(ui.ctSideCombo, "ctSide")
         self.spin(
             ui.ctEnergy,
             lambda: self.parameters.ctEnergy,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import qt
 
+from SSRKDLib.job import SPACINGS
 from SSRKDLib.weights.catalogue import DEFAULT_NAME
 
 from .. import timing, weights_list
 from .bindings import Section, guarded
-
-SPACINGS = (0.5, 1.0, 2.0)
 
 
 class ModelSection(Section):
@@ -22,7 +21,7 @@ class ModelSection(Section):
             ui.weightsCombo, "currentIndexChanged(int)", self._showWeights,
             lambda: self.parameters.weights or DEFAULT_NAME, self._storeWeights,
         )  # fmt: skip
-        self.choice(ui.deviceCombo, "device", ("auto", "cpu", "cuda"))
+        self.choice(ui.deviceCombo, "device")
         self.scalar(
             ui.spacingCombo, "currentIndexChanged(int)", self._showSpacing,
             lambda: self.parameters.spacing,

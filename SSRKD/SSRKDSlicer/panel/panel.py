@@ -16,8 +16,8 @@ from SSRKDLib.errors import Cancelled, SSRKDError
 from .. import layouts
 from ..parameters import VIEWS, Parameters
 from ..radiographs import suggestPair
-from ..setup import setupFromParameters
 from ..tasks import CaseNodes, Options, Tasks
+from ..view_setup import setupFromParameters
 from ..worker_job import unexpected
 from .compare_section import CompareSection
 from .ct_section import CtSection

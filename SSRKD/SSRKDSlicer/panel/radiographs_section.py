@@ -27,13 +27,9 @@ class RadiographsSection(Section):
         ui = self.ui
         self.node(ui.frontalSelector, "frontal")
         self.node(ui.lateralSelector, "lateral")
-        self.choice(ui.sideCombo, "side", ("auto", "L", "R"))
-        self.choice(ui.geometryCombo, "geometry", ("images", "rig", "calibration", "manual"))
-        self.choice(
-            ui.valuesCombo,
-            "values",
-            ("auto", "line_integral", "intensity", "display", "display_inverted"),
-        )
+        self.choice(ui.sideCombo, "side")
+        self.choice(ui.geometryCombo, "geometry")
+        self.choice(ui.valuesCombo, "values")
         self._file(ui.rigFile, ui.rigFileBrowse, "rigFile", "Rig (*.json)")
         for view in VIEWS:
             name = f"{view}Calibration"

@@ -26,7 +26,7 @@ class ResultsSection(Section):
         self._buildTable()
         self.flag(ui.outlinesCheck, "outlines")
         self.flag(ui.in3DCheck, "radiographsIn3D")
-        self.choice(ui.exportFormatCombo, "exportFormat", ("STL", "OBJ", "PLY", "labelmap"))
+        self.choice(ui.exportFormatCombo, "exportFormat")
         self.path(
             ui.exportFolder,
             ui.exportFolderBrowse,

@@ -7,9 +7,9 @@ import time
 import slicer
 
 from SSRKDLib.errors import InputError
+from SSRKDLib.terminology import SIDES
 
 from .. import layouts, weights_list
-from ..folders import SIDE_WORDS
 from ..masks import editedMasks
 from ..parameters import VIEWS
 from ..tasks import CaseNodes
@@ -102,7 +102,7 @@ class RunSection(Section):
 
     def _tell(self, made):
         report, warnings = made.report, made.report["warnings"]
-        side = SIDE_WORDS[report["laterality"]]
+        side = SIDES[report["laterality"]]
         seconds = time.monotonic() - self.panel.jobStarted
         missing = [bone for bone, about in report["bones"].items() if not about["found"]]
         text = f"{side.capitalize()} knee reconstructed in {seconds:.1f} s on {report['device']}."

@@ -15,7 +15,7 @@ from ..folders import uniqueName
 from ..frames import ijkToWorld, worldToIjk
 from ..parameters import VIEWS
 from ..radiographs import STORED_RIG, RadiographNode
-from ..setup import setupFromParameters
+from ..view_setup import setupFromParameters
 from .bindings import Section, guarded
 
 #: Any pixel size will do to learn distances from tags that give none, mm.
@@ -33,7 +33,7 @@ class ScaleTool(Section, VTKObservationMixin):
             lambda: self.parameters.markerSize,
             lambda value: setattr(self.parameters, "markerSize", value),
         )
-        self.choice(ui.markerPlace, "markerPlace", ("knee", "detector"))
+        self.choice(ui.markerPlace, "markerPlace")
         ui.markerView.connect("currentIndexChanged(int)", self.onView)
         ui.ballButton.connect("toggled(bool)", self.onBall)
         ui.rulerButton.connect("toggled(bool)", self.onRuler)

@@ -43,7 +43,7 @@ class Setup:
         views = self.rig.views
         parts = []
         for radiograph, view, crop in zip(self.radiographs, views, self.crops):
-            sod = -float(view.axis @ (view.source - self.rig.central_point()))
+            sod = self.rig.source_to_object_distance(view)
             parts.append(
                 f"{radiograph.role}: SDD {view.source_to_detector_distance:.0f} mm, "
                 f"SOD {sod:.0f} mm, pixels {view.pixel_spacing[0]:.3g} mm"

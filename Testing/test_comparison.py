@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from SSRKDLib.comparing import SHARES, compare_knees, signed_distances
+from SSRKDLib.comparison import SHARES, compare_knees, signed_distances
 from SSRKDLib.errors import MeshError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.regions import Region, joint_centre

@@ -1,0 +1,35 @@
+"""What bones and sides are called: in words, and in the codes of SNOMED CT.
+
+Source: DICOM PS3.16, CID 7184 and CID 244.
+"""
+
+from __future__ import annotations
+
+#: SNOMED CT code of each bone.
+BONE_CODES = {
+    "patella": "64234005",
+    "femur": "71341001",
+    "fibula": "87342007",
+    "tibia": "12611008",
+}
+
+#: SNOMED CT code of each side.
+SIDE_CODES = {"L": "7771000", "R": "24028007"}
+
+#: Each side in words.
+SIDES = {"L": "left", "R": "right"}
+
+
+def slicer_entry(bone: str, laterality: str) -> str:
+    """A bone as 3D Slicer writes it: list, category, type, modifier, no region.
+
+    Args:
+        bone: one of :data:`~SSRKDLib.anatomy.BONES`.
+        laterality: "L" or "R".
+    """
+    return (
+        "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure"
+        f"~SCT^{BONE_CODES[bone]}^{bone.capitalize()}"
+        f"~SCT^{SIDE_CODES[laterality]}^{SIDES[laterality].capitalize()}"
+        "~Anatomic codes - DICOM master list~^^~^^"
+    )
