@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
@@ -20,6 +21,7 @@ def boot():
     """
     global _booted
     if not _booted:
+        _keep_singletons()
         _set_environment()
         _demand_requirements()
         _build()
@@ -27,6 +29,19 @@ def boot():
     import slicer
 
     return slicer
+
+
+def _keep_singletons() -> None:
+    """Spare the interpreter what PySide6 takes too much of.
+
+    PySide6 gives back one reference too many where a null pointer becomes None: a widget's
+    parent(), layout(), a timer's slot. From Python 3.12 on None is immortal; before, some minutes
+    of a panel's tests use up its references and the interpreter aborts as it shuts down.
+    """
+    if sys.version_info < (3, 12):
+        for singleton in (None, True, False):
+            # Its reference count is an object's first field.
+            ctypes.c_ssize_t.from_address(id(singleton)).value += 1 << 40
 
 
 def _set_environment() -> None:
