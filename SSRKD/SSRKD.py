@@ -40,7 +40,7 @@ class SSRKD(ScriptedLoadableModule):
         self.parent.contributors = ["SSRKD contributors"]
         self.parent.helpText = _(
             "Surface models of patella, femur, fibula and tibia from two knee radiographs: choose "
-            "them, click Reconstruct. Anyone with a CT can try it from the section From CT. "
+            "them, click Reconstruct. From a CT: see the section From CT. "
             "For research, not for diagnosis."
         )
         self.parent.acknowledgementText = _(
@@ -155,6 +155,34 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
 
         def start(**callbacks):
             return self._tasks.reconstruct(setup, options, case, **callbacks)
+
+        made = self._run(start, progress, done, failed)
+        return made if done is not None else made.models
+
+    def reconstructFromCt(
+        self, ct, region=None, laterality=None, weights=None, device="auto", case=None,
+        progress=None, done=None, failed=None,
+    ):  # fmt: skip
+        """Surface models of the bones in a CT, under the CT's parent transform.
+
+        Args:
+            ct: volume node in Hounsfield units.
+            region: markups ROI node around one knee, or None for the whole CT.
+            laterality: "L", "R" or None (from where the fibula lies).
+            weights: name or path of a bundle with a teacher; None: the bundled ones.
+            device: "auto", "cpu" or "cuda".
+            case: what ``done`` got earlier of the same CT: its models get new surfaces.
+            progress, done, failed: see the class; ``done`` gets the case.
+
+        Returns:
+            Model nodes by bone; with ``done``, the running job.
+        """
+        from SSRKDSlicer.tasks import Options
+
+        options = Options(weights, device)
+
+        def start(**callbacks):
+            return self._tasks.reconstructCt(ct, region, laterality, options, case, **callbacks)
 
         made = self._run(start, progress, done, failed)
         return made if done is not None else made.models

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from SSRKDLib.errors import DeviceMemoryError, InputError, MissingDependencyError
 from SSRKDLib.portions import is_out_of_memory
 
 if TYPE_CHECKING:
+    from SSRKDLib.ct_model import CtModel
     from SSRKDLib.model import KneeModel
     from SSRKDLib.official_pipeline import OfficialKneeModel
 
 DEVICES = ("auto", "cpu", "cuda")
 
 _Result = TypeVar("_Result")
+_Model = TypeVar("_Model")
 
 
 def load_model(
@@ -48,6 +50,26 @@ def load_model(
     return OfficialKneeModel(official, KneeModel.load(None, device), manifest)
 
 
+def load_ct_model(name_or_path: str | Path | None = None, device: str = "auto") -> CtModel:
+    """The network of a bundle that reads CTs, its teacher.
+
+    Args:
+        name_or_path, device: see :func:`load_model`.
+
+    Raises:
+        WeightsError: absent, damaged, of another architecture, or without a teacher.
+        InputError: a device that is not there.
+        MissingDependencyError: torch or safetensors is not installed.
+    """
+    from SSRKDLib.ct_model import CtModel
+    from SSRKDLib.weights.bundle import read_bundle
+    from SSRKDLib.weights.catalogue import find_bundle
+
+    path = find_bundle(name_or_path)
+    device = resolve_device(device)
+    return CtModel.from_bundle(read_bundle(path), device)
+
+
 def resolve_device(wanted: str) -> str:
     """``"cpu"`` or ``"cuda"`` for one of :data:`DEVICES`.
 
@@ -68,16 +90,19 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
-class ModelCache:
-    """Models that were loaded, until their file changes; one per device."""
+class ModelCache(Generic[_Model]):
+    """Models that were loaded, until their file changes; one per device.
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple, KneeModel | OfficialKneeModel]] = {}
+    Args:
+        load: gives the model of weights and device: :func:`load_model` or :func:`load_ct_model`.
+    """
 
-    def load(
-        self, name_or_path: str | Path | None = None, device: str = "auto"
-    ) -> KneeModel | OfficialKneeModel:
-        """As :func:`load_model`, from memory where the same weights are there already."""
+    def __init__(self, load: Callable[[str | Path | None, str], _Model] = load_model) -> None:
+        self._load = load
+        self._kept: dict[str, tuple[tuple, _Model]] = {}
+
+    def load(self, name_or_path: str | Path | None = None, device: str = "auto") -> _Model:
+        """The model, from memory where the same weights are there already; raises as ``load``."""
         from SSRKDLib.weights.bundle import MANIFEST
         from SSRKDLib.weights.catalogue import find_bundle
 
@@ -88,7 +113,7 @@ class ModelCache:
         key = (str(path.resolve()), status.st_mtime_ns, status.st_size)
         if device not in self._kept or self._kept[device][0] != key:
             self._kept.pop(device, None)  # two sets of weights need not fit into a GPU
-            self._kept[device] = (key, load_model(path, device))
+            self._kept[device] = (key, self._load(path, device))
         return self._kept[device][1]
 
 

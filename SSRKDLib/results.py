@@ -15,6 +15,7 @@ from SSRKDLib.meshes import write_mesh
 from SSRKDLib.output_folder import replaced_folder
 
 if TYPE_CHECKING:
+    from SSRKDLib.ct_reconstruction import CtReconstruction
     from SSRKDLib.reconstruct import Reconstruction
 
 REPORT = "report.json"
@@ -86,7 +87,7 @@ def _refuse_to_delete(
             )
 
 
-def write_result(folder: Path, result: Reconstruction) -> None:
+def write_result(folder: Path, result: Reconstruction | CtReconstruction) -> None:
     """Write ``{bone}.ply`` of every bone found, and ``report.json``.
 
     Raises:

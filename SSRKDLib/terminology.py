@@ -20,16 +20,17 @@ SIDE_CODES = {"L": "7771000", "R": "24028007"}
 SIDES = {"L": "left", "R": "right"}
 
 
-def slicer_entry(bone: str, laterality: str) -> str:
+def slicer_entry(bone: str, laterality: str | None) -> str:
     """A bone as 3D Slicer writes it: list, category, type, modifier, no region.
 
     Args:
         bone: one of :data:`~SSRKDLib.anatomy.BONES`.
-        laterality: "L" or "R".
+        laterality: "L", "R" or None (unknown: no modifier).
     """
+    side = f"SCT^{SIDE_CODES[laterality]}^{SIDES[laterality].capitalize()}" if laterality else "^^"
     return (
         "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure"
         f"~SCT^{BONE_CODES[bone]}^{bone.capitalize()}"
-        f"~SCT^{SIDE_CODES[laterality]}^{SIDES[laterality].capitalize()}"
+        f"~{side}"
         "~Anatomic codes - DICOM master list~^^~^^"
     )

@@ -2,6 +2,8 @@
 
 Ratios are of CPU seconds of one thread, which other work on the machine disturbs little. Exit code
 1 where the field's evaluation is less than :data:`LEAST_GAIN` times as fast as the published way.
+
+``python -m Testing.benchmark --ct`` measures instead what a CT takes of 256^3 voxels, some minutes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 
 from SSRKDLib.anatomy import BONES
+from SSRKDLib.ct_grid import BEYOND
 from SSRKDLib.errors import WeightsError
 from SSRKDLib.field import evaluate, labels
 from SSRKDLib.geometry import to_grid_sample
@@ -33,6 +36,7 @@ from SSRKDLib.rig_sources.dicom import rig_from_dicom
 from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.worker.protocol import encode
+from Testing.band_knee import write_band_bundle, write_band_ct
 
 #: The published grid: this many nodes along each axis of a box of +-0.8 times 128 mm.
 NODES, HALF_MM = 256, 102.4
@@ -48,6 +52,10 @@ def main() -> int:
     """Print everything; the exit code."""
     torch.set_num_threads(1)
     print(f"Machine: {machine()}")
+    if sys.argv[1:] == ["--ct"]:
+        print("\nA CT of 256^3 voxels, a network of the published size, one CPU core")
+        ct_memory()
+        return 0
     print(f"\nField evaluation, {NODES}^3 nodes, four bones, official-size point classifier")
     gain = field_ratio(HELD_OUT_PEOPLE[0])
     print("\nDefault weights, one CPU core, from two files to four meshes at 1 mm")
@@ -176,13 +184,30 @@ def default_weights(person: int) -> None:
         stages = dict(json.loads((result / "report.json").read_text())["seconds"])
     total = stages.pop("total", sum(stages.values()))
     shares = ", ".join(f"{stage} {100 * s / total:.0f} %" for stage, s in stages.items())
+    print(f"  {total:.1f} s ({shares})\n  the whole process: {wall:.1f} s, {used(usage)}")
+
+
+def ct_memory() -> None:
+    """Reconstructs the knee of balls from a CT in a process of its own; prints what it cost."""
+    size = 256 - 2 * BEYOND  # the grid reaches beyond the CT
+    with tempfile.TemporaryDirectory() as folder:
+        ct, weights, result = (Path(folder) / name for name in ("ct.nrrd", "weights.zip", "result"))
+        write_band_ct(ct, size=(size,) * 3, spacing=(1.0, 1.0, 1.0))
+        # The published arguments are the defaults.
+        write_band_bundle(weights, voxel=1.0, window=128, arguments={})
+        usage = command_line(
+            "reconstruct", "--ct", str(ct), "--weights", str(weights), "-o", str(result)
+        )
+        report = json.loads((result / "report.json").read_text())
+    seconds, windows = report["seconds"]["total"], report["windows"]["visited"]
+    print(f"  {seconds:.0f} s, {windows} windows\n  the whole process: {used(usage)}")
+
+
+def used(usage) -> str:
+    """CPU seconds and memory of a process."""
     # Linux counts kilobytes, macOS bytes.
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
-    print(
-        f"  {total:.1f} s ({shares})\n"
-        f"  the whole process: {wall:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} CPU seconds, "
-        f"{peak:.0f} MiB at its peak"
-    )
+    return f"{usage.ru_utime + usage.ru_stime:.1f} CPU seconds, {peak:.0f} MiB at its peak"
 
 
 def worker_twice() -> None:

@@ -23,7 +23,7 @@ FORBIDDEN = {
 #: of its modules.
 TORCH_FREE = (
     "alignment", "anatomy", "clinical", "closest_points", "cohort_evaluation", "cohort_plots",
-    "cohort_summary", "comparison", "comparison_table", "errors",
+    "cohort_summary", "comparison", "comparison_table", "ct_files", "ct_model", "errors",
     "framing", "geometry", "image_writing", "labelmaps", "meshes", "metrics", "nearest",
     "outlines", "ply", "radiographs", "reference", "regions", "report_html", "rig_file",
     "rig_presets", "rig_sources", "sampling", "simulation", "terminology", "virtual",

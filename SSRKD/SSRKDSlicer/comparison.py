@@ -113,6 +113,11 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
         if not models:
             raise InputError("There is no reconstruction to compare.", "Click Reconstruct first.")
         laterality = next(iter(models.values())).GetAttribute("SSRKD.Laterality")
+        if laterality is None:
+            raise InputError(
+                "It is not known whether the bones are of a left or a right knee.",
+                "Choose the side in the section From CT, and reconstruct again.",
+            )
         if mode == "keep":
             if before is None or not before.references:
                 raise InputError(

@@ -12,8 +12,8 @@ BONE = "SSRKD.Bone"
 
 
 def boneName(bone, laterality):
-    """ "Left femur", for people."""
-    return f"{SIDES[laterality].capitalize()} {bone}"
+    """ "Left femur", for people; "Femur" where the side ("L", "R" or None) is not known."""
+    return f"{SIDES[laterality]} {bone}".capitalize() if laterality else bone.capitalize()
 
 
 def boneColour(bone):

@@ -61,6 +61,13 @@ def regionCorners(roiNode):
     return (np.c_[signs * half, np.ones(8)] @ toWorld.T)[:, :3]
 
 
+def ownIjkToLps(volumeNode) -> np.ndarray:
+    """IJK to LPS of a volume by itself, ``[4, 4]``: without the transforms that it is under."""
+    ijkToRas = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(ijkToRas)
+    return flipLpsRas(slicer.util.arrayFromVTKMatrix(ijkToRas))
+
+
 def volumeIjkToLps(volumeNode) -> np.ndarray:
     """IJK to LPS of a volume where it stands in the world, ``[4, 4]``.
 
@@ -69,17 +76,15 @@ def volumeIjkToLps(volumeNode) -> np.ndarray:
     """
     from SSRKDLib.errors import InputError
 
-    ijkToRas = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(ijkToRas)
-    matrix = slicer.util.arrayFromVTKMatrix(ijkToRas)
+    own = ownIjkToLps(volumeNode)
     transformNode = volumeNode.GetParentTransformNode()
-    if transformNode is not None:
-        if not transformNode.IsTransformToWorldLinear():
-            raise InputError(
-                f"'{volumeNode.GetName()}' is under a warping transform.",
-                "Harden the transform, or take the volume out of it.",
-            )
-        toWorld = vtk.vtkMatrix4x4()
-        transformNode.GetMatrixTransformToWorld(toWorld)
-        matrix = slicer.util.arrayFromVTKMatrix(toWorld) @ matrix
-    return flipLpsRas(matrix)
+    if transformNode is None:
+        return own
+    if not transformNode.IsTransformToWorldLinear():
+        raise InputError(
+            f"'{volumeNode.GetName()}' is under a warping transform.",
+            "Harden the transform, or take the volume out of it.",
+        )
+    toWorld = vtk.vtkMatrix4x4()
+    transformNode.GetMatrixTransformToWorld(toWorld)
+    return flipLpsRas(slicer.util.arrayFromVTKMatrix(toWorld) @ flipLpsRas(own))

@@ -9,16 +9,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import slicer
 
+from SSRKDLib.ct_model import check_teacher
 from SSRKDLib.errors import SSRKDError
 
 from . import outlines, timing
+from .ct_volume import writeCt
 from .folders import folderOf, newFolder
 from .job_folder import JobFolder
 from .masks import editedMasks, showMasks
 from .placing import placeRadiographs
 from .results import addModels
-from .simulation import addRadiographs, writeCt, writePresetRig
+from .simulation import addRadiographs, writePresetRig
 from .worker_job import unexpected
+
+#: Node reference of a model: the CT that it was made of.
+FROM_CT = "SSRKD.FromCt"
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Options:
 
 @dataclass
 class CaseNodes:
-    """What the scene holds of one pair of radiographs.
+    """What the scene holds of one pair of radiographs, or of one CT.
 
     Attributes:
         placed: copies on the detector planes, frontal and lateral; None where there is none yet.
@@ -123,6 +128,46 @@ class Tasks:
                 report["weights"], report["device"], options.spacing, time.monotonic() - started
             )
             return made
+
+        return self.run(prepare, show, callbacks)
+
+    def reconstructCt(self, ctNode, roiNode, laterality, options, case=None, **callbacks):
+        """Bones of a CT; ``onDone`` gets the :class:`CaseNodes`.
+
+        The models come under the CT's parent transform: they are where the CT is, and stay there.
+
+        Args:
+            ctNode: volume node in Hounsfield units.
+            roiNode: region around one knee, or None.
+            laterality: "L", "R" or None (from the bones).
+            options: :class:`Options`; the spacing is the weights' own.
+            case: what was made of the same CT so far: its models get new surfaces.
+            callbacks: onProgress, onDone, onFailed.
+        """
+
+        def prepare(folder):
+            check_teacher(options.weights or None)
+            path = folder.path / "ct.nrrd"
+            writeCt(ctNode, roiNode, path, inWorld=False)
+            return {
+                "do": "reconstruct_ct",
+                "ct": str(path),
+                "weights": options.weights or None,
+                "device": options.device,
+                "laterality": laterality,
+            }, ctNode.GetName()
+
+        def show(folder, result, name):
+            report = result["report"]
+            before = (case or CaseNodes()).stillThere()
+            item = before.folder() or newFolder(f"Knee of {name}")
+            models = self._showModels(folder, report, item, before.models)
+            for node in models.values():
+                node.SetNodeReferenceID(FROM_CT, ctNode.GetID() if _isThere(ctNode) else None)
+                if _isThere(ctNode):
+                    node.SetAndObserveTransformNodeID(ctNode.GetTransformNodeID())
+            timing.rememberGpu(report.get("gpu"))
+            return CaseNodes(models=models, report=report, messages=tuple(report["warnings"]))
 
         return self.run(prepare, show, callbacks)
 
@@ -231,10 +276,7 @@ class Tasks:
         placed = (None, None)
         if all(there):
             placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
-        models = addModels(folder.output, report, item, case.models)
-        lost = [node for bone, node in case.models.items() if bone not in models]
-        for node in (*outlines.outlinesOf(lost), *lost):
-            slicer.mrmlScene.RemoveNode(node)
+        models = self._showModels(folder, report, item, case.models)
         outlines.updateOutlines(models, placed, item, in3D)
         made = CaseNodes(placed, case.masks, models, report)
         if not all(there):
@@ -242,6 +284,15 @@ class Tasks:
                 "A radiograph was removed meanwhile; the bones are shown without outlines."
             )
         return made
+
+    @staticmethod
+    def _showModels(folder, report, item, before):
+        """The models of a result; earlier ones of bones that are not in it any more are removed."""
+        models = addModels(folder.output, report, item, before)
+        lost = [node for bone, node in before.items() if bone not in models]
+        for node in (*outlines.outlinesOf(lost), *lost):
+            slicer.mrmlScene.RemoveNode(node)
+        return models
 
 
 def newCaseFolder(setup):

@@ -1,4 +1,4 @@
-"""``python -m SSRKDLib reconstruct``: two radiographs in, four bone surfaces out."""
+"""``python -m SSRKDLib reconstruct``: two radiographs, or a CT, in; four bone surfaces out."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.errors import GeometryError, InputError
 from SSRKDLib.geometry import VALUE_KINDS, Rig
 from SSRKDLib.job import SPACINGS
 from SSRKDLib.models import DEVICES
 
 if TYPE_CHECKING:
+    from SSRKDLib.ct_reconstruction import CtReconstruction
     from SSRKDLib.reconstruct import Reconstruction
 
 Progress = Callable[[str, float, str], None]
+Reconstruct = Callable[[Progress], Union["Reconstruction", "CtReconstruction"]]
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add the ``reconstruct`` command to an argparse sub-parsers object."""
     parser = subparsers.add_parser(
         "reconstruct",
-        help="two radiographs in, four bone surfaces out",
+        help="two radiographs, or a CT, in; four bone surfaces out",
         description=(
-            "Writes OUT/{patella,femur,fibula,tibia}.ply (mm, in the rig's frame) and "
-            "OUT/report.json. An existing OUT is replaced as a whole, at the end."
+            "Writes OUT/{patella,femur,fibula,tibia}.ply (mm, in the rig's frame; of a CT: the "
+            "patient's, LPS) and OUT/report.json. An existing OUT is replaced as a whole, at the "
+            "end."
         ),
     )
     parser.add_argument("rig", nargs="?", metavar="RIG.json", help="how the views were taken")
@@ -45,13 +48,19 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
             help=f"{help_text}; replaces the tags (needed for files that are not DICOM)",
         )  # fmt: skip
     files.add_argument("--values", choices=VALUE_KINDS, help="kind of pixel values")
+    parser.add_argument(
+        "--ct", metavar="CT",
+        help="instead of radiographs: NIfTI, NRRD, MetaImage or a DICOM folder, in Hounsfield "
+        "units; needs weights with a teacher",
+    )  # fmt: skip
     parser.add_argument("--laterality", choices=("L", "R"), help="left or right knee")
     parser.add_argument(
         "--weights", metavar="NAME|PATH", help="default: the weights that come with SSRKD"
     )
     parser.add_argument(
-        "--spacing", type=float, choices=SPACINGS, default=1.0, metavar="MM",
-        help="of the grid that surfaces are taken from: 0.5, 1 or 2 mm (default: 1)",
+        "--spacing", type=float, choices=SPACINGS, metavar="MM",
+        help="of the grid that surfaces are taken from: 0.5, 1 or 2 mm (default: 1); of a CT it is "
+        "what the weights were trained on",
     )  # fmt: skip
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     parser.set_defaults(run=run)
@@ -72,17 +81,13 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         InputError: anything that cannot be used; an existing output is left alone then.
         SSRKDError: what is missing on this computer.
     """
-    from SSRKDLib.job import Job
     from SSRKDLib.results import result_folder, write_result
 
     say = progress or (lambda stage, fraction, message: None)
-    rig = _rig(arguments)
-    inputs = [path for path in (arguments.rig, arguments.weights) if path is not None]
-    inputs += [view.image for view in rig.views if view.image is not None]
+    inputs, reconstruct = _of_radiographs(arguments) if arguments.ct is None else _of_ct(arguments)
+    inputs += [path for path in (arguments.weights,) if path is not None]
     with result_folder(arguments.output, inputs=inputs) as folder:
-        say("read", 0.0, "Reading the radiographs")
-        job = Job.read(rig)
-        result = job.run_with(arguments.weights, arguments.device, arguments.spacing, progress=say)
+        result = reconstruct(say)
         say("write", 0.98, "Writing the surfaces")
         write_result(folder, result)
     say("done", 1.0, "Done")
@@ -90,10 +95,52 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     return 0
 
 
-def _tell(result: Reconstruction, output: str, verbose: bool) -> None:
+def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
+    """The files that are read, and what makes a result of them."""
+    from SSRKDLib.job import Job
+
+    rig = _rig(arguments)
+    inputs = [] if arguments.rig is None else [arguments.rig]
+    inputs += [view.image for view in rig.views if view.image is not None]
+
+    def reconstruct(say: Progress) -> Reconstruction:
+        say("read", 0.0, "Reading the radiographs")
+        spacing = 1.0 if arguments.spacing is None else arguments.spacing
+        return Job.read(rig).run_with(arguments.weights, arguments.device, spacing, progress=say)
+
+    return inputs, reconstruct
+
+
+def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
+    """As :func:`_of_radiographs`."""
+    from SSRKDLib.ct_reconstruction import reconstruct_ct_file
+
+    if any(value is not None for value in (arguments.rig, *_of_files(arguments))):
+        raise InputError("Both a CT and radiographs are given.", "Give --ct CT, or the others.")
+    if arguments.spacing is not None:
+        raise InputError(
+            "A CT is reconstructed on the grid that the weights were trained on.",
+            "Leave --spacing out.",
+        )
+
+    def reconstruct(say: Progress) -> CtReconstruction:
+        return reconstruct_ct_file(
+            arguments.ct, arguments.weights, arguments.device, arguments.laterality, say
+        )
+
+    return [arguments.ct], reconstruct
+
+
+def _of_files(arguments: argparse.Namespace) -> tuple[object, ...]:
+    """What describes single radiographs; None where it is not given."""
+    names = ("frontal", "lateral", "sdd", "sod", "pixel_spacing", "values")
+    return tuple(getattr(arguments, name) for name in names)
+
+
+def _tell(result: Reconstruction | CtReconstruction, output: str, verbose: bool) -> None:
     """Warnings on stderr, the outcome on stdout."""
     report = result.report
-    for sentence in report["radiographs"] if verbose else ():
+    for sentence in report.get("radiographs", ()) if verbose else ():
         print(f"note: {sentence}", file=sys.stderr)
     for sentence in report["warnings"]:
         print(f"warning: {sentence}", file=sys.stderr)
@@ -108,10 +155,11 @@ def _tell(result: Reconstruction, output: str, verbose: bool) -> None:
 def _rig(arguments: argparse.Namespace) -> Rig:
     files = (arguments.frontal, arguments.lateral)
     if arguments.rig is not None:
-        return _from_file(arguments, files)
+        return _from_file(arguments)
     if files == (None, None):
         raise GeometryError(
-            "Nothing to reconstruct is given.", "Give a RIG.json, or --frontal and --lateral."
+            "Nothing to reconstruct is given.",
+            "Give a RIG.json, or --frontal and --lateral, or --ct.",
         )
     if None in files:
         given = "frontal" if arguments.lateral is None else "lateral"
@@ -122,11 +170,10 @@ def _rig(arguments: argparse.Namespace) -> Rig:
     return _from_files(arguments)
 
 
-def _from_file(arguments: argparse.Namespace, files: tuple[str | None, str | None]) -> Rig:
+def _from_file(arguments: argparse.Namespace) -> Rig:
     from SSRKDLib.rig_file import read_rig
 
-    own = (arguments.sdd, arguments.sod, arguments.pixel_spacing, arguments.values)
-    if any(value is not None for value in (*files, *own)):
+    if any(value is not None for value in _of_files(arguments)):
         raise GeometryError(
             "Both a rig and options that describe single files are given.",
             "Give RIG.json alone, or --frontal and --lateral with their distances.",

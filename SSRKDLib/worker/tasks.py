@@ -30,13 +30,14 @@ MASKS = "masks_{index}.npy"
 
 def all_tasks() -> dict[str, Task]:
     """The tasks by name; models stay loaded between them."""
-    from SSRKDLib.models import ModelCache
+    from SSRKDLib.models import ModelCache, load_ct_model
 
-    models = ModelCache()
+    models, ct_models = ModelCache(), ModelCache(load_ct_model)
     return {
         "describe": describe,
         "import_weights": import_weights,
         "reconstruct": lambda request, progress: _reconstruct(models, request, progress),
+        "reconstruct_ct": lambda request, progress: _reconstruct_ct(ct_models, request, progress),
         "compare": compare,
         "segment": lambda request, progress: _segment(models, request, progress),
         "simulate": simulate,
@@ -73,13 +74,44 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
             progress,
             models.load,
         )
-        if result.report["device"] == "cuda":
-            import torch
-
-            result.report["gpu"] = torch.cuda.get_device_name()
+        _name_gpu(result.report)
         progress("write", 0.98, "Writing the surfaces")
         write_result(folder, result)
     return {"report": result.report}
+
+
+def _reconstruct_ct(models: ModelCache, request: dict, progress: Progress) -> dict:
+    """Surfaces from a CT.
+
+    Request: ``ct`` (file, Hounsfield units), ``output``, ``weights``, ``device``, ``laterality``
+    ("L", "R" or None: from the bones).
+
+    Result: as of ``reconstruct``.
+    """
+    from SSRKDLib.ct_reconstruction import reconstruct_ct_file
+    from SSRKDLib.results import result_folder, write_result
+
+    with result_folder(request["output"]) as folder:
+        result = reconstruct_ct_file(
+            request["ct"],
+            request.get("weights"),
+            request.get("device", "auto"),
+            request.get("laterality"),
+            progress,
+            models.load,
+        )
+        _name_gpu(result.report)
+        progress("write", 0.98, "Writing the surfaces")
+        write_result(folder, result)
+    return {"report": result.report}
+
+
+def _name_gpu(report: dict) -> None:
+    """Say in a report which GPU it was made on."""
+    if report["device"] == "cuda":
+        import torch
+
+        report["gpu"] = torch.cuda.get_device_name()
 
 
 def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:

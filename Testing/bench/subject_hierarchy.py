@@ -29,6 +29,7 @@ def follow(scene) -> None:
     scene.AddObserver(scene.NodeAddedEvent, _on_added)
     scene.AddObserver(scene.NodeAboutToBeRemovedEvent, _on_leaving)
     scene.AddObserver(scene.EndImportEvent, _on_imported)
+    scene.AddObserver(scene.StartCloseEvent, _on_closing)
 
 
 def _add_item(scene, node) -> None:
@@ -59,3 +60,8 @@ def _on_imported(scene, _event):
     for kind in _SHOWN:
         for node in slicer.util.getNodesByClass(kind, scene):
             _add_item(scene, node)
+
+
+def _on_closing(scene, _event):
+    # Items that outlive their nodes stay in a table by address, where a later node may come to lie.
+    scene.GetSubjectHierarchyNode().RemoveAllItems(False)

@@ -1,4 +1,4 @@
-"""Section From CT: radiographs simulated from a CT."""
+"""Section From CT: bones of a CT, or radiographs simulated from it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import slicer
 
 from .. import layouts
 from ..parameters import VIEWS
+from ..tasks import FROM_CT, CaseNodes
 from .bindings import Section, guarded
 
 
@@ -24,16 +25,19 @@ class CtSection(Section):
         )
         self.flag(ui.ctNoiseCheck, "ctNoise")
         ui.ctRegionSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRegionAdded)
+        ui.ctReconstructButton.connect("clicked()", self.onReconstruct)
         ui.simulateButton.connect("clicked()", self.onSimulate)
 
     def refresh(self):
         super().refresh()
         there = self.parameters.nodeOf("ct", "Volume") is not None
-        self.ui.simulateButton.enabled = there and self.panel.job is None
-        self.ui.simulateButton.toolTip = (
-            "Make two radiographs from the CT and choose them above." if there
-            else "Choose a CT first."
-        )  # fmt: skip
+        for button, does in (
+            (self.ui.ctReconstructButton,
+             "Make surface models of patella, femur, fibula and tibia from the CT itself."),
+            (self.ui.simulateButton, "Make two radiographs from the CT and choose them above."),
+        ):  # fmt: skip
+            button.enabled = there and self.panel.job is None
+            button.toolTip = does if there else "Choose a CT first."
 
     @guarded
     def onRegionAdded(self, roiNode):
@@ -48,11 +52,45 @@ class CtSection(Section):
         roiNode.CreateDefaultDisplayNodes()
         roiNode.GetDisplayNode().SetFillVisibility(False)
 
+    def _chosen(self):
+        """The CT, the region (or None) and the side ("L", "R" or None)."""
+        side = self.parameters.ctSide
+        nodeOf = self.parameters.nodeOf
+        return nodeOf("ct", "Volume"), nodeOf("ct", "Region"), None if side == "auto" else side
+
+    @guarded
+    def onReconstruct(self):
+        self.panel.run.checkWeights()
+        self._reconstruct(self.panel.options())
+
+    def _reconstruct(self, options):
+        panel = self.panel
+        ctNode, roiNode, side = self._chosen()
+        models = panel.case().models
+        same = all(node.GetNodeReference(FROM_CT) is ctNode for node in models.values())
+        case = CaseNodes(models=models) if same else CaseNodes()
+
+        def starter(**callbacks):
+            return panel.tasks.reconstructCt(ctNode, roiNode, side, options, case, **callbacks)
+
+        def done(made):
+            panel.storeCase(made)
+            panel.run.tellResult(made)
+            layouts.showComparison(
+                False, ctNode if slicer.mrmlScene.IsNodePresent(ctNode) else None
+            )
+            for node in made.models.values():
+                node.GetDisplayNode().SetVisibility2D(True)
+                node.GetDisplayNode().SetSliceIntersectionThickness(2)
+            layouts.reset3D()
+
+        failed = panel.run.offerCpu(options, self._reconstruct)
+        panel.start("Reconstruct from CT", starter, done, failed)
+
     @guarded
     def onSimulate(self):
         parameters = self.parameters
-        ctNode, roiNode = parameters.nodeOf("ct", "Volume"), parameters.nodeOf("ct", "Region")
-        side = None if parameters.ctSide == "auto" else parameters.ctSide
+        ctNode, roiNode, side = self._chosen()
 
         def starter(**callbacks):
             return self.panel.tasks.simulate(

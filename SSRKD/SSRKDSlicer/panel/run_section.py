@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import slicer
 
@@ -48,12 +49,12 @@ class RunSection(Section):
             else "Make surface models of patella, femur, fibula and tibia."
         )  # fmt: skip
         ui.progressBar.setVisible(running)
-        for name in ("placeButton", "simulateButton", "importButton", "checkButton",
-                     "installButton", "sampleButton", "compareButton"):  # fmt: skip
+        # What else decides about these is known to their own sections.
+        for name in ("placeButton", "ctReconstructButton", "simulateButton", "compareButton"):
             if running:
                 getattr(ui, name).enabled = False
-            elif name not in ("placeButton", "simulateButton", "compareButton"):
-                getattr(ui, name).enabled = True
+        for name in ("importButton", "checkButton", "installButton", "sampleButton"):
+            getattr(ui, name).enabled = not running
 
     @guarded
     def onReconstruct(self):
@@ -64,10 +65,11 @@ class RunSection(Section):
             else:
                 panel.cancel()
             return
-        self._checkWeights()
+        self.checkWeights()
         self._reconstruct(panel.options())
 
-    def _checkWeights(self):
+    def checkWeights(self):
+        """Raise :class:`InputError` where the chosen weights cannot be used."""
         problem = weights_list.problemOf(self.parameters.weights)
         if problem:
             raise InputError(problem, "")
@@ -87,25 +89,41 @@ class RunSection(Section):
         def done(made):
             made.masks = before
             panel.storeCase(made)
-            self._tell(made)
+            self.tellResult(made)
             panel.results.showCase(made, masks=False)
 
+        panel.start("Reconstruct", starter, done, self.offerCpu(options, self._reconstruct))
+
+    def offerCpu(self, options, again):
+        """What to do where a reconstruction fails: say why; where it was for the GPU's memory, ask
+        whether to do it on the CPU.
+
+        Args:
+            options: :class:`~SSRKDSlicer.tasks.Options` that it was started with.
+            again: called with the options for the CPU.
+        """
+
         def failed(error):
-            panel.showError(error)
+            self.panel.showError(error)
             offer = getattr(error, "kind", "") == "DeviceMemoryError" and options.device == "cuda"
             if offer and slicer.util.confirmYesNoDisplay(
                 f"{error.cause}\n\nReconstruct on the CPU instead?", windowTitle="GPU memory"
             ):
-                self._reconstruct(type(options)(options.weights, "cpu", options.spacing))
+                again(replace(options, device="cpu"))
 
-        panel.start("Reconstruct", starter, done, failed)
+        return failed
 
-    def _tell(self, made):
+    def tellResult(self, made):
+        """Say what came out of a reconstruction, with its warnings.
+
+        Args:
+            made: :class:`~SSRKDSlicer.tasks.CaseNodes`.
+        """
         report, warnings = made.report, made.report["warnings"]
-        side = SIDES[report["laterality"]]
+        knee = f"{SIDES[report['laterality']]} knee" if report["laterality"] else "knee"
         seconds = time.monotonic() - self.panel.jobStarted
         missing = [bone for bone, about in report["bones"].items() if not about["found"]]
-        text = f"{side.capitalize()} knee reconstructed in {seconds:.1f} s on {report['device']}."
+        text = f"{knee.capitalize()} reconstructed in {seconds:.1f} s on {report['device']}."
         if missing:
             text += f" Not found: {', '.join(missing)}."
         self.panel.showStatus("\n".join([text, *(f"⚠ {sentence}" for sentence in warnings)]))
@@ -115,7 +133,7 @@ class RunSection(Section):
     @guarded
     def onSegment(self):
         panel = self.panel
-        self._checkWeights()
+        self.checkWeights()
         setup, case = panel.requireSetup(), panel.sameCase()
         edited = [editedMasks(n, p) is not None for n, p in zip(case.masks, case.placed)]
         if any(edited) and not slicer.util.confirmYesNoDisplay(

@@ -1,0 +1,210 @@
+"""The voxels in which a network sees a CT, as training saw it (:mod:`SSRKDLib.cases.prepare`):
+clip((HU + 400) / 900, 0, 1) in bytes, each voxel the mean of eight samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from SSRKDLib.cases.prepare import WINDOW_HU
+from SSRKDLib.ct_files import CtScan
+from SSRKDLib.errors import ImageError
+
+#: Voxels by which the CT's last slices are repeated beyond its ends, so that a shaft goes on there
+#: for the network and can be cut where the CT ends; farther out there is air.
+BEYOND = 3
+
+#: Longest and shortest edge of a CT that may show a knee, mm.
+_EDGES_MM = (20.0, 3000.0)
+
+#: What is held per voxel of the grid takes 9 bytes: 2.3 GB. Both legs at 1 mm fit.
+LARGEST_GRID = 250_000_000
+
+#: Voxels that are sampled at once, with eight samples of 4 bytes for each: 67 MB, and copies.
+_AT_ONCE = 1 << 21
+
+
+@dataclass(frozen=True, eq=False)
+class CtGrid:
+    """A regular grid over a CT.
+
+    Attributes:
+        scan: the CT.
+        shape: voxels (k, j, i).
+        index_to_lps: 4x4, takes (i, j, k, 1) of the grid to LPS mm.
+    """
+
+    scan: CtScan
+    shape: tuple[int, int, int]
+    index_to_lps: np.ndarray
+
+    @classmethod
+    def isotropic(cls, scan: CtScan, voxel: float) -> CtGrid:
+        """Cubic voxels of ``voxel`` mm along the patient's axes, over all of the CT.
+
+        Raises:
+            ImageError: the CT has a size that no CT of a knee has, or is too large for the memory.
+        """
+        _check_size(scan)
+        corners = _box_corners(np.array(scan.hounsfield.shape[::-1]) - 1)
+        corners = corners @ scan.index_to_lps[:3, :3].T + scan.index_to_lps[:3, 3]
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        count = np.ceil((high - low) / voxel).astype(int) + 1 + 2 * BEYOND
+        total = float(np.prod(count, dtype=np.float64))
+        if total > LARGEST_GRID:
+            size = " x ".join(f"{edge:.0f}" for edge in high - low)
+            raise ImageError(
+                f"The CT is too large: {size} mm are {total / 1e6:.0f} million voxels of "
+                f"{voxel:g} mm.",
+                "Crop it to the knee, then try again.",
+            )
+        affine = np.diag([voxel, voxel, voxel, 1.0])
+        affine[:3, 3] = (low + high) / 2 - voxel * (count - 1) / 2
+        return cls(scan, tuple(int(n) for n in count[::-1]), affine)
+
+    @classmethod
+    def stretched(cls, scan: CtScan, size: int) -> CtGrid:
+        """``size`` voxels along each of the CT's own axes, whatever their lengths.
+
+        The axes are brought into the order and direction that is nearest to the patient's; the
+        outer faces of the CT become those of the grid, and :data:`BEYOND` voxels come around it.
+
+        Raises:
+            ImageError: the CT has a size that no CT of a knee has.
+        """
+        _check_size(scan)
+        turn = _nearest_axes(scan.index_to_lps[:3, :3] / scan.spacing)
+        shape = np.array(scan.hounsfield.shape[::-1])
+        # From the grid to the CT's indices: turn, stretch, and the middles on each other.
+        to_scan = np.eye(4)
+        to_scan[:3, :3] = turn.T * (shape / size)[:, None]
+        to_scan[:3, 3] = (shape - 1) / 2 - to_scan[:3, :3] @ np.full(3, (size - 1) / 2 + BEYOND)
+        return cls(scan, (size + 2 * BEYOND,) * 3, scan.index_to_lps @ to_scan)
+
+    @property
+    def voxel(self) -> np.ndarray:
+        """Edges of a voxel along i, j and k, ``(3,)`` mm."""
+        return np.linalg.norm(self.index_to_lps[:3, :3], axis=0)
+
+    def seen(self, progress: Callable[[float], None] | None = None) -> np.ndarray:
+        """The CT as the network sees it: uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU.
+
+        Args:
+            progress: told the share that is done; what it raises ends the work.
+        """
+        seen = np.empty(self.shape, np.uint8)
+        depth, height, width = self.shape
+        planes = max(1, _AT_ONCE // (height * width))
+        for start in range(0, depth, planes):
+            if progress is not None:
+                progress(start / depth)
+            part = seen[start : start + planes]
+            part[:] = self._planes(start, len(part))
+        return seen
+
+    def _planes(self, start: int, count: int) -> np.ndarray:
+        """Values of :meth:`seen` in ``count`` planes from ``start`` on."""
+        from scipy import ndimage
+
+        to_scan = self._to_scan()
+        # Eight samples per voxel, a quarter of its edge from its middle along each axis.
+        fine = np.diag([0.5, 0.5, 0.5, 1.0])
+        fine[:3, 3] = np.array([0, 0, start]) - 0.25
+        matrix = to_scan @ fine
+        # Along axes that become coarser the CT is smoothed first, so that nothing is skipped.
+        sigma = np.maximum(np.abs(matrix[:3, :3]).max(axis=1) - 1, 0) / 2
+        shape = (count, *self.shape[1:])
+        samples = tuple(2 * n for n in shape)
+        values, first = self._cut_out(matrix, samples, np.ceil(4 * sigma) + 1)
+        if sigma.any():
+            values = ndimage.gaussian_filter(values, sigma[::-1], mode="nearest")
+        # From (i, j, k) to the arrays' own order.
+        sampled = ndimage.affine_transform(
+            values, matrix[2::-1, 2::-1], (matrix[:3, 3] - first)[::-1], samples,
+            order=1, mode="nearest", output=np.float32,
+        )  # fmt: skip
+        low, high = WINDOW_HU
+        window = np.clip((sampled - low) / (high - low), 0, 1)
+        window = window.reshape([n for size in shape for n in (size, 2)]).mean(axis=(1, 3, 5))
+        window[self._is_air(start, shape, to_scan)] = 0
+        return np.rint(255 * window)
+
+    def margin(self, points: np.ndarray) -> np.ndarray:
+        """How far points ``[N, 3]`` (i, j, k of the grid) lie inside the CT's outermost voxels'
+        middles, ``[N]`` voxels of the grid; negative outside. ``clip`` for ``surface.extract``."""
+        to_scan = self._to_scan()
+        where = points @ to_scan[:3, :3].T + to_scan[:3, 3]
+        last = np.array(self.scan.hounsfield.shape[::-1]) - 1
+        return (np.minimum(where, last - where) / _steps(to_scan)).min(axis=1)
+
+    def _to_scan(self) -> np.ndarray:
+        """4x4, indices (i, j, k) of the CT from those of the grid."""
+        return np.linalg.inv(self.scan.index_to_lps) @ self.index_to_lps
+
+    def _cut_out(
+        self, matrix: np.ndarray, samples: tuple[int, int, int], around: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The part of the CT that samples need, float32, and its first voxel (i, j, k).
+
+        Args:
+            matrix: the CT's indices (i, j, k) of the samples'.
+            samples: how many along k, j, i.
+            around: further voxels of the CT along i, j, k.
+        """
+        shape = np.array(self.scan.hounsfield.shape[::-1])
+        ends = _box_corners(np.array(samples[::-1]) - 1) @ matrix[:3, :3].T + matrix[:3, 3]
+        low = np.clip(np.floor(ends.min(axis=0)) - around, 0, shape - 1).astype(int)
+        high = np.clip(np.ceil(ends.max(axis=0)) + around, 0, shape - 1).astype(int)
+        part = tuple(slice(a, b + 1) for a, b in zip(low[::-1], high[::-1]))
+        # Scanners fill what they do not see with less than air has.
+        return np.maximum(self.scan.hounsfield[part], np.float32(-1000)), low
+
+    def _is_air(self, start: int, shape: tuple[int, int, int], to_scan: np.ndarray) -> np.ndarray:
+        """Which voxels of planes from ``start`` on lie farther than :data:`BEYOND` beyond the CT,
+        bool of ``shape``."""
+        air = np.zeros(shape, bool)
+        k, j, i = np.ogrid[start : start + shape[0], : shape[1], : shape[2]]
+        for row, step, count in zip(to_scan, _steps(to_scan), self.scan.hounsfield.shape[::-1]):
+            where = row[0] * i + row[1] * j + row[2] * k + row[3]
+            # Half a voxel more: the grid's ends are no whole number of voxels from the CT's.
+            reach = (BEYOND + 0.5) * step
+            air |= (where < -reach) | (where > count - 1 + reach)
+        return air
+
+
+def _box_corners(last: np.ndarray) -> np.ndarray:
+    """The corners ``[8, 3]`` of a box from the origin to ``last``."""
+    return np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T * last
+
+
+def _steps(to_scan: np.ndarray) -> np.ndarray:
+    """Voxels of the CT along i, j, k that are one voxel of the grid."""
+    return np.linalg.norm(to_scan[:3, :3], axis=1)
+
+
+def _check_size(scan: CtScan) -> None:
+    edges = scan.spacing * scan.hounsfield.shape[::-1]
+    if not (
+        np.isfinite(edges).all() and _EDGES_MM[0] <= edges.min() <= edges.max() <= _EDGES_MM[1]
+    ):
+        size = " x ".join(f"{edge:.3g}" for edge in edges)
+        raise ImageError(
+            f"The CT measures {size} mm, which no CT of a knee does.",
+            "Check its voxel spacing, which must be in millimetres.",
+        )
+
+
+def _nearest_axes(direction: np.ndarray) -> np.ndarray:
+    """The signed permutation ``[3, 3]`` that is nearest to unit columns ``[3, 3]``."""
+    best = max(
+        itertools.permutations(range(3)),
+        key=lambda order: sum(abs(direction[row, column]) for column, row in enumerate(order)),
+    )
+    nearest = np.zeros((3, 3))
+    for column, row in enumerate(best):
+        nearest[row, column] = np.sign(direction[row, column]) or 1.0
+    return nearest

@@ -1,0 +1,232 @@
+"""A CT in, four bones out: the teacher's answers, window by window.
+
+At 256^3 voxels with a network of the published size the whole process takes 2.9 GB at its peak,
+most of it the features of one window of 128^3, and 373 s of one core of a CPU (27 windows;
+``python -m Testing.benchmark --ct``); run whole, the network alone takes 12.9 GB.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SSRKDLib import __version__, models
+from SSRKDLib.anatomy import BONES
+from SSRKDLib.ct_files import CtScan, read_scan
+from SSRKDLib.ct_grid import CtGrid
+from SSRKDLib.ct_model import PUBLISHED_SIZE, check_teacher
+from SSRKDLib.ct_pieces import one_knee, only, pieces
+from SSRKDLib.ct_windows import Blend, window_starts
+from SSRKDLib.errors import ImageError
+from SSRKDLib.field import NOT_SEEN, FieldGrid
+from SSRKDLib.meshes import Mesh
+from SSRKDLib.surface import extract
+from SSRKDLib.terminology import SIDES
+
+if TYPE_CHECKING:
+    from SSRKDLib.ct_model import CtModel
+
+Progress = Callable[[str, float, str], None]
+
+#: The fibula lies this much to one side of the tibia, or does not tell the side, mm.
+_BESIDE_MM = 5.0
+
+
+@dataclass
+class CtReconstruction:
+    """What came out.
+
+    Attributes:
+        bones: surfaces in the patient's LPS mm, outward; closed except where the CT ends; a bone
+            that was not found is absent.
+        laterality: "L", "R", or None where neither the caller nor the bones tell.
+        report: plain JSON values, as written to report.json.
+    """
+
+    bones: dict[str, Mesh]
+    laterality: str | None
+    report: dict = field(default_factory=dict)
+
+
+def reconstruct_ct_file(
+    path: str | Path,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    laterality: str | None = None,
+    progress: Progress | None = None,
+    load: Callable[[str | Path | None, str], CtModel] | None = None,
+) -> CtReconstruction:
+    """Read a CT, load weights and reconstruct; on the CPU where ``auto`` found a GPU too small.
+
+    Args:
+        path: see :func:`~SSRKDLib.ct_files.read_scan`.
+        weights, device: see :func:`SSRKDLib.models.load_ct_model`.
+        laterality, progress: see :func:`reconstruct_ct`.
+        load: gives the model of weights and device, default
+            :func:`SSRKDLib.models.load_ct_model`.
+
+    Raises:
+        WeightsError: the weights are absent, damaged, or hold no teacher.
+        ImageError: the CT cannot be used, or no bone is found in it.
+        InputError: a device that is not there.
+        MissingDependencyError: torch or safetensors is not installed.
+        DeviceMemoryError: memory ran out.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    check_teacher(weights)
+    start = time.perf_counter()
+    say("read", 0.0, "Reading the CT")
+    scan = read_scan(path)
+    read = round(time.perf_counter() - start, 3)
+
+    def run(on: str) -> CtReconstruction:
+        say("load", 0.02, "Loading the weights")
+        model = (load or models.load_ct_model)(weights, on)
+        return reconstruct_ct(scan, model, laterality, say)
+
+    result, sentence = models.with_enough_memory(run, device)
+    if sentence:
+        result.report["warnings"].insert(0, sentence)
+    stages = result.report["seconds"]
+    total = round(stages.pop("total") + read, 3)
+    result.report["seconds"] = {"read": read, **stages, "total": total}
+    return result
+
+
+def reconstruct_ct(
+    scan: CtScan,
+    model: CtModel,
+    laterality: str | None = None,
+    progress: Progress | None = None,
+) -> CtReconstruction:
+    """Reconstruct the bones of one knee.
+
+    Args:
+        scan: the CT; left and right need not be told apart.
+        model: the teacher.
+        laterality: "L", "R" or None: from where the fibula lies beside the tibia.
+        progress: called with stage, fraction done and message; what it raises ends the job.
+
+    Raises:
+        ImageError: a CT of impossible size, or no bone is found.
+    """
+    say = progress or (lambda stage, fraction, message: None)
+    start = time.perf_counter()
+    if model.voxel is None:
+        grid = CtGrid.stretched(scan, PUBLISHED_SIZE)
+    else:
+        grid = CtGrid.isotropic(scan, model.voxel)
+    margins, windows = _margins(grid, model, say)
+    seconds = {"field": round(time.perf_counter() - start, 3)}
+
+    start = time.perf_counter()
+    say("surface", 0.9, "Extracting surfaces")
+    bones, choice = _surfaces(grid, margins, say)
+    if not bones:
+        raise ImageError(
+            "No bone was found in the CT.",
+            "Check that it shows a knee, and that its values are Hounsfield units.",
+        )
+    seconds["surface"] = round(time.perf_counter() - start, 3)
+    side, doubts = _side(bones, laterality)
+    missing = [f"The {bone} was not found." for bone in BONES if bone not in bones]
+    report = _report(grid, model, bones, seconds, windows)
+    report["laterality"] = side
+    report["warnings"] = [*model.notes, *missing, *filter(None, [choice]), *doubts]
+    return CtReconstruction(bones, side, report)
+
+
+def _margins(grid: CtGrid, model: CtModel, say: Progress) -> tuple[np.ndarray, dict[str, int]]:
+    """The bones' margins on the grid, float16 ``[bones, k, j, i]``, and how many windows the
+    network saw, and of how many: those that hold nothing but air are left out."""
+    say("resample", 0.04, "Resampling the CT")
+    seen = grid.seen(lambda share: say("resample", 0.04 + 0.06 * share, ""))
+    starts = window_starts(grid.shape, model.window)
+    blend = Blend(len(BONES), grid.shape, model.window, NOT_SEEN)
+    visited = 0
+    for number, start in enumerate(starts):
+        share = 0.1 + 0.8 * number / len(starts)
+        say("field", share, f"Marking the bones, part {number + 1} of {len(starts)}")
+        part = seen[tuple(slice(place, place + model.window) for place in start)]
+        if part.any():
+            values = np.zeros((model.window,) * 3, np.float32)  # beyond the volume there is air
+            values[tuple(slice(0, n) for n in part.shape)] = part
+            blend.add(start, np.clip(model.margins(values / 255), NOT_SEEN, -NOT_SEEN))
+            visited += 1
+    return blend.finish(), {"visited": visited, "total": len(starts)}
+
+
+def _surfaces(grid: CtGrid, margins: np.ndarray, say: Progress) -> tuple[dict[str, Mesh], str]:
+    """The bones of one knee, LPS mm, and a sentence where there was a choice."""
+    found = {}
+    for bone, values in zip(BONES, margins):
+        some = pieces(values > 0, grid.index_to_lps)
+        if some:
+            found[bone] = some
+    if not found:
+        return {}, ""
+    chosen, choice = one_knee(found)
+    bones = {}
+    for number, (bone, piece) in enumerate(chosen.items()):
+        say("surface", 0.92 + 0.015 * number, f"Extracting the {bone}")
+        values, first = only(margins[BONES.index(bone)], piece)
+        # In voxels: the grid's own may be no cubes and lie askew.
+        field_grid = FieldGrid(values[None], first.astype(float), 1.0, values.size, values.size)
+        mesh = extract(field_grid, 0, clip=grid.margin)
+        if mesh is not None:
+            bones[bone] = mesh.transformed(grid.index_to_lps)
+    return bones, choice
+
+
+def _side(bones: dict[str, Mesh], given: str | None) -> tuple[str | None, list[str]]:
+    """The knee's side, and sentences on what is doubtful about it."""
+    told = None
+    if "fibula" in bones and "tibia" in bones:
+        fibula, tibia = bones["fibula"].vertices, bones["tibia"].vertices
+        # At the fibula's heights only: the tibia may reach farther up, and be bent there.
+        level = tibia[(tibia[:, 2] >= fibula[:, 2].min()) & (tibia[:, 2] <= fibula[:, 2].max())]
+        if len(level):
+            beside = fibula[:, 0].mean() - level[:, 0].mean()
+            if abs(beside) >= _BESIDE_MM:
+                told = "L" if beside > 0 else "R"
+    if given is None and told is None:
+        return None, ["The side was not given, and the bones do not tell it."]
+    if given is not None and told is not None and given != told:
+        return given, [f"The bones look like a {SIDES[told]} knee; check the side."]
+    return given or told, []
+
+
+def _report(
+    grid: CtGrid,
+    model: CtModel,
+    bones: dict[str, Mesh],
+    seconds: dict[str, float],
+    windows: dict[str, int],
+) -> dict:
+    return {
+        "program": f"SSRKD {__version__}",
+        "weights": model.name,
+        "weights_sha256": model.manifest.get("sha256"),
+        "device": model.device,
+        "spacing_mm": round(float(grid.voxel.min()), 4),
+        "ct": {
+            "size": list(grid.scan.hounsfield.shape[::-1]),
+            "voxel_mm": np.round(grid.scan.spacing, 4).tolist(),
+            "seen_as_voxel_mm": np.round(grid.voxel, 4).tolist(),
+        },
+        "windows": windows,
+        "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
+        "bones": {
+            bone: {
+                "found": bone in bones,
+                "volume_mm3": round(bones[bone].volume(), 1) if bone in bones else None,
+            }
+            for bone in BONES
+        },
+        "note": "For research, not for diagnosis.",
+    }
