@@ -49,6 +49,10 @@ class DeviceMemoryError(SSRKDError):
     """The GPU's or the computer's memory does not suffice, at the smallest portion too."""
 
 
+class TrainingError(SSRKDError):
+    """A training, or a step of an experiment, cannot go on."""
+
+
 class Cancelled(SSRKDError):
     """The user stopped the job."""
 

@@ -154,6 +154,8 @@ class OfficialModel:
         self._student = student.to(device).eval()
         self._segmenter_factor = NETWORK_UNITS * normalisation["segmenter_factor"]
         self._student_factor = NETWORK_UNITS * normalisation["student_factor"]
+        self._with_masks = len(normalisation["student_channels"]) == 2
+        self._doubt = geometry.get("warning", "")
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, device: str = "cpu") -> OfficialModel:
@@ -178,10 +180,9 @@ class OfficialModel:
         """What belongs to every result of these weights: their physical extent, and its doubt."""
         width = self.pixels * self.pixel_mm
         return (
-            f"The published weights see {width:.0f} mm x {width:.0f} mm at the joint "
-            f"({width / 2:.0f} mm to each side), so shafts end there; they were trained on CTs "
-            "stretched to a cube, so the size of what they reconstruct is uncertain."
-        )
+            f"The weights '{self.name}' see {width:.0f} mm x {width:.0f} mm at the joint "
+            f"({width / 2:.0f} mm to each side), so shafts end there. {self._doubt}"
+        ).strip()
 
     def images(self, exposures: tuple[Exposure, Exposure], frame: np.ndarray) -> OfficialImages:
         """Two radiographs as the published geometry would have shown them.
@@ -194,7 +195,7 @@ class OfficialModel:
         views = tuple(exposure.view for exposure in reduced)
         frontal, lateral = frame_cameras(views, frame, self.pixels, self.pixel_mm)
         cameras = tuple(
-            replace(camera, view=_seen_from_source(camera.view)) for camera in (lateral, frontal)
+            replace(camera, view=seen_from_source(camera.view)) for camera in (lateral, frontal)
         )
         images, seen = zip(
             *(sample(reduced[c.index].line_integral, reduced[c.index].valid, c) for c in cameras)
@@ -225,7 +226,9 @@ class OfficialModel:
         from SSRKDLib.networks.point_tables import PointTables
 
         values = images.images * self._student_factor
-        channels = np.stack([np.where(masks, values, values / 2), values], axis=1)
+        channels = values[:, None]
+        if self._with_masks:
+            channels = np.stack([np.where(masks, values, values / 2), values], axis=1)
         with torch.inference_mode():
             features = self._student.encode(self._tensor(channels)[None])
             return OfficialField(PointTables(self._student, features), images.cameras, self.device)
@@ -279,7 +282,7 @@ def bone_margins(logits: torch.Tensor) -> torch.Tensor:
     return margins.scatter(1, winner[:, None], (first - second)[:, None])[:, 1:]
 
 
-def _seen_from_source(view: View) -> View:
+def seen_from_source(view: View) -> View:
     """The view with its columns growing to the right of one who stands at the source, head up.
 
     So the published images are: columns along +y at 0 degrees (source on +x), along -x at 90

@@ -7,6 +7,7 @@ the file names; here it may name those that make NumPy arrays, and nothing else.
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -60,16 +61,53 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} cannot be read as arrays ({error}).", again) from error
 
 
+def mapped_npz(path: str | Path, key: str) -> np.ndarray:
+    """One array of a file, mapped into memory: only what is looked at is read from the disk.
+
+    A compressed or pickled array cannot be mapped and is read as a whole.
+
+    Raises:
+        InputError: as :func:`read_npz`, or there is no such array.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.NameToInfo.get(f"{key}.npy")
+            if info is not None and info.compress_type == zipfile.ZIP_STORED:
+                with archive.open(info) as stream:
+                    shape, fortran, dtype = _header(stream)
+                    length = stream.tell()
+                if not dtype.hasobject:
+                    start = _data_start(path, info.header_offset) + length
+                    order = "F" if fortran else "C"
+                    return np.memmap(path, dtype, "r", start, shape, order)
+    except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile):
+        pass  # reading it as a whole says what is wrong
+    arrays = read_npz(path)
+    if key not in arrays:
+        raise InputError(f"{path} has no '{key}'.", "Prepare the case again.")
+    return arrays[key]
+
+
+def _data_start(path: Path, header_offset: int) -> int:
+    """Where a stored member's bytes begin: behind its local header, a name and extra fields."""
+    with path.open("rb") as stream:
+        stream.seek(header_offset + 26)
+        name, extra = struct.unpack("<HH", stream.read(4))
+    return header_offset + 30 + name + extra
+
+
+def _header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of the array that a stream begins with."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as stream:
-        version = np.lib.format.read_magic(stream)
-        header = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        _, _, dtype = header(stream)
-        if dtype.hasobject:
+        if _header(stream)[2].hasobject:
             return np.asarray(_ArraysOnly(stream).load())
     with archive.open(name) as stream:
         return np.lib.format.read_array(stream, allow_pickle=False)

@@ -25,7 +25,7 @@ SAMPLING_NAMES: tuple[str, ...] = (
 )
 
 #: Share of the points near a surface, with the standard deviation of their offset, mm.
-_OFFSETS = ((0.75, 1.5), (0.25, 5.0))
+OFFSETS = ((0.75, 1.5), (0.25, 5.0))
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def sample_case(
         if not len(seen.faces):
             continue
         surface = sample_surface(seen, per_bone, int(rng.integers(1 << 31)))
-        shares = [share for share, _ in _OFFSETS]
-        width = rng.choice([width for _, width in _OFFSETS], per_bone, p=shares)
+        shares = [share for share, _ in OFFSETS]
+        width = rng.choice([width for _, width in OFFSETS], per_bone, p=shares)
         points = surface + rng.standard_normal((per_bone, 3)) * width[:, None]
         near.append(points[((points >= box[0]) & (points <= box[1])).all(axis=1)])
     parts = {

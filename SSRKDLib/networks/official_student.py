@@ -52,6 +52,7 @@ class ResidualBlock(nn.Module):
         self.bn3 = group_norm(quarter)
         # Where the width stays, bn4 is never used; the published files hold it anyway.
         self.bn4 = group_norm(in_channels)
+        self.bn4.requires_grad_(in_channels != out_channels)
         self.downsample: nn.Sequential | None = None
         if in_channels != out_channels:
             self.downsample = nn.Sequential(

@@ -129,6 +129,18 @@ class Student(nn.Module):
         Returns:
             ``[b, p, 4]`` mm, positive inside, in the order of ``BONES``.
         """
+        return self.distances(self.features(encoded, points))
+
+    def distances(self, features: torch.Tensor) -> torch.Tensor:
+        """The answer of :meth:`query` from :meth:`features`."""
+        return self.cut_off * torch.tanh(self.last(features))
+
+    def features(self, encoded: Encoded, points: torch.Tensor) -> torch.Tensor:
+        """What the point network knows of points before it answers, ``[b, p, hidden[2]]``.
+
+        Args:
+            encoded, points: as for :meth:`query`.
+        """
         # Where a point projects needs all of float32, also when the networks run in less.
         with torch.autocast(points.device.type, enabled=False):
             local = self._local_features(encoded, points)
@@ -136,8 +148,7 @@ class Student(nn.Module):
         # The second layer reads [x, local]; two products cost less than copying both together.
         on_x, on_local = self.second.weight.split([x.shape[-1], local.shape[-1]], dim=1)
         x = F.relu(F.linear(x, on_x, self.second.bias) + F.linear(local, on_local))
-        x = F.relu(self.third(x))
-        return self.cut_off * torch.tanh(self.last(x))
+        return F.relu(self.third(x))
 
     def _local_features(self, encoded: Encoded, points: torch.Tensor) -> torch.Tensor:
         scaled = points / self.reach

@@ -1,0 +1,90 @@
+"""Networks by path: from a training's checkpoint, or from a bundle."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from SSRKDLib.errors import WeightsError
+from SSRKDLib.networks.locator import Locator
+from SSRKDLib.networks.segmenter import Segmenter
+from SSRKDLib.networks.student import Student
+from SSRKDLib.weights.bundle import read_bundle
+from SSRKDLib.weights.catalogue import find_bundle
+from SSRKDLib.weights.fit import load_state
+from SSRKDLib.weights.official_import import architecture_class
+
+#: Key of a checkpoint under which :class:`~SSRKDLib.learning.task.Task` describes itself.
+ENTRY = "ssrkd"
+
+_OWN = {kind.__name__: kind for kind in (Segmenter, Locator, Student)}
+
+
+def read_network(path: str | Path, name: str) -> nn.Module:
+    """A network in evaluation mode.
+
+    Args:
+        path: a checkpoint (``.ckpt``), or a bundle's path or name.
+        name: in a bundle: ``segmenter``, ``locator``, ``student`` or ``teacher``.
+
+    Raises:
+        WeightsError: absent, damaged, or it holds no such network.
+    """
+    if str(path).endswith(".ckpt"):
+        checkpoint = read_checkpoint(path)
+        entries = checkpoint[ENTRY]["networks"]
+        if name not in entries:
+            raise WeightsError(
+                f"The checkpoint {path} holds no {name}, only {', '.join(entries)}.",
+                f"Give the checkpoint of a training of the {name}.",
+            )
+        tensors = network_state(checkpoint, name)
+        entry = entries[name]
+    else:
+        bundle = read_bundle(find_bundle(path))
+        tensors = bundle.network_tensors(name)
+        entry = bundle.manifest["networks"][name]
+    network = build_network(entry["architecture"], entry["arguments"])
+    load_state(network, tensors, f"{path}: {name}")
+    return network.eval().requires_grad_(False)
+
+
+def build_network(architecture: str, arguments: dict[str, Any]) -> nn.Module:
+    """A new network of an architecture's name, as in a bundle's manifest."""
+    kind = _OWN[architecture] if architecture in _OWN else architecture_class(architecture)
+    return kind(**arguments)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint that :class:`~SSRKDLib.learning.task.Task` wrote; no code in it is run.
+
+    Raises:
+        WeightsError: absent, damaged, or of another program.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"There is no checkpoint {path}.", "Check the path.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
+        raise WeightsError(
+            f"The checkpoint {path} is damaged, or holds more than plain values.",
+            "Use another checkpoint of the training (it keeps its last ones).",
+        ) from error
+    if not isinstance(checkpoint, dict) or ENTRY not in checkpoint:
+        raise WeightsError(
+            f"{path} is no checkpoint of this program's trainings.",
+            "Give a .ckpt file that Training/learn.py wrote.",
+        )
+    return checkpoint
+
+
+def network_state(checkpoint: dict[str, Any], name: str) -> dict[str, torch.Tensor]:
+    """The ``state_dict`` of one of a checkpoint's networks."""
+    prefix = checkpoint[ENTRY]["networks"][name]["attribute"] + "."
+    state = checkpoint["state_dict"]
+    return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}

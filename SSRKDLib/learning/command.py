@@ -1,0 +1,126 @@
+"""The trainings' command line, on LightningCLI.
+
+``segmentation``, ``teacher``, ``student`` and ``own_student`` are the tasks; everything else
+(several GPUs and nodes, precision, clipping, loggers) is Lightning's own. A training whose output
+folder holds a checkpoint goes on from it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from SSRKDLib.errors import InputError, SSRKDError
+from SSRKDLib.learning import case_data
+from SSRKDLib.learning.own_student import OwnStudentTask
+from SSRKDLib.learning.segmentation import SegmentationTask
+from SSRKDLib.learning.student import OfficialStudentTask
+from SSRKDLib.learning.teacher import TeacherTask
+
+TASKS = {
+    "segmentation": (SegmentationTask, case_data.SegmentationData),
+    "teacher": (TeacherTask, case_data.TeacherData),
+    "student": (OfficialStudentTask, case_data.StudentData),
+    "own_student": (OwnStudentTask, case_data.OwnStudentData),
+}
+
+#: The newest checkpoint's name in a training's folder.
+LAST = "last.ckpt"
+#: What a training leaves of the ``test`` split's measurement.
+SCORES = "scores.json"
+
+
+class _Command(LightningCLI):
+    """LightningCLI with a folder for everything that a training leaves."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--output", type=str, required=True, help="folder of checkpoints and logs"
+        )
+        parser.add_argument(
+            "--checkpoint_every", type=int, default=200, help="steps between two checkpoints"
+        )
+        parser.add_argument(
+            "--threads", type=int, default=1, help="of PyTorch's operations on a CPU"
+        )
+        parser.set_defaults(
+            {
+                "trainer.max_steps": 40_000,
+                "trainer.gradient_clip_val": 5.0,
+                "trainer.num_sanity_val_steps": 0,
+                "trainer.log_every_n_steps": 10,
+                # Samples are dealt out by the step, not by Lightning.
+                "trainer.use_distributed_sampler": False,
+            }
+        )
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        # More threads than idle cores make every operation wait for the slowest.
+        torch.set_num_threads(self.config["threads"])
+        keep = ModelCheckpoint(
+            dirpath=self.config["output"], filename="step-{step:07d}", save_last=True,
+            auto_insert_metric_name=False, enable_version_counter=False, save_top_k=2,
+            monitor="step", mode="max", every_n_train_steps=self.config["checkpoint_every"],
+        )  # fmt: skip
+        given = self.config_init["trainer"].get("callbacks") or []
+        given = given if isinstance(given, list) else [given]
+        return super().instantiate_trainer(
+            **options, default_root_dir=self.config["output"], callbacks=[*given, keep]
+        )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a training as the command line asks; it goes on from the output's last checkpoint.
+
+    Args:
+        arguments: a task's name, then LightningCLI's: ``--config FILE --output FOLDER ...``.
+
+    Returns:
+        0, or 2 where something cannot be used as it is, said in one line.
+    """
+    try:
+        if not arguments or arguments[0] not in TASKS:
+            raise InputError(
+                f"'{arguments[0] if arguments else ''}' is no task.",
+                f"Give one of {', '.join(TASKS)}.",
+            )
+        # It is told its arguments without the task's name, which stands in sys.argv.
+        warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+        task, data = TASKS[arguments[0]]
+        command = _Command(
+            task, data, args=list(arguments[1:]), run=False, seed_everything_default=0,
+            save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
+        )  # fmt: skip
+        last = Path(command.config["output"]) / LAST
+        command.trainer.fit(
+            command.model,
+            command.datamodule,
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+        command.trainer.save_checkpoint(last)
+        _test(command, Path(command.config["output"]))
+    except SSRKDError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _test(command: _Command, output: Path) -> None:
+    """Measure the cases of ``test`` and leave what came out beside the checkpoints."""
+    if not command.datamodule.held_out["test"].labelled:
+        return
+    scores = command.trainer.test(command.model, command.datamodule, verbose=False)[0]
+    if command.trainer.is_global_zero:
+        text = json.dumps({**scores, "steps": command.trainer.global_step}, indent=1)
+        (output / SCORES).write_text(text + "\n")
+        print(f"{output}: " + ", ".join(f"{key} {value:.4f}" for key, value in scores.items()))

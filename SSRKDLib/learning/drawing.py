@@ -1,0 +1,49 @@
+"""Which case each item shows: drawn from seed and item alone.
+
+Item ``i`` of a training is the same sample whoever asks for it and when, so a resumed training goes
+on as if it had not stopped, and several processes share a batch without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def visited(cases: Sequence[str], seed: int, stream: int, item: int) -> str:
+    """The case of an item: every case once per round, each round in a new order.
+
+    Args:
+        cases: names.
+        seed: of the training.
+        stream: tells apart several lists that are gone through side by side.
+        item: any number from 0 on.
+    """
+    epoch, place = divmod(item, len(cases))
+    order = np.random.default_rng([seed, stream, epoch]).permutation(len(cases))
+    return cases[int(order[place])]
+
+
+def generator(seed: int, stream: int, item: int) -> np.random.Generator:
+    """The randomness of an item."""
+    return np.random.default_rng([seed, stream, 1, item])
+
+
+def choose_evenly(
+    labels: np.ndarray, allowed: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Indices ``[count]`` of points to learn from, half of them inside bones where there are any.
+
+    Args:
+        labels: ``[N]``, 0 outside.
+        allowed: bool ``[N]``, at least one True.
+        count: how many; points may come more than once.
+        rng: the randomness.
+    """
+    inside, outside = (np.flatnonzero(allowed & side) for side in (labels > 0, labels == 0))
+    wanted = count // 2 if len(inside) and len(outside) else count * bool(len(inside))
+    parts = [rng.choice(inside, wanted)] if wanted else []
+    if wanted < count:
+        parts.append(rng.choice(outside, count - wanted))
+    return np.concatenate(parts)

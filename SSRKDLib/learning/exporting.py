@@ -1,0 +1,155 @@
+"""From the trainings of the three tasks to a bundle that Reconstruct reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from SSRKDLib.anatomy import LABELS
+from SSRKDLib.errors import InputError, WeightsError
+from SSRKDLib.learning.checkpoints import ENTRY, network_state, read_checkpoint
+from SSRKDLib.weights.bundle import Bundle, read_bundle, write_bundle
+from SSRKDLib.weights.catalogue import find_bundle
+
+#: A bundle's source-to-detector and source-to-joint distances, mm: nominal, since images are
+#: re-taken by virtual cameras; with them a detector's pixel measures twice one at the joint.
+NOMINAL_DISTANCES = (2000.0, 1000.0)
+
+
+def export(
+    checkpoints: Sequence[Path],
+    path: Path,
+    name: str,
+    base: str | None = None,
+    scores: Path | None = None,
+) -> None:
+    """Write a bundle with the networks of checkpoints.
+
+    Args:
+        checkpoints: of trainings of different networks.
+        path: the bundle, ``.zip`` or a folder.
+        name: of the bundle.
+        base: a bundle whose other networks are taken along; the project's own student brings the
+            one that it was trained on.
+        scores: JSON of an evaluation to record in it.
+
+    Raises:
+        WeightsError: a checkpoint is damaged, two hold the same network, or what they hold does
+            not make a bundle that can reconstruct.
+        InputError: ``scores`` cannot be read.
+        OutputError: the bundle cannot be written.
+    """
+    networks: dict[str, Any] = {}
+    tensors: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
+    for file in checkpoints:
+        checkpoint = read_checkpoint(file)
+        for network, entry in checkpoint[ENTRY]["networks"].items():
+            if network in networks:
+                raise WeightsError(f"Two of the checkpoints hold a {network}.", "Give one of them.")
+            networks[network] = {k: entry[k] for k in ("architecture", "arguments")}
+            state = network_state(checkpoint, network)
+            tensors |= {f"{network}.{key}": tensor for key, tensor in state.items()}
+            entries[network] = {**checkpoint[ENTRY], "networks": [network]}
+    base = base or next((e["normalisation"]["base"] for e in entries.values()
+                         if "base" in e["normalisation"]), None)  # fmt: skip
+    manifest = _manifest_of(entries)
+    if base is not None:
+        below = read_bundle(find_bundle(base))
+        _check_fits(networks, below)
+        kept = {k: v for k, v in below.manifest["networks"].items() if k not in networks}
+        manifest = _joined(below.manifest, manifest, set(networks))
+        networks = {**kept, **networks}
+        for network in kept:
+            state = below.network_tensors(network)
+            tensors |= {f"{network}.{key}": tensor for key, tensor in state.items()}
+    if not {"segmenter", "student"} <= set(networks):
+        raise WeightsError(
+            f"A bundle needs a segmenter and a student; there is {', '.join(networks)}.",
+            "Give the checkpoints of both, or a bundle to add to (--base).",
+        )
+    manifest |= {"name": name, "title": f"{name} (for research, not for diagnosis)"}
+    manifest["networks"] = networks
+    if scores is not None:
+        manifest["scores"] = _read_scores(scores)
+    write_bundle(path, manifest, tensors)
+
+
+def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
+    """A manifest from what the checkpoints say of themselves, without its networks."""
+    geometry: dict[str, Any] = {}
+    normalisation: dict[str, Any] = {"ct": "clip((HU + 400) / 900, 0, 1)"}
+    for network, entry in entries.items():
+        about = entry["about"]["geometry"]
+        if "ct" in about:
+            geometry["ct"] = about["ct"]
+        elif "base" not in entry["normalisation"]:
+            if geometry.get("seen", about) != about:
+                raise WeightsError(
+                    "Segmenter and student were trained on images of different pixels.",
+                    f"Train the {network} with the other's pixels and pixel_mm.",
+                )
+            geometry["seen"] = about
+        normalisation |= {k: v for k, v in entry["normalisation"].items() if k != "base"}
+    if "seen" in geometry:
+        seen, (sdd, sad) = geometry.pop("seen"), NOMINAL_DISTANCES
+        geometry |= {
+            "source_to_detector_mm": sdd,
+            "source_to_axis_mm": sad,
+            "detector_size": [seen["pixels"]] * 2,
+            "detector_spacing_mm": [seen["pixel_mm"] * sdd / sad] * 2,
+            "align_corners": True,
+        }
+        normalisation |= {
+            "values": "natural line integral times SSRKDLib.official_pipeline.NETWORK_UNITS",
+            "segmenter_factor": 1.0,
+        }
+    return {
+        "kind": "official",
+        "labels": LABELS,
+        "geometry": geometry,
+        "normalisation": normalisation,
+        "training": {
+            network: {k: entry[k] for k in ("task", "steps")} | {"about": entry["about"]}
+            for network, entry in entries.items()
+        },
+        "scores": {},
+        "licence": "for research, not for diagnosis; the licence is the data's owner's to give",
+    }
+
+
+def _check_fits(networks: dict[str, Any], base: Bundle) -> None:
+    """Refuse networks that the rest of a bundle cannot work with."""
+    own = base.manifest["kind"] == "ssrkd"
+    for network, entry in networks.items():
+        if network != "teacher" and own == entry["architecture"].startswith("official_"):
+            raise WeightsError(
+                f"A {network} of architecture {entry['architecture']} does not belong into the "
+                f"bundle '{base.manifest['name']}'.",
+                "Choose another base, or none.",
+            )
+
+
+def _joined(base: dict[str, Any], manifest: dict[str, Any], networks: set[str]) -> dict[str, Any]:
+    """The base's manifest with what the new networks say of themselves."""
+    joined = {key: value for key, value in base.items() if key not in ("format", "sha256")}
+    joined["geometry"] = {**base["geometry"], **manifest["geometry"]}
+    if base["kind"] == "official":
+        joined["normalisation"] = {**base["normalisation"], **manifest["normalisation"]}
+    joined["training"] = {**base["training"], **manifest["training"]}
+    if "student" in networks:
+        # What the base's student was worth, and doubted for, is not this one's.
+        joined["scores"] = {}
+        joined["geometry"].pop("warning", None)
+    return joined
+
+
+def _read_scores(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The scores {path} cannot be read ({error}).", "Check the file."
+        ) from error

@@ -1,0 +1,203 @@
+"""Task 3: the student, which says of any point seen in two radiographs which bone it lies in.
+
+As published: cross-entropy with the labels of labelled cases and with the teacher's on unlabelled
+ones, and the distance between the student's projected features and the teacher's. Points whose
+teacher is unsure may be left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from SSRKDLib.errors import WeightsError
+from SSRKDLib.learning.case_samples import Sample
+from SSRKDLib.learning.checkpoints import read_network
+from SSRKDLib.learning.task import Exported, Task
+from SSRKDLib.networks.official_student import OfficialStudent
+
+#: Weight of each hourglass's answer relative to the one before.
+STACK_WEIGHT = 1.5
+
+#: The published student's image: the segmenter's, times this.
+STUDENT_FACTOR = 6.0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the parts of the loss.
+
+    Attributes:
+        labelled: cross-entropy with the labels.
+        pseudo: cross-entropy with the teacher's labels, on unlabelled cases.
+        distillation: absolute difference of the student's projected and the teacher's features.
+    """
+
+    labelled: float = 0.5
+    pseudo: float = 0.5
+    distillation: float = 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a student says of points.
+
+    Attributes:
+        logits: ``[B, classes, N]``, background first.
+        embedding: ``[B, 64, N]``, to compare with the teacher's features.
+        weight: in the loss.
+    """
+
+    logits: Tensor
+    embedding: Tensor
+    weight: float = 1.0
+
+
+class StudentTask(Task):
+    """What students of any architecture have in common; :meth:`answers` is theirs.
+
+    Args:
+        weights: of the loss.
+        gate: least confidence of the teacher with which a pseudo label counts, 0 to 1.
+        optimizer, scheduler: see :class:`~SSRKDLib.learning.task.Task`.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        gate: float,
+        optimizer: OptimizerCallable,
+        scheduler: LRSchedulerCallable | None,
+    ) -> None:
+        super().__init__(5, optimizer, scheduler)
+        self.loss_weights, self.gate = weights, gate
+
+    def answers(self, sample: Sample, labelled: bool) -> list[Answer]:
+        """What the student says of a sample's points; the last answer counts at inference."""
+        raise NotImplementedError
+
+    def training_step(self, batch: dict[str, Sample], _: int) -> Tensor:
+        weights, total = self.loss_weights, 0.0
+        for part, weight in (("labelled", weights.labelled), ("unlabelled", weights.pseudo)):
+            if part not in batch:
+                continue
+            sample = batch[part]
+            answers = self.answers(sample, part == "labelled")
+            counts = torch.ones_like(sample["labels"], dtype=torch.bool)
+            if part == "unlabelled":
+                counts = sample["confidence"] >= self.gate
+                self.log("confident", counts.float().mean(), sync_dist=True)
+            losses = [self._losses(answer, sample, counts) for answer in answers]
+            for name, scale, loss in zip(
+                ("cross_entropy", "distillation"), (weight, weights.distillation), zip(*losses)
+            ):
+                if loss[-1] is not None:
+                    self.log(f"{part}_{name}", loss[-1], sync_dist=True)
+                    total = total + scale * sum(a.weight * x for a, x in zip(answers, loss))
+        self.log("loss", total, prog_bar=True, sync_dist=True)
+        return total
+
+    def _losses(
+        self, answer: Answer, sample: Sample, counts: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        entropy = F.cross_entropy(answer.logits, sample["labels"], reduction="none")
+        entropy = (entropy * counts).sum() / counts.sum().clamp_min(1)
+        if "features" not in sample or self.loss_weights.distillation == 0:
+            return entropy, None
+        return entropy, F.l1_loss(answer.embedding, sample["features"])
+
+    def validation_step(self, batch: dict[str, Sample], _: int) -> None:
+        sample = batch["labelled"]
+        found = self.answers(sample, True)[-1].logits.argmax(dim=1)
+        self.iou.update(found, sample["labels"])
+
+
+class OfficialStudentTask(StudentTask):
+    """Train a student of the published architecture.
+
+    Args:
+        width: channels of a view's feature map, a multiple of 16.
+        stacks: hourglasses in a row.
+        depth: halvings within an hourglass.
+        hidden: hidden widths of the point classifier.
+        embedding: channels that distillation compares: the teacher's ``head_channels``.
+        masks: whether the student reads, beside the image, the image with everything outside bone
+            halved.
+        segmenter: checkpoint or bundle whose segmenter marks the bone; None: the truth, which only
+            labelled cases have.
+        weights, gate, optimizer, scheduler: see :class:`StudentTask`.
+        start: checkpoint or bundle whose student is begun with.
+    """
+
+    def __init__(
+        self,
+        width: int = 256,
+        stacks: int = 4,
+        depth: int = 2,
+        hidden: list[int] = [512, 128],  # noqa: B006 - a default that is shown, and only read
+        embedding: int = 64,
+        masks: bool = True,
+        segmenter: str | None = None,
+        weights: Weights = Weights(),
+        gate: float = 0.0,
+        start: str | None = None,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(
+            parameters, lr=1e-3, weight_decay=1e-4
+        ),
+        scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__(weights, gate, optimizer, scheduler)
+        self.arguments: dict[str, Any] = {
+            "in_channels": 2 if masks else 1, "width": width, "stacks": stacks, "depth": depth,
+            "hidden": list(hidden), "embedding": embedding,
+        }  # fmt: skip
+        self.network = OfficialStudent(**self.arguments)
+        self.begin_with(start, "student", self.network)
+        if weights.distillation == 0:
+            # Several processes wait for the gradients of all that is to be trained.
+            self.network.projector.requires_grad_(False)
+        self.masks = masks
+        # In a tuple, so that a network that is not trained is no part of the checkpoints.
+        self._segmenter: tuple[nn.Module, ...] = ()
+        if segmenter is not None and masks:
+            self._segmenter = (read_network(segmenter, "segmenter"),)
+
+    def exported(self) -> dict[str, Exported]:
+        architecture = "official_student:OfficialStudent"
+        return {"student": Exported(architecture, self.arguments, "network")}
+
+    def normalisation(self) -> dict[str, Any]:
+        channels = ["non-bone halved", "image"] if self.masks else ["image"]
+        return {"student_factor": STUDENT_FACTOR, "student_channels": channels}
+
+    def answers(self, sample: Sample, labelled: bool) -> list[Answer]:
+        features = self.network.encode(self._channels(sample, labelled))
+        return [
+            Answer(prediction.logits.float(), prediction.embedding.float(), STACK_WEIGHT**k)
+            for k, prediction in enumerate(self.network.query(features, sample["points"]))
+        ]
+
+    def _channels(self, sample: Sample, labelled: bool) -> Tensor:
+        """``[B, 2, channels, n, n]`` of ``images [B, 2, n, n]``."""
+        images = sample["images"]
+        values = STUDENT_FACTOR * images[:, :, None]
+        if not self.masks:
+            return values
+        if self._segmenter:
+            with torch.no_grad():
+                segmenter = self._segmenter[0].to(images.device)
+                logits = segmenter(images.flatten(0, 1)[:, None])
+            inside = logits.argmax(dim=1).unflatten(0, images.shape[:2]) > 0
+        elif labelled:
+            inside = sample["masks"] > 0
+        else:
+            raise WeightsError(
+                "Unlabelled radiographs have no bone masks.",
+                "Give a trained segmenter (--model.segmenter), or set model.masks to false.",
+            )
+        return torch.cat([torch.where(inside[:, :, None], values, values / 2), values], dim=2)

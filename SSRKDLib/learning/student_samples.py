@@ -1,0 +1,162 @@
+"""Samples for the student: two radiographs, and points with what is known about them.
+
+Of a labelled case the labels are known; of any case, where a teacher has answered
+(:mod:`SSRKDLib.learning.teacher_answers`), its class, its confidence and its features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from SSRKDLib.errors import InputError
+from SSRKDLib.framing import network_images
+from SSRKDLib.geometry import View, to_grid_sample
+from SSRKDLib.learning.case_reading import CaseRadiographs, read_points, read_radiographs
+from SSRKDLib.learning.case_samples import CaseSamples, Lists, Sample
+from SSRKDLib.learning.drawing import choose_evenly
+from SSRKDLib.learning.imaging import exposures, pictures, random_z_crop, visible
+from SSRKDLib.learning.samples import random_frame
+from SSRKDLib.learning.teacher_answers import read_answers
+from SSRKDLib.official_pipeline import NETWORK_UNITS
+
+ARCHITECTURES = ("official", "own")
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How the student's radiographs are taken.
+
+    Attributes:
+        pixels: rows and columns of an image.
+        pixel_mm: size of a pixel at the joint.
+        lateral, frontal: angles that a pair is drawn from, one of each, degrees as in the cases.
+        photons: see :func:`~SSRKDLib.learning.imaging.exposures`.
+        z_crop: shares of the height, lowest and highest (official architecture).
+        shift_mm, turn_degrees: standard deviations per axis of what locating leaves.
+    """
+
+    pixels: int = 512
+    pixel_mm: float = 0.2875
+    lateral: tuple[float, ...] = (0.0, 180.0)
+    frontal: tuple[float, ...] = (90.0, 270.0)
+    photons: tuple[float, float] = (3e4, 3e5)
+    z_crop: tuple[float, float] = (0.7, 1.0)
+    shift_mm: float = 3.0
+    turn_degrees: float = 3.0
+
+
+class StudentSamples(CaseSamples):
+    """Samples as :meth:`sample` says.
+
+    Args:
+        lists, items: see :class:`~SSRKDLib.learning.case_samples.CaseSamples`.
+        architecture: one of :data:`ARCHITECTURES`.
+        taking: how radiographs are taken.
+        count: points of a sample, half of them inside bones.
+        answers: folder of the teacher's answers, or None.
+    """
+
+    def __init__(
+        self,
+        lists: Lists,
+        items: int,
+        architecture: str,
+        taking: Taking,
+        count: int,
+        answers: Path | None,
+    ) -> None:
+        super().__init__(lists, items)
+        self.architecture, self.taking = architecture, taking
+        self.count, self.answers = count, answers
+
+    def sample(self, folder: Path, rng: np.random.Generator) -> Sample:
+        """One sample.
+
+        Returns:
+            ``labels [count]`` of the bone each point lies in, the teacher's for an unlabelled
+            case; where the teacher answered, ``confidence [count]`` and ``features [64, count]``.
+
+            For the official architecture ``images [2, n, n]`` (lateral first, the published
+            units), ``masks [2, n, n]`` (where any bone is; zeros of an unlabelled case) and
+            ``points [2, count, 2]`` (row, column) as its student takes them.
+
+            For the project's own ``images [2, 3, n, n]`` (frontal first), ``matrices [2, 3, 4]``
+            and ``points [count, 3]`` mm.
+        """
+        taking = self.taking
+        case = read_radiographs(folder)
+        pair = (
+            case.index(taking.lateral[rng.integers(len(taking.lateral))]),
+            case.index(taking.frontal[rng.integers(len(taking.frontal))]),
+        )
+        frame = random_frame(
+            rng, (taking.shift_mm, 2 * taking.shift_mm),
+            (taking.turn_degrees, 2 * taking.turn_degrees),
+        )  # fmt: skip
+        known = self._known(folder)
+        millimetres = case.frame.millimetres(known["points"])
+        in_frame = (millimetres - frame[:3, 3]) @ frame[:3, :3]
+        make = self._official if self.architecture == "official" else self._own
+        sample, views, place = make(case, pair, frame, rng)
+        real = tuple(case.views[k].transformed(np.linalg.inv(frame)) for k in pair)
+        allowed = visible((*views, *real), in_frame)
+        if not allowed.any():
+            raise InputError(
+                f"The radiographs of {folder} show none of its points.",
+                "Check pixels, pixel_mm and the angles of the configuration.",
+            )
+        chosen = choose_evenly(known["labels"], allowed, self.count, rng)
+        sample["points"] = place(in_frame[chosen])
+        sample["labels"] = torch.from_numpy(known["labels"][chosen].astype(np.int64))
+        if "features" in known:
+            sample["confidence"] = torch.from_numpy(known["confidence"][chosen].astype(np.float32))
+            features = known["features"][chosen].T.astype(np.float32)
+            sample["features"] = torch.from_numpy(np.ascontiguousarray(features))
+        return sample
+
+    def _known(self, folder: Path) -> dict[str, np.ndarray]:
+        """Points ``[N, 3]`` (stored) with their labels and what the teacher said of them."""
+        known = {} if self.answers is None else read_answers(self.answers, folder.name)
+        if folder.name in self.lists.labelled:
+            points, labels = read_points(folder)
+            return {**known, "points": points, "labels": labels}
+        return known
+
+    def _official(self, case: CaseRadiographs, pair, frame: np.ndarray, rng):
+        taking = self.taking
+        taken = exposures(case, pair, taking.photons, rng)
+        crop = random_z_crop(taking.z_crop, rng)
+        both = pictures(case, taken, pair, frame, taking.pixels, taking.pixel_mm, crop)
+        lines = np.stack([NETWORK_UNITS * picture.line_integral for picture in both])
+        masks = np.zeros(lines.shape, np.float32)
+        if case.bits is not None:
+            masks = np.stack([picture.bits > 0 for picture in both]).astype(np.float32)
+        sample = {
+            "images": torch.from_numpy(lines.astype(np.float32)), "masks": torch.from_numpy(masks)
+        }  # fmt: skip
+        views = tuple(picture.camera.view for picture in both)
+        return sample, views, lambda points: torch.from_numpy(image_points(views, points))
+
+    def _own(self, case: CaseRadiographs, pair, frame: np.ndarray, rng):
+        taking = self.taking
+        taken = exposures(case, pair, taking.photons, rng)
+        images, cameras = network_images(taken, frame, taking.pixels, taking.pixel_mm)
+        matrices = np.stack([camera.view.projection_matrix for camera in cameras])
+        sample = {
+            "images": torch.from_numpy(images),
+            "matrices": torch.from_numpy(matrices.astype(np.float32)),
+        }
+        views = tuple(camera.view for camera in cameras)
+        return sample, views, lambda points: torch.from_numpy(points.astype(np.float32))
+
+
+def image_points(views: tuple[View, ...], points: np.ndarray) -> np.ndarray:
+    """Points ``[N, 3]`` mm as the official student takes them: ``[views, N, 2]`` float32 (row,
+    column), -1 and 1 at the outer edges of the image (see
+    :mod:`SSRKDLib.official_pipeline` on the two conventions)."""
+    found = [to_grid_sample(view.project(points), view.size)[:, ::-1] for view in views]
+    return np.stack(found).astype(np.float32)

@@ -1,0 +1,132 @@
+"""What the tasks have in common: optimiser, schedule, and a checkpoint that says what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torchmetrics import JaccardIndex
+
+from SSRKDLib.errors import TrainingError, WeightsError
+from SSRKDLib.learning.checkpoints import ENTRY, read_network
+
+#: Layout of a checkpoint's entry.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network of a task that belongs into a bundle.
+
+    Attributes:
+        architecture: as in a bundle's manifest.
+        arguments: of its class.
+        attribute: where the task keeps it.
+    """
+
+    architecture: str
+    arguments: dict[str, Any]
+    attribute: str
+
+
+class Task(lightning.LightningModule):
+    """A network, or several, being trained.
+
+    Validation and test measure the intersection over union of each class but the background,
+    averaged, over all that :meth:`validation_step` gives to ``iou``.
+
+    Args:
+        classes: that are told apart, the background included.
+        optimizer: makes the optimiser of parameters.
+        scheduler: makes the schedule of an optimiser, counted in steps; None keeps the rate.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        optimizer: OptimizerCallable,
+        scheduler: LRSchedulerCallable | None,
+    ) -> None:
+        super().__init__()
+        self._optimizer, self._scheduler = optimizer, scheduler
+        self.iou = JaccardIndex(task="multiclass", num_classes=classes, average="none")
+
+    def exported(self) -> dict[str, Exported]:
+        """The networks for a bundle, by their name in it."""
+        raise NotImplementedError
+
+    def normalisation(self) -> dict[str, Any]:
+        """What a bundle's manifest says of the networks' input, beside the data's own words."""
+        return {}
+
+    def learned_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters that are trained."""
+        return (parameter for parameter in self.parameters() if parameter.requires_grad)
+
+    def configure_optimizers(self) -> Any:
+        optimiser = self._optimizer(self.learned_parameters())
+        if self._scheduler is None:
+            return optimiser
+        schedule = {"scheduler": self._scheduler(optimiser), "interval": "step"}
+        return {"optimizer": optimiser, "lr_scheduler": schedule}
+
+    def test_step(self, batch: Any, index: int) -> None:
+        self.validation_step(batch, index)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_iou("val_iou")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_iou("test_iou")
+
+    def _log_iou(self, name: str) -> None:
+        self.log(name, self.iou.compute()[1:].mean(), prog_bar=True)
+        self.iou.reset()
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Stop before weights that are no numbers come about and are kept."""
+        if not bool(loss.isfinite()):
+            raise _diverged("The loss is not a finite number", self.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write down, as plain values, what a bundle needs to know."""
+        if not all(bool(p.isfinite().all()) for p in self.parameters()):
+            raise _diverged("A weight is not a finite number", self.global_step)
+        checkpoint[ENTRY] = {
+            "format": FORMAT,
+            "task": type(self).__name__,
+            "steps": self.global_step,
+            "networks": {name: vars(network) for name, network in self.exported().items()},
+            "normalisation": self.normalisation(),
+            "about": self.trainer.datamodule.about(),
+        }
+
+    def begin_with(self, path: str | None, name: str, network: nn.Module) -> None:
+        """Fill a network with weights of a checkpoint or a bundle, where a path is given.
+
+        Raises:
+            WeightsError: absent, damaged, or of another architecture or size.
+        """
+        if path is None:
+            return
+        given = read_network(path, name)
+        expected, found = network.state_dict(), given.state_dict()
+        fits = type(given) is type(network) and expected.keys() == found.keys()
+        if not fits or any(found[key].shape != expected[key].shape for key in expected):
+            raise WeightsError(
+                f"The {name} in {path} is of another architecture or size.",
+                "Give its sizes in the configuration, or begin without it.",
+            )
+        network.load_state_dict(found)
+
+
+def _diverged(what: str, step: int) -> TrainingError:
+    return TrainingError(
+        f"{what} at step {step}.",
+        "Lower the learning rate or use --trainer.precision 32-true, then start again: it goes on "
+        "from the last checkpoint.",
+    )

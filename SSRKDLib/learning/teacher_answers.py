@@ -1,0 +1,194 @@
+"""What a frozen teacher says of cases: labels, confidence and features at points, kept on disk.
+
+The teacher does not change while the student learns, so it is asked once per case. Answers lie in
+``<processed>/.teacher/<fingerprint of the teacher>/<case>.npz``, labelled cases' at their stored
+points, unlabelled cases' half near the surfaces that the teacher sees and half anywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from SSRKDLib.cases.npz import read_npz
+from SSRKDLib.cases.sampling import OFFSETS
+from SSRKDLib.ct_windows import window_starts
+from SSRKDLib.errors import OutputError
+from SSRKDLib.learning.case_reading import KEPT, read_box, read_frame, read_points, read_volume
+from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
+from SSRKDLib.networks.official_teacher import OfficialTeacher
+
+#: Points that a network is asked about together.
+AT_ONCE = 1 << 16
+
+
+def ask(
+    teacher: OfficialTeacher, volume: np.ndarray, stored: np.ndarray, window: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The finest head's logits ``[N, classes]`` and features ``[N, channels]`` at points.
+
+    A volume larger than ``window`` is read in overlapping windows, and each point is answered
+    where it is farthest from a window's border, so memory does not grow with the volume.
+
+    Args:
+        teacher: in evaluation mode.
+        volume: uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU.
+        stored: ``[N, 3]``, -1 and 1 at the volume's outer faces, in the array's order.
+        window: voxels per edge, a multiple of 16.
+    """
+    device = next(teacher.parameters()).device
+    voxels = voxel_coordinates(stored, len(volume))
+    starts = np.array(window_starts(volume.shape, window))
+    depth = np.stack(
+        [np.minimum(voxels - s, s + window - 1 - voxels).min(axis=1) for s in starts], axis=1
+    )
+    home = depth.argmax(axis=1)
+    logits, features = None, None
+    with torch.inference_mode():
+        for k, start in enumerate(starts):
+            places = np.flatnonzero(home == k)
+            if not len(places):
+                continue
+            part = tuple(slice(s, s + window) for s in start)
+            crop = torch.from_numpy(volume[part].astype(np.float32) / 255)[None, None]
+            encoded = teacher.encode(crop.to(device))
+            for chunk in np.array_split(places, -(-len(places) // AT_ONCE)):
+                points = 2 * (voxels[chunk] - start).T / (window - 1) - 1
+                points = torch.from_numpy(points.astype(np.float32))[None].to(device)
+                answer = teacher.query(encoded, points)[-1]
+                if logits is None:
+                    count = len(stored)
+                    logits = np.zeros((count, answer.logits.shape[1]), np.float32)
+                    features = np.zeros((count, answer.embedding.shape[1]), np.float32)
+                logits[chunk] = answer.logits[0].T.float().cpu().numpy()
+                features[chunk] = answer.embedding[0].T.float().cpu().numpy()
+    return logits, features
+
+
+def fingerprint(teacher: OfficialTeacher, size: int, window: int, count: int) -> str:
+    """Names a teacher's answers: its weights, and how it is asked."""
+    digest = hashlib.sha256(f"{size} {window} {count}".encode())
+    for key, tensor in sorted(teacher.state_dict().items()):
+        digest.update(key.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_answers(
+    teacher: OfficialTeacher,
+    lists: Lists,
+    size: int,
+    window: int,
+    count: int,
+    progress: Callable[[int, int], None],
+) -> Path:
+    """Ask the teacher about every case that has no answers yet.
+
+    Args:
+        teacher: in evaluation mode.
+        lists: the cases.
+        size: voxels per edge of the CTs to read.
+        window: voxels per edge that the teacher reads at once.
+        count: points of an unlabelled case.
+        progress: called with the number of cases done, and of all.
+
+    Returns:
+        The folder of the answers, see :func:`read_answers`.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    names: Sequence[str] = (*lists.labelled, *lists.unlabelled)
+    folder = lists.processed / ".teacher" / fingerprint(teacher, size, window, count)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for done, name in enumerate(names):
+            progress(done, len(names))
+            path = folder / f"{name}.npz"
+            if path.exists():
+                continue
+            arrays = _answers(teacher, lists, name, size, window, count)
+            unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+            with unfinished.open("wb") as stream:
+                np.savez(stream, **arrays)
+            unfinished.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"The teacher's answers cannot be written to {folder} ({error.strerror or error}).",
+            "Make room, or copy the cases to a disk that you may write to.",
+        ) from error
+    progress(len(names), len(names))
+    return folder
+
+
+def read_answers(folder: Path, case_id: str) -> dict[str, np.ndarray]:
+    """A case's answers: ``points [N, 3]`` (stored), ``labels [N]`` uint8, ``confidence [N]`` (the
+    largest probability), ``features [N, channels]``."""
+    return _read(folder / f"{case_id}.npz")
+
+
+@lru_cache(maxsize=KEPT)
+def _read(path: Path) -> dict[str, np.ndarray]:
+    return read_npz(path)
+
+
+def _answers(
+    teacher: OfficialTeacher, lists: Lists, name: str, size: int, window: int, count: int
+) -> dict[str, np.ndarray]:
+    case = lists.processed / name
+    volume = read_volume(case, size)
+    if name in lists.labelled:
+        points = read_points(case)[0]
+    else:
+        rng = np.random.default_rng([lists.seed, zlib.crc32(name.encode())])
+        points = _unlabelled_points(teacher, case, volume, window, count, rng)
+    logits, features = ask(teacher, volume, points, window)
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    confidence = probabilities.max(axis=1) / probabilities.sum(axis=1)
+    return {
+        "points": points.astype(np.float32),
+        "labels": logits.argmax(axis=1).astype(np.uint8),
+        "confidence": confidence.astype(np.float16),
+        "features": features.astype(np.float16),
+    }
+
+
+def _unlabelled_points(
+    teacher: OfficialTeacher,
+    case: Path,
+    volume: np.ndarray,
+    window: int,
+    count: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Where to ask about an unlabelled case, stored ``[count, 3]``: as labelled cases are sampled,
+    with the teacher's own surfaces."""
+    box, half_edge = read_box(case)[:, ::-1], read_frame(case).half_edge
+    anywhere = rng.uniform(box[0], box[1], (count - count // 2, 3)) / half_edge
+    # Every second voxel shows where the surfaces are.
+    grid = np.stack(np.meshgrid(*[np.arange(0, len(volume), 2)] * 3, indexing="ij"), axis=-1)
+    centres = (2 * grid.reshape(-1, 3) + 1) / len(volume) - 1
+    labels = ask(teacher, volume, centres, window)[0].argmax(axis=1).reshape(grid.shape[:3])
+    border = np.zeros(labels.shape, bool)
+    for axis in range(3):
+        changes = np.diff(labels, axis=axis) != 0
+        for shift in ((1, 0), (0, 1)):
+            pad = [(0, 0)] * 3
+            pad[axis] = shift
+            border |= np.pad(changes, pad)
+    places = centres.reshape(*grid.shape[:3], 3)[border]
+    if not len(places):
+        places = anywhere
+    near = places[rng.integers(len(places), size=count // 2)]
+    # A border voxel stands for two voxels' width, within which the surface is anywhere.
+    near = near + rng.uniform(-2, 2, near.shape) / len(volume)
+    widths = rng.choice([w for _, w in OFFSETS], len(near), p=[share for share, _ in OFFSETS])
+    near = near + rng.standard_normal(near.shape) * widths[:, None] / half_edge
+    low, high = box / half_edge
+    return np.concatenate([np.clip(near, low, high), anywhere]).astype(np.float32)

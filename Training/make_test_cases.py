@@ -1,0 +1,38 @@
+"""Write the test cases of prepared cases for ``python -m SSRKDLib evaluate``.
+
+    python Training/make_test_cases.py PROCESSED -o CASES
+
+Each labelled case of the split becomes a folder with rig.json, two radiographs with noise (at 0 and
+90 degrees) and the true bones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from SSRKDLib.cases.rig_cases import write_rig_case
+from SSRKDLib.cases.splits import SPLITS, read_info
+from SSRKDLib.errors import SSRKDError
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("processed", type=Path)
+    parser.add_argument("--split", default="test", choices=[s for s in SPLITS if s != "unlabeled"])
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        names = read_info(arguments.processed)[arguments.split]
+        for name in names:
+            write_rig_case(arguments.processed / name, arguments.output / name)
+    except SSRKDError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{arguments.output}: {len(names)} cases")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
