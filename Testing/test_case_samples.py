@@ -23,7 +23,7 @@ from SSRKDLib.learning.case_samples import (  # noqa: E402
 from SSRKDLib.learning.drawing import visited  # noqa: E402
 from SSRKDLib.learning.imaging import noisy  # noqa: E402
 from SSRKDLib.learning.student_samples import StudentSamples, Taking  # noqa: E402
-from SSRKDLib.learning.teacher_answers import ask, read_answers, write_answers  # noqa: E402
+from SSRKDLib.learning.teacher_answers import Reader, read_answers, write_answers  # noqa: E402
 from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
 from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
 from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
@@ -216,12 +216,15 @@ class Looks(OfficialTeacher):
         return (PointPrediction(logits * 100, values.repeat(1, 3, 1)),)
 
 
-def test_asking_in_windows_is_asking_once():
+def test_asking_in_windows_is_asking_once(monkeypatch):
     rng = np.random.default_rng(0)
     volume = rng.integers(0, 256, (48, 48, 48), dtype=np.uint8)
     stored = rng.uniform(-0.97, 0.97, (500, 3))
-    whole, features = ask(Looks(), volume, stored, 48)
-    parts, _ = ask(Looks(), volume, stored, 16)
+    whole, features = Reader(Looks(), volume, 16).ask(stored)
+    monkeypatch.setattr(teacher_answers, "WHOLE", 0)
+    reader = Reader(Looks(), volume, 16)
+    assert len(reader.starts) == 64
+    parts, _ = reader.ask(stored)
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-3)
     from scipy import ndimage
 
@@ -239,7 +242,7 @@ def test_answers_are_kept_and_are_the_teacher_s(lists, monkeypatch):
     answers = read_answers(folder, name)
     assert answers["points"].shape == (600, 3) and answers["features"].shape == (600, 3)
     volume = read_volume(lists.processed / name, SIZE)
-    logits, _ = ask(Looks(), volume, answers["points"], 16)
+    logits, _ = Reader(teacher, volume, 16).ask(answers["points"])
     np.testing.assert_array_equal(answers["labels"], logits.argmax(axis=1))
     assert set(np.unique(answers["labels"])) == {0, 1}
     assert ((answers["confidence"] > 0.5) & (answers["confidence"] <= 1)).all()
@@ -250,7 +253,7 @@ def test_answers_are_kept_and_are_the_teacher_s(lists, monkeypatch):
     points, _ = student_samples.read_points(lists.processed / lists.labelled[0])
     np.testing.assert_array_equal(labelled["points"], points)
     # Nothing is asked twice.
-    monkeypatch.setattr(teacher_answers, "ask", None)
+    monkeypatch.setattr(teacher_answers, "Reader", None)
     assert write_answers(teacher, lists, SIZE, 16, 600, lambda *_: None) == folder
     taking = Taking(pixels=PIXELS, pixel_mm=PIXEL_MM)
     sample = StudentSamples(lists, 4, "official", taking, 100, folder)[0]

@@ -148,7 +148,11 @@ def test_resume_of_a_killed_training_continues_the_loss_curve(processed, trained
 
 def test_ddp_of_two_processes_is_one_with_the_doubled_batch(processed, trained, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    options = {**ready(trained), "data.seed": 4}
+    # Plain descent: AdamW makes whole steps of gradients that differ by rounding alone.
+    options = {
+        **ready(trained), "data.seed": 4, "model.optimizer": "torch.optim.SGD",
+        "model.optimizer.init_args.lr": 0.05,
+    }  # fmt: skip
     last = train("student", processed, one, 4, **options, **{"data.batch_size": 2})
     asked = arguments("student", processed, two, 4, **options)
     asked += ["--trainer.devices=2", "--trainer.strategy=ddp"]
@@ -161,7 +165,7 @@ def test_ddp_of_two_processes_is_one_with_the_doubled_batch(processed, trained, 
     assert losses(two, "loss") == pytest.approx(losses(one, "loss"), rel=1e-3)
     a, b = (read_network(path, "student").state_dict() for path in (last, two / command.LAST))
     for key, value in a.items():
-        torch.testing.assert_close(b[key], value, rtol=1e-3, atol=2e-4)
+        torch.testing.assert_close(b[key], value, rtol=1e-4, atol=1e-5)
 
 
 def test_trained_weights_are_a_bundle_that_says_where_they_come_from(trained, tmp_path):
@@ -275,19 +279,17 @@ def test_an_unknown_task_is_said(capsys):
     assert "'segment' is no task. Give one of segmentation, teacher" in capsys.readouterr().err
 
 
-def test_a_training_that_diverges_stops_and_keeps_its_weights(processed, tmp_path, capsys):
+def test_a_training_that_diverges_stops_and_keeps_no_broken_weights(processed, tmp_path, capsys):
     output = tmp_path / "diverged"
-    last = train("segmentation", processed, output, 2)
-    before = last.read_bytes()
-    code = command.run(
-        arguments(
-            "segmentation", processed, output, 6,
-            **{"model.optimizer": "torch.optim.SGD", "model.optimizer.init_args.lr": "1e30",
-               "trainer.gradient_clip_val": "null"},
-        )
-    )  # fmt: skip
-    assert code == 2 and "is not a finite number at step" in capsys.readouterr().err
-    assert last.read_bytes() == before or read_network(last, "segmenter") is not None
+    options = {
+        "model.optimizer": "torch.optim.SGD", "model.optimizer.init_args.lr": "1e30",
+        "trainer.gradient_clip_val": "null", "trainer.max_steps": 6,
+    }  # fmt: skip
+    assert command.run(arguments("segmentation", processed, output, 6, **options)) == 2
+    assert "is not a finite number at step" in capsys.readouterr().err
+    for file in output.glob("*.ckpt"):
+        state = torch.load(file, weights_only=True)["state_dict"]
+        assert all(bool(value.isfinite().all()) for value in state.values())
 
 
 @pytest.mark.parametrize("task", command.TASKS)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.cross_pseudo import cross_pseudo_loss, initialise, ramp
 from SSRKDLib.learning.task import Exported, Task
-from SSRKDLib.learning.teacher_answers import ask
+from SSRKDLib.learning.teacher_answers import Reader
 from SSRKDLib.networks.official_teacher import OfficialTeacher
 
 #: Weight of the background among the classes, as published.
@@ -99,5 +99,6 @@ class TeacherTask(Task):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         window = self.trainer.datamodule.crop
         for volume, points, labels in zip(batch["volume"], batch["points"], batch["labels"]):
-            logits, _ = ask(self.networks[0], volume.cpu().numpy(), points.cpu().numpy(), window)
+            reader = Reader(self.networks[0], volume.cpu().numpy(), window)
+            logits, _ = reader.ask(points.cpu().numpy())
             self.iou.update(torch.from_numpy(logits.argmax(axis=1)).to(self.device), labels)

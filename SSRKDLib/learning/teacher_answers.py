@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,53 +23,76 @@ from SSRKDLib.ct_windows import window_starts
 from SSRKDLib.errors import OutputError
 from SSRKDLib.learning.case_reading import KEPT, read_box, read_frame, read_points, read_volume
 from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
-from SSRKDLib.networks.official_teacher import OfficialTeacher
+from SSRKDLib.networks.official_teacher import OfficialTeacher, TeacherFeatures
 
 #: Points that a network is asked about together.
 AT_ONCE = 1 << 16
+#: Volumes of up to so many voxels per edge are read at once: the published teacher then takes
+#: less than 2 GB.
+WHOLE = 128
 
 
-def ask(
-    teacher: OfficialTeacher, volume: np.ndarray, stored: np.ndarray, window: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The finest head's logits ``[N, classes]`` and features ``[N, channels]`` at points.
+class Reader:
+    """A teacher's answers for one volume.
 
-    A volume larger than ``window`` is read in overlapping windows, and each point is answered
+    A volume larger than :data:`WHOLE` is read in overlapping windows, and each point is answered
     where it is farthest from a window's border, so memory does not grow with the volume.
 
     Args:
         teacher: in evaluation mode.
         volume: uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU.
-        stored: ``[N, 3]``, -1 and 1 at the volume's outer faces, in the array's order.
-        window: voxels per edge, a multiple of 16.
+        window: voxels per edge, a multiple of 16, of the windows of a large volume.
     """
-    device = next(teacher.parameters()).device
-    voxels = voxel_coordinates(stored, len(volume))
-    starts = np.array(window_starts(volume.shape, window))
-    depth = np.stack(
-        [np.minimum(voxels - s, s + window - 1 - voxels).min(axis=1) for s in starts], axis=1
-    )
-    home = depth.argmax(axis=1)
-    logits, features = None, None
-    with torch.inference_mode():
-        for k, start in enumerate(starts):
-            places = np.flatnonzero(home == k)
-            if not len(places):
-                continue
-            part = tuple(slice(s, s + window) for s in start)
-            crop = torch.from_numpy(volume[part].astype(np.float32) / 255)[None, None]
-            encoded = teacher.encode(crop.to(device))
-            for chunk in np.array_split(places, -(-len(places) // AT_ONCE)):
-                points = 2 * (voxels[chunk] - start).T / (window - 1) - 1
-                points = torch.from_numpy(points.astype(np.float32))[None].to(device)
-                answer = teacher.query(encoded, points)[-1]
-                if logits is None:
-                    count = len(stored)
-                    logits = np.zeros((count, answer.logits.shape[1]), np.float32)
-                    features = np.zeros((count, answer.embedding.shape[1]), np.float32)
-                logits[chunk] = answer.logits[0].T.float().cpu().numpy()
-                features[chunk] = answer.embedding[0].T.float().cpu().numpy()
-    return logits, features
+
+    def __init__(self, teacher: OfficialTeacher, volume: np.ndarray, window: int) -> None:
+        self.teacher, self.volume = teacher, volume
+        whole = len(volume) <= WHOLE and len(volume) % 16 == 0
+        self.window = len(volume) if whole else window
+        self.starts = np.array(window_starts(volume.shape, self.window))
+        self._whole: TeacherFeatures | None = None
+
+    @torch.inference_mode()
+    def ask(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The finest head's logits ``[N, classes]`` and features ``[N, channels]`` at points
+        ``[N, 3]``, -1 and 1 at the volume's outer faces, in the array's order."""
+        voxels = voxel_coordinates(stored, len(self.volume))
+        ends = self.starts + self.window - 1
+        depth = [
+            np.minimum(voxels - start, end - voxels).min(axis=1)
+            for start, end in zip(self.starts, ends)
+        ]
+        home = np.argmax(depth, axis=0)
+        answers: list[tuple[np.ndarray, np.ndarray]] = []
+        places = [np.flatnonzero(home == k) for k in range(len(self.starts))]
+        for start, chosen in zip(self.starts, places):
+            if len(chosen):
+                answers += self._in_window(start, voxels[chosen] - start)
+        order = np.argsort(np.concatenate(places))
+        logits, features = (np.concatenate(parts)[order] for parts in zip(*answers))
+        return logits, features
+
+    def _in_window(
+        self, start: np.ndarray, voxels: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        encoded = self._encoded(start)
+        for part in np.array_split(voxels, -(-len(voxels) // AT_ONCE)):
+            points = torch.from_numpy((2 * part.T / (self.window - 1) - 1).astype(np.float32))
+            answer = self.teacher.query(encoded, points[None].to(self._device))[-1]
+            yield tuple(x[0].T.float().cpu().numpy() for x in (answer.logits, answer.embedding))
+
+    def _encoded(self, start: np.ndarray) -> TeacherFeatures:
+        if self._whole is not None:
+            return self._whole
+        part = tuple(slice(first, first + self.window) for first in start)
+        crop = torch.from_numpy(self.volume[part].astype(np.float32) / 255)
+        encoded = self.teacher.encode(crop[None, None].to(self._device))
+        if len(self.starts) == 1:
+            self._whole = encoded
+        return encoded
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.teacher.parameters()).device
 
 
 def fingerprint(teacher: OfficialTeacher, size: int, window: int, count: int) -> str:
@@ -142,13 +165,13 @@ def _answers(
     teacher: OfficialTeacher, lists: Lists, name: str, size: int, window: int, count: int
 ) -> dict[str, np.ndarray]:
     case = lists.processed / name
-    volume = read_volume(case, size)
+    reader = Reader(teacher, read_volume(case, size), window)
     if name in lists.labelled:
         points = read_points(case)[0]
     else:
         rng = np.random.default_rng([lists.seed, zlib.crc32(name.encode())])
-        points = _unlabelled_points(teacher, case, volume, window, count, rng)
-    logits, features = ask(teacher, volume, points, window)
+        points = _unlabelled_points(reader, case, count, rng)
+    logits, features = reader.ask(points)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
     confidence = probabilities.max(axis=1) / probabilities.sum(axis=1)
     return {
@@ -160,21 +183,17 @@ def _answers(
 
 
 def _unlabelled_points(
-    teacher: OfficialTeacher,
-    case: Path,
-    volume: np.ndarray,
-    window: int,
-    count: int,
-    rng: np.random.Generator,
+    reader: Reader, case: Path, count: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Where to ask about an unlabelled case, stored ``[count, 3]``: as labelled cases are sampled,
     with the teacher's own surfaces."""
     box, half_edge = read_box(case)[:, ::-1], read_frame(case).half_edge
     anywhere = rng.uniform(box[0], box[1], (count - count // 2, 3)) / half_edge
     # Every second voxel shows where the surfaces are.
-    grid = np.stack(np.meshgrid(*[np.arange(0, len(volume), 2)] * 3, indexing="ij"), axis=-1)
-    centres = (2 * grid.reshape(-1, 3) + 1) / len(volume) - 1
-    labels = ask(teacher, volume, centres, window)[0].argmax(axis=1).reshape(grid.shape[:3])
+    size = len(reader.volume)
+    grid = np.stack(np.meshgrid(*[np.arange(0, size, 2)] * 3, indexing="ij"), axis=-1)
+    centres = (2 * grid.reshape(-1, 3) + 1) / size - 1
+    labels = reader.ask(centres)[0].argmax(axis=1).reshape(grid.shape[:3])
     border = np.zeros(labels.shape, bool)
     for axis in range(3):
         changes = np.diff(labels, axis=axis) != 0
@@ -187,7 +206,7 @@ def _unlabelled_points(
         places = anywhere
     near = places[rng.integers(len(places), size=count // 2)]
     # A border voxel stands for two voxels' width, within which the surface is anywhere.
-    near = near + rng.uniform(-2, 2, near.shape) / len(volume)
+    near = near + rng.uniform(-2, 2, near.shape) / size
     widths = rng.choice([w for _, w in OFFSETS], len(near), p=[share for share, _ in OFFSETS])
     near = near + rng.standard_normal(near.shape) * widths[:, None] / half_edge
     low, high = box / half_edge
