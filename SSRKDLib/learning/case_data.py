@@ -1,17 +1,16 @@
-"""Prepared cases for Lightning: which of them, in what order, in batches that can be resumed."""
+"""Prepared cases for Lightning: which of them are learned from, and as what samples."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.cases.layout import CaseFolder
@@ -20,49 +19,12 @@ from SSRKDLib.errors import InputError
 from SSRKDLib.learning.case_reading import read_frame, read_points, read_volume
 from SSRKDLib.learning.case_samples import Lists, SegmentationSamples, TeacherSamples
 from SSRKDLib.learning.checkpoints import read_network
+from SSRKDLib.learning.step_loading import StepLoader, Steps, one_thread
 from SSRKDLib.learning.student_samples import StudentSamples, Taking
 from SSRKDLib.learning.teacher_answers import fingerprint, write_answers
 
 #: Edges of cases' voxels may differ by this share where a network must know their size.
 SAME = 0.02
-
-
-class Steps(Sampler[list[int]]):
-    """The items of each batch, told by the step alone.
-
-    Batch ``s`` of process ``r`` of ``n`` holds the items ``(s n + r) b`` to ``(s n + r + 1) b``:
-    several processes share what one would see with a batch so many times as large.
-
-    Args:
-        batch: items of a batch.
-        steps: of an epoch.
-        position: tells the next step, this process and how many processes there are.
-    """
-
-    def __init__(
-        self, batch: int, steps: int, position: Callable[[], tuple[int, int, int]]
-    ) -> None:
-        self.batch, self.steps, self.position = batch, steps, position
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[list[int]]:
-        step, rank, processes = self.position()
-        for later in range(step, (step // self.steps + 1) * self.steps):
-            first = (later * processes + rank) * self.batch
-            yield list(range(first, first + self.batch))
-
-
-class StepLoader(DataLoader):
-    """A loader whose place is the trainer's step, which every checkpoint holds."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: see the class."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing: see the class."""
 
 
 class CaseData(lightning.LightningDataModule):
@@ -148,7 +110,7 @@ class CaseData(lightning.LightningDataModule):
             self.samples(self.lists, items),
             batch_sampler=Steps(self.batch_size, self.steps_per_epoch, position),
             num_workers=self.workers,
-            worker_init_fn=_one_thread,
+            worker_init_fn=one_thread,
             persistent_workers=self.workers > 0,
         )
 
@@ -400,7 +362,3 @@ class OwnStudentData(StudentData):
 def _say_answers(done: int, count: int) -> None:
     if done % 10 == 0 or done == count:
         print(json.dumps({"teacher asked about": done, "of": count}), flush=True)
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
