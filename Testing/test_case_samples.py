@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from SSRKDLib.anatomy import BONES  # noqa: E402
+from SSRKDLib.cases.frame import PUBLISHED_FRAME  # noqa: E402
 from SSRKDLib.cases.layout import CaseFolder  # noqa: E402
 from SSRKDLib.cases.npz import mapped_npz  # noqa: E402
 from SSRKDLib.cases.splits import read_info  # noqa: E402
@@ -260,6 +261,48 @@ def test_answers_are_kept_and_are_the_teacher_s(lists, monkeypatch):
     assert sample["unlabelled"]["features"].shape == (3, 100)
     assert not sample["unlabelled"]["masks"].any() and sample["labelled"]["masks"].any()
     assert len(BONES) == 4 and int(sample["labelled"]["labels"].max()) > 1
+
+
+def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
+    # A ball of 40 mm off the middle, as the published files would show and sample it.
+    centre, radius = np.array([20.0, -15.0, 30.0]), 40.0
+    folder = tmp_path / "case"
+    folder.mkdir()
+    shadows = []
+    for view in PUBLISHED_FRAME.views():
+        rows, columns = np.mgrid[:512, :512]
+        rays = view.rays(np.stack([columns, rows], axis=-1))
+        along = (centre - view.source) @ rays.reshape(-1, 3).T
+        off = np.linalg.norm(centre - view.source - along[:, None] * rays.reshape(-1, 3), axis=1)
+        shadows.append(2 * np.sqrt(np.maximum(radius**2 - off**2, 0)).reshape(512, 512) / 1000)
+    shadows = np.stack(shadows).astype(np.float32)
+    angles = np.deg2rad(PUBLISHED_FRAME.angles)
+    np.savez(folder / "projs.npz", projs=shadows, angles=angles)
+    np.savez_compressed(folder / "bone_mask.npz", projs=shadows > 0, angles=angles)
+    points = np.random.default_rng(0).uniform(-100, 100, (20000, 3))
+    inside = np.linalg.norm(points - centre, axis=1) < radius
+    stored = PUBLISHED_FRAME.normalised(points)
+    half = [
+        (stored[inside][k::2], stored[~inside][k::2], np.full(len(stored[inside][k::2]), 2))
+        for k in (0, 1)
+    ]
+    whole = {}
+    for name, (within, without, labels) in zip(("surface", "random"), half):
+        whole |= {f"{name}_inside": within, f"{name}_outside": without,
+                  f"{name}_inside_labels": labels}  # fmt: skip
+    np.savez(folder / "sampling.npz", whole)
+    samples = StudentSamples(
+        Lists(tmp_path, ("case",), (), 0), 4, "official", Taking(z_crop=(0.8, 0.8)), 500, None
+    )
+    for item in range(4):
+        sample = samples[item]["labelled"]
+        within = sample["labels"] > 0
+        for points, mask, image in zip(sample["points"], sample["masks"], sample["images"]):
+            where = ((points + 1) * 256 - 0.5).round().long()
+            hit = mask[where[:, 0], where[:, 1]] > 0
+            assert hit[within].float().mean() > 0.99 and hit.float().mean() < 0.95
+            # Published units come back to themselves: metres of the window's full value.
+            assert float(image.max()) == pytest.approx(0.08, rel=0.1)
 
 
 def test_an_angle_that_was_not_prepared_is_said(lists):

@@ -268,7 +268,7 @@ class CaseFolder:
         if lacking:
             raise InputError(f"{path} has no '{lacking[0]}'.", _AGAIN)
         images, angles = arrays[key], arrays["angles"]
-        numbers = images.dtype.kind in "fiu" and angles.dtype.kind in "fiu"
+        numbers = images.dtype.kind in "fiub" and angles.dtype.kind in "fiu"
         if not numbers or images.ndim != 3 or angles.shape != images.shape[:1]:
             raise InputError(f"{path} holds no image per angle.", _AGAIN)
         return images, angles
