@@ -97,7 +97,7 @@ def run(output: Path, processes: int, seeds: list[int]) -> None:
         [
             steps.evaluate(
                 run_name, cases, bundles[run_name], output / "evaluations" / run_name,
-                "--spacing", "2", "--processes", "1",
+                "--spacing", "2", "--limit", "6", "--processes", "1",
             )
             for run_name, *_ in students
         ],

@@ -21,7 +21,7 @@ from SSRKDLib.learning.case_samples import Lists, SegmentationSamples, TeacherSa
 from SSRKDLib.learning.checkpoints import read_network
 from SSRKDLib.learning.step_loading import StepLoader, Steps, one_thread
 from SSRKDLib.learning.student_samples import StudentSamples, Taking
-from SSRKDLib.learning.teacher_answers import fingerprint, write_answers
+from SSRKDLib.learning.teacher_answers import fingerprint, reading_window, write_answers
 
 #: Edges of cases' voxels may differ by this share where a network must know their size.
 SAME = 0.02
@@ -225,7 +225,7 @@ class TeacherData(CaseData):
         return counts[1:].tolist()
 
     def geometry(self) -> dict[str, Any]:
-        """The voxels' size and the crop's.
+        """The voxels' size, and how many per edge are read at once.
 
         Raises:
             InputError: the cases' voxels differ, so that a network cannot know a bone's size.
@@ -239,7 +239,8 @@ class TeacherData(CaseData):
                 f"The cases' voxels measure from {min(edges):.3g} to {max(edges):.3g} mm.",
                 "Prepare all cases with one --extent.",
             )
-        return {"ct": {"voxel_mm": float(np.median(edges)), "window": self.crop}}
+        window = reading_window(self.size, self.crop)
+        return {"ct": {"voxel_mm": float(np.median(edges)), "window": window}}
 
 
 class WholeVolumes(Dataset):

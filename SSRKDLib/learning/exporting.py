@@ -70,7 +70,8 @@ def export(
             f"A bundle needs a segmenter and a student; there is {', '.join(networks)}.",
             "Give the checkpoints of both, or a bundle to add to (--base).",
         )
-    manifest |= {"name": name, "title": f"{name} (for research, not for diagnosis)"}
+    if manifest.get("name") != name:
+        manifest |= {"name": name, "title": f"{name} (for research, not for diagnosis)"}
     manifest["networks"] = networks
     if scores is not None:
         manifest["scores"] = _read_scores(scores)

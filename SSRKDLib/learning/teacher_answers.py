@@ -32,6 +32,12 @@ AT_ONCE = 1 << 16
 WHOLE = 128
 
 
+def reading_window(size: int, crop: int) -> int:
+    """Voxels per edge that a teacher trained on crops reads of a volume at once: all of it where
+    that is not too much, since it knows more the more it sees."""
+    return size if size <= WHOLE and size % 16 == 0 else crop
+
+
 class Reader:
     """A teacher's answers for one volume.
 
@@ -46,8 +52,7 @@ class Reader:
 
     def __init__(self, teacher: OfficialTeacher, volume: np.ndarray, window: int) -> None:
         self.teacher, self.volume = teacher, volume
-        whole = len(volume) <= WHOLE and len(volume) % 16 == 0
-        self.window = len(volume) if whole else window
+        self.window = reading_window(len(volume), window)
         self.starts = np.array(window_starts(volume.shape, self.window))
         self._whole: TeacherFeatures | None = None
 
