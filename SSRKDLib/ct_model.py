@@ -138,7 +138,7 @@ def _misfit(manifest: dict[str, Any], what: str) -> WeightsError:
 
 def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int]:
     """Voxel edge in mm (None: stretched) and window of a bundle's teacher."""
-    if manifest["kind"] == "official":
+    if manifest["kind"] == "official" and "ct" not in manifest["geometry"]:
         return None, PUBLISHED_WINDOW
     try:
         about = manifest["geometry"]["ct"]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+trimesh = pytest.importorskip("trimesh")
 
 from SSRKDLib.anatomy import BONES  # noqa: E402
 from SSRKDLib.cases.frame import PUBLISHED_FRAME  # noqa: E402
 from SSRKDLib.cases.layout import CaseFolder  # noqa: E402
 from SSRKDLib.cases.npz import mapped_npz  # noqa: E402
+from SSRKDLib.cases.obj import write_obj  # noqa: E402
 from SSRKDLib.cases.splits import read_info  # noqa: E402
 from SSRKDLib.errors import InputError  # noqa: E402
-from SSRKDLib.learning import case_samples, student_samples, teacher_answers  # noqa: E402
+from SSRKDLib.learning import (  # noqa: E402
+    case_samples,
+    keeping,
+    student_samples,
+    teacher_answers,
+)
 from SSRKDLib.learning.case_reading import read_radiographs, read_volume  # noqa: E402
 from SSRKDLib.learning.case_samples import (  # noqa: E402
     Lists,
@@ -25,6 +34,7 @@ from SSRKDLib.learning.drawing import visited  # noqa: E402
 from SSRKDLib.learning.imaging import noisy  # noqa: E402
 from SSRKDLib.learning.student_samples import StudentSamples, Taking  # noqa: E402
 from SSRKDLib.learning.teacher_answers import Reader, read_answers, write_answers  # noqa: E402
+from SSRKDLib.meshes import Mesh  # noqa: E402
 from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
 from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
 from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
@@ -240,7 +250,7 @@ def test_answers_are_kept_and_are_the_teacher_s(lists, monkeypatch):
     folder = write_answers(teacher, lists, SIZE, 16, 600, lambda *now: said.append(now))
     assert said[-1] == (4, 4)
     name = lists.unlabelled[0]
-    answers = read_answers(folder, name)
+    answers = read_answers(folder, lists.processed / name, False)
     assert answers["points"].shape == (600, 3) and answers["features"].shape == (600, 3)
     volume = read_volume(lists.processed / name, SIZE)
     logits, _ = Reader(teacher, volume, 16).ask(answers["points"])
@@ -250,7 +260,7 @@ def test_answers_are_kept_and_are_the_teacher_s(lists, monkeypatch):
     # Half of the points crowd where the teacher's answer changes.
     values = answers["features"][:, 0].astype(float)
     assert np.median(np.abs(values[:300] - 0.5)) < np.median(np.abs(values[300:] - 0.5))
-    labelled = read_answers(folder, lists.labelled[0])
+    labelled = read_answers(folder, lists.processed / lists.labelled[0], True)
     points, _ = student_samples.read_points(lists.processed / lists.labelled[0])
     np.testing.assert_array_equal(labelled["points"], points)
     # Nothing is asked twice.
@@ -278,7 +288,13 @@ def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
     shadows = np.stack(shadows).astype(np.float32)
     angles = np.deg2rad(PUBLISHED_FRAME.angles)
     np.savez(folder / "projs.npz", projs=shadows, angles=angles)
-    np.savez_compressed(folder / "bone_mask.npz", projs=shadows > 0, angles=angles)
+    # As the published code leaves them: noise before the threshold.
+    noise = np.random.default_rng(1).normal(0, 1, shadows.shape) > 0
+    np.savez_compressed(folder / "bone_mask.npz", projs=noise | (shadows > 0), angles=angles)
+    (folder / "submesh").mkdir()
+    sphere = trimesh.creation.icosphere(4, radius)
+    stored = PUBLISHED_FRAME.normalised(sphere.vertices + centre)
+    write_obj(folder / "submesh" / "sub_1.obj", Mesh(stored, sphere.faces[:, ::-1]))
     points = np.random.default_rng(0).uniform(-100, 100, (20000, 3))
     inside = np.linalg.norm(points - centre, axis=1) < radius
     stored = PUBLISHED_FRAME.normalised(points)
@@ -303,6 +319,42 @@ def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
             assert hit[within].float().mean() > 0.99 and hit.float().mean() < 0.95
             # Published units come back to themselves: metres of the window's full value.
             assert float(image.max()) == pytest.approx(0.08, rel=0.1)
+
+
+def test_a_case_that_is_prepared_anew_is_asked_anew(lists, tmp_path):
+    name = lists.unlabelled[0]
+    shutil.copytree(lists.processed / name, tmp_path / name)
+    only = Lists(tmp_path, (), (name,), 0)
+    teacher = Looks()
+    folder = write_answers(teacher, only, SIZE, 16, 50, lambda *_: None)
+    assert len(list(folder.iterdir())) == 1
+    record = tmp_path / name / "case.json"
+    record.write_text(record.read_text().replace('"seed": 3', '"seed": 4'))
+    teacher_answers._file.forget()
+    write_answers(teacher, only, SIZE, 16, 50, lambda *_: None)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_what_is_kept_fits_into_its_limit(monkeypatch):
+    monkeypatch.setattr(keeping, "LIMIT", 10_000)
+    reads = []
+
+    @keeping.kept
+    def read(number):
+        reads.append(number)
+        return {"array": np.zeros(1000, np.float32)}
+
+    for number in (0, 1, 0, 2, 0, 1):  # 4000 bytes each: two fit
+        read(number)
+    assert reads == [0, 1, 2, 1]
+
+
+def test_crops_stay_in_the_volume_also_for_points_beyond_it(lists):
+    samples = TeacherSamples(lists, 1, SIZE, 16, 10, 0.0)
+    rng = np.random.default_rng(0)
+    for beyond in (-1.7, -0.6, SIZE - 0.4, SIZE + 1.2):
+        start = samples._around(np.array([beyond, 5.0, SIZE / 2]), rng)
+        assert ((start >= 0) & (start <= SIZE - 16)).all()
 
 
 def test_an_angle_that_was_not_prepared_is_said(lists):

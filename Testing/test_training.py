@@ -21,7 +21,7 @@ from SSRKDLib import cli  # noqa: E402
 from SSRKDLib.errors import WeightsError  # noqa: E402
 from SSRKDLib.learning import command, exporting  # noqa: E402
 from SSRKDLib.learning.checkpoints import read_network  # noqa: E402
-from SSRKDLib.models import load_model  # noqa: E402
+from SSRKDLib.models import load_ct_model, load_model  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
 from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
@@ -178,8 +178,12 @@ def test_trained_weights_are_a_bundle_that_says_where_they_come_from(trained, tm
     about = manifest["training"]["student"]["about"]
     assert (about["labelled"], about["unlabelled"]) == (2, 2)
     assert about["data"] == "virtual people" and manifest["training"]["student"]["steps"] == 7
+    assert manifest["training"]["student"]["options"]["teacher"] == str(trained["teacher"])
     model = load_model(bundle, "cpu")
     assert model.name == "mine"
+    # The CT network works in the voxels that it learned in, not in the published ones.
+    teacher = load_ct_model(bundle, "cpu")
+    assert (teacher.voxel, teacher.window, teacher.notes) == (pytest.approx(6.25), SIZE, ())
     read = read_bundle(bundle).network_tensors("student")
     for key, value in read_network(trained["student"], "student").state_dict().items():
         torch.testing.assert_close(read[key], value)
@@ -194,6 +198,16 @@ def test_a_teacher_joins_another_bundle(trained, tmp_path):
     a, b = load_model(None, "cpu"), load_model(tmp_path / "both.zip", "cpu")
     images = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
     np.testing.assert_allclose(b.segment(images), a.segment(images), atol=1e-5)
+
+
+def test_networks_of_different_pixels_are_not_joined(processed, trained, tmp_path):
+    both = tmp_path / "both.zip"
+    exporting.export([trained["segmentation"], trained["student"]], both, "both")
+    other = train("segmentation", processed, tmp_path / "other", 1, **{"data.pixel_mm": 4.0})
+    with pytest.raises(WeightsError, match="The student of 'both' reads images of other pixels"):
+        exporting.export([other], tmp_path / "x.zip", "x", str(both))
+    exporting.export([trained["segmentation"]], tmp_path / "y.zip", "y", str(both))
+    assert read_manifest(tmp_path / "y.zip")["networks"] == read_manifest(both)["networks"]
 
 
 @pytest.mark.parametrize(
@@ -264,6 +278,15 @@ def test_the_own_student_is_tuned_on_prepared_cases_and_exported_with_its_bundle
         ("teacher", {"data.crop": 24}, "A crop of 24 voxels does not do"),
         ("segmentation", {"data.processed": "nowhere"}, "no info.json in nowhere"),
         ("segmentation", {"model.start": "nothing.ckpt"}, "There is no checkpoint nothing.ckpt"),
+        ("segmentation", {"trainer.accumulate_grad_batches": 3}, "not made of whole groups of 3"),
+        ("segmentation", {"data.crop": 64}, "A crop of 64 pixels does not do for images of 48"),
+        ("segmentation", {"data.labelled": 0}, "has no labelled cases to learn from"),
+        ("student", {"data.unlabelled": "false", "model.depth": 3}, "multiple of 32"),
+        (
+            "student",
+            {"data.unlabelled": "false", "data.window": 24, "data.size": 160},
+            "A crop of 24 voxels",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(
@@ -272,6 +295,34 @@ def test_what_cannot_be_trained_is_said_in_one_line(
     assert command.run(arguments(task, processed, tmp_path / "out", 2, **options)) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("error: ") and match in said
+
+
+def test_what_goes_wrong_in_a_loader_s_process_is_one_line_too(processed, tmp_path, capsys):
+    options = {"data.unlabelled": "false", "data.taking.lateral": "[30]", "data.workers": 1}
+    assert command.run(arguments("student", processed, tmp_path / "out", 2, **options)) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("error: A case has no radiograph at 30 degrees") and len(said) < 250
+
+
+def test_a_training_does_not_go_on_from_another_s_checkpoint(processed, tmp_path, capsys):
+    output = tmp_path / "run"
+    last = train("segmentation", processed, output, 1)
+    again = arguments("segmentation", processed, output, 2, **{"model.width": 8})
+    assert command.run(again) == 2
+    assert "belongs to a training of other networks or sizes" in capsys.readouterr().err
+    last.write_bytes(last.read_bytes()[:1000])
+    assert command.run(arguments("segmentation", processed, output, 2)) == 2
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_features_of_another_width_are_refused_before_any_step(
+    processed, trained, tmp_path, capsys
+):
+    asked = arguments(
+        "student", processed, tmp_path / "x", 2, **ready(trained), **{"model.embedding": 8}
+    )
+    assert command.run(asked) == 2
+    assert "have 4 channels, the student projects to 8" in capsys.readouterr().err
 
 
 def test_an_unknown_task_is_said(capsys):

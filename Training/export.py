@@ -14,10 +14,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
-
 from SSRKDLib.errors import InputError, SSRKDError
 from SSRKDLib.learning import bundling, exporting
+from SSRKDLib.learning.checkpoints import read_values
 
 
 def main() -> int:
@@ -34,7 +33,7 @@ def main() -> int:
             name = arguments.name or arguments.output.stem
             exporting.export(paths, arguments.output, name, arguments.base, arguments.scores)
         elif len(paths) == 1 and arguments.base is None and arguments.name is None:
-            state = torch.load(paths[0], weights_only=True)
+            state = read_values(paths[0])
             bundling.export(state, arguments.output, arguments.scores)
         else:
             raise InputError(

@@ -15,6 +15,7 @@ from pathlib import Path
 from SSRKDLib.cases.rig_cases import write_rig_case
 from SSRKDLib.cases.splits import SPLITS, read_info
 from SSRKDLib.errors import SSRKDError
+from SSRKDLib.output_folder import replaced_folder
 
 
 def main() -> int:
@@ -25,8 +26,9 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         names = read_info(arguments.processed)[arguments.split]
-        for name in names:
-            write_rig_case(arguments.processed / name, arguments.output / name)
+        with replaced_folder(arguments.output) as fresh:
+            for name in names:
+                write_rig_case(arguments.processed / name, fresh / name)
     except SSRKDError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -121,7 +121,8 @@ def evaluate(name: str, cases: Path, bundle: Path, output: Path, *options: str) 
 
 def measured(evaluation: Path) -> dict[str, float]:
     """Means over all bones of all cases: ``dsc`` (per cent), ``assd_mm``; and ``missing``, how many
-    bones were not found, which count as 0 per cent and are left out of the distance."""
+    bones were not found (all four of a case that failed), which count as 0 per cent and are left
+    out of the distance."""
     rows = list(_bone_rows(evaluation / "metrics.csv"))
     overlap = [100 * float(row["dsc"] or "nan") for row in rows]
     distance = [float(row["assd_mm"] or "nan") for row in rows]
@@ -134,7 +135,11 @@ def measured(evaluation: Path) -> dict[str, float]:
 
 def _bone_rows(path: Path) -> Iterator[dict[str, str]]:
     with path.open(newline="") as stream:
-        yield from (row for row in csv.DictReader(stream) if row["bone"] in BONES)
+        for row in csv.DictReader(stream):
+            if row["bone"] in BONES:
+                yield row
+            elif not row["bone"]:
+                yield from [{"dsc": "", "assd_mm": ""}] * len(BONES)
 
 
 def test_score(training: Path) -> float:

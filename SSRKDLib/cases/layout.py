@@ -223,6 +223,10 @@ class CaseFolder:
         bits, angles = self._images(MASKS, "bones")
         return np.stack([bits >> k & 1 for k in range(len(BONES))], axis=1) > 0, angles
 
+    def bone_bits(self) -> np.ndarray:
+        """:meth:`bone_masks` as stored: uint8 ``[views, rows, columns]``, bit k for a bone."""
+        return self._images(MASKS, "bones")[0].astype(np.uint8)
+
     def meshes(self) -> dict[str, Mesh]:
         """The bones, case mm (nominal for the published code's), outward; absent ones are not."""
         frame = self.frame()

@@ -56,7 +56,8 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
         raise InputError(f"There is no file {path}.", "Check the path.") from error
     except (
         OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError,
-        MemoryError, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError,
+        MemoryError, NotImplementedError, OverflowError, RuntimeError, struct.error, zlib.error,
+        zipfile.BadZipFile, pickle.UnpicklingError,
     ) as error:  # fmt: skip
         raise InputError(f"{path} cannot be read as arrays ({error}).", again) from error
 
@@ -81,7 +82,7 @@ def mapped_npz(path: str | Path, key: str) -> np.ndarray:
                     start = _data_start(path, info.header_offset) + length
                     order = "F" if fortran else "C"
                     return np.memmap(path, dtype, "r", start, shape, order)
-    except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile):
         pass  # reading it as a whole says what is wrong
     arrays = read_npz(path)
     if key not in arrays:

@@ -27,7 +27,7 @@ PHOTONS = 1e5
 def write_rig_case(
     case_folder: Path, output: Path, lateral: float = 0.0, frontal: float = 90.0
 ) -> None:
-    """Write one labelled case, in its own frame: as a left knee, the joint near the origin.
+    """Write one labelled case, in its own frame: as a left knee where its side is known.
 
     Args:
         case_folder: a prepared case.
@@ -35,10 +35,16 @@ def write_rig_case(
         lateral, frontal: angles of the two views, degrees.
 
     Raises:
-        InputError: the case has no bones, or no such views.
+        InputError: the case has no bones or no such views, or the published code prepared it,
+            which leaves no millimetres to measure in.
         OutputError: the folder cannot be written.
     """
     case = CaseFolder(case_folder)
+    if not case.finished:
+        raise InputError(
+            f"The case {case_folder} was stretched to a cube: distances in it are no millimetres.",
+            "Prepare its CT with this program.",
+        )
     meshes = case.meshes()
     if not meshes:
         raise InputError(f"The case {case_folder} has no bones.", "Evaluate labelled cases only.")
@@ -52,7 +58,8 @@ def write_rig_case(
             image = f"{name}.nrrd"
             write_image(fresh / image, line)
             views.append(replace(found.views[index], name=name, image=image))
-        write_rig(Rig(tuple(views), laterality="L"), fresh / RIG)
+        side = None if case.record().get("side") is None else "L"
+        write_rig(Rig(tuple(views), laterality=side), fresh / RIG)
         (fresh / "truth").mkdir()
         for bone, mesh in meshes.items():
             write_mesh(fresh / "truth" / f"{bone}.ply", mesh, COLOURS[bone])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,17 @@ from SSRKDLib.cases.splits import read_info
 from SSRKDLib.errors import InputError
 from SSRKDLib.learning.case_reading import read_frame, read_points, read_volume
 from SSRKDLib.learning.case_samples import Lists, SegmentationSamples, TeacherSamples
-from SSRKDLib.learning.checkpoints import read_network
 from SSRKDLib.learning.step_loading import StepLoader, Steps, one_thread
-from SSRKDLib.learning.student_samples import StudentSamples, Taking
-from SSRKDLib.learning.teacher_answers import fingerprint, reading_window, write_answers
+from SSRKDLib.learning.teacher_answers import (
+    check_window,
+    reading_window,
+)
+
+#: What belongs to weights that learned from cases of the published code.
+STRETCHED = (
+    "They were trained on CTs stretched to a cube, so the size of what they reconstruct is "
+    "uncertain."
+)
 
 #: Edges of cases' voxels may differ by this share where a network must know their size.
 SAME = 0.02
@@ -54,7 +61,7 @@ class CaseData(lightning.LightningDataModule):
         self.processed, self.batch_size = Path(processed), batch_size
         self.steps_per_epoch, self.workers = steps_per_epoch, workers
         splits = read_info(self.processed)
-        if not splits["train"]:
+        if not splits["train"][:labelled]:
             raise InputError(
                 f"{self.processed} has no labelled cases to learn from.",
                 "Prepare cases with bones, or lower --eval-share and --test-share.",
@@ -65,9 +72,9 @@ class CaseData(lightning.LightningDataModule):
             tuple(splits["unlabeled"]) if unlabelled else (),
             seed,
         )
+        # Drawn alike for every seed, so that trainings are measured on the same images.
         self.held_out = {
-            split: Lists(self.processed, tuple(splits[split]), (), seed)
-            for split in ("eval", "test")
+            split: Lists(self.processed, tuple(splits[split]), (), 0) for split in ("eval", "test")
         }
 
     def samples(self, lists: Lists, items: int) -> Dataset:
@@ -84,22 +91,38 @@ class CaseData(lightning.LightningDataModule):
 
     def about(self) -> dict[str, Any]:
         """Where the weights come from, as JSON values."""
-        record = CaseFolder(self.processed / self.lists.labelled[0]).record()
-        virtual = all(name.startswith("virtual-") for name in self.lists.labelled)
+        cases = (*self.lists.labelled, *self.lists.unlabelled)
+        record = CaseFolder(self.processed / cases[0]).record()
+        virtual = all(name.startswith("virtual-") for name in cases)
         names = "\n".join((*self.lists.labelled, "", *self.lists.unlabelled))
         return {
             "data": "virtual people" if virtual else f"cases in '{self.processed.name}'",
             "labelled": len(self.lists.labelled),
             "unlabelled": len(self.lists.unlabelled),
             "cases_sha256": hashlib.sha256(names.encode()).hexdigest(),
-            "prepared": record.get("settings", "by the published code"),
+            "first_case_prepared": record.get("settings", "by the published code"),
             "seed": self.lists.seed,
             "batch_size": self.batch_size,
-            "geometry": self.geometry(),
+            "geometry": {
+                **self.geometry(),
+                **({} if self.true_to_scale else {"warning": STRETCHED}),
+            },
         }
+
+    @cached_property
+    def true_to_scale(self) -> bool:
+        """Whether this project prepared all cases; the published code stretches each CT."""
+        cases = (*self.lists.labelled, *self.lists.unlabelled)
+        return all(CaseFolder(self.processed / name).finished for name in cases)
 
     def train_dataloader(self) -> DataLoader:
         trainer = self.trainer
+        if self.steps_per_epoch % trainer.accumulate_grad_batches:
+            raise InputError(
+                f"An epoch of {self.steps_per_epoch} steps is not made of whole groups of "
+                f"{trainer.accumulate_grad_batches} (accumulate_grad_batches).",
+                "Give a number of steps that is a multiple of it (data.steps_per_epoch).",
+            )
 
         def position() -> tuple[int, int, int]:
             step = trainer.global_step * trainer.accumulate_grad_batches
@@ -156,6 +179,11 @@ class SegmentationData(CaseData):
         super().__init__(
             processed, batch_size, steps_per_epoch, seed, labelled, unlabelled, workers
         )
+        if not 16 <= crop <= pixels:
+            raise InputError(
+                f"A crop of {crop} pixels does not do for images of {pixels}.",
+                "Give 16 pixels or more, and no more than the image has (data.crop).",
+            )
         self.pixels, self.pixel_mm, self.crop = pixels, pixel_mm, crop
         self.photons, self.intensity = photons, intensity
 
@@ -168,7 +196,7 @@ class SegmentationData(CaseData):
         """Whole images, as they come, four of each case."""
         return SegmentationSamples(
             lists, 4 * len(lists.labelled), self.pixels, self.pixel_mm, self.pixels,
-            self.photons, 0.0,
+            self.photons, 0.0, flips=False,
         )  # fmt: skip
 
     def geometry(self) -> dict[str, Any]:
@@ -204,11 +232,7 @@ class TeacherData(CaseData):
         super().__init__(
             processed, batch_size, steps_per_epoch, seed, labelled, unlabelled, workers
         )
-        if crop % 16 or not 16 <= crop <= size:
-            raise InputError(
-                f"A crop of {crop} voxels does not do for CTs of {size}.",
-                "Give a multiple of 16, no larger than the CT.",
-            )
+        check_window(crop, size)
         self.size, self.crop, self.points, self.intensity = size, crop, points, intensity
 
     def samples(self, lists: Lists, items: int) -> Dataset:
@@ -224,12 +248,21 @@ class TeacherData(CaseData):
             counts += np.bincount(read_points(self.processed / name)[1], minlength=len(counts))
         return counts[1:].tolist()
 
+    def setup(self, stage: str) -> None:
+        """Look at every case's voxels before the first step; raises as :meth:`geometry`."""
+        self._geometry = self._measured_geometry()
+
     def geometry(self) -> dict[str, Any]:
+        return self._geometry
+
+    def _measured_geometry(self) -> dict[str, Any]:
         """The voxels' size, and how many per edge are read at once.
 
         Raises:
             InputError: the cases' voxels differ, so that a network cannot know a bone's size.
         """
+        if not self.true_to_scale:
+            return {}
         edges = [
             2 * read_frame(self.processed / name).half_edge / self.size
             for name in (*self.lists.labelled, *self.lists.unlabelled)
@@ -263,103 +296,3 @@ class WholeVolumes(Dataset):
             "points": torch.from_numpy(points),
             "labels": torch.from_numpy(labels),
         }
-
-
-class StudentData(CaseData):
-    """Pairs of radiographs, and points; with a teacher, what it says of them.
-
-    Args:
-        processed, batch_size, steps_per_epoch, seed, labelled, unlabelled, workers: see
-            :class:`CaseData`; unlabelled cases need a teacher.
-        taking: how radiographs are taken.
-        points: of a sample.
-        teacher: checkpoint or bundle of the teacher, or None.
-        size: voxels per edge of the CTs that the teacher reads.
-        window: voxels per edge that it reads at once: the crop it was trained with.
-        answers: points of an unlabelled case that it is asked about.
-    """
-
-    ARCHITECTURE = "official"
-
-    def __init__(
-        self,
-        processed: str,
-        batch_size: int = 2,
-        steps_per_epoch: int = 100,
-        seed: int = 0,
-        labelled: int | None = None,
-        unlabelled: bool = True,
-        workers: int = 1,
-        taking: Taking = Taking(),
-        points: int = 5000,
-        teacher: str | None = None,
-        size: int = 256,
-        window: int = 128,
-        answers: int = 20_000,
-    ) -> None:
-        super().__init__(
-            processed, batch_size, steps_per_epoch, seed, labelled, unlabelled, workers
-        )
-        if self.lists.unlabelled and teacher is None:
-            raise InputError(
-                "Unlabelled cases have labels only from a teacher.",
-                "Give one (--data.teacher), or set data.unlabelled to false.",
-            )
-        self.taking, self.points = taking, points
-        self.teacher, self.size, self.window = teacher, size, window
-        self.answer_count = answers
-        self.answers: Path | None = None
-
-    def prepare_data(self) -> None:
-        """Ask the teacher about every case that it was not asked about before."""
-        if self.teacher is not None:
-            network = read_network(self.teacher, "teacher")
-            write_answers(
-                network, self.lists, self.size, self.window, self.answer_count, _say_answers
-            )
-
-    def setup(self, stage: str) -> None:
-        """Find the answers; Lightning calls this in every process."""
-        if self.teacher is not None:
-            network = read_network(self.teacher, "teacher")
-            name = fingerprint(network, self.size, self.window, self.answer_count)
-            self.answers = self.processed / ".teacher" / name
-
-    def samples(self, lists: Lists, items: int) -> Dataset:
-        return StudentSamples(
-            lists, items, self.ARCHITECTURE, self.taking, self.points, self.answers
-        )
-
-    def held_out_samples(self, lists: Lists) -> Dataset:
-        """Four pairs of each case, whole and where they belong."""
-        taking = Taking(**{**vars(self.taking), "z_crop": (1.0, 1.0), "shift_mm": 0.0,
-                           "turn_degrees": 0.0})  # fmt: skip
-        items = 4 * len(lists.labelled)
-        return StudentSamples(lists, items, self.ARCHITECTURE, taking, self.points, None)
-
-    def geometry(self) -> dict[str, Any]:
-        return {"pixels": self.taking.pixels, "pixel_mm": self.taking.pixel_mm}
-
-
-#: Views of the project's own student: the bundled weights' framing, and every prepared pair whose
-#: views are 50 to 130 degrees apart.
-OWN_TAKING = Taking(
-    pixels=192,
-    pixel_mm=1.15,
-    lateral=(340.0, 350.0, 0.0, 10.0, 20.0, 160.0, 170.0, 180.0, 190.0, 200.0),
-    frontal=(70.0, 80.0, 90.0, 100.0, 110.0, 250.0, 260.0, 270.0, 280.0, 290.0),
-)
-
-
-class OwnStudentData(StudentData):
-    """As :class:`StudentData`, for the project's own student; ``taking.z_crop`` is not used."""
-
-    ARCHITECTURE = "own"
-
-    def __init__(self, *args: Any, taking: Taking = OWN_TAKING, **options: Any) -> None:
-        super().__init__(*args, taking=taking, **options)
-
-
-def _say_answers(done: int, count: int) -> None:
-    if done % 10 == 0 or done == count:
-        print(json.dumps({"teacher asked about": done, "of": count}), flush=True)

@@ -5,22 +5,24 @@ Reading is by functions of the case's folder, so that every process of a data lo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.anatomy import BONES
 from SSRKDLib.cases.frame import CaseFrame
-from SSRKDLib.cases.layout import MASKS, PROJECTIONS, CaseFolder
+from SSRKDLib.cases.layout import PROJECTIONS, CaseFolder
 from SSRKDLib.cases.npz import mapped_npz
 from SSRKDLib.cases.sampling import Sampling
 from SSRKDLib.errors import InputError
 from SSRKDLib.geometry import View
+from SSRKDLib.learning.keeping import kept
+from SSRKDLib.meshes import Mesh
 from SSRKDLib.official_pipeline import NETWORK_UNITS
-
-#: How many cases' radiographs and points, and volumes, each process keeps.
-KEPT, KEPT_VOLUMES = 128, 32
+from SSRKDLib.rasterise import silhouette
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class CaseRadiographs:
         angles: degrees of the views, whole numbers where they were prepared so.
         views: case frame, mm.
         images: ``[views, rows, columns]``, mapped from the disk; times ``unit`` they are natural
-            line integrals without noise.
+            line integrals, without noise where this project prepared the case.
         unit: see there.
-        bits: uint8 ``[views, rows, columns]``, bit k set where the ray meets ``BONES[k]`` (all
-            four where any bone is, for cases of the published code); None for unlabelled cases.
+        bits: uint8 ``[rows, columns]`` of each view, bit k set where the ray meets ``BONES[k]``;
+            None for unlabelled cases.
     """
 
     frame: CaseFrame
@@ -43,7 +45,7 @@ class CaseRadiographs:
     views: tuple[View, ...]
     images: np.ndarray
     unit: float
-    bits: np.ndarray | None
+    bits: Sequence[np.ndarray] | None
 
     def index(self, angle: float) -> int:
         """Which view was taken at an angle, to a tenth of a degree, modulo 360.
@@ -61,47 +63,68 @@ class CaseRadiographs:
         return int(off.argmin())
 
 
-@lru_cache(maxsize=KEPT)
+class Silhouettes(Sequence[np.ndarray]):
+    """Bits of a case of the published code, drawn from its meshes when they are looked at: its
+    stored masks hold noise (half of their background is bone)."""
+
+    def __init__(self, meshes: dict[str, Mesh], views: tuple[View, ...]) -> None:
+        self.meshes, self.views = meshes, views
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        columns, rows = self.views[index].size
+        bits = np.zeros((rows, columns), np.uint8)
+        for k, bone in enumerate(BONES):
+            if bone in self._closed:
+                mesh = self._closed[bone]
+                covered = silhouette(mesh.vertices, mesh.faces, self.views[index])
+                bits |= covered.astype(np.uint8) << k
+        return bits
+
+    @cached_property
+    def _closed(self) -> dict[str, Mesh]:
+        return {bone: mesh.capped() for bone, mesh in self.meshes.items()}
+
+
+@kept
 def read_radiographs(folder: Path) -> CaseRadiographs:
     """The radiographs of a case. Raises :class:`~SSRKDLib.errors.InputError` where they are absent
     or damaged."""
     case = CaseFolder(folder)
-    frame = case.frame()
+    frame, views = case.frame(), case.frame().views()
     path = folder / PROJECTIONS
     # The published code stores only line integrals in its own unit.
-    natural = case.finished
-    images = mapped_npz(path, "line_integrals" if natural else "projs")
-    if images.ndim != 3 or len(images) != len(frame.angles):
-        raise InputError(f"{path} holds no image per angle.", "Prepare the case again.")
-    unit = 1.0 if natural else 1.0 / NETWORK_UNITS
-    return CaseRadiographs(frame, frame.angles, frame.views(), images, unit, _bits(case))
-
-
-def _bits(case: CaseFolder) -> np.ndarray | None:
-    if not any((case.path / name).is_file() for name in MASKS):
-        return None
-    if case.finished:
-        bones = case.bone_masks()[0].astype(np.uint8)
-        return (bones << np.arange(bones.shape[1], dtype=np.uint8)[:, None, None]).sum(
-            axis=1, dtype=np.uint8
+    images = mapped_npz(path, "line_integrals" if case.finished else "projs")
+    expected = (len(frame.angles), frame.detector, frame.detector)
+    if images.shape != expected:
+        raise InputError(
+            f"{path} holds images of shape {images.shape}, not {expected}.", "Prepare it again."
         )
-    return np.where(case.masks()[0], np.uint8(15), np.uint8(0))
+    bits = None
+    if case.finished and case.labelled:
+        bits = case.bone_bits()
+    elif case.labelled:
+        bits = Silhouettes(case.meshes(), views)
+    unit = 1.0 if case.finished else 1.0 / NETWORK_UNITS
+    return CaseRadiographs(frame, frame.angles, views, images, unit, bits)
 
 
-@lru_cache(maxsize=KEPT_VOLUMES)
+@kept
 def read_volume(folder: Path, size: int) -> np.ndarray:
     """The CT of that size, uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU."""
     return CaseFolder(folder).volume(size)
 
 
-@lru_cache(maxsize=KEPT)
+@kept
 def read_points(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Every stored point ``[N, 3]`` and its label ``[N]`` of a labelled case."""
     sampling: Sampling = CaseFolder(folder).sampling()
     return sampling.all_points()
 
 
-@lru_cache(maxsize=KEPT)
+@kept
 def read_frame(folder: Path) -> CaseFrame:
     """Where a case lies."""
     return CaseFolder(folder).frame()

@@ -6,7 +6,6 @@ An item holds a labelled sample and, where there are unlabelled cases, an unlabe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +76,7 @@ class SegmentationSamples(CaseSamples):
         crop: pixels of a crop.
         photons: see :func:`~SSRKDLib.learning.imaging.exposures`.
         intensity: largest relative change of contrast, and of brightness.
+        flips: whether crops are mirrored at random, upside down too, as in the published recipe.
     """
 
     def __init__(
@@ -88,24 +88,25 @@ class SegmentationSamples(CaseSamples):
         crop: int,
         photons: tuple[float, float],
         intensity: float,
+        flips: bool = True,
     ) -> None:
         super().__init__(lists, items)
         self.pixels, self.pixel_mm, self.crop = pixels, pixel_mm, crop
-        self.photons, self.intensity = photons, intensity
+        self.photons, self.intensity, self.flips = photons, intensity, flips
 
     def sample(self, folder: Path, rng: np.random.Generator) -> Sample:
         picture = any_picture(folder, self.pixels, self.pixel_mm, self.photons, rng)
         top, left = rng.integers(0, self.pixels - self.crop + 1, 2)
         part = (slice(top, top + self.crop), slice(left, left + self.crop))
-        # Flips of the crop, upside down too, as in the published recipe.
-        turns = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(2))
+        turned = [rng.random() < 0.5 and self.flips for _ in range(2)]
+        turns = tuple(slice(None, None, -1 if turn else 1) for turn in turned)
         line = picture.line_integral[part][turns]
         contrast, brightness = 1 + self.intensity * rng.uniform(-1, 1, 2)
         scale = max(float(line.mean()), 1e-3)
         line = scale * brightness * np.abs(line / scale) ** contrast * np.sign(line)
         image = (NETWORK_UNITS * line[None]).astype(np.float32)
         sample = {"image": torch.from_numpy(np.ascontiguousarray(image))}
-        if picture.bits is not None:
+        if folder.name in self.lists.labelled:
             mask = (picture.bits[part][turns] > 0).astype(np.int64)
             sample["mask"] = torch.from_numpy(np.ascontiguousarray(mask))
         return sample
@@ -181,8 +182,10 @@ class TeacherSamples(CaseSamples):
 
     def _around(self, voxel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A crop's first voxel ``[3]``, such that the crop holds a place."""
-        low = np.maximum(np.rint(voxel) - self.crop + 1, 0)
-        high = np.minimum(np.rint(voxel), self.size - self.crop)
+        # Points may lie a little beyond the cube.
+        voxel = np.clip(np.rint(voxel), 0, self.size - 1)
+        low = np.maximum(voxel - self.crop + 1, 0)
+        high = np.minimum(voxel, self.size - self.crop)
         return rng.integers(low, np.maximum(high, low) + 1).astype(int)
 
     def _worth_asking(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -207,8 +210,3 @@ def voxel_coordinates(stored: np.ndarray, size: int) -> np.ndarray:
     """Stored points (``[-1, 1]`` at the cube's outer faces) as voxel indices of a volume of
     ``size`` per edge, whole numbers at the centres."""
     return (np.asarray(stored, dtype=np.float64) + 1) * size / 2 - 0.5
-
-
-def collated(samples: Sequence[dict[str, Sample]]) -> dict[str, Sample]:
-    """Samples as a batch."""
-    return torch.utils.data.default_collate(list(samples))

@@ -20,6 +20,8 @@ from SSRKDLib.weights.official_import import architecture_class
 
 #: Key of a checkpoint under which :class:`~SSRKDLib.learning.task.Task` describes itself.
 ENTRY = "ssrkd"
+#: Layout of that entry.
+FORMAT = 1
 
 _OWN = {kind.__name__: kind for kind in (Segmenter, Locator, Student)}
 
@@ -65,22 +67,31 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         WeightsError: absent, damaged, or of another program.
     """
-    path = Path(path)
+    checkpoint = read_values(Path(path))
+    entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
+    if not isinstance(entry, dict) or entry.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path} is no checkpoint of this program's trainings.",
+            "Give a .ckpt file that Training/learn.py of this version wrote.",
+        )
+    return checkpoint
+
+
+def read_values(path: Path) -> Any:
+    """What a PyTorch file holds, on the CPU; no code in it is run.
+
+    Raises:
+        WeightsError: absent, damaged, or it holds more than plain values.
+    """
     if not path.is_file():
         raise WeightsError(f"There is no checkpoint {path}.", "Check the path.")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
         raise WeightsError(
             f"The checkpoint {path} is damaged, or holds more than plain values.",
             "Use another checkpoint of the training (it keeps its last ones).",
         ) from error
-    if not isinstance(checkpoint, dict) or ENTRY not in checkpoint:
-        raise WeightsError(
-            f"{path} is no checkpoint of this program's trainings.",
-            "Give a .ckpt file that Training/learn.py wrote.",
-        )
-    return checkpoint
 
 
 def network_state(checkpoint: dict[str, Any], name: str) -> dict[str, torch.Tensor]:

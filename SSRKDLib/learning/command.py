@@ -19,18 +19,20 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from SSRKDLib.errors import InputError, SSRKDError
-from SSRKDLib.learning import case_data
+from SSRKDLib.errors import InputError, SSRKDError, WeightsError
+from SSRKDLib.learning import case_data, student_data
+from SSRKDLib.learning.checkpoints import ENTRY, read_checkpoint
 from SSRKDLib.learning.own_student import OwnStudentTask
 from SSRKDLib.learning.segmentation import SegmentationTask
 from SSRKDLib.learning.student import OfficialStudentTask
+from SSRKDLib.learning.task import Task
 from SSRKDLib.learning.teacher import TeacherTask
 
 TASKS = {
     "segmentation": (SegmentationTask, case_data.SegmentationData),
     "teacher": (TeacherTask, case_data.TeacherData),
-    "student": (OfficialStudentTask, case_data.StudentData),
-    "own_student": (OwnStudentTask, case_data.OwnStudentData),
+    "student": (OfficialStudentTask, student_data.StudentData),
+    "own_student": (OwnStudentTask, student_data.OwnStudentData),
 }
 
 #: The newest checkpoint's name in a training's folder.
@@ -101,6 +103,8 @@ def run(arguments: Sequence[str]) -> int:
             save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
         )  # fmt: skip
         last = Path(command.config["output"]) / LAST
+        if last.exists():
+            _check_same(command.model, last)
         command.trainer.fit(
             command.model,
             command.datamodule,
@@ -110,9 +114,29 @@ def run(arguments: Sequence[str]) -> int:
         command.trainer.save_checkpoint(last)
         _test(command, Path(command.config["output"]))
     except SSRKDError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_without_trace(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}. Choose an --output that you may write to.", file=sys.stderr)
         return 2
     return 0
+
+
+def _check_same(model: Task, last: Path) -> None:
+    """Refuse to go on with a training of other networks."""
+    then = read_checkpoint(last)[ENTRY]["networks"]
+    now = {name: vars(network) for name, network in model.exported().items()}
+    if then != now:
+        raise WeightsError(
+            f"{last} belongs to a training of other networks or sizes.",
+            "Choose another --output, or delete that folder to begin anew.",
+        )
+
+
+def _without_trace(error: SSRKDError) -> str:
+    """The sentences of an error; one from a loader's process arrives with its traceback."""
+    text = str(error)
+    return text.rsplit("Error: ", 1)[-1].strip() if "Traceback" in text else text
 
 
 def _test(command: _Command, output: Path) -> None:

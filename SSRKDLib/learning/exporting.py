@@ -58,7 +58,7 @@ def export(
     manifest = _manifest_of(entries)
     if base is not None:
         below = read_bundle(find_bundle(base))
-        _check_fits(networks, below)
+        _check_fits(networks, entries, manifest, below)
         kept = {k: v for k, v in below.manifest["networks"].items() if k not in networks}
         manifest = _joined(below.manifest, manifest, set(networks))
         networks = {**kept, **networks}
@@ -83,9 +83,11 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
     geometry: dict[str, Any] = {}
     normalisation: dict[str, Any] = {"ct": "clip((HU + 400) / 900, 0, 1)"}
     for network, entry in entries.items():
-        about = entry["about"]["geometry"]
-        if "ct" in about:
-            geometry["ct"] = about["ct"]
+        about = dict(entry["about"]["geometry"])
+        if "warning" in about:
+            geometry["warning"] = about.pop("warning")
+        if network == "teacher":
+            geometry |= about
         elif "base" not in entry["normalisation"]:
             if geometry.get("seen", about) != about:
                 raise WeightsError(
@@ -93,7 +95,8 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
                     f"Train the {network} with the other's pixels and pixel_mm.",
                 )
             geometry["seen"] = about
-        normalisation |= {k: v for k, v in entry["normalisation"].items() if k != "base"}
+        own = entry["normalisation"].items()
+        normalisation |= {k: v for k, v in own if not k.startswith("base")}
     if "seen" in geometry:
         seen, (sdd, sad) = geometry.pop("seen"), NOMINAL_DISTANCES
         geometry |= {
@@ -113,7 +116,7 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
         "geometry": geometry,
         "normalisation": normalisation,
         "training": {
-            network: {k: entry[k] for k in ("task", "steps")} | {"about": entry["about"]}
+            network: {k: entry[k] for k in ("task", "steps", "options", "about")}
             for network, entry in entries.items()
         },
         "scores": {},
@@ -121,8 +124,25 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check_fits(networks: dict[str, Any], base: Bundle) -> None:
+def _check_fits(
+    networks: dict[str, Any], entries: dict[str, Any], manifest: dict[str, Any], base: Bundle
+) -> None:
     """Refuse networks that the rest of a bundle cannot work with."""
+    for network, entry in entries.items():
+        learned_with = entry["normalisation"].get("base_sha256", base.manifest["sha256"])
+        if learned_with != base.manifest["sha256"]:
+            raise WeightsError(
+                f"The {network} was trained with other weights than '{base.manifest['name']}'.",
+                "Give the bundle that it was trained with (model.base) as base.",
+            )
+    kept = {"segmenter", "student"} & set(base.manifest["networks"]) - set(networks)
+    for key in ("detector_size", "detector_spacing_mm"):
+        new, old = (m["geometry"].get(key) for m in (manifest, base.manifest))
+        if kept and new is not None and old is not None and new != old:
+            raise WeightsError(
+                f"The {kept.pop()} of '{base.manifest['name']}' reads images of other pixels.",
+                "Train with its pixels and pixel_mm, or give a checkpoint of your own for it too.",
+            )
     own = base.manifest["kind"] == "ssrkd"
     for network, entry in networks.items():
         if network != "teacher" and own == entry["architecture"].startswith("official_"):
@@ -140,10 +160,12 @@ def _joined(base: dict[str, Any], manifest: dict[str, Any], networks: set[str]) 
     if base["kind"] == "official":
         joined["normalisation"] = {**base["normalisation"], **manifest["normalisation"]}
     joined["training"] = {**base["training"], **manifest["training"]}
-    if "student" in networks:
-        # What the base's student was worth, and doubted for, is not this one's.
-        joined["scores"] = {}
+    if networks & {"segmenter", "student"}:
+        joined["scores"] = {}  # what the base's were worth is not what these are
+    if "student" in networks and "warning" not in manifest["geometry"]:
         joined["geometry"].pop("warning", None)
+    if "teacher" in networks and "ct" not in manifest["geometry"]:
+        joined["geometry"].pop("ct", None)
     return joined
 
 

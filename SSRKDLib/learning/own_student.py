@@ -50,23 +50,28 @@ class OwnStudentTask(StudentTask):
                 f"The weights '{manifest['name']}' are not of the project's own architecture.",
                 "Give a bundle that has a locator, such as virtual-knee.",
             )
-        self.base = base
+        self.base, self.keep, self.base_sha256 = base, keep, manifest["sha256"]
         self.framing = manifest["geometry"]["framing"]
         entry = manifest["networks"]["student"]
         self.arguments: dict[str, Any] = entry["arguments"]
         self.network = build_network(entry["architecture"], self.arguments)
         if keep:
             self.begin_with(base, "student", self.network)
-        width = self.network.last.in_features
-        self.projector = nn.Linear(width, embedding) if weights.distillation else None
+        self.projector = nn.Linear(self.network.last.in_features, embedding)
         # In a tuple, so that a network that is not trained is no part of the checkpoints.
         self._segmenter = (read_network(base, "segmenter"),)
 
     def exported(self) -> dict[str, Exported]:
         return {"student": Exported("Student", self.arguments, "network")}
 
+    def projector_layer(self) -> nn.Module:
+        return self.projector
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "start": self.base if self.keep else None}
+
     def normalisation(self) -> dict[str, Any]:
-        return {"base": self.base}
+        return {"base": self.base, "base_sha256": self.base_sha256}
 
     def on_fit_start(self) -> None:
         taking = self.trainer.datamodule.taking
@@ -85,8 +90,7 @@ class OwnStudentTask(StudentTask):
         encoded = self.network.encode(images, masks, sample["matrices"])
         features = self.network.features(encoded, sample["points"])
         logits = _logits(self.network.distances(features)).transpose(1, 2)
-        embedding = features if self.projector is None else self.projector(features)
-        return [Answer(logits, embedding.transpose(1, 2))]
+        return [Answer(logits, self.projector(features).transpose(1, 2))]
 
 
 def _logits(distances: Tensor) -> Tensor:

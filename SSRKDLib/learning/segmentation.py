@@ -6,6 +6,8 @@ supervision whose weight rises; random crops and flips.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
@@ -49,7 +51,11 @@ class SegmentationTask(Task):
         self.networks = nn.ModuleList([OfficialSegmenter(**self.arguments) for _ in range(count)])
         for which, network in enumerate(self.networks):
             initialise(network, which)
+        self.start = start
         self.begin_with(start, "segmenter", self.networks[0])
+
+    def options(self) -> dict[str, Any]:
+        return {"start": self.start, "cross_pseudo": self.cross_pseudo}
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_segmenter:OfficialSegmenter"

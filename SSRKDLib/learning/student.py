@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from SSRKDLib.errors import WeightsError
+from SSRKDLib.errors import InputError, WeightsError
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.checkpoints import read_network
 from SSRKDLib.learning.task import Exported, Task
@@ -80,6 +80,31 @@ class StudentTask(Task):
     def answers(self, sample: Sample, labelled: bool) -> list[Answer]:
         """What the student says of a sample's points; the last answer counts at inference."""
         raise NotImplementedError
+
+    def projector_layer(self) -> nn.Module:
+        """What only distillation trains; its answer is as wide as the teacher's features."""
+        raise NotImplementedError
+
+    def configure_model(self) -> None:
+        """Leave untrained what gets no gradient: several processes wait for all of them.
+
+        Raises:
+            WeightsError: the teacher's features are of another width than the student's.
+        """
+        data, projector = self.trainer.datamodule, self.projector_layer()
+        distilled = data.teacher is not None and self.loss_weights.distillation > 0
+        projector.requires_grad_(distilled)
+        width = len(projector.weight)
+        if distilled and data.teacher_channels != width:
+            raise WeightsError(
+                f"The teacher's features have {data.teacher_channels} channels, the student "
+                f"projects to {width}.",
+                f"Set model.embedding to {data.teacher_channels}.",
+            )
+
+    def options(self) -> dict[str, Any]:
+        teacher = self.trainer.datamodule.teacher
+        return {"weights": vars(self.loss_weights), "gate": self.gate, "teacher": teacher}
 
     def training_step(self, batch: dict[str, Sample], _: int) -> Tensor:
         weights, total = self.loss_weights, 0.0
@@ -158,14 +183,27 @@ class OfficialStudentTask(StudentTask):
         }  # fmt: skip
         self.network = OfficialStudent(**self.arguments)
         self.begin_with(start, "student", self.network)
-        if weights.distillation == 0:
-            # Several processes wait for the gradients of all that is to be trained.
-            self.network.projector.requires_grad_(False)
-        self.masks = masks
+        self.masks, self.start, self.segmenter = masks, start, segmenter
         # In a tuple, so that a network that is not trained is no part of the checkpoints.
         self._segmenter: tuple[nn.Module, ...] = ()
         if segmenter is not None and masks:
             self._segmenter = (read_network(segmenter, "segmenter"),)
+
+    def projector_layer(self) -> nn.Module:
+        return self.network.projector
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "start": self.start, "segmenter": self.segmenter}
+
+    def on_fit_start(self) -> None:
+        """Refuse images whose sides the hourglasses cannot halve."""
+        depth, pixels = self.arguments["depth"], self.trainer.datamodule.taking.pixels
+        multiple = 4 * 2**depth
+        if pixels % multiple:
+            raise InputError(
+                f"Images of {pixels} pixels do not do for hourglasses of depth {depth}.",
+                f"Set data.taking.pixels to a multiple of {multiple}.",
+            )
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_student:OfficialStudent"

@@ -120,8 +120,9 @@ class StudentSamples(CaseSamples):
 
     def _known(self, folder: Path) -> dict[str, np.ndarray]:
         """Points ``[N, 3]`` (stored) with their labels and what the teacher said of them."""
-        known = {} if self.answers is None else read_answers(self.answers, folder.name)
-        if folder.name in self.lists.labelled:
+        labelled = folder.name in self.lists.labelled
+        known = {} if self.answers is None else read_answers(self.answers, folder, labelled)
+        if labelled:
             points, labels = read_points(folder)
             return {**known, "points": points, "labels": labels}
         return known

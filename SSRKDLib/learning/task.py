@@ -12,10 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import JaccardIndex
 
 from SSRKDLib.errors import TrainingError, WeightsError
-from SSRKDLib.learning.checkpoints import ENTRY, read_network
-
-#: Layout of a checkpoint's entry.
-FORMAT = 1
+from SSRKDLib.learning.checkpoints import ENTRY, FORMAT, read_network
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,10 @@ class Task(lightning.LightningModule):
         """What a bundle's manifest says of the networks' input, beside the data's own words."""
         return {}
 
+    def options(self) -> dict[str, Any]:
+        """What else the weights depend on, as JSON values: where they began, weights of losses."""
+        return {}
+
     def learned_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that are trained."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
@@ -102,6 +103,7 @@ class Task(lightning.LightningModule):
             "steps": self.global_step,
             "networks": {name: vars(network) for name, network in self.exported().items()},
             "normalisation": self.normalisation(),
+            "options": self.options(),
             "about": self.trainer.datamodule.about(),
         }
 

@@ -7,6 +7,7 @@ supervision on labelled and unlabelled crops; the loss is the mean over the four
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -63,8 +64,12 @@ class TeacherTask(Task):
         self.networks = nn.ModuleList([OfficialTeacher(**self.arguments) for _ in range(count)])
         for which, network in enumerate(self.networks):
             initialise(network, which)
+        self.start = start
         self.begin_with(start, "teacher", self.networks[0])
         self.register_buffer("weights", torch.ones(5))
+
+    def options(self) -> dict[str, Any]:
+        return {"start": self.start, "cross_pseudo": self.cross_pseudo}
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_teacher:OfficialTeacher"

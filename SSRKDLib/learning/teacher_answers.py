@@ -1,28 +1,31 @@
 """What a frozen teacher says of cases: labels, confidence and features at points, kept on disk.
 
 The teacher does not change while the student learns, so it is asked once per case. Answers lie in
-``<processed>/.teacher/<fingerprint of the teacher>/<case>.npz``, labelled cases' at their stored
-points, unlabelled cases' half near the surfaces that the teacher sees and half anywhere.
+``<processed>/.teacher/<fingerprint of the teacher>/<case>-<its preparation>.npz``, labelled cases'
+at their stored points, unlabelled cases' half near the surfaces that the teacher sees and half
+anywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import json
+import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from SSRKDLib.cases.npz import read_npz
+from SSRKDLib.cases.layout import CaseFolder
+from SSRKDLib.cases.npz import mapped_npz
 from SSRKDLib.cases.sampling import OFFSETS
 from SSRKDLib.ct_windows import window_starts
-from SSRKDLib.errors import OutputError
-from SSRKDLib.learning.case_reading import KEPT, read_box, read_frame, read_points, read_volume
+from SSRKDLib.errors import InputError, OutputError
+from SSRKDLib.learning.case_reading import read_box, read_frame, read_points, read_volume
 from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
+from SSRKDLib.learning.keeping import kept
 from SSRKDLib.networks.official_teacher import OfficialTeacher, TeacherFeatures
 
 #: Points that a network is asked about together.
@@ -36,6 +39,16 @@ def reading_window(size: int, crop: int) -> int:
     """Voxels per edge that a teacher trained on crops reads of a volume at once: all of it where
     that is not too much, since it knows more the more it sees."""
     return size if size <= WHOLE and size % 16 == 0 else crop
+
+
+def check_window(window: int, size: int) -> None:
+    """Raise :class:`~SSRKDLib.errors.InputError` where a volume of ``size`` voxels per edge cannot
+    be read ``window`` at a time."""
+    if window % 16 or not 16 <= window <= size:
+        raise InputError(
+            f"A crop of {window} voxels does not do for CTs of {size}.",
+            "Give a multiple of 16, no larger than the CT.",
+        )
 
 
 class Reader:
@@ -60,13 +73,12 @@ class Reader:
     def ask(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The finest head's logits ``[N, classes]`` and features ``[N, channels]`` at points
         ``[N, 3]``, -1 and 1 at the volume's outer faces, in the array's order."""
-        voxels = voxel_coordinates(stored, len(self.volume))
-        ends = self.starts + self.window - 1
-        depth = [
-            np.minimum(voxels - start, end - voxels).min(axis=1)
-            for start, end in zip(self.starts, ends)
-        ]
-        home = np.argmax(depth, axis=0)
+        voxels = voxel_coordinates(stored, len(self.volume)).astype(np.float32)
+        home, deepest = np.zeros(len(voxels), np.int16), np.full(len(voxels), -np.inf, np.float32)
+        for k, start in enumerate(self.starts):
+            depth = np.minimum(voxels - start, start + self.window - 1 - voxels).min(axis=1)
+            home[depth > deepest] = k
+            deepest = np.maximum(depth, deepest)
         answers: list[tuple[np.ndarray, np.ndarray]] = []
         places = [np.flatnonzero(home == k) for k in range(len(self.starts))]
         for start, chosen in zip(self.starts, places):
@@ -138,11 +150,11 @@ def write_answers(
         folder.mkdir(parents=True, exist_ok=True)
         for done, name in enumerate(names):
             progress(done, len(names))
-            path = folder / f"{name}.npz"
+            path = _file(folder, lists.processed / name, name in lists.labelled)
             if path.exists():
                 continue
             arrays = _answers(teacher, lists, name, size, window, count)
-            unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+            unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
             with unfinished.open("wb") as stream:
                 np.savez(stream, **arrays)
             unfinished.replace(path)
@@ -155,15 +167,23 @@ def write_answers(
     return folder
 
 
-def read_answers(folder: Path, case_id: str) -> dict[str, np.ndarray]:
+def read_answers(folder: Path, case: Path, labelled: bool) -> dict[str, np.ndarray]:
     """A case's answers: ``points [N, 3]`` (stored), ``labels [N]`` uint8, ``confidence [N]`` (the
-    largest probability), ``features [N, channels]``."""
-    return _read(folder / f"{case_id}.npz")
+    largest probability), ``features [N, channels]``, the last mapped from the disk."""
+    return _read(_file(folder, case, labelled))
 
 
-@lru_cache(maxsize=KEPT)
+@kept
 def _read(path: Path) -> dict[str, np.ndarray]:
-    return read_npz(path)
+    return {key: mapped_npz(path, key) for key in ("points", "labels", "confidence", "features")}
+
+
+@kept
+def _file(folder: Path, case: Path, labelled: bool) -> Path:
+    """Where a case's answers lie; another preparation of the case has other ones."""
+    about = CaseFolder(case).record() or {"files": sorted(p.name for p in case.iterdir())}
+    text = json.dumps([about, labelled], sort_keys=True)
+    return folder / f"{case.name}-{zlib.crc32(text.encode()):08x}.npz"
 
 
 def _answers(
@@ -174,7 +194,7 @@ def _answers(
     if name in lists.labelled:
         points = read_points(case)[0]
     else:
-        rng = np.random.default_rng([lists.seed, zlib.crc32(name.encode())])
+        rng = np.random.default_rng([0, zlib.crc32(name.encode())])
         points = _unlabelled_points(reader, case, count, rng)
     logits, features = reader.ask(points)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))

@@ -1,0 +1,57 @@
+"""Results of reading that stay in memory, as many as fit into a number of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import wraps
+from typing import Any, TypeVar
+
+import numpy as np
+
+_Read = TypeVar("_Read", bound=Callable[..., Any])
+
+#: Bytes that each reading function keeps in each process.
+LIMIT = 256 << 20
+
+
+def kept(read: _Read) -> _Read:
+    """Keep what a function read for its last arguments, the oldest given up first.
+
+    Its ``forget()`` gives up all, for whoever has changed the files.
+    """
+    results: OrderedDict[Hashable, Any] = OrderedDict()
+    total = 0
+
+    @wraps(read)
+    def look(*key: Hashable) -> Any:
+        nonlocal total
+        if key in results:
+            results.move_to_end(key)
+            return results[key]
+        result = results[key] = read(*key)
+        total += _bytes(result)
+        while total > LIMIT and len(results) > 1:
+            total -= _bytes(results.popitem(last=False)[1])
+        return result
+
+    def forget() -> None:
+        nonlocal total
+        results.clear()
+        total = 0
+
+    look.forget = forget
+    return look
+
+
+def _bytes(result: Any) -> int:
+    """What the arrays in a result take, those mapped from the disk left out."""
+    if isinstance(result, np.memmap):
+        return 0
+    if isinstance(result, np.ndarray):
+        return result.nbytes
+    if isinstance(result, dict):
+        return sum(map(_bytes, result.values()))
+    if isinstance(result, tuple):
+        return sum(map(_bytes, result))
+    return sum(map(_bytes, vars(result).values())) if hasattr(result, "__dict__") else 0
