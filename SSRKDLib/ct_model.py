@@ -64,6 +64,7 @@ class CtModel:
         voxel: edge of the cubic voxels that it was trained on, mm; None: every CT was stretched to
             :data:`PUBLISHED_SIZE` voxels along each of its axes.
         window: voxels per edge that it sees at once, a multiple of 16.
+        extent: edge of the cubes around the knee that it learned from, mm; infinite where unknown.
         notes: sentences that belong to every result.
     """
 
@@ -72,6 +73,7 @@ class CtModel:
     ) -> None:
         self.name, self.manifest, self.device = manifest["name"], manifest, device
         self.voxel, self.window = _sampling(manifest)
+        self.extent = float(manifest["geometry"].get("ct", {}).get("extent_mm", math.inf))
         self._teacher = teacher.to(device).eval()
         self.notes: tuple[str, ...] = ()
         if self.voxel is None:

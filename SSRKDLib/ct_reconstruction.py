@@ -31,6 +31,9 @@ from SSRKDLib.terminology import SIDES
 if TYPE_CHECKING:
     from SSRKDLib.ct_model import CtModel
 
+#: A CT so many times as long as what the network learned from is worth a word.
+LONGER = 1.15
+
 Progress = Callable[[str, float, str], None]
 
 #: The fibula lies this much to one side of the tibia, or does not tell the side, mm.
@@ -137,8 +140,21 @@ def reconstruct_ct(
     missing = [f"The {bone} was not found." for bone in BONES if bone not in bones]
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
-    report["warnings"] = [*model.notes, *missing, *filter(None, [choice]), *doubts]
+    longer = _longer_than_learned(scan, model)
+    report["warnings"] = [*model.notes, *longer, *missing, *filter(None, [choice]), *doubts]
     return CtReconstruction(bones, side, report)
+
+
+def _longer_than_learned(scan: CtScan, model: CtModel) -> list[str]:
+    """A sentence where the CT shows much more of the leg than the network has ever seen."""
+    length = float((scan.spacing * scan.hounsfield.shape[::-1]).max())
+    if length <= LONGER * model.extent:
+        return []
+    return [
+        f"These weights learned from {model.extent:.0f} mm around the knee, and this CT shows "
+        f"{length:.0f} mm: crop it to the knee, else parts of the shafts may be taken for other "
+        "bones."
+    ]
 
 
 def _margins(grid: CtGrid, model: CtModel, say: Progress) -> tuple[np.ndarray, dict[str, int]]:

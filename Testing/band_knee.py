@@ -143,6 +143,7 @@ class BandModel:
     def __init__(self, voxel: float | None = 3.6, window: int = 48) -> None:
         self.voxel, self.window = voxel, window
         self.notes: tuple[str, ...] = ()
+        self.extent = float("inf")
         self.asked: list[tuple[int, ...]] = []
 
     def margins(self, values: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from Testing.ct_truth import CENTRE, DIRECTIONS, HALF, PLACE, ellipsoid, outside
 class Bright:
     """A femur where it is brighter than the middle; knows no other bone."""
 
-    name, device, window, notes = "bright", "cpu", 32, ()
+    name, device, window, notes, extent = "bright", "cpu", 32, (), np.inf
     manifest = {"sha256": "0" * 64}  # noqa: RUF012
 
     def __init__(self, voxel=2.0):
@@ -78,6 +78,16 @@ def test_shafts_end_open_where_the_ct_ends(direction):
     last = scan.hounsfield.shape[0] - 1
     assert height.min() == pytest.approx(0, abs=0.02)
     assert height.max() == pytest.approx(last, abs=0.02)
+
+
+def test_a_ct_much_longer_than_what_was_learned_from_is_worth_a_word():
+    values, affine = band_ct()
+    model = BandModel(voxel=1.8)
+    for extent, warned in ((160.0, 0), (100.0, 1)):  # the CT is 144 to 176 mm long
+        model.extent = extent
+        said = reconstruct_ct(CtScan(values, affine), model).report["warnings"]
+        assert len(said) == warned
+    assert "learned from 100 mm around the knee" in said[0] and "crop it to the knee" in said[0]
 
 
 def test_four_bones_are_told_apart_and_measured():

@@ -173,7 +173,9 @@ def test_trained_weights_are_a_bundle_that_says_where_they_come_from(trained, tm
     exporting.export(list(trained.values()), bundle, "mine")
     manifest = read_manifest(bundle)
     assert sorted(manifest["networks"]) == ["segmenter", "student", "teacher"]
-    assert manifest["geometry"]["ct"] == {"voxel_mm": pytest.approx(200 / SIZE), "window": SIZE}
+    assert manifest["geometry"]["ct"] == {
+        "voxel_mm": pytest.approx(200 / SIZE), "window": SIZE, "extent_mm": pytest.approx(200),
+    }  # fmt: skip
     assert manifest["geometry"]["detector_size"] == [PIXELS, PIXELS]
     about = manifest["training"]["student"]["about"]
     assert (about["labelled"], about["unlabelled"]) == (2, 2)

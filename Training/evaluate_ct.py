@@ -4,7 +4,8 @@
 
 People 20 to 25 of LLP26 (bundled) and both Visible Humans (where --shared has them), left and
 mirrored right, each as a simulated CT of 1 mm voxels (bones, soft tissue and noise of the voxel
-simulator). Prints the mean distance to the true surfaces within 80 mm of the joint.
+simulator) that shows 100 mm around the joint. Prints the mean distance to the true surfaces within
+80 mm of the joint.
 """
 
 from __future__ import annotations
@@ -24,13 +25,24 @@ from SSRKDLib.projection.attenuation import attenuation
 from SSRKDLib.projection.voxel_knee import voxel_knee
 from SSRKDLib.virtual.cases import region_around
 
+#: The CT's reach around the joint, mm.
+HALF_EXTENT = 100.0
+
 
 def scan_of(person: Person, side: str) -> CtScan:
     """The person's simulated CT, Hounsfield units."""
     bones = person.bones if side == "L" else person.mirrored()
     volume = voxel_knee(bones, np.random.default_rng(sum(map(ord, person.name))))
     hounsfield = 1000 * (volume.values.numpy() / attenuation("water") - 1)
-    return CtScan(np.rint(hounsfield).astype(np.int16), volume.index_to_world)
+    affine = volume.index_to_world.copy()
+    joint = OFF_ORIGIN * ([1, 1, 1] if side == "L" else [-1, 1, 1])
+    centre = (np.linalg.inv(affine) @ [*joint, 1])[:3]
+    reach = HALF_EXTENT / np.linalg.norm(affine[:3, :3], axis=0)
+    low = np.maximum(np.rint(centre - reach), 0).astype(int)
+    high = np.rint(centre + reach).astype(int)
+    affine[:3, 3] = (affine @ [*low, 1])[:3]
+    part = tuple(slice(a, b) for a, b in zip(low[::-1], high[::-1]))
+    return CtScan(np.rint(hounsfield[part]).astype(np.int16), affine)
 
 
 def main() -> None:

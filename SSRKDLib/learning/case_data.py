@@ -273,7 +273,8 @@ class TeacherData(CaseData):
                 "Prepare all cases with one --extent.",
             )
         window = reading_window(self.size, self.crop)
-        return {"ct": {"voxel_mm": float(np.median(edges)), "window": window}}
+        voxel = float(np.median(edges))
+        return {"ct": {"voxel_mm": voxel, "window": window, "extent_mm": voxel * self.size}}
 
 
 class WholeVolumes(Dataset):
