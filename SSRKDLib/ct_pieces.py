@@ -13,6 +13,10 @@ LEAST_MM3 = 100.0
 #: A piece of at least this share of a bone's largest may be the same bone of the other knee.
 NEARLY = 0.4
 
+#: What of a bone counts as its end, mm; and how far from between the ends of femur and tibia the
+#: middle of a patella may lie, mm: 50 to 70 in most knees.
+END_MM, PATELLA_REACH_MM = 10.0, 100.0
+
 Box = tuple[slice, slice, slice]
 
 
@@ -25,20 +29,24 @@ class Piece:
         voxel: one of its own (k, j, i).
         voxels: how many it has.
         centre: of its voxels, ``(3,)`` LPS mm.
+        low, high: middles of its lowest and of its highest 10 mm, ``(3,)`` LPS mm.
     """
 
     box: Box
     voxel: tuple[int, int, int]
     voxels: int
     centre: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
-def pieces(positive: np.ndarray, index_to_lps: np.ndarray) -> list[Piece]:
+def pieces(positive: np.ndarray, index_to_lps: np.ndarray, nearly: float = NEARLY) -> list[Piece]:
     """The pieces of a bone that may be it, the largest first: all nearly as large.
 
     Args:
         positive: where the bone is, bool ``[k, j, i]``.
         index_to_lps: 4x4, takes (i, j, k, 1) to LPS mm.
+        nearly: least share of the largest piece's size.
     """
     whole = _bounding_box(positive)
     if whole is None:
@@ -47,7 +55,7 @@ def pieces(positive: np.ndarray, index_to_lps: np.ndarray) -> list[Piece]:
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     voxel_mm3 = abs(np.linalg.det(index_to_lps[:3, :3]))
-    least = max(LEAST_MM3 / voxel_mm3, NEARLY * sizes.max())
+    least = max(LEAST_MM3 / voxel_mm3, nearly * sizes.max())
     boxes = ndimage.find_objects(labels)
     found = []
     for label in np.argsort(-sizes, kind="stable"):
@@ -56,15 +64,50 @@ def pieces(positive: np.ndarray, index_to_lps: np.ndarray) -> list[Piece]:
         inner = boxes[label - 1]
         places = np.argwhere(labels[inner] == label)
         first = np.array([outer.start + part.start for outer, part in zip(whole, inner)])
-        centre = index_to_lps @ [*(places.mean(axis=0) + first)[::-1], 1.0]
+        lps = (places + first)[:, ::-1] @ index_to_lps[:3, :3].T + index_to_lps[:3, 3]
+        height = lps[:, 2]
+        low = lps[height <= height.min() + END_MM].mean(axis=0)
+        high = lps[height >= height.max() - END_MM].mean(axis=0)
         box = tuple(
             slice(outer.start + part.start, outer.start + part.stop)
             for outer, part in zip(whole, inner)
         )
         found.append(
-            Piece(box, tuple(int(n) for n in places[0] + first), int(sizes[label]), centre[:3])
+            Piece(
+                box,
+                tuple(int(n) for n in places[0] + first),
+                int(sizes[label]),
+                lps.mean(axis=0),
+                low,
+                high,
+            )
         )
     return found
+
+
+def patellae_at_a_joint(found: dict[str, list[Piece]]) -> list[Piece]:
+    """The pieces of the patella that lie where one can be: by the lower end of a femur and the
+    upper end of a tibia. All nearly as large, the largest first; where none lies there, or a bone
+    is missing, the largest of all.
+
+    A network that knows little of a leg far from the knee may find more patella there than at it.
+
+    Args:
+        found: from :func:`pieces`, by bone, of the patella also small ones.
+    """
+    some = found["patella"]
+    joints = [
+        (femur.low + tibia.high) / 2
+        for femur in found.get("femur", ())
+        for tibia in found.get("tibia", ())
+    ]
+    near = [
+        piece
+        for piece in some
+        if any(np.linalg.norm(piece.centre - joint) < PATELLA_REACH_MM for joint in joints)
+    ]
+    kept = near or some
+    return [piece for piece in kept if piece.voxels >= NEARLY * kept[0].voxels]
 
 
 def one_knee(found: dict[str, list[Piece]]) -> tuple[dict[str, Piece], str]:

@@ -20,7 +20,7 @@ from SSRKDLib.anatomy import BONES
 from SSRKDLib.ct_files import CtScan, read_scan
 from SSRKDLib.ct_grid import CtGrid
 from SSRKDLib.ct_model import PUBLISHED_SIZE, check_teacher
-from SSRKDLib.ct_pieces import one_knee, only, pieces
+from SSRKDLib.ct_pieces import NEARLY, one_knee, only, patellae_at_a_joint, pieces
 from SSRKDLib.ct_windows import Blend, window_starts
 from SSRKDLib.errors import ImageError
 from SSRKDLib.field import NOT_SEEN, FieldGrid
@@ -181,11 +181,15 @@ def _surfaces(grid: CtGrid, margins: np.ndarray, say: Progress) -> tuple[dict[st
     """The bones of one knee, LPS mm, and a sentence where there was a choice."""
     found = {}
     for bone, values in zip(BONES, margins):
-        some = pieces(values > 0, grid.index_to_lps)
+        # Of the patella also small pieces: which one it is, the other bones tell.
+        nearly = 0.0 if bone == "patella" else NEARLY
+        some = pieces(values > 0, grid.index_to_lps, nearly)
         if some:
             found[bone] = some
     if not found:
         return {}, ""
+    if "patella" in found:
+        found["patella"] = patellae_at_a_joint(found)
     chosen, choice = one_knee(found)
     bones = {}
     for number, (bone, piece) in enumerate(chosen.items()):

@@ -12,7 +12,7 @@ from SSRKDLib.errors import WeightsError
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.checkpoints import build_network, read_network
 from SSRKDLib.learning.student import Answer, StudentTask, Weights
-from SSRKDLib.learning.task import Exported
+from SSRKDLib.learning.task import Exported, told
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle
 
@@ -68,7 +68,7 @@ class OwnStudentTask(StudentTask):
         return self.projector
 
     def options(self) -> dict[str, Any]:
-        return {**super().options(), "start": self.base if self.keep else None}
+        return {**super().options(), "start": told(self.base) if self.keep else None}
 
     def normalisation(self) -> dict[str, Any]:
         return {"base": self.base, "base_sha256": self.base_sha256}

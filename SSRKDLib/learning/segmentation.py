@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.cross_pseudo import cross_pseudo_loss, initialise, ramp
-from SSRKDLib.learning.task import Exported, Task
+from SSRKDLib.learning.task import Exported, Task, told
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter
 
 
@@ -55,7 +55,7 @@ class SegmentationTask(Task):
         self.begin_with(start, "segmenter", self.networks[0])
 
     def options(self) -> dict[str, Any]:
-        return {"start": self.start, "cross_pseudo": self.cross_pseudo}
+        return {"start": told(self.start), "cross_pseudo": self.cross_pseudo}
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_segmenter:OfficialSegmenter"

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from SSRKDLib.errors import InputError, WeightsError
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.checkpoints import read_network
-from SSRKDLib.learning.task import Exported, Task
+from SSRKDLib.learning.task import Exported, Task, told
 from SSRKDLib.networks.official_student import OfficialStudent
 
 #: Weight of each hourglass's answer relative to the one before.
@@ -104,7 +104,7 @@ class StudentTask(Task):
 
     def options(self) -> dict[str, Any]:
         teacher = self.trainer.datamodule.teacher
-        return {"weights": vars(self.loss_weights), "gate": self.gate, "teacher": teacher}
+        return {"weights": vars(self.loss_weights), "gate": self.gate, "teacher": told(teacher)}
 
     def training_step(self, batch: dict[str, Sample], _: int) -> Tensor:
         weights, total = self.loss_weights, 0.0
@@ -193,7 +193,7 @@ class OfficialStudentTask(StudentTask):
         return self.network.projector
 
     def options(self) -> dict[str, Any]:
-        return {**super().options(), "start": self.start, "segmenter": self.segmenter}
+        return {**super().options(), "start": told(self.start), "segmenter": told(self.segmenter)}
 
     def on_fit_start(self) -> None:
         """Refuse images whose sides the hourglasses cannot halve."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -124,6 +125,11 @@ class Task(lightning.LightningModule):
                 "Give its sizes in the configuration, or begin without it.",
             )
         network.load_state_dict(found)
+
+
+def told(path: str | None) -> str | None:
+    """A path as a bundle's manifest may tell it: its last two parts, nothing of the machine."""
+    return None if path is None else "/".join(Path(path).parts[-2:])
 
 
 def _diverged(what: str, step: int) -> TrainingError:

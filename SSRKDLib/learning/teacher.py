@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.cross_pseudo import cross_pseudo_loss, initialise, ramp
-from SSRKDLib.learning.task import Exported, Task
+from SSRKDLib.learning.task import Exported, Task, told
 from SSRKDLib.learning.teacher_answers import Reader
 from SSRKDLib.networks.official_teacher import OfficialTeacher
 
@@ -69,7 +69,7 @@ class TeacherTask(Task):
         self.register_buffer("weights", torch.ones(5))
 
     def options(self) -> dict[str, Any]:
-        return {"start": self.start, "cross_pseudo": self.cross_pseudo}
+        return {"start": told(self.start), "cross_pseudo": self.cross_pseudo}
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_teacher:OfficialTeacher"
