@@ -15,7 +15,7 @@ NEARLY = 0.4
 
 #: What of a bone counts as its end, mm; and how far from between the ends of femur and tibia the
 #: middle of a patella may lie, mm: 50 to 70 in most knees.
-END_MM, PATELLA_REACH_MM = 10.0, 100.0
+END_MM, PATELLA_REACH_MM = 10.0, 85.0
 
 Box = tuple[slice, slice, slice]
 
