@@ -61,17 +61,29 @@ def judge(
                 "check its outline."
             )
     if "femur" in bones:
-        vertices = bones["femur"].vertices
-        width = float(np.ptp(vertices[np.abs(vertices[:, 2]) < 40][:, 0], axis=0))
-        low, high = CONDYLAR_WIDTH_MM
-        if not low <= width <= high:
-            warnings.append(
-                f"The femur is {width:.0f} mm wide at the knee, which no knee is; check the pixel "
-                "spacing and the distances."
-            )
+        warnings += femur_doubts(bones["femur"].vertices)
     if located.agreement < GOOD_AGREEMENT:
         warnings += _other_explanations(pair, model, located)
     return warnings
+
+
+def femur_doubts(vertices: np.ndarray) -> list[str]:
+    """A sentence where a femur cannot be one of a knee.
+
+    Args:
+        vertices: ``[N, 3]`` mm, canonical frame.
+    """
+    condyles = vertices[np.abs(vertices[:, 2]) < 40]
+    if not len(condyles):
+        return ["The femur does not reach the knee; check which bone it is."]
+    width = float(np.ptp(condyles[:, 0]))
+    low, high = CONDYLAR_WIDTH_MM
+    if low <= width <= high:
+        return []
+    return [
+        f"The femur is {width:.0f} mm wide at the knee, which no knee is; check the pixel spacing "
+        "and the distances."
+    ]
 
 
 def field_width(exposure: Exposure, joint: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from SSRKDLib.exposures import best_pair
 from SSRKDLib.field import evaluate, labels
 from SSRKDLib.framing import Exposure, FramedRadiographs, network_images
 from SSRKDLib.metrics import assd, compare_meshes, surface_distances
+from SSRKDLib.plausibility import femur_doubts
 from SSRKDLib.reconstruct import reconstruct
 from SSRKDLib.rig_presets import c_arm, orthogonal
 from SSRKDLib.virtual.population import HELD_OUT_PEOPLE
@@ -215,3 +216,14 @@ def test_an_edited_mask_changes_the_result(plain):
         or assd(surface_distances(result.bones[bone], plain.bones[bone])) > 0.02
     ]
     assert changed
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "said"),
+    [(80, 0, None), (200, 0, "is 200 mm wide"), (20, 0, "is 20 mm wide"), (80, 90, "not reach")],
+)
+def test_a_femur_that_no_knee_has_is_said(width, height, said):
+    corners = np.array(np.meshgrid([-width / 2, width / 2], [-30, 30], [-30, 30])).reshape(3, -1).T
+    doubts = femur_doubts(corners + [0, 0, height])
+    assert len(doubts) == (said is not None)
+    assert said is None or said in doubts[0]
