@@ -259,7 +259,7 @@ def test_the_own_student_is_tuned_on_prepared_cases_and_exported_with_its_bundle
     bundle = tmp_path / "own.zip"
     exporting.export([output / command.LAST], bundle, "own")
     manifest = read_manifest(bundle)
-    assert list(manifest["networks"]) == ["segmenter", "locator", "student"]
+    assert sorted(manifest["networks"]) == ["locator", "segmenter", "student", "teacher"]
     assert manifest["kind"] == "ssrkd" and manifest["scores"] == {}
     shipped = read_bundle(catalogue.find_bundle()).network_tensors("student")
     tuned = read_bundle(bundle).network_tensors("student")
