@@ -51,7 +51,7 @@ demo: setup
 
 test: lint
 	@echo "test: running every test"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup
 
 lint: setup
 	@echo "lint: checking style with ruff"

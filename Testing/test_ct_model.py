@@ -41,7 +41,7 @@ def test_the_teacher_answers_in_smaller_portions_where_memory_is_short(monkeypat
     class OutOfMemoryError(RuntimeError):
         """Looks like torch's."""
 
-    manifest = {"name": "t", "kind": "official"}
+    manifest = {"name": "t", "kind": "official", "geometry": {}}
     model = CtModel(band_teacher(), manifest)
     values = np.random.default_rng(0).uniform(size=(32, 32, 32)).astype(np.float32)
     plain = model.margins(values)

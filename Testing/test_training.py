@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import subprocess
@@ -24,61 +23,15 @@ from SSRKDLib.learning.checkpoints import read_network  # noqa: E402
 from SSRKDLib.models import load_ct_model, load_model  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
-from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
+from Testing.prepared_cases import PIXELS, SIZE, prepare_tiny  # noqa: E402
 from Testing.shared_data import needs_shared, official_arrays  # noqa: E402
+from Testing.small_trainings import ROOT, arguments, losses, train  # noqa: E402
 from Training import steps  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[1]
-IMAGES = {"pixels": PIXELS, "pixel_mm": PIXEL_MM}
-SMALL = {
-    "segmentation": {"model": {"width": 4, "ramp_steps": 4}, "data": {**IMAGES, "crop": 32}},
-    "teacher": {
-        "model": {"width": 2, "head_channels": 4, "hidden": [8], "ramp_steps": 4},
-        "data": {"size": SIZE, "crop": 16, "points": 50},
-    },
-    "student": {
-        "model": {"width": 16, "stacks": 1, "depth": 1, "hidden": [8], "embedding": 4},
-        "data": {"taking": IMAGES, "points": 50, "size": SIZE, "window": 16, "answers": 100},
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def processed(tmp_path_factory):
     return prepare_tiny(tmp_path_factory.mktemp("training") / "processed")
-
-
-def arguments(task: str, processed: Path, output: Path, steps: int, **options: object) -> list[str]:
-    """A small training's command line; its configuration lies beside its output."""
-    config = {
-        "trainer": {
-            "accelerator": "cpu", "devices": 1, "max_steps": steps, "log_every_n_steps": 1,
-            "enable_progress_bar": False, "enable_model_summary": False,
-        },
-        "data": {"processed": str(processed), "batch_size": 1, "steps_per_epoch": 5, "workers": 0},
-        "checkpoint_every": 1,
-        "output": str(output),
-    }  # fmt: skip
-    for key, values in SMALL[task].items():
-        config.setdefault(key, {}).update(values)
-    file = output.with_suffix(".yaml")
-    file.write_text(yaml.safe_dump(config))
-    return [task, "--config", str(file), *(f"--{k}={v}" for k, v in options.items())]
-
-
-def train(task: str, processed: Path, output: Path, steps: int, **options: object) -> Path:
-    assert command.run(arguments(task, processed, output, steps, **options)) == 0
-    return output / command.LAST
-
-
-def losses(output: Path, name: str) -> dict[int, float]:
-    """By step, from all logs of a training."""
-    found = {}
-    for file in sorted(output.glob("lightning_logs/version_*/metrics.csv")):
-        with file.open(newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if row.get(name)]
-        found |= {int(row["step"]): float(row[name]) for row in rows}
-    return found
 
 
 @pytest.fixture(scope="module")
