@@ -4,8 +4,8 @@
 
 On a virtual cohort: 16 labelled and 96 unlabelled people to learn from, 20 to measure; CTs of 96^3
 voxels, radiographs of 128^2 pixels, narrow networks (Training/configs/ablation). Students are
-trained with three seeds, on the same segmenter and teacher. About two hours on two cores; stopped
-and started again, it goes on.
+trained with three seeds, on the same segmenter and teacher. One to two hours on two cores;
+stopped and started again, it goes on.
 """
 
 from __future__ import annotations
