@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib import __version__, models
+from SSRKDLib import models
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.ct_files import CtScan, read_scan
 from SSRKDLib.ct_grid import CtGrid
@@ -25,6 +25,7 @@ from SSRKDLib.ct_windows import Blend, window_starts
 from SSRKDLib.errors import ImageError
 from SSRKDLib.field import NOT_SEEN, FieldGrid
 from SSRKDLib.meshes import Mesh
+from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
 from SSRKDLib.terminology import SIDES
 
@@ -228,11 +229,7 @@ def _report(
     seconds: dict[str, float],
     windows: dict[str, int],
 ) -> dict:
-    return {
-        "program": f"SSRKD {__version__}",
-        "weights": model.name,
-        "weights_sha256": model.manifest.get("sha256"),
-        "device": model.device,
+    details = {
         "spacing_mm": round(float(grid.voxel.min()), 4),
         "ct": {
             "size": list(grid.scan.hounsfield.shape[::-1]),
@@ -240,13 +237,5 @@ def _report(
             "seen_as_voxel_mm": np.round(grid.voxel, 4).tolist(),
         },
         "windows": windows,
-        "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
-        "bones": {
-            bone: {
-                "found": bone in bones,
-                "volume_mm3": round(bones[bone].volume(), 1) if bone in bones else None,
-            }
-            for bone in BONES
-        },
-        "note": "For research, not for diagnosis.",
     }
+    return report_of(model, bones, seconds, details)

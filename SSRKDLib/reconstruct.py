@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib import __version__
 from SSRKDLib.anatomy import BONES
 from SSRKDLib.errors import ImageError
 from SSRKDLib.exposures import best_pair
@@ -31,6 +30,7 @@ from SSRKDLib.model import KneeModel
 from SSRKDLib.official_pipeline import OfficialKneeModel
 from SSRKDLib.plausibility import judge
 from SSRKDLib.rasterise import silhouette
+from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
 
 Progress = Callable[[str, float, str], None]
@@ -250,11 +250,7 @@ def _report(
     seconds: dict[str, float],
     spacing: float,
 ) -> dict:
-    return {
-        "program": f"SSRKD {__version__}",
-        "weights": model.name,
-        "weights_sha256": model.manifest.get("sha256"),
-        "device": model.device,
+    details = {
         "spacing_mm": spacing,
         "laterality": located.laterality,
         "canonical_to_rig": located.frame.tolist(),
@@ -262,14 +258,8 @@ def _report(
             "agreement": round(located.agreement, 4),
             "spread_mm": round(located.spread, 3),
         },
-        "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
-        "bones": {
-            bone: {
-                "found": bone in bones,
-                "volume_mm3": round(bones[bone].volume(), 1) if bone in bones else None,
-                "agreement": dict(zip(("frontal", "lateral"), agreement[bone])),
-            }
-            for bone in BONES
-        },
-        "note": "For research, not for diagnosis.",
     }
+    report = report_of(model, bones, seconds, details)
+    for bone in BONES:
+        report["bones"][bone]["agreement"] = dict(zip(("frontal", "lateral"), agreement[bone]))
+    return report

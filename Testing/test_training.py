@@ -26,7 +26,7 @@ from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
 from Testing.prepared_cases import PIXELS, SIZE, prepare_tiny  # noqa: E402
 from Testing.shared_data import needs_shared, official_arrays  # noqa: E402
 from Testing.small_trainings import ROOT, arguments, losses, train  # noqa: E402
-from Training import steps  # noqa: E402
+from Training import experiment  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +363,7 @@ def test_one_command_leads_from_virtual_people_to_weights_that_reconstruct(tmp_p
         cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    found = steps.measured(tmp_path / "tiny" / "evaluation")
+    found = experiment.measured(tmp_path / "tiny" / "evaluation")
     assert found["dsc"] > 30 and found["missing"] <= 1, found
     rig = next((tmp_path / "tiny" / "cases").iterdir()) / "rig.json"
     output = tmp_path / "bones"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-import steps
+import experiment
 from SSRKDLib.errors import SSRKDError
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "ablation"
@@ -59,20 +59,20 @@ def main() -> int:
 def run(output: Path, processes: int, seeds: list[int]) -> None:
     processed, cases, runs = output / "processed", output / "cases", output / "runs"
     logs = output / "logs"
-    steps.run_steps([steps.prepare(processed, COHORT)], logs)
-    steps.run_steps([steps.test_cases(processed, cases)], logs)
-    steps.run_steps(
+    experiment.run_steps([experiment.prepare(processed, COHORT)], logs)
+    experiment.run_steps([experiment.test_cases(processed, cases)], logs)
+    experiment.run_steps(
         [
-            steps.train(name, task, CONFIGS / f"{name}.yaml", processed, runs / name)
+            experiment.train(name, task, CONFIGS / f"{name}.yaml", processed, runs / name)
             for name, (task, _) in TEACHERS.items()
         ],
         logs, processes,
     )  # fmt: skip
     # Seed by seed, so that a run that was stopped has whole rows of fewer seeds.
     students = [(f"{name}-{seed}", name, seed) for seed in seeds for name in STUDENTS]
-    steps.run_steps(
+    experiment.run_steps(
         [
-            steps.train(
+            experiment.train(
                 run_name, "student", CONFIGS / f"{name}.yaml", processed, runs / run_name,
                 "--seed_everything", seed, "--data.seed", seed,
                 *segmenter_and_teacher(name, runs),
@@ -82,9 +82,9 @@ def run(output: Path, processes: int, seeds: list[int]) -> None:
         logs, processes,
     )  # fmt: skip
     bundles = {run_name: output / "bundles" / f"{run_name}.zip" for run_name, *_ in students}
-    steps.run_steps(
+    experiment.run_steps(
         [
-            steps.export(
+            experiment.export(
                 run_name,
                 [runs / "segmentation" / "last.ckpt", runs / run_name / "last.ckpt"],
                 bundles[run_name],
@@ -93,9 +93,9 @@ def run(output: Path, processes: int, seeds: list[int]) -> None:
         ],
         logs,
     )
-    steps.run_steps(
+    experiment.run_steps(
         [
-            steps.evaluate(
+            experiment.evaluate(
                 run_name, cases, bundles[run_name], output / "evaluations" / run_name,
                 "--spacing", "2", "--limit", "6", "--processes", "1",
             )
@@ -119,7 +119,7 @@ def write_table(output: Path, seeds: list[int]) -> None:
     lines = ["| network | IoU on test people, % |", "|---|---|"]
     found: dict[str, dict] = {}
     for name, (_, words) in TEACHERS.items():
-        found[name] = {"iou": 100 * steps.test_score(output / "runs" / name)}
+        found[name] = {"iou": 100 * experiment.test_score(output / "runs" / name)}
         lines.append(f"| {words} | {found[name]['iou']:.1f} |")
     lines += [
         "",
@@ -129,8 +129,10 @@ def write_table(output: Path, seeds: list[int]) -> None:
     for name, words in STUDENTS.items():
         rows = []
         for seed in seeds:
-            iou = 100 * steps.test_score(output / "runs" / f"{name}-{seed}")
-            rows.append({"iou": iou, **steps.measured(output / "evaluations" / f"{name}-{seed}")})
+            run_name = f"{name}-{seed}"
+            iou = 100 * experiment.test_score(output / "runs" / run_name)
+            surfaces = experiment.measured(output / "evaluations" / run_name)
+            rows.append({"iou": iou, **surfaces})
         found[name] = {key: [row[key] for row in rows] for key in rows[0]}
         iou, dsc, assd = (spread(found[name][key]) for key in ("iou", "dsc", "assd_mm"))
         lines.append(f"| {words} | {iou} | {dsc} | {assd} | {sum(found[name]['missing'])} |")

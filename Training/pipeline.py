@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import steps
+import experiment
 from SSRKDLib.errors import SSRKDError
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "tiny"
@@ -46,21 +46,21 @@ def run(output: Path) -> Path:
                     "--data.teacher", str(last["teacher"])]
     }  # fmt: skip
     trainings = [
-        steps.train(
+        experiment.train(
             name, name, CONFIGS / f"{name}.yaml", processed, runs / name, *options.get(name, [])
         )
         for name in last
     ]
     everything = [
-        steps.prepare(processed, COHORT),
+        experiment.prepare(processed, COHORT),
         *trainings,
-        steps.export("tiny", list(last.values()), bundle),
-        steps.test_cases(processed, cases),
-        steps.evaluate("tiny", cases, bundle, output / "evaluation", "--spacing", "2"),
+        experiment.export("tiny", list(last.values()), bundle),
+        experiment.test_cases(processed, cases),
+        experiment.evaluate("tiny", cases, bundle, output / "evaluation", "--spacing", "2"),
     ]
     for step in everything:
-        steps.run_steps([step], logs)
-    found = steps.measured(output / "evaluation")
+        experiment.run_steps([step], logs)
+    found = experiment.measured(output / "evaluation")
     print(f"test people: DSC {found['dsc']:.1f} %, ASSD {found['assd_mm']:.2f} mm")
     return bundle
 

@@ -13,6 +13,7 @@ from SSRKDLib.geometry import Rig
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.rig_file import write_rig
 from Testing.ball_knee import ball, ball_path, write_image
+from Testing.bench import user
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "SSRKD" / "Resources" / "SampleData"
@@ -40,6 +41,24 @@ def settle(panel):
     slicer.app.processEvents()
     waitUntil(lambda: panel.job is None, "the end of the job")
     slicer.app.processEvents()
+
+
+def cancelAt(panel, stage, button):
+    """Click a button, and Cancel as soon as the job says that it is at a stage; the stages at which
+    that happened."""
+    listen, seen = panel._onProgress, []
+
+    def hook(at, fraction, message):
+        listen(at, fraction, message)
+        if at == stage and not seen:
+            seen.append(at)
+            user.click(panel.ui.reconstructButton)
+
+    panel._onProgress = hook
+    user.click(button)
+    settle(panel)
+    panel._onProgress = listen
+    return seen
 
 
 def ballRadiograph(view):

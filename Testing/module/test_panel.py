@@ -13,7 +13,7 @@ from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.regions import joint_centre
 from SSRKDLib.virtual.cases import region_around
 from Testing.bench import reload_module, user
-from Testing.module.cases import loadSampleFiles, sampleTruth, settle, waitUntil
+from Testing.module.cases import cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil
 
 STAGES = ("read", "load", "locate", "segment", "encode", "field", "surface", "check", "write")
 
@@ -99,25 +99,13 @@ def test_panel_shows_bones_outlines_and_radiographs(core, slicer):
 def test_panel_cancel_in_each_stage_changes_nothing(core, slicer, stage):
     loadSampleFiles()
     slicer.app.processEvents()
-    listen, seen = core._onProgress, []
-
-    def hook(at, fraction, message):
-        listen(at, fraction, message)
-        if at == stage and not seen:
-            seen.append(at)
-            user.click(core.ui.reconstructButton)
-
-    core._onProgress = hook
     before = slicer.mrmlScene.GetNumberOfNodes()
-    user.click(core.ui.reconstructButton)
-    settle(core)
-    assert seen == [stage]
+    assert cancelAt(core, stage, core.ui.reconstructButton) == [stage]
     assert "cancelled" in core.ui.statusLabel.text
     assert modelCount(slicer) == 0
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     assert core.ui.reconstructButton.text == "Reconstruct"
     if stage == "field":
-        core._onProgress = listen
         user.click(core.ui.reconstructButton)
         settle(core)
         assert modelCount(slicer) == 4

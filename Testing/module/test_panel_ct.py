@@ -11,7 +11,7 @@ from SSRKDLib.anatomy import BONES, COLOURS
 from Testing.ball_knee import BALLS, ball
 from Testing.band_knee import write_band_bundle, write_band_ct
 from Testing.bench import user
-from Testing.module.cases import loadSampleFiles, settle, waitUntil
+from Testing.module.cases import cancelAt, loadSampleFiles, settle, waitUntil
 from Testing.module.conftest import worker_of
 from Testing.projection_truth import rotation
 
@@ -225,23 +225,11 @@ def test_panel_ct_bones_can_be_compared_and_exported(core, slicer, files, tmp_pa
 @pytest.mark.parametrize("stage", ["read", "field", "write"])
 def test_panel_ct_cancelled_changes_nothing(core, slicer, files, stage):
     loadCt(core, slicer, files)
-    listen, seen = core._onProgress, []
-
-    def hook(at, fraction, message):
-        listen(at, fraction, message)
-        if at == stage and not seen:
-            seen.append(at)
-            user.click(core.ui.reconstructButton)
-
-    core._onProgress = hook
     before = slicer.mrmlScene.GetNumberOfNodes()
-    user.click(core.ui.ctReconstructButton)
-    settle(core)
-    assert seen == [stage]
+    assert cancelAt(core, stage, core.ui.ctReconstructButton) == [stage]
     assert "cancelled" in core.ui.statusLabel.text
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     if stage == "field":
-        core._onProgress = listen
         isTheKnee(reconstruct(core, slicer))
 
 

@@ -1,0 +1,47 @@
+"""What report.json says of every reconstruction, from radiographs or from a CT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from SSRKDLib import __version__
+from SSRKDLib.anatomy import BONES
+
+if TYPE_CHECKING:
+    from SSRKDLib.ct_model import CtModel
+    from SSRKDLib.meshes import Mesh
+    from SSRKDLib.model import KneeModel
+    from SSRKDLib.official_pipeline import OfficialKneeModel
+
+
+def report_of(
+    model: KneeModel | OfficialKneeModel | CtModel,
+    bones: Mapping[str, Mesh],
+    seconds: Mapping[str, float],
+    details: Mapping[str, Any],
+) -> dict[str, Any]:
+    """A report, plain JSON values.
+
+    Args:
+        model: what reconstructed.
+        bones: what was found, mm.
+        seconds: by stage.
+        details: what else this kind of reconstruction tells.
+    """
+    return {
+        "program": f"SSRKD {__version__}",
+        "weights": model.name,
+        "weights_sha256": model.manifest.get("sha256"),
+        "device": model.device,
+        **details,
+        "seconds": {**seconds, "total": round(sum(seconds.values()), 3)},
+        "bones": {
+            bone: {
+                "found": bone in bones,
+                "volume_mm3": round(bones[bone].volume(), 1) if bone in bones else None,
+            }
+            for bone in BONES
+        },
+        "note": "For research, not for diagnosis.",
+    }
