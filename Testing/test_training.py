@@ -111,7 +111,7 @@ def test_ddp_of_two_processes_is_one_with_the_doubled_batch(processed, trained, 
     asked += ["--trainer.devices=2", "--trainer.strategy=ddp"]
     script = ROOT / "Training" / "learn.py"
     done = subprocess.run(
-        [sys.executable, str(script), *asked], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, str(script), *asked], cwd=ROOT, capture_output=True, encoding="utf-8",
         timeout=400, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -360,7 +360,7 @@ def test_official_checkpoints_are_where_fine_tuning_starts(
 def test_one_command_leads_from_virtual_people_to_weights_that_reconstruct(tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "Training" / "pipeline.py"), "-o", str(tmp_path / "tiny")],
-        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     found = experiment.measured(tmp_path / "tiny" / "evaluation")
