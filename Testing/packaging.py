@@ -1,4 +1,7 @@
-"""What CMake's lists say is shipped, and the extension installed as Slicer's build would do it.
+"""CMake's lists of shipped files, and the extension installed as Slicer's build would do it.
+
+Nobody edits the lists: ``python -m Testing.packaging`` writes them from the files that git tracks
+or would add, ``python -m Testing.packaging --check`` only reports what it would change.
 
 Installing needs ``cmake`` and stand-ins for Slicer's build tree; what those leave out stands at the
 head of ``Testing/cmake/SlicerConfig.cmake``.
@@ -6,6 +9,7 @@ head of ``Testing/cmake/SlicerConfig.cmake``.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -15,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from Testing.structure.repository import ROOT, repository_files
 
 #: Below the installation's root; X.Y as in the stand-ins.
 MODULES = "lib/Slicer-5.10/qt-scripted-modules"
@@ -44,20 +48,75 @@ _NO_COMPILER = tuple(
 )
 
 
-def listed(folder: str) -> dict[str, list[str]]:
+#: The command that brings the lists up to date.
+WRITE = "python -m Testing.packaging"
+
+
+def listed(folder: str, root: Path = ROOT) -> dict[str, list[str]]:
     """The lists in ``folder/CMakeLists.txt``: names relative to the folder, in their order."""
-    text = (ROOT / folder / "CMakeLists.txt").read_text(encoding="utf-8")
-    text = re.sub(r"#.*", "", text)
-    lists = {}
-    for variable in LISTS[folder]:
-        found = re.search(rf"set\({variable}\s([^)]*)\)", text)
-        assert found, f"{folder}/CMakeLists.txt has no list {variable}"
-        lists[variable] = found.group(1).split()
-    return lists
+    text = re.sub(r"#.*", "", _cmake_file(folder, root).read_text(encoding="utf-8"))
+    return {name: _find_list(text, name, folder).group(1).split() for name in LISTS[folder]}
 
 
-def list_for(folder: str, name: str) -> str:
-    """The list that a file belongs to."""
+def shipped(folder: str, root: Path = ROOT) -> dict[str, list[str]]:
+    """What the lists in ``folder/CMakeLists.txt`` must contain, taken from the files.
+
+    Args:
+        folder: a key of :data:`LISTS`.
+        root: folder of the checkout.
+
+    Returns:
+        Per list the names relative to the folder, sorted.
+    """
+    lists: dict[str, list[str]] = {name: [] for name in LISTS[folder]}
+    for path in repository_files(root):
+        name = path.relative_to(root).as_posix()
+        if name.startswith(f"{folder}/") and name != f"{folder}/CMakeLists.txt":
+            name = name[len(folder) + 1 :]
+            lists[_list_for(folder, name)].append(name)
+    return {name: sorted(files) for name, files in lists.items()}
+
+
+def list_differences(root: Path = ROOT) -> list[str]:
+    """What has to change in CMake's lists, one line per file; empty where they are up to date."""
+    differences = []
+    for folder in LISTS:
+        current = listed(folder, root)
+        for name, wanted in shipped(folder, root).items():
+            place = f"{folder}/CMakeLists.txt: {name}"
+            missing = sorted(set(wanted) - set(current[name]))
+            superfluous = sorted(set(current[name]) - set(wanted))
+            differences += [f"{place} lacks {file}" for file in missing]
+            differences += [f"{place} lists {file}, which is not shipped" for file in superfluous]
+            if not missing and not superfluous and current[name] != wanted:
+                differences.append(f"{place} is not sorted, or lists a file twice")
+    return differences
+
+
+def write_lists(root: Path = ROOT) -> None:
+    """Write the lists of every ``CMakeLists.txt`` from the files; the rest of it stays."""
+    for folder in LISTS:
+        path = _cmake_file(folder, root)
+        text = before = path.read_text(encoding="utf-8")
+        for name, files in shipped(folder, root).items():
+            found = _find_list(text, name, folder)
+            lines = "".join(f"  {file}\n" for file in files)
+            text = f"{text[: found.start()]}set({name}\n{lines}  ){text[found.end() :]}"
+        if text != before:
+            path.write_bytes(text.encode("utf-8"))
+
+
+def _cmake_file(folder: str, root: Path) -> Path:
+    return root / folder / "CMakeLists.txt"
+
+
+def _find_list(text: str, name: str, folder: str) -> re.Match[str]:
+    found = re.search(rf"^set\({name}\s([^)]*)\)", text, re.MULTILINE)
+    assert found, f"{folder}/CMakeLists.txt has no list {name}"
+    return found
+
+
+def _list_for(folder: str, name: str) -> str:
     if folder == "Training":
         return TRAINING
     return SCRIPTS if name.endswith(".py") else RESOURCES
@@ -117,3 +176,27 @@ def installed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("packaging")
     install(folder / "build", folder / "installed")
     return folder / "installed" / MODULES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write CMake's lists, or with ``--check`` report what would change.
+
+    Returns:
+        1 where ``--check`` found differences, else 0.
+    """
+    parser = argparse.ArgumentParser(
+        prog=WRITE, description="Write the lists of files in the CMakeLists.txt of shipped folders."
+    )
+    parser.add_argument("--check", action="store_true", help="change nothing, report differences")
+    check = parser.parse_args(arguments).check
+    differences = list_differences()
+    for line in differences:
+        print(line)
+    if check:
+        return int(bool(differences))
+    write_lists()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ import ast
 import json
 import re
 import struct
+import subprocess
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -18,11 +19,14 @@ from Testing.packaging import (
     MODULES,
     ROOT,
     SHARE,
-    list_for,
+    WRITE,
+    list_differences,
     listed,
     run_installed,
+    shipped,
+    write_lists,
 )
-from Testing.test_structure import repository_files
+from Testing.structure.repository import repository_files
 
 #: Extensions Index, slicer-extension-catalog-entry-schema-v1.0.2.json: keys and their types.
 SCHEMA = (
@@ -37,13 +41,6 @@ OPTIONAL = {
 
 #: The Extensions Index refuses a checkout of more.
 LARGEST_REPOSITORY = 100 * 2**20
-
-
-def shipped(folder: str) -> list[str]:
-    """What git has in a folder that is installed, relative to the folder."""
-    names = [path.relative_to(ROOT).as_posix() for path in repository_files()]
-    names = [name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")]
-    return [name for name in names if name != "CMakeLists.txt"]
 
 
 def description(path: Path) -> dict[str, str]:
@@ -114,23 +111,49 @@ def test_the_licence_is_where_the_index_looks_for_it():
 # Complete lists
 
 
-@pytest.mark.parametrize("folder", LISTS)
-def test_every_file_is_in_the_lists_and_every_listed_file_exists(folder):
-    place = f"{folder}/CMakeLists.txt"
-    lists = listed(folder)
-    entries = {(variable, name) for variable, names in lists.items() for name in names}
-    wanted = {(list_for(folder, name), name) for name in shipped(folder)}
-    wrong = [
-        f"{place}: add {name} to {variable}" for variable, name in sorted(wanted - entries)
-    ] + [
-        f"{place}: take {name} out of {variable} ("
-        + ("git does not ship it there" if (ROOT / folder / name).is_file() else "no such file")
-        + ")"
-        for variable, name in sorted(entries - wanted)
+def test_the_lists_contain_every_shipped_file_and_no_other():
+    differences = list_differences()
+    assert not differences, f"Run `{WRITE}`, which writes the lists:\n" + "\n".join(differences)
+
+
+@pytest.fixture
+def small_checkout(tmp_path) -> Path:
+    """A git checkout with one module, one resource and empty lists."""
+    for folder, names in LISTS.items():
+        place = tmp_path / folder
+        (place / "data").mkdir(parents=True)
+        (place / "room.py").touch()
+        (place / "data" / "picture.png").touch()
+        lists = "".join(f"set({name}\n  gone.py\n  )\n" for name in names)
+        (place / "CMakeLists.txt").write_text(f"# kept\n{lists}install(x)\n", encoding="utf-8")
+    (tmp_path / "SSRKD" / "ignored.pyc").touch()
+    (tmp_path / ".gitignore").write_text("*.pyc\n", encoding="utf-8")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_writing_the_lists_brings_them_up_to_date_and_keeps_the_rest(small_checkout):
+    assert [line for line in list_differences(small_checkout) if line.startswith("SSRKD/")] == [
+        "SSRKD/CMakeLists.txt: MODULE_PYTHON_SCRIPTS lacks room.py",
+        "SSRKD/CMakeLists.txt: MODULE_PYTHON_SCRIPTS lists gone.py, which is not shipped",
+        "SSRKD/CMakeLists.txt: MODULE_PYTHON_RESOURCES lacks data/picture.png",
+        "SSRKD/CMakeLists.txt: MODULE_PYTHON_RESOURCES lists gone.py, which is not shipped",
     ]
-    assert not wrong, "\n" + "\n".join(wrong)
-    for variable, names in lists.items():
-        assert names == sorted(set(names)), f"{place}: bring {variable} in order, each file once"
+    write_lists(small_checkout)
+    assert list_differences(small_checkout) == []
+    assert listed("Training", small_checkout) == {"TRAINING_FILES": ["data/picture.png", "room.py"]}
+    text = (small_checkout / "Training" / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert text == "# kept\nset(TRAINING_FILES\n  data/picture.png\n  room.py\n  )\ninstall(x)\n"
+
+
+def test_lists_out_of_order_are_reported(small_checkout):
+    write_lists(small_checkout)
+    path = small_checkout / "Training" / "CMakeLists.txt"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("  data/picture.png\n  room.py", "  room.py\n  data/picture.png"))
+    assert list_differences(small_checkout) == [
+        "Training/CMakeLists.txt: TRAINING_FILES is not sorted, or lists a file twice"
+    ]
 
 
 def dotted_names(files: list[str]) -> set[str]:
@@ -211,7 +234,8 @@ def test_the_installed_layout_is_exactly_this(installed):
     share = f"{SHARE}/qt-scripted-modules/SSRKD"
     expected = {f"{SHARE}/SSRKD.s4ext", f"{share}/LICENSE.txt", f"{share}/THIRD_PARTY.md"}
     for folder, target in INSTALLED_IN.items():
-        expected |= {f"{target}/{name}" for name in shipped(folder)}
+        for names in shipped(folder).values():
+            expected |= {f"{target}/{name}" for name in names}
     assert there == expected
     files = [path.name for path in (prefix / MODULES).iterdir() if path.is_file()]
     assert files == ["SSRKD.py"]  # Slicer takes every file here for a module

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from Testing.structure.repository import ROOT, repository_files
 
 #: The rooms, and what each must never import (at any level, in any function).
 FORBIDDEN = {
@@ -60,17 +60,6 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module.split(".")[0])
     return names
-
-
-def repository_files() -> list[Path]:
-    """Files in git's care, or about to be; skips where this is not a checkout."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("not a git checkout")
-    files = (ROOT / name for name in listing.stdout.split("\0") if name)
-    return sorted(path for path in files if path.is_file())
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)
