@@ -26,6 +26,7 @@ from Testing.packaging import (
     shipped,
     write_lists,
 )
+from Testing.structure.imports import read_imports
 from Testing.structure.repository import repository_files
 
 #: Extensions Index, slicer-extension-catalog-entry-schema-v1.0.2.json: keys and their types.
@@ -165,28 +166,6 @@ def dotted_names(files: list[str]) -> set[str]:
     }
 
 
-def imports(path: Path, name: str) -> set[tuple[str, str | None]]:
-    """Every import in a file, wherever it stands.
-
-    Args:
-        path: the file.
-        name: as it is installed, ``SSRKDLib/worker/server.py``.
-
-    Returns:
-        Absolute module and, for ``from module import thing``, the thing.
-    """
-    package = list(Path(name).parent.parts)
-    found: set[tuple[str, str | None]] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {(alias.name, None) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *filter(None, [node.module])])
-            found |= {(module, alias.name) for alias in node.names}
-    return found
-
-
 def names_in(path: Path) -> set[str]:
     """What a file's top level binds."""
     names = set()
@@ -210,7 +189,9 @@ def test_everything_that_is_imported_is_in_the_lists():
     for name, path in sources.items():
         if not path.is_file():
             continue  # the test above says so
-        for module, thing in imports(path, name):
+        root = ROOT if name.startswith("SSRKDLib/") else ROOT / "SSRKD"
+        for found in read_imports(path, root):
+            module, thing = found.module, found.name
             if module.split(".")[0] not in project:
                 continue
             if module not in modules:

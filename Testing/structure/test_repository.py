@@ -1,0 +1,42 @@
+"""What is at the top of the repository, and what its files must not name."""
+
+from __future__ import annotations
+
+import re
+
+from Testing.structure.repository import ROOT, repository_files
+
+TOP_LEVEL = {
+    "SSRKD", "SSRKDLib", "Training", "Testing", "Docs", "requirements", ".ci", ".github",
+    "CMakeLists.txt", "SSRKD.s4ext", "SSRKD.json", "SSRKD.png", "README.md", "LICENSE.txt",
+    "THIRD_PARTY.md", "pyproject.toml", "Makefile", ".gitignore", ".gitattributes",
+}  # fmt: skip
+
+#: Places that exist on one machine only, and registries a checkout must not depend on.
+#: Pieces in brackets keep this file from matching itself.
+MACHINE = re.compile(
+    r"(?<![\w.])/(?:work|root|opt/(?:wheels|pypi[\w-]*))/"
+    r"|/(?:home|Users)/[a-z]\w*/"
+    r"|(?:files[.]pythonhosted|test[.]pypi|pypi|download[.]pytorch|conda[.]anaconda)[.]org"
+)
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    wrong = []
+    for path in repository_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # binary data
+        for number, line in enumerate(text.splitlines(), start=1):
+            if MACHINE.search(line):
+                wrong.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_only_known_names_are_at_the_top():
+    assert {path.relative_to(ROOT).parts[0] for path in repository_files()} <= TOP_LEVEL
+
+
+def test_the_module_s_folder_does_not_shadow_the_module():
+    assert not (ROOT / "SSRKD" / "__init__.py").exists()
