@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,7 @@ from SSRKDLib.anatomy import BONES
 from SSRKDLib.ct_reconstruction import reconstruct_ct_file
 from SSRKDLib.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.image_writing import write_image
-from SSRKDLib.labelmaps import read_reference
 from SSRKDLib.meshes import read_meshes
-from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.worker.tasks import all_tasks
 from Testing.ball_knee import BALLS
 from Testing.band_knee import BandModel, write_band_bundle, write_band_ct
@@ -172,16 +169,3 @@ def test_ct_task_cancelled_leaves_nothing(files, tmp_path):
     with pytest.raises(Cancelled):
         all_tasks()["reconstruct_ct"](request(files, tmp_path), stop)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_shipped_weights_reconstruct_the_sample_ct(tmp_path):
-    samples = Path(__file__).resolve().parents[1] / "SSRKD" / "Resources" / "SampleData"
-    output = tmp_path / "bones"
-    assert cli.main(["reconstruct", "--ct", str(samples / "SSRKD_CT.nrrd"), "-o", str(output)]) == 0
-    reference = read_reference(samples / "SSRKD_CT.seg.nrrd")
-    rows = compare_meshes(read_meshes(output), reference.meshes, samples=4000)
-    distances = {row["bone"]: row["assd_mm"] for row in rows}
-    # Measured 0.26 to 0.29 mm; the network's voxels have 2.1 mm.
-    assert all(distances[bone] < 0.5 for bone in BONES), distances
-    report = json.loads((output / "report.json").read_text())
-    assert report["weights"] == "virtual-knee" and report["laterality"] == reference.side
