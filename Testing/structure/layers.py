@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import sys
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,16 @@ class Room:
 
     Attributes:
         name: the folder, or a single module at the package's top.
-        torch_free: every module loads where torch is not installed.
-        vtk_free: every module loads where VTK is not installed.
+        torch_free: the modules load where torch is not installed.
+        vtk_free: the modules load where VTK is not installed.
+        torch_modules: modules of a torch-free room that need torch nevertheless.
         subfolders: folders of the room; a module there belongs to the room.
     """
 
     name: str
     torch_free: bool = False
     vtk_free: bool = False
+    torch_modules: tuple[str, ...] = ()
     subfolders: tuple[str, ...] = ()
 
 
@@ -65,19 +67,30 @@ LIBRARY = Package(
         Room("images", torch_free=True, vtk_free=True),
         Room("surfaces", torch_free=True),
         Room("radiographs", torch_free=True, vtk_free=True),
-        Room("ct", torch_free=True),
-        Room("simulation", torch_free=True),
-        Room("datasets"),
+        Room("ct", torch_free=True, vtk_free=True),
+        Room(
+            "simulation",
+            torch_free=True,
+            torch_modules=(
+                "ct_volume",
+                "joseph",
+                "projector",
+                "soft_tissue",
+                "tigre",
+                "voxel_phantom",
+            ),  # fmt: skip
+        ),
+        Room("datasets", torch_free=True),
         Room("networks", vtk_free=True),
         Room("weights", torch_free=True, vtk_free=True),
-        Room("models"),
-        Room("reconstruction"),
-        Room("clinical", torch_free=True),
-        Room("evaluation", torch_free=True),
-        Room("training", subfolders=("data", "tasks")),
+        Room("models", torch_free=True, vtk_free=True),
+        Room("reconstruction", torch_free=True, vtk_free=True),
+        Room("clinical", torch_free=True, vtk_free=True),
+        Room("evaluation", torch_free=True, torch_modules=("held_out_people",)),
+        Room("training", vtk_free=True, subfolders=("data", "tasks")),
         Room("figures", torch_free=True),
-        Room("worker", torch_free=True),
-        Room("cli"),
+        Room("worker", torch_free=True, vtk_free=True),
+        Room("cli", torch_free=True, vtk_free=True),
     ),
     top=("__init__.py", "__main__.py", "CMakeLists.txt"),
 )
@@ -263,16 +276,19 @@ def read_allowed(path: Path = ALLOWED) -> set[str]:
     return set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
 
 
-def room_modules(root: Path, package: Package, rooms: Iterable[Room]) -> list[str]:
-    """Dotted names of every module of some rooms."""
+def modules_without(flag: str, root: Path = ROOT, package: Package = LIBRARY) -> list[str]:
+    """Dotted names of the modules of all rooms with a flag, ``torch_free`` or ``vtk_free``."""
     place = root / package.folder
-    paths = {
-        path
-        for room in rooms
-        for path in (*_python_files(place / room.name), place / f"{room.name}.py")
-        if path.is_file()
-    }
-    return sorted(module_name(path, place.parent) for path in paths)
+    modules = []
+    for room in (room for room in package.rooms if getattr(room, flag)):
+        needs = room.torch_modules if flag == "torch_free" else ()
+        files = {*_python_files(place / room.name), place / f"{room.name}.py"}
+        modules += [
+            module_name(path, place.parent)
+            for path in sorted(files)
+            if path.is_file() and path.stem not in needs
+        ]
+    return modules
 
 
 def _edges(root: Path, package: Package) -> list[_Edge]:
@@ -290,7 +306,7 @@ def _edges(root: Path, package: Package) -> list[_Edge]:
     return edges
 
 
-def _target(found: Import, modules: Iterable[str]) -> str | None:
+def _target(found: Import, modules: Container[str]) -> str | None:
     """The module of the package that is imported; None where it is another package's."""
     for name in (f"{found.module}.{found.name}", found.module):
         if name in modules:

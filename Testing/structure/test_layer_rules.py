@@ -13,7 +13,11 @@ from Testing.structure.loading import find_load_failures, find_loaded
 
 SMALL = Package(
     "place/Lib",
-    rooms=(Room("low"), Room("middle", subfolders=("inner",)), Room("high")),
+    rooms=(
+        Room("low", torch_free=True, vtk_free=True, torch_modules=("network",)),
+        Room("middle", subfolders=("inner",)),
+        Room("high", torch_free=True),
+    ),
     top=("__init__.py", "__main__.py", "CMakeLists.txt"),
 )
 
@@ -194,19 +198,23 @@ def test_all_rules_are_applied_to_the_repository_s_packages(tmp_path):
     ]
 
 
+def test_modules_of_the_rooms_with_a_flag_are_loaded(tmp_path):
+    write(tmp_path / SMALL.folder, {**GOOD, "low/network.py": ""})
+    free = layers.modules_without("torch_free", tmp_path, SMALL)
+    assert free == ["Lib.low", "Lib.low.tools", "Lib.high"]
+    free = layers.modules_without("vtk_free", tmp_path, SMALL)
+    assert free == ["Lib.low", "Lib.low.network", "Lib.low.tools"]
+
+
 def test_modules_that_do_not_load_are_named(tmp_path):
-    write(tmp_path / SMALL.folder, {**GOOD, "low/heavy.py": "import os\nimport tomllib_x.part\n"})
-    place = tmp_path / "place"
-    modules = layers.room_modules(tmp_path, SMALL, SMALL.rooms)
-    assert modules == [
-        "Lib.high", "Lib.low", "Lib.low.heavy", "Lib.low.tools", "Lib.middle", "Lib.middle.inner",
-        "Lib.middle.inner.part", "Lib.middle.whole",
-    ]  # fmt: skip
-    write(place, {"tomllib_x/__init__.py": "", "tomllib_x/part.py": ""})
-    assert find_load_failures(place, modules, ["unused"]) == []
-    (failure,) = find_load_failures(place, modules, ["tomllib_x"])
-    assert failure.startswith("Lib.low.heavy: ModuleNotFoundError: ")
-    assert failure.endswith("(Lib/low/heavy.py:2)")
+    heavy = "import os\n\ndef f():\n    import large.part\n\nf()\n"
+    write(tmp_path, {"low/heavy.py": heavy, "large/__init__.py": "", "large/part.py": ""})
+    modules = ["low.tools", "low.heavy"]
+    write(tmp_path, {"low/tools.py": "import os\n"})
+    assert find_load_failures(tmp_path, modules, ["unused"]) == []
+    (failure,) = find_load_failures(tmp_path, modules, ["large"])
+    assert failure.startswith("low.heavy: ModuleNotFoundError: ")
+    assert failure.endswith("(low/heavy.py:4)")
 
 
 def test_loaded_packages_are_found(tmp_path):
