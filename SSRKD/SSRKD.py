@@ -107,8 +107,8 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
     """The module for scripts: works without the panel and without a main window.
 
     Every method waits for its result, or returns at once where ``done`` is given. Errors are
-    :class:`SSRKDLib.errors.SSRKDError`: raised, or given to ``failed``. ``progress`` is called with
-    stage, fraction (0 to 1) and message.
+    :class:`SSRKDLib.core.errors.SSRKDError`: raised, or given to ``failed``. ``progress`` is
+    called with stage, fraction (0 to 1) and message.
     """
 
     def __init__(self):
@@ -280,7 +280,7 @@ class SSRKDTest(ScriptedLoadableModuleTest):
 
     def test_SampleRadiographs(self):
         """Reconstruct the sample and compare with its true bones."""
-        from SSRKDLib.anatomy import BONES
+        from SSRKDLib.core.anatomy import BONES
         from SSRKDLib.metrics import compare_meshes
         from SSRKDLib.regions import joint_centre
         from SSRKDLib.virtual.cases import region_around

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.closest_points import (
     Body,
     Surface,
@@ -24,7 +23,8 @@ from SSRKDLib.closest_points import (
     turned,
     walk,
 )
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.reference import check_surfaces
 

@@ -28,8 +28,8 @@ from SSRKDLib.commands import (
     weights,
     worker,
 )
-from SSRKDLib.errors import Cancelled, InputError, SSRKDError
-from SSRKDLib.progress import ProgressLine
+from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
+from SSRKDLib.core.progress import ProgressLine
 
 COMMANDS = (reconstruct, compare, evaluate, rig, simulate, prepare, weights, doctor, demo, worker)
 

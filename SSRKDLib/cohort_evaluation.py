@@ -28,7 +28,7 @@ from pathlib import Path
 
 from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.comparison import measure_distances
-from SSRKDLib.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
+from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
 from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import MEASURES

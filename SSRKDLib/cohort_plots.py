@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES, COLOURS
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.cohort_summary import TABLE
-from SSRKDLib.errors import MissingDependencyError, OutputError
+from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import MissingDependencyError, OutputError
 
 
 def write_plots(results: Sequence[dict], output: Path) -> list[Path]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.clinical.definitions import DEFINITIONS
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.metrics import MEASURES
 from SSRKDLib.results import write_text
 

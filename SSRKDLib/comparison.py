@@ -12,7 +12,7 @@ from SSRKDLib.alignment import Alignment, align
 from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.clinical.measures import Measure
 from SSRKDLib.comparison_table import say_alignment
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.metrics import compare_meshes, surface_distances

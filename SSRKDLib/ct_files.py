@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.image_files import whole_image_kind
 
 _REMEDY = "Give a CT as NIfTI, NRRD, MetaImage or a folder of one DICOM series."
@@ -65,7 +65,7 @@ def read_scan(path: str | Path) -> CtScan:
 
 
 def check_hounsfield(values: np.ndarray, name: str) -> None:
-    """Raise :class:`~SSRKDLib.errors.ImageError` where values cannot be those of a CT.
+    """Raise :class:`~SSRKDLib.core.errors.ImageError` where values cannot be those of a CT.
 
     Args:
         values: of any shape.

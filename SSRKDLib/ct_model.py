@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from SSRKDLib.errors import WeightsError
-from SSRKDLib.portions import in_portions
+from SSRKDLib.core.batching import in_portions
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle, list_bundles
 
@@ -32,7 +32,8 @@ _AT_ONCE = {"cpu": 4096, "cuda": 1 << 18}
 
 
 def check_teacher(name_or_path: str | Path | None = None) -> None:
-    """Raise :class:`~SSRKDLib.errors.WeightsError` where weights are absent or hold no teacher.
+    """Raise :class:`~SSRKDLib.core.errors.WeightsError` where weights are absent or hold no
+    teacher.
 
     Reads the manifest only, so that Slicer's own process can ask.
 

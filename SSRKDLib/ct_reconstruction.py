@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib import models
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.ct_files import CtScan, read_scan
 from SSRKDLib.ct_grid import CtGrid
 from SSRKDLib.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.ct_pieces import NEARLY, one_knee, only, patellae_at_a_joint, pieces
 from SSRKDLib.ct_windows import Blend, window_starts
-from SSRKDLib.errors import ImageError
 from SSRKDLib.field import NOT_SEEN, FieldGrid
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
-from SSRKDLib.terminology import SIDES
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_model import CtModel

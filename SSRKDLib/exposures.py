@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError, ImageError
+from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.framing import Exposure
 from SSRKDLib.geometry import Rig, axes_angle
 from SSRKDLib.radiographs.intensity import to_line_integral

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 
 #: View axes closer together than this are refused (opposite directions count as parallel).
 MINIMUM_AXES_ANGLE_DEGREES = 20.0

@@ -13,7 +13,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import OutputError
+from SSRKDLib.core.errors import OutputError
 
 
 def write_image(

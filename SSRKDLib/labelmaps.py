@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES, LABELS
-from SSRKDLib.errors import ImageError, MeshError
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.meshes import SUFFIXES, Mesh, from_polydata, match_files, read_mesh, to_polydata
 from SSRKDLib.reference import Named, match_bones
@@ -59,7 +59,7 @@ def read_reference(
     """The bones in ``path``: a folder of meshes, a label map, or a folder with one.
 
     ``laterality`` ("L", "R" or None) picks one knee of two, ``chosen`` (bone to name) what the
-    user knows better. Raises :class:`~SSRKDLib.errors.MeshError`.
+    user knows better. Raises :class:`~SSRKDLib.core.errors.MeshError`.
     """
     path = Path(path)
     if path.is_dir():
@@ -82,9 +82,9 @@ def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:
 
     Bones are found by the names and terminology of a ``.seg.nrrd``'s segments, by the names in
     or beside the file (see :func:`label_names`), else by value: those of
-    :data:`~SSRKDLib.anatomy.LABELS`. Segments may overlap in layers. Bones the map lacks are
+    :data:`~SSRKDLib.core.anatomy.LABELS`. Segments may overlap in layers. Bones the map lacks are
     absent. Surfaces are open where a bone leaves the volume. Raises
-    :class:`~SSRKDLib.errors.MeshError` for a file that is absent, unreadable, not 3-D or
+    :class:`~SSRKDLib.core.errors.MeshError` for a file that is absent, unreadable, not 3-D or
     without any bone.
     """
     masks, _, _ = _read_masks(Path(path))

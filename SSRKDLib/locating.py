@@ -14,11 +14,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.rigid import rigid_fit
 from SSRKDLib.framing import FRAME_POINTS, MIRROR, Exposure, FramedRadiographs, network_images
 from SSRKDLib.geometry import Rig, triangulate
 from SSRKDLib.model import KneeModel
-from SSRKDLib.rigid import rigid_fit
 
 #: Coarse grid on which a frame is judged: half edge and pitch, mm.
 _JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0

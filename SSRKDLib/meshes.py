@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import MeshError, OutputError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.ply import read_ply, write_ply
 from SSRKDLib.reference import Matching, Named, match_bones
 
@@ -36,7 +36,7 @@ class Mesh:
 
     ``vertices`` [N, 3] float64, mm (LPS unless the owner says otherwise); ``faces``
     [M, 3] int64, corners counter-clockwise seen from outside. Raises
-    :class:`~SSRKDLib.errors.MeshError` for wrong shapes, NaN, and faces that name
+    :class:`~SSRKDLib.core.errors.MeshError` for wrong shapes, NaN, and faces that name
     vertices which do not exist. A mesh may be empty.
     """
 
@@ -252,7 +252,7 @@ def read_mesh(path: str | Path) -> Mesh:
     """Read a surface from a PLY, STL, OBJ or VTP file, in the file's frame and units.
 
     Corners that STL and OBJ files store once per face are joined. Raises
-    :class:`~SSRKDLib.errors.MeshError` where the file is absent, not a surface, cut
+    :class:`~SSRKDLib.core.errors.MeshError` where the file is absent, not a surface, cut
     short, empty or holds NaN.
     """
     path = Path(path)
@@ -323,7 +323,7 @@ def write_mesh(
     """Write a binary little-endian PLY of triangles with normals (float32, LPS, mm).
 
     The comment ``SPACE=LPS`` is the one 3D Slicer looks for; ``colour`` is sRGB, 0..1.
-    Raises :class:`~SSRKDLib.errors.OutputError` where the file cannot be written.
+    Raises :class:`~SSRKDLib.core.errors.OutputError` where the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".ply":
@@ -342,8 +342,8 @@ def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, 
 
     Names are read by :func:`~SSRKDLib.reference.match_bones`; ``laterality`` ("L", "R") picks
     one knee of two. Bones without a file are absent from the result, which keeps the order of
-    :data:`~SSRKDLib.anatomy.BONES`. Raises :class:`~SSRKDLib.errors.MeshError` where the folder
-    is absent or holds none, two files claim one bone, or the bones are of the other side.
+    :data:`~SSRKDLib.core.anatomy.BONES`. Raises :class:`~SSRKDLib.core.errors.MeshError` where the
+    folder is absent or holds none, two files claim one bone, or the bones are of the other side.
     """
     files, matching = match_files(folder, laterality)
     return {bone: read_mesh(files[name]) for bone, name in matching.bones.items()}

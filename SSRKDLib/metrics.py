@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.labelmaps import Mask
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.nearest import point_distances
@@ -63,7 +63,7 @@ def surface_distances(
     ``samples`` points per surface, drawn with a fixed ``seed`` from the part inside
     ``region`` (a :class:`~SSRKDLib.regions.Region` or a box [2, 3], lowest and highest
     corner; everything if None); ``backend`` is one of :data:`SSRKDLib.nearest.BACKENDS`.
-    Raises :class:`~SSRKDLib.errors.MeshError` where either has no surface in the region.
+    Raises :class:`~SSRKDLib.core.errors.MeshError` where either has no surface in the region.
     """
     inside_a, inside_b = _judged(a, b, region)
     return SurfaceDistances(

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from SSRKDLib.errors import MissingDependencyError, WeightsError
+from SSRKDLib.core.batching import in_portions
+from SSRKDLib.core.errors import MissingDependencyError, WeightsError
 from SSRKDLib.field import BoneField
 from SSRKDLib.framing import REACH, FramedRadiographs, Framing
-from SSRKDLib.portions import in_portions
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 

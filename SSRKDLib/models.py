@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from SSRKDLib.errors import DeviceMemoryError, InputError, MissingDependencyError
-from SSRKDLib.portions import is_out_of_memory
+from SSRKDLib.core.batching import is_out_of_memory
+from SSRKDLib.core.errors import DeviceMemoryError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_model import CtModel

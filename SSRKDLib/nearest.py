@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from SSRKDLib.errors import MeshError, MissingDependencyError
+from SSRKDLib.core.errors import MeshError, MissingDependencyError
 from SSRKDLib.meshes import Mesh, to_polydata
 
 #: What may measure distances; the numbers agree to 1e-3 mm.

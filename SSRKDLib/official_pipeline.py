@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.batching import in_portions
 from SSRKDLib.field import BoneField
 from SSRKDLib.framing import (
     Camera,
@@ -32,7 +33,6 @@ from SSRKDLib.framing import (
     sample,
 )
 from SSRKDLib.geometry import View, to_grid_sample
-from SSRKDLib.portions import in_portions
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.anatomy import BONES, COLOURS
-from SSRKDLib.errors import MissingDependencyError, OutputError
+from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry import View
 from SSRKDLib.meshes import Mesh

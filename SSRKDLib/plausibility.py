@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
-from SSRKDLib.terminology import SIDES
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.
 CONDYLAR_WIDTH_MM = (52.0, 108.0)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.exposures import best_pair
 from SSRKDLib.field import BoneField, EmptyRegionError, evaluate
 from SSRKDLib.framing import (

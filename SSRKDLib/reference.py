@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import MeshError
-from SSRKDLib.terminology import BONE_CODES, SIDE_CODES, SIDES
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.terminology import BONE_CODES, SIDE_CODES, SIDES
 
 if TYPE_CHECKING:
     from SSRKDLib.meshes import Mesh
@@ -157,7 +157,7 @@ def side_of(item: Named) -> str | None:
 
 
 def check_sides(reference: str | None, reconstruction: str | None) -> None:
-    """Raise :class:`~SSRKDLib.errors.MeshError` where one is left and the other right."""
+    """Raise :class:`~SSRKDLib.core.errors.MeshError` where one is left and the other right."""
     if not _agree(reference, reconstruction):
         raise MeshError(
             f"The reference is a {SIDES[reference]} knee, the reconstruction a "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from SSRKDLib import __version__
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_model import CtModel

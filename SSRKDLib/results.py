@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SSRKDLib.anatomy import BONES, COLOURS
-from SSRKDLib.errors import OutputError
+from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.meshes import write_mesh
-from SSRKDLib.output_folder import replaced_folder
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_reconstruction import CtReconstruction

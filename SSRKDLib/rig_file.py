@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError, OutputError
+from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.geometry import Rig, View
 
 VERSION = 1

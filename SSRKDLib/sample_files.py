@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.anatomy import BONES, COLOURS, LABELS
-from SSRKDLib.errors import OutputError
+from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.framing import MIRROR
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.projection.attenuation import attenuation
-from SSRKDLib.terminology import slicer_entry
 from SSRKDLib.virtual.cases import centred_at_knee
 from SSRKDLib.virtual.population import load_person
 
@@ -210,7 +210,7 @@ def write_segmentation(
 
     Args:
         path: ends in ``.seg.nrrd``.
-        labels: uint8 ``[k, j, i]``, values as in :data:`~SSRKDLib.anatomy.LABELS`.
+        labels: uint8 ``[k, j, i]``, values as in :data:`~SSRKDLib.core.anatomy.LABELS`.
         index_to_lps: 4x4, (i, j, k) to LPS mm.
         laterality: "L" or "R".
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.meshes import Mesh
 
 
@@ -13,7 +13,7 @@ def sample_surface(mesh: Mesh, count: int, seed: int = 0) -> np.ndarray:
 
     Stratified: each point has its own ``1 / count`` share of the area, so that means
     over the points vary less than with independent ones. Raises
-    :class:`~SSRKDLib.errors.MeshError` for a mesh without area.
+    :class:`~SSRKDLib.core.errors.MeshError` for a mesh without area.
     """
     rng = np.random.default_rng(seed)
     return _points(mesh, (np.arange(count) + rng.random(count)) / count, rng)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.exposures import best_pair
 from SSRKDLib.framing import Exposure, network_images, unframed
 from SSRKDLib.geometry import Rig

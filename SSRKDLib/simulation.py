@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry import Rig, View
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.rig_file import write_rig

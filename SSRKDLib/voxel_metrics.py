@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES, LABELS
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.regions import Region, as_region
 
@@ -16,7 +16,7 @@ def dice_masks(a: np.ndarray, b: np.ndarray) -> float:
     """Dice similarity 0..1 of two bool volumes on one grid; NaN where both are empty.
 
     All voxels of a grid have one size, so none enters. Raises
-    :class:`~SSRKDLib.errors.MeshError` for volumes of different shapes.
+    :class:`~SSRKDLib.core.errors.MeshError` for volumes of different shapes.
     """
     _same_grid(a, b)
     total = int(np.count_nonzero(a)) + int(np.count_nonzero(b))
@@ -136,7 +136,7 @@ def label_map(
     meshes: Mapping[str, Mesh], origin: np.ndarray, spacing: float, size: np.ndarray
 ) -> np.ndarray:
     """Which bone each voxel's centre lies in: uint8 ``[k, j, i]``, values as in
-    :data:`~SSRKDLib.anatomy.LABELS`, later bones over earlier ones; grid as for
+    :data:`~SSRKDLib.core.anatomy.LABELS`, later bones over earlier ones; grid as for
     :func:`voxelise`."""
     labels = np.zeros(tuple(int(n) for n in size[::-1]), np.uint8)
     for bone in (bone for bone in BONES if bone in meshes):

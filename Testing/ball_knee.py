@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.field import BoneField
 from SSRKDLib.framing import FRAME_POINTS, REACH, Framing, frame_cameras, pixel_grid
 from SSRKDLib.geometry import Rig, View

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import SimpleITK as sitk
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.meshes import Mesh
 from Testing.ball_knee import BALLS, ball, distances
 from Testing.projection_truth import rotation

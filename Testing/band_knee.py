@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from SSRKDLib.anatomy import BONES, LABELS
+from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.networks.official_teacher import OfficialTeacher
 from SSRKDLib.weights.bundle import write_bundle

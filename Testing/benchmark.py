@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct_grid import BEYOND
-from SSRKDLib.errors import WeightsError
 from SSRKDLib.field import evaluate, labels
 from SSRKDLib.geometry import to_grid_sample
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures

@@ -9,12 +9,12 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SSRKDLib.anatomy import BONES, LABELS
 from SSRKDLib.cases.frame import CaseFrame
 from SSRKDLib.cases.inputs import FileSource, Job
 from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.prepare import Settings, label_map
 from SSRKDLib.cases.running import Outcome, run_job
+from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.meshes import Mesh, read_mesh, write_mesh
 from SSRKDLib.projection.attenuation import attenuation
 from Testing.ball_knee import BALLS, ball, distances

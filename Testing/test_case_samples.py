@@ -10,13 +10,13 @@ import pytest
 torch = pytest.importorskip("torch")
 trimesh = pytest.importorskip("trimesh")
 
-from SSRKDLib.anatomy import BONES  # noqa: E402
 from SSRKDLib.cases.frame import PUBLISHED_FRAME  # noqa: E402
 from SSRKDLib.cases.layout import CaseFolder  # noqa: E402
 from SSRKDLib.cases.npz import mapped_npz  # noqa: E402
 from SSRKDLib.cases.obj import write_obj  # noqa: E402
 from SSRKDLib.cases.splits import read_info  # noqa: E402
-from SSRKDLib.errors import InputError  # noqa: E402
+from SSRKDLib.core.anatomy import BONES  # noqa: E402
+from SSRKDLib.core.errors import InputError  # noqa: E402
 from SSRKDLib.learning import (  # noqa: E402
     case_samples,
     keeping,

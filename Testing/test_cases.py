@@ -9,7 +9,6 @@ import zipfile
 import numpy as np
 import pytest
 
-from SSRKDLib.anatomy import BONES, LABELS
 from SSRKDLib.cases.frame import PUBLISHED_FRAME, CaseFrame, fitting_pixel
 from SSRKDLib.cases.inputs import find_jobs, person_of, virtual_jobs
 from SSRKDLib.cases.inside import inside_mesh
@@ -18,7 +17,8 @@ from SSRKDLib.cases.npz import read_npz
 from SSRKDLib.cases.obj import write_obj
 from SSRKDLib.cases.sampling import SAMPLING_NAMES, sample_case, sampling_from
 from SSRKDLib.cases.splits import Knee, make_splits, read_info, write_info
-from SSRKDLib.errors import GeometryError, InputError
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import Mesh
 from Testing.ball_knee import BALLS, ball, distances

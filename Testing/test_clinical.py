@@ -11,7 +11,7 @@ from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.clinical.frames import femur_frame, tibia_frame
 from SSRKDLib.clinical.sections import heights_above, section
 from SSRKDLib.clinical.tibia import plateaus
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.meshes import Mesh, read_meshes
 from SSRKDLib.virtual.population import load_person
 from Testing.ball_knee import ball

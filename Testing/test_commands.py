@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from SSRKDLib import cli, demo_cases, models
+from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.demo_cases import DemoCase
-from SSRKDLib.errors import ImageError
 from SSRKDLib.meshes import Mesh, write_mesh
-from SSRKDLib.progress import ProgressLine
 from SSRKDLib.rig_file import read_rig
 from SSRKDLib.virtual.cases import centred_at_knee, region_around
 from SSRKDLib.virtual.population import load_person

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib import cli, metrics
-from SSRKDLib.anatomy import LABELS
+from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.geometry import Rig
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.metrics import compare_meshes

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.comparison import SHARES, compare_knees, signed_distances
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.regions import Region, joint_centre
 from SSRKDLib.report_html import Report, curves_svg, render

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from SSRKDLib import cli, ct_reconstruction, models
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.ct_reconstruction import reconstruct_ct_file
-from SSRKDLib.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import read_meshes
 from SSRKDLib.worker.tasks import all_tasks

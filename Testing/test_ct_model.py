@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from SSRKDLib import ct_model, ct_reconstruction
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct_files import CtScan
 from SSRKDLib.ct_model import CtModel, check_teacher
 from SSRKDLib.ct_reconstruction import reconstruct_ct
-from SSRKDLib.errors import WeightsError
 from SSRKDLib.official_pipeline import bone_margins
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
 from Testing.band_knee import BandModel, band_ct, band_teacher, write_band_bundle

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from SSRKDLib import cli, cohort_evaluation, cohort_summary, comparison
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.cohort_evaluation import evaluate_case
 from SSRKDLib.cohort_summary import STATISTICS, format_summary, statistics, summarise
-from SSRKDLib.errors import Cancelled
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.metrics import MEASURES, compare_meshes
 from SSRKDLib.rig_file import read_rig

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import Cancelled
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.field import NOT_SEEN, evaluate, labels
 from SSRKDLib.surface import extract
 from SSRKDLib.virtual.distances import CUT_OFF_MM, signed_distances, surface_samples

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from SSRKDLib import rig_presets
-from SSRKDLib.errors import GeometryError, OutputError
+from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.geometry import Rig, View, axes_angle, rigid_matrix, to_grid_sample, triangulate
 from SSRKDLib.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
 from Testing.projection_truth import rotation

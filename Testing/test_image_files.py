@@ -9,7 +9,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 
-from SSRKDLib.errors import ImageError, MeshError
+from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.labelmaps import read_labelmap_meshes

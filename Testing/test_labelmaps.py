@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.labelmaps import read_labelmap_meshes, read_reference
 from SSRKDLib.meshes import Mesh, write_mesh
 

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from vtkmodules.vtkIOPLY import vtkPLYReader
 
-from SSRKDLib.errors import MeshError, OutputError
+from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.meshes import (
     Mesh,
     from_polydata,

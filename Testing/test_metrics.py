@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from SSRKDLib import metrics
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import (
     MEASURES,

@@ -12,7 +12,7 @@ import torch
 import trimesh
 
 from SSRKDLib import nearest
-from SSRKDLib.errors import MeshError, MissingDependencyError
+from SSRKDLib.core.errors import MeshError, MissingDependencyError
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import (
     assd,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from SSRKDLib import pictures
-from SSRKDLib.anatomy import BONES, COLOURS
-from SSRKDLib.errors import MissingDependencyError, OutputError
+from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.exposures import read_exposures
 from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.rasterise import silhouette

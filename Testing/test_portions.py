@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SSRKDLib.portions import SMALLEST, in_portions
+from SSRKDLib.core.batching import SMALLEST, in_portions
 
 
 class OutOfMemoryError(RuntimeError):

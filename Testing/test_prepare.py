@@ -14,13 +14,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from SSRKDLib import cli
-from SSRKDLib.anatomy import BONES, LABELS
 from SSRKDLib.cases.inputs import Job, virtual_jobs
 from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.prepare import Settings
 from SSRKDLib.cases.running import is_finished, run_jobs
 from SSRKDLib.cases.splits import read_info
-from SSRKDLib.errors import Cancelled
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.meshes import write_mesh
 from Testing.ball_scan import ball_ct, ball_meshes
 from Testing.command_checks import refused, tree

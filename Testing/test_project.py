@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from SSRKDLib import rig_presets
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import View
 from SSRKDLib.projection.joseph import Volume, project
 from Testing.projection_truth import (

@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from SSRKDLib import rig_presets
 from SSRKDLib.commands import simulate
-from SSRKDLib.errors import ImageError, InputError, MeshError, OutputError
+from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.meshes import Mesh, write_mesh
-from SSRKDLib.output_folder import replaced_folder
 from SSRKDLib.projection import physics
 from SSRKDLib.projection.attenuation import TISSUES, attenuation, from_hounsfield
 from SSRKDLib.projection.ct import read_ct

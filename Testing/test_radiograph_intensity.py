@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.radiographs.collimation import blank_border
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.dicom_writing import write_dicom

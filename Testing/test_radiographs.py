@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from scipy.ndimage import gaussian_filter
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.intensity import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.exposures import best_pair
 from SSRKDLib.field import evaluate, labels
 from SSRKDLib.framing import Exposure, FramedRadiographs, network_images

@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk
 import trimesh
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.labelmaps import label_names, read_reference
 from SSRKDLib.meshes import Mesh, read_meshes, write_mesh
 from SSRKDLib.reference import Named, check_sides, check_surfaces, identify, match_bones, side_of

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from SSRKDLib.commands import rig as rig_command
-from SSRKDLib.errors import GeometryError, ImageError
+from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.rig_file import read_rig

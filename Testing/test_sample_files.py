@@ -15,7 +15,7 @@ from pydicom.uid import RLELossless
 from scipy import ndimage
 
 from SSRKDLib import cli
-from SSRKDLib.anatomy import BONES, COLOURS, LABELS
+from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.labelmaps import read_labelmap_meshes
 from SSRKDLib.meshes import read_meshes
 from SSRKDLib.projection.attenuation import from_hounsfield

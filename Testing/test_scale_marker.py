@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.radiographs.scale_marker import find_disc, spacing_from_length
 
 ROWS, COLUMNS = 380, 480

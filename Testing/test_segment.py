@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.framing import Exposure, frame_cameras, framed_mask, unframed
 from SSRKDLib.geometry import Rig
 from SSRKDLib.radiographs.intensity import guess_values

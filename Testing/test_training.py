@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
 from SSRKDLib import cli  # noqa: E402
-from SSRKDLib.errors import WeightsError  # noqa: E402
+from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.learning import command, exporting  # noqa: E402
 from SSRKDLib.learning.checkpoints import read_network  # noqa: E402
 from SSRKDLib.models import load_ct_model, load_model  # noqa: E402

@@ -16,7 +16,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
-from SSRKDLib.errors import OutputError, WeightsError  # noqa: E402
+from SSRKDLib.core.errors import OutputError, WeightsError  # noqa: E402
 from SSRKDLib.model import KneeModel  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import (  # noqa: E402
@@ -363,7 +363,7 @@ def test_listing_needs_no_torch(bundle, user, tmp_path):
         "from SSRKDLib.weights import catalogue, official_import\n"
         "print([info.name for info in catalogue.list_bundles()], catalogue.find_bundle('small'))\n"
         "from SSRKDLib.weights.bundle import read_bundle\n"
-        "from SSRKDLib.errors import MissingDependencyError\n"
+        "from SSRKDLib.core.errors import MissingDependencyError\n"
         "try: read_bundle(catalogue.find_bundle('small'))\n"
         "except MissingDependencyError as error: print(error)\n"
     )

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib.errors import Cancelled, DeviceMemoryError
+from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.job import Job
 from SSRKDLib.rig_file import write_rig
 from SSRKDLib.rig_sources.dicom import rig_from_dicom

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from SSRKDLib.errors import WeightsError
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.weights import catalogue
 from SSRKDLib.weights.bundle import read_bundle
 

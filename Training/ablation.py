@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import experiment
-from SSRKDLib.errors import SSRKDError
+from SSRKDLib.core.errors import SSRKDError
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "ablation"
 COHORT = (

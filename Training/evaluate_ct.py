@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.ct_files import CtScan
 from SSRKDLib.ct_reconstruction import reconstruct_ct
 from SSRKDLib.learning.evaluation import OFF_ORIGIN, Person, held_out_people

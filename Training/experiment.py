@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import TrainingError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import TrainingError
 
 #: Where the scripts are, and the folder above, which steps run from.
 SCRIPTS = Path(__file__).resolve().parent

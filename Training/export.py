@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from SSRKDLib.errors import InputError, SSRKDError
+from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.learning import bundling, exporting
 from SSRKDLib.learning.checkpoints import read_values
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import COLOURS
+from SSRKDLib.core.anatomy import COLOURS
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.learning.evaluation import RIGS, Person, held_out_people
 from SSRKDLib.meshes import write_mesh
-from SSRKDLib.output_folder import replaced_folder
 from SSRKDLib.projection.voxel_knee import voxel_knee
 from SSRKDLib.simulation import Exposing, write_radiographs
 

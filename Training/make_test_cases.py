@@ -14,8 +14,8 @@ from pathlib import Path
 
 from SSRKDLib.cases.rig_cases import write_rig_case
 from SSRKDLib.cases.splits import SPLITS, read_info
-from SSRKDLib.errors import SSRKDError
-from SSRKDLib.output_folder import replaced_folder
+from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.output_folder import replaced_folder
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import experiment
-from SSRKDLib.errors import SSRKDError
+from SSRKDLib.core.errors import SSRKDError
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "tiny"
 COHORT = (

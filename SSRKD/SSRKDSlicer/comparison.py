@@ -9,9 +9,9 @@ import slicer
 import vtk
 
 from SSRKDLib.alignment import MODES
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.comparison import SHARES
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.meshes import write_mesh
 from SSRKDLib.reference import check_sides, match_bones
 from SSRKDLib.rig_file import write_rig

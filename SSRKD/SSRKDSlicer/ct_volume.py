@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import slicer
 
+from SSRKDLib.core.errors import ImageError, InputError
 from SSRKDLib.ct_files import check_hounsfield
-from SSRKDLib.errors import ImageError, InputError
 from SSRKDLib.image_writing import write_image
 
 from .frames import ownIjkToLps, regionCorners, volumeIjkToLps, worldToIjk

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import slicer
 
-from SSRKDLib.anatomy import COLOURS
-from SSRKDLib.terminology import SIDES
+from SSRKDLib.core.anatomy import COLOURS
+from SSRKDLib.core.terminology import SIDES
 
 #: Node attribute: which bone a node shows.
 BONE = "SSRKD.Bone"

@@ -39,7 +39,7 @@ def worldToIjk(volumeNode, points):
     """World points ``[N, 3]`` RAS mm as (i, j, k) of a volume where it stands in the world.
 
     Raises:
-        SSRKDLib.errors.InputError: the volume is under a transform that is not linear.
+        SSRKDLib.core.errors.InputError: the volume is under a transform that is not linear.
     """
     toIjk = np.linalg.inv(volumeIjkToLps(volumeNode))
     lps = flipLpsRas(np.asarray(points))
@@ -72,9 +72,9 @@ def volumeIjkToLps(volumeNode) -> np.ndarray:
     """IJK to LPS of a volume where it stands in the world, ``[4, 4]``.
 
     Raises:
-        SSRKDLib.errors.InputError: the volume is under a transform that is not linear.
+        SSRKDLib.core.errors.InputError: the volume is under a transform that is not linear.
     """
-    from SSRKDLib.errors import InputError
+    from SSRKDLib.core.errors import InputError
 
     own = ownIjkToLps(volumeNode)
     transformNode = volumeNode.GetParentTransformNode()

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import slicer
 
-from SSRKDLib.errors import MissingDependencyError
+from SSRKDLib.core.errors import MissingDependencyError
 
 #: What is installed, and about how much is downloaded.
 PACKAGES = ("torch>=2.10", "safetensors>=0.4")

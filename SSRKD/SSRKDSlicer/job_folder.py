@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import OutputError
+from SSRKDLib.core.errors import OutputError
 from SSRKDLib.image_writing import write_array, write_image
 from SSRKDLib.rig_file import write_rig
 

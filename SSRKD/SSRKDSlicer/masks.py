@@ -10,8 +10,8 @@ import hashlib
 import numpy as np
 import slicer
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.terminology import slicer_entry
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.terminology import slicer_entry
 
 from .folders import BONE, boneColour, boneName, putInto, uniqueName
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import slicer
 
-from SSRKDLib.errors import GeometryError, ImageError, SSRKDError
+from SSRKDLib.core.errors import GeometryError, ImageError, SSRKDError
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
 from SSRKDLib.radiographs.intensity import guess_values, values_as_shown, values_from_dicom
 from SSRKDLib.rig_file import view_to_dict

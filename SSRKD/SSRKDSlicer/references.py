@@ -9,7 +9,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.labelmaps import mask_surface
 from SSRKDLib.meshes import Mesh, from_polydata
 from SSRKDLib.reference import Named

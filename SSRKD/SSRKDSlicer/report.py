@@ -11,7 +11,7 @@ import vtk
 
 from SSRKDLib.clinical import measure
 from SSRKDLib.comparison import SHARES
-from SSRKDLib.errors import OutputError
+from SSRKDLib.core.errors import OutputError
 from SSRKDLib.report_html import Report, render
 from SSRKDLib.results import write_text
 

@@ -9,10 +9,10 @@ import numpy as np
 import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
-from SSRKDLib.anatomy import BONES, COLOURS
-from SSRKDLib.errors import InputError, OutputError
+from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.terminology import SIDES, slicer_entry
 from SSRKDLib.meshes import Mesh, read_mesh, to_polydata, write_mesh
-from SSRKDLib.terminology import SIDES, slicer_entry
 from SSRKDLib.voxel_metrics import label_map
 
 from .folders import BONE, boneColour, boneName, putInto, uniqueName

@@ -155,7 +155,7 @@ def loadRadiographs(source=None):
 
 def _showAsTruth(modelNode):
     """The bone's own colour, seen through, so that a reconstruction inside it shows."""
-    from SSRKDLib.anatomy import COLOURS
+    from SSRKDLib.core.anatomy import COLOURS
 
     bone = next(bone for bone in COLOURS if bone in modelNode.GetName().lower())
     modelNode.CreateDefaultDisplayNodes()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import slicer
 
+from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.ct_model import check_teacher
-from SSRKDLib.errors import SSRKDError
 
 from . import outlines, timing
 from .ct_volume import writeCt
@@ -305,7 +305,7 @@ def _isThere(node):
 
 
 def _stillThere(setup):
-    from SSRKDLib.errors import InputError
+    from SSRKDLib.core.errors import InputError
 
     if not all(_isThere(radiograph.node) for radiograph in setup.radiographs):
         raise InputError("A radiograph was removed meanwhile.", "Load it again, then click again.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError, InputError
+from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry import Rig, axes_angle
 from SSRKDLib.rig_file import read_rig, view_from_dict
 from SSRKDLib.rig_sources.dicom import Overrides, rig_from_tags

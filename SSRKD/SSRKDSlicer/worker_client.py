@@ -18,7 +18,7 @@ import qt
 import slicer
 
 import SSRKDLib
-from SSRKDLib.errors import Cancelled, MissingDependencyError, SSRKDError
+from SSRKDLib.core.errors import Cancelled, MissingDependencyError, SSRKDError
 from SSRKDLib.worker.protocol import LineReader, encode
 
 from .worker_job import Job, WorkerError, errorFrom

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from SSRKDLib.errors import Cancelled, SSRKDError
+from SSRKDLib.core.errors import Cancelled, SSRKDError
 
 
 class WorkerError(SSRKDError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError, InputError
+from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry import View
 from SSRKDLib.rig_presets import turned_view
 
@@ -78,7 +78,8 @@ class CaseFrame:
 
     @classmethod
     def from_json(cls, data: Any) -> CaseFrame:
-        """Raises :class:`~SSRKDLib.errors.InputError` where something is missing or impossible."""
+        """Raises :class:`~SSRKDLib.core.errors.InputError` where something is missing or
+        impossible."""
         try:
             frame = cls(
                 half_edge=float(data["half_edge_mm"]),

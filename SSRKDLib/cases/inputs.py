@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.cases.prepare import Scan, Settings, joint_between
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, read_reference
 
 #: Endings of CTs in one file; those of label maps are the same.
@@ -44,7 +44,8 @@ class FileSource:
         return (self.ct,) if self.bones is None else (self.ct, self.bones)
 
     def load(self, settings: Settings) -> Scan:
-        """Read the files; raises :class:`~SSRKDLib.errors.InputError` where they are no good."""
+        """Read the files; raises :class:`~SSRKDLib.core.errors.InputError` where they are no
+        good."""
         from SSRKDLib.projection.ct import read_ct
 
         volume = read_ct(self.ct, settings.energy)

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.cases.frame import PUBLISHED_FRAME, CaseFrame
 from SSRKDLib.cases.npz import read_npz
 from SSRKDLib.cases.obj import write_obj
 from SSRKDLib.cases.sampling import Sampling, sampling_from
-from SSRKDLib.errors import ImageError, InputError, OutputError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import ImageError, InputError, OutputError
 from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import Mesh, read_mesh
@@ -136,8 +136,8 @@ def _write_meshes(folder: Path, meshes: dict[str, Mesh], frame: CaseFrame) -> No
 class CaseFolder:
     """Reads a case, prepared by this project or by the published code.
 
-    Every reading method raises :class:`~SSRKDLib.errors.InputError` (or one of its kinds) where
-    the file is absent or damaged.
+    Every reading method raises :class:`~SSRKDLib.core.errors.InputError` (or one of its kinds)
+    where the file is absent or damaged.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 
 #: What a pickled array names, in the modules of NumPy 1 and of NumPy 2.
 _ADMITTED = {

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from SSRKDLib import voxel_metrics
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.cases.frame import CaseFrame, fitting_pixel
 from SSRKDLib.cases.layout import CaseData, write_case
 from SSRKDLib.cases.sampling import sample_case
-from SSRKDLib.errors import ImageError, InputError, MeshError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import ImageError, InputError, MeshError
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.meshes import Mesh
-from SSRKDLib.output_folder import replaced_folder
 from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
 from SSRKDLib.rasterise import silhouette
 

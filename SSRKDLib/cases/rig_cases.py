@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import COLOURS
 from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.anatomy import COLOURS
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.geometry import Rig
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.learning.case_reading import read_radiographs
 from SSRKDLib.learning.imaging import noisy
 from SSRKDLib.meshes import write_mesh
-from SSRKDLib.output_folder import replaced_folder
 from SSRKDLib.rig_file import write_rig
 from SSRKDLib.simulation import RIG
 

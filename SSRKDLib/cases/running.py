@@ -11,7 +11,7 @@ from pathlib import Path
 from SSRKDLib.cases.inputs import VIRTUAL_EXTENT, Job, VirtualSource
 from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.prepare import Settings, prepare_case
-from SSRKDLib.errors import InputError, MissingDependencyError, SSRKDError
+from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError
 
 #: Bytes of memory a case takes at its peak, per voxel of the finer CT: measured 22 at 512^3.
 _BYTES_PER_VOXEL = 24

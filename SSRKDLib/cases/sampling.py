@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES, LABELS
 from SSRKDLib.cases.frame import CaseFrame
 from SSRKDLib.cases.inside import inside_mesh
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.sampling import sample_surface
 

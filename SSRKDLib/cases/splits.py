@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.errors import InputError, OutputError
+from SSRKDLib.core.errors import InputError, OutputError
 
 INFO = "info.json"
 SPLITS = ("train", "unlabeled", "eval", "test")

@@ -17,7 +17,7 @@ from SSRKDLib.clinical.femur import femur_landmarks
 from SSRKDLib.clinical.frames import Frame, Unmeasurable, femur_frame, tibia_frame
 from SSRKDLib.clinical.patella import articular_surface
 from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.regions import joint_centre
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 
 Progress = Callable[[str, float, str], None]
 

@@ -9,8 +9,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import Cancelled, InputError, SSRKDError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
 from SSRKDLib.models import DEVICES
 
 if TYPE_CHECKING:

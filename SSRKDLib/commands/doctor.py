@@ -9,7 +9,7 @@ import sys
 from importlib import metadata
 
 from SSRKDLib import __version__
-from SSRKDLib.errors import SSRKDError
+from SSRKDLib.core.errors import SSRKDError
 
 #: Distribution and what it is for.
 _NEEDED = (

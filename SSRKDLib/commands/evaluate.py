@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from SSRKDLib.errors import InputError, MissingDependencyError
+from SSRKDLib.core.errors import InputError, MissingDependencyError
 from SSRKDLib.job import SPACINGS
 from SSRKDLib.models import DEVICES
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from SSRKDLib.errors import InputError, OutputError
+from SSRKDLib.core.errors import InputError, OutputError
 
 Progress = Callable[[str, float, str], None]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Union
 
-from SSRKDLib.errors import GeometryError, InputError
+from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry import VALUE_KINDS, Rig
 from SSRKDLib.job import SPACINGS
 from SSRKDLib.models import DEVICES

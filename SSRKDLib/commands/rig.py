@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from SSRKDLib.errors import GeometryError, OutputError
+from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.geometry import VALUE_KINDS, Rig
 from SSRKDLib.rig_file import write_rig
 

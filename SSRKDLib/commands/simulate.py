@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.results import result_folder
 from SSRKDLib.rig_file import read_rig
 from SSRKDLib.rig_presets import PRESETS

@@ -66,7 +66,7 @@ def _import(files: list[Path]) -> int:
 
 
 def _verify(name: str | None) -> int:
-    from SSRKDLib.errors import WeightsError
+    from SSRKDLib.core.errors import WeightsError
     from SSRKDLib.weights.catalogue import find_bundle, list_bundles
 
     if name is not None:

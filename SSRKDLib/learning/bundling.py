@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from SSRKDLib.anatomy import LABELS
+from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.learning.training import NETWORKS
 from SSRKDLib.weights.bundle import write_bundle
 

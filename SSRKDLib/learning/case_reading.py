@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
 from SSRKDLib.cases.frame import CaseFrame
 from SSRKDLib.cases.layout import PROJECTIONS, CaseFolder
 from SSRKDLib.cases.npz import mapped_npz
 from SSRKDLib.cases.sampling import Sampling
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry import View
 from SSRKDLib.learning.keeping import kept
 from SSRKDLib.meshes import Mesh
@@ -90,8 +90,8 @@ class Silhouettes(Sequence[np.ndarray]):
 
 @kept
 def read_radiographs(folder: Path) -> CaseRadiographs:
-    """The radiographs of a case. Raises :class:`~SSRKDLib.errors.InputError` where they are absent
-    or damaged."""
+    """The radiographs of a case. Raises :class:`~SSRKDLib.core.errors.InputError` where they are
+    absent or damaged."""
     case = CaseFolder(folder)
     frame, views = case.frame(), case.frame().views()
     path = folder / PROJECTIONS

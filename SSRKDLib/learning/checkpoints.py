@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from SSRKDLib.errors import WeightsError
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student

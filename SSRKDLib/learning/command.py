@@ -19,7 +19,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from SSRKDLib.errors import InputError, SSRKDError, WeightsError
+from SSRKDLib.core.errors import InputError, SSRKDError, WeightsError
 from SSRKDLib.learning import case_data, student_data
 from SSRKDLib.learning.checkpoints import ENTRY, read_checkpoint
 from SSRKDLib.learning.own_student import OwnStudentTask

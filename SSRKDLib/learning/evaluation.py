@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry import Rig
 from SSRKDLib.learning.exposure import random_line_integral

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from SSRKDLib.anatomy import LABELS
-from SSRKDLib.errors import InputError, WeightsError
+from SSRKDLib.core.anatomy import LABELS
+from SSRKDLib.core.errors import InputError, WeightsError
 from SSRKDLib.learning.checkpoints import ENTRY, network_state, read_checkpoint
 from SSRKDLib.weights.bundle import Bundle, read_bundle, write_bundle
 from SSRKDLib.weights.catalogue import find_bundle

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from SSRKDLib.errors import WeightsError
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.checkpoints import build_network, read_network
 from SSRKDLib.learning.student import Answer, StudentTask, Weights

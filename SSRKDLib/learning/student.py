@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from SSRKDLib.errors import InputError, WeightsError
+from SSRKDLib.core.errors import InputError, WeightsError
 from SSRKDLib.learning.case_samples import Sample
 from SSRKDLib.learning.checkpoints import read_network
 from SSRKDLib.learning.task import Exported, Task, told

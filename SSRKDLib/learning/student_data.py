@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.learning.case_data import CaseData
 from SSRKDLib.learning.case_samples import Lists
 from SSRKDLib.learning.checkpoints import read_network

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.framing import network_images
 from SSRKDLib.geometry import View, to_grid_sample
 from SSRKDLib.learning.case_reading import CaseRadiographs, read_points, read_radiographs

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torchmetrics import JaccardIndex
 
-from SSRKDLib.errors import TrainingError, WeightsError
+from SSRKDLib.core.errors import TrainingError, WeightsError
 from SSRKDLib.learning.checkpoints import ENTRY, FORMAT, read_network
 
 

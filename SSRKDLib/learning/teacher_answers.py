@@ -21,8 +21,8 @@ import torch
 from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.npz import mapped_npz
 from SSRKDLib.cases.sampling import OFFSETS
+from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.ct_windows import window_starts
-from SSRKDLib.errors import InputError, OutputError
 from SSRKDLib.learning.case_reading import read_box, read_frame, read_points, read_volume
 from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
 from SSRKDLib.learning.keeping import kept
@@ -42,8 +42,8 @@ def reading_window(size: int, crop: int) -> int:
 
 
 def check_window(window: int, size: int) -> None:
-    """Raise :class:`~SSRKDLib.errors.InputError` where a volume of ``size`` voxels per edge cannot
-    be read ``window`` at a time."""
+    """Raise :class:`~SSRKDLib.core.errors.InputError` where a volume of ``size`` voxels per edge
+    cannot be read ``window`` at a time."""
     if window % 16 or not 16 <= window <= size:
         raise InputError(
             f"A crop of {window} voxels does not do for CTs of {size}.",

@@ -1,1 +1,4 @@
-"""The networks: plain ``torch.nn`` modules, each in the file named after it."""
+"""Architectures, nothing else: no weights, no files.
+
+Bundles store the names of files, classes and attributes here; they must not change.
+"""

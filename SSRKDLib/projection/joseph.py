@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import View
 
 #: Samples taken at a time: bounds the memory of the sampling grid (two numbers a sample).

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry import View
 from SSRKDLib.projection import physics
 from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation

@@ -15,8 +15,8 @@ from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
 from vtkmodules.vtkImagingStencil import vtkImageStencil, vtkPolyDataToImageStencil
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import MeshError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError
 
 #: Shafts are cut this far before their end before they are lengthened, mm: a cut need not be
 #: square to the shaft, and what lies beyond may be a cap.

@@ -1,1 +1,4 @@
-"""Radiographs: read from files, turned into line integrals and into what the networks see."""
+"""Radiographs from the file to the network input: reading, line integrals, normalisation.
+
+Not here: networks, or where the knee is found (see :mod:`SSRKDLib.reconstruction`).
+"""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.radiographs.collimation import shutter_mask
 
 #: Modalities that are no projection radiographs.

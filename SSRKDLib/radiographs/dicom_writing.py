@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError, ImageError, OutputError
+from SSRKDLib.core.errors import GeometryError, ImageError, OutputError
 from SSRKDLib.geometry import View
 from SSRKDLib.radiographs.dicom_tags import tags_from_dataset
 from SSRKDLib.rig_sources.dicom import view_from_tags

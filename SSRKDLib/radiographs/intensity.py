@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.geometry import VALUE_KINDS
 from SSRKDLib.radiographs.collimation import blank_border
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,

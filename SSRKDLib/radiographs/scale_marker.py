@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.errors import ImageError
+from SSRKDLib.core.errors import ImageError
 
 #: Rays from the clicked point that the ball's border is searched on.
 _RAYS = 120

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import Rig, View
 from SSRKDLib.radiographs.reading import read_radiograph
 

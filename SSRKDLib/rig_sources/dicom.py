@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
 from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
 from SSRKDLib.radiographs.intensity import values_from_dicom

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.rig_sources.pose import centred_view, seen_from_tube
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import View
 
 UP = np.array([0.0, 0.0, 1.0])

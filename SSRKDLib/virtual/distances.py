@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.virtual.shapes import Bones, vertex_normals
 
 #: Distances are cut off here, mm: farther away only the side matters.

@@ -19,9 +19,9 @@ from importlib.resources import files
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import similarity_fit
 from SSRKDLib.meshes import Mesh
-from SSRKDLib.rigid import similarity_fit
 
 TRAINING_PEOPLE = range(20)
 HELD_OUT_PEOPLE = range(20, 26)

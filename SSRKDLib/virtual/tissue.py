@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry import View
 from SSRKDLib.virtual.shapes import Bones, vertex_normals
 from SSRKDLib.virtual.thickness import path_lengths

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from SSRKDLib.errors import MissingDependencyError, WeightsError
+from SSRKDLib.core.errors import MissingDependencyError, WeightsError
 from SSRKDLib.weights.members import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
 
 if TYPE_CHECKING:

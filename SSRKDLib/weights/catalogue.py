@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from SSRKDLib.errors import WeightsError
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.weights.bundle import MANIFEST, copy_bundle, read_manifest
 
 SHIPPED_FOLDER = Path(__file__).resolve().parents[1] / "data" / "weights"

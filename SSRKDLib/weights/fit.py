@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from SSRKDLib.errors import WeightsError
+from SSRKDLib.core.errors import WeightsError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

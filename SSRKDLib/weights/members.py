@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from SSRKDLib.errors import OutputError, WeightsError
+from SSRKDLib.core.errors import OutputError, WeightsError
 
 MANIFEST = "bundle.json"
 TENSORS = "model.safetensors"
@@ -40,8 +40,8 @@ _ZIP_DAMAGE = (
 
 
 def read_member(path: Path, member: str) -> bytes:
-    """One member of a bundle. Raises :class:`~SSRKDLib.errors.WeightsError` where the bundle is
-    absent, damaged, incomplete, or holds anything else."""
+    """One member of a bundle. Raises :class:`~SSRKDLib.core.errors.WeightsError` where the bundle
+    is absent, damaged, incomplete, or holds anything else."""
     if not path.exists():
         raise WeightsError(
             f"There are no weights at {path}.", "Check the path, or import the weights again."
@@ -136,7 +136,7 @@ def write_members(path: Path, manifest: bytes, data: bytes) -> None:
     """Write both members, as a whole or not at all.
 
     An archive where ``path`` ends in ``.zip``, else a folder. Raises
-    :class:`~SSRKDLib.errors.OutputError`.
+    :class:`~SSRKDLib.core.errors.OutputError`.
     """
     members = {MANIFEST: manifest, TENSORS: data}
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from SSRKDLib.anatomy import LABELS
-from SSRKDLib.errors import MissingDependencyError, WeightsError
+from SSRKDLib.core.anatomy import LABELS
+from SSRKDLib.core.errors import MissingDependencyError, WeightsError
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
 from SSRKDLib.weights.fit import find_misfit
 

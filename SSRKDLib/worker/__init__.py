@@ -1,1 +1,4 @@
-"""The worker: a process that runs networks for a program that must stay responsive."""
+"""The process behind Slicer: its protocol, its loop, its tasks.
+
+Not here: Slicer's side of it (see ``SSRKDSlicer.worker``).
+"""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from SSRKDLib import __version__
-from SSRKDLib.errors import Cancelled, SSRKDError
+from SSRKDLib.core.errors import Cancelled, SSRKDError
 from SSRKDLib.worker.protocol import LineReader, encode
 
 #: A task: arguments and progress in, JSON values out.

@@ -9,7 +9,7 @@ import pytest
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.labelmaps import read_reference
 from SSRKDLib.meshes import read_meshes
 from SSRKDLib.metrics import compare_meshes

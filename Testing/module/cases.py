@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry import Rig
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.rig_file import write_rig

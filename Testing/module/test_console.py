@@ -39,7 +39,7 @@ def test_console_examples_run_as_documented(module, slicer, tmp_path, capsys):
 
 
 def test_console_errors_are_sentences(module, slicer):
-    from SSRKDLib.errors import SSRKDError
+    from SSRKDLib.core.errors import SSRKDError
 
     logic = module.SSRKDLogic()
     with pytest.raises(SSRKDError, match="No frontal radiograph"):

@@ -8,7 +8,7 @@ import signal
 import numpy as np
 import pytest
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.regions import joint_centre
 from SSRKDLib.virtual.cases import region_around

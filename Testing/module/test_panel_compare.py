@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import qt
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 from Testing.bench import user
 from Testing.module.cases import SAMPLES, settle
 

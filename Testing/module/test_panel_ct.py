@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from SSRKDLib.anatomy import BONES, COLOURS
+from SSRKDLib.core.anatomy import BONES, COLOURS
 from Testing.ball_knee import BALLS, ball
 from Testing.band_knee import write_band_bundle, write_band_ct
 from Testing.bench import user
@@ -326,7 +326,7 @@ def test_panel_ct_then_radiographs_are_cases_of_their_own(core, slicer, files):
 
 
 def test_console_ct(module, slicer, files):
-    from SSRKDLib.errors import Cancelled, SSRKDError
+    from SSRKDLib.core.errors import Cancelled, SSRKDError
 
     logic = module.SSRKDLogic()
     bundle = str(files / "weights" / "bands.zip")

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from SSRKDLib.anatomy import BONES, COLOURS
-from SSRKDLib.errors import InputError, SSRKDError
+from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.rig_presets import asymmetric, orthogonal
 from Testing.ball_knee import BALLS
 from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
@@ -113,7 +113,7 @@ def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp
 
 
 def test_scene_terminology_is_understood_by_slicer(module, slicer):
-    from SSRKDLib.terminology import slicer_entry
+    from SSRKDLib.core.terminology import slicer_entry
 
     logic = slicer.modules.terminologies.logic()
     for bone in BONES:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from SSRKDLib.errors import Cancelled
+from SSRKDLib.core.errors import Cancelled
 from Testing.module.cases import ROOT, loadSampleFiles, waitUntil
 
 

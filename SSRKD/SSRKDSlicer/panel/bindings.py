@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from SSRKDLib.errors import SSRKDError
+from SSRKDLib.core.errors import SSRKDError
 
 from ..worker_job import unexpected
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import qt
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import SSRKDError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.geometry import Rig
 from SSRKDLib.rig_file import view_from_dict
 

@@ -10,8 +10,8 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from SSRKDLib.anatomy import BONES
-from SSRKDLib.errors import Cancelled, SSRKDError
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import Cancelled, SSRKDError
 
 from .. import layouts
 from ..parameters import VIEWS, Parameters

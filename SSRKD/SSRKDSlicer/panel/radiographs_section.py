@@ -8,7 +8,7 @@ import numpy as np
 import qt
 import slicer
 
-from SSRKDLib.errors import InputError
+from SSRKDLib.core.errors import InputError
 
 from .. import layouts, outlines, sample_data
 from ..folders import uniqueName

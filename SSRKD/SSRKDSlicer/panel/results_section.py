@@ -5,7 +5,7 @@ from __future__ import annotations
 import qt
 import slicer
 
-from SSRKDLib.anatomy import BONES
+from SSRKDLib.core.anatomy import BONES
 
 from .. import layouts, outlines
 from ..parameters import VIEWS

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import slicer
 
-from SSRKDLib.errors import InputError
-from SSRKDLib.terminology import SIDES
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.terminology import SIDES
 
 from .. import layouts, weights_list
 from ..masks import editedMasks

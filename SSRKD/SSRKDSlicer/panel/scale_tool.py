@@ -7,7 +7,7 @@ import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
-from SSRKDLib.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.radiographs.scale_marker import find_disc, spacing_from_length
 
 from .. import layouts

@@ -24,7 +24,7 @@ def slicer_entry(bone: str, laterality: str | None) -> str:
     """A bone as 3D Slicer writes it: list, category, type, modifier, no region.
 
     Args:
-        bone: one of :data:`~SSRKDLib.anatomy.BONES`.
+        bone: one of :data:`~SSRKDLib.core.anatomy.BONES`.
         laterality: "L", "R" or None (unknown: no modifier).
     """
     side = f"SCT^{SIDE_CODES[laterality]}^{SIDES[laterality].capitalize()}" if laterality else "^^"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from SSRKDLib.errors import OutputError
+from SSRKDLib.core.errors import OutputError
 
 
 @contextmanager
