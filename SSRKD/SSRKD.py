@@ -135,8 +135,8 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
 
         Args:
             frontal, lateral: volume nodes.
-            rig: how they were taken: path of a rig file or :class:`SSRKDLib.geometry.Rig`. None:
-                from the nodes' DICOM files, or from what the module stored with them.
+            rig: how they were taken: path of a rig file or :class:`SSRKDLib.geometry.views.Rig`.
+                None: from the nodes' DICOM files, or from what the module stored with them.
             laterality: "L", "R" or None (find out).
             weights: name or path of a bundle; None: the bundled ones.
             device: "auto", "cpu" or "cuda".

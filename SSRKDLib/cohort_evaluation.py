@@ -29,11 +29,11 @@ from pathlib import Path
 from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.comparison import measure_distances
 from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
+from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import MEASURES
 from SSRKDLib.results import write_text
-from SSRKDLib.rig_file import read_rig
 from SSRKDLib.simulation import RIG
 
 #: Marks a folder as an evaluation and holds its settings; and where finished cases are.

@@ -13,7 +13,7 @@ from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.clinical.measures import Measure
 from SSRKDLib.comparison_table import say_alignment
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.metrics import compare_meshes, surface_distances
 from SSRKDLib.regions import Region, common_region, region_from_rig

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.image_writing import write_image
 from SSRKDLib.meshes import Mesh, read_meshes
-from SSRKDLib.rig_file import write_rig
-from SSRKDLib.rig_presets import c_arm, orthogonal
 from SSRKDLib.virtual.cases import centred_at_knee, simulate_exposures
 
 Say = Callable[[str], None]

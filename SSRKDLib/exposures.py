@@ -9,7 +9,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.framing import Exposure
-from SSRKDLib.geometry import Rig, axes_angle
+from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.radiographs.intensity import to_line_integral
 from SSRKDLib.radiographs.reading import read_radiograph
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.intensity import network_channels
 
 #: Left to right: canonical coordinates are those of a left knee.

@@ -15,7 +15,7 @@ from SSRKDLib.exposures import read_exposures
 
 if TYPE_CHECKING:
     from SSRKDLib.framing import Exposure
-    from SSRKDLib.geometry import Rig
+    from SSRKDLib.geometry.views import Rig
     from SSRKDLib.model import KneeModel
     from SSRKDLib.reconstruct import Reconstruction
 

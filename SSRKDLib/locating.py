@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.rigid import rigid_fit
 from SSRKDLib.framing import FRAME_POINTS, MIRROR, Exposure, FramedRadiographs, network_images
-from SSRKDLib.geometry import Rig, triangulate
+from SSRKDLib.geometry.views import Rig, triangulate
 from SSRKDLib.model import KneeModel
 
 #: Coarse grid on which a frame is judged: half edge and pitch, mm.

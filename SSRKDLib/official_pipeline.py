@@ -9,8 +9,8 @@ through the cameras' own projection matrices.
 
 Two half-pixel conventions meet, and both are kept. The published simulator puts a point that it
 projects to normalised ``d`` on pixel ``(d + 1) / 2 * 512 - 0.5``, which is the convention of
-:func:`SSRKDLib.geometry.to_grid_sample`; the published networks, however, read their feature maps
-at ``d`` with ``align_corners=True``. Whoever corrects that reads elsewhere than training did.
+:func:`SSRKDLib.geometry.views.to_grid_sample`; the published networks, however, read their feature
+maps at ``d`` with ``align_corners=True``. Whoever corrects that reads elsewhere than training did.
 
 Source: Lin et al., SSR-KD, arXiv 2508.13947, and measurements of the published code.
 """
@@ -32,7 +32,7 @@ from SSRKDLib.framing import (
     framed_mask,
     sample,
 )
-from SSRKDLib.geometry import View, to_grid_sample
+from SSRKDLib.geometry.views import View, to_grid_sample
 
 if TYPE_CHECKING:
     import torch

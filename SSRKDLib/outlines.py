@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.views import View
 from SSRKDLib.meshes import Mesh
-from SSRKDLib.rasterise import silhouette
 
 #: Edge of the pixels that the silhouette is drawn with, mm on the detector.
 PITCH_MM = 0.4

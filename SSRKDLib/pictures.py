@@ -12,9 +12,9 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.framing import MIRROR, Exposure
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.views import View
 from SSRKDLib.meshes import Mesh
-from SSRKDLib.rasterise import silhouette
 from SSRKDLib.shading import shade
 
 if TYPE_CHECKING:

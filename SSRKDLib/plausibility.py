@@ -10,7 +10,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.framing import MIRROR, Exposure
-from SSRKDLib.geometry import Rig, View
+from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel

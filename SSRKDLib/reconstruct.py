@@ -23,13 +23,13 @@ from SSRKDLib.framing import (
     network_images,
     pixel_grid,
 )
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.locating import Located, locate
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
 from SSRKDLib.official_pipeline import OfficialKneeModel
 from SSRKDLib.plausibility import judge
-from SSRKDLib.rasterise import silhouette
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
 

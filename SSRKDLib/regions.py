@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from SSRKDLib.geometry import Rig, axes_angle
+from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.meshes import Mesh
 
 #: Bones that leave the image, and so may be cut at the end away from the joint.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from SSRKDLib import __version__
 from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.terminology import SIDES
-from SSRKDLib.geometry import Rig, axes_angle
+from SSRKDLib.geometry.views import Rig, axes_angle
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }

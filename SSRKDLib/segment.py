@@ -10,7 +10,7 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.exposures import best_pair
 from SSRKDLib.framing import Exposure, network_images, unframed
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.locating import locate
 from SSRKDLib.model import KneeModel
 from SSRKDLib.official_pipeline import OfficialKneeModel

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.geometry import Rig, View
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.image_writing import write_image
-from SSRKDLib.rig_file import write_rig
 
 if TYPE_CHECKING:
     from SSRKDLib.projection.joseph import Volume

@@ -13,10 +13,10 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.field import BoneField
 from SSRKDLib.framing import FRAME_POINTS, REACH, Framing, frame_cameras, pixel_grid
-from SSRKDLib.geometry import Rig, View
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.meshes import Mesh, from_polydata
-from SSRKDLib.rig_file import write_rig
-from SSRKDLib.rig_presets import orthogonal
 
 #: Centre and radius of each bone, mm, canonical frame (which is the rig's).
 BALLS = {

@@ -25,13 +25,13 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct_grid import BEYOND
 from SSRKDLib.field import evaluate, labels
-from SSRKDLib.geometry import to_grid_sample
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.rig_presets import turned_view
+from SSRKDLib.geometry.views import to_grid_sample
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
 from SSRKDLib.networks.point_tables import PointTables
 from SSRKDLib.official_pipeline import bone_margins
 from SSRKDLib.projection.voxelise import coverage
-from SSRKDLib.rig_file import write_rig
-from SSRKDLib.rig_presets import turned_view
 from SSRKDLib.rig_sources.dicom import rig_from_dicom
 from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.weights.catalogue import find_bundle

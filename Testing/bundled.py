@@ -7,10 +7,10 @@ from functools import lru_cache
 import numpy as np
 
 from SSRKDLib.framing import Exposure
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
-from SSRKDLib.rig_presets import orthogonal
 from SSRKDLib.virtual.population import load_person
 from SSRKDLib.virtual.tissue import material_paths, random_leg
 

@@ -15,7 +15,7 @@ import pytest
 
 from SSRKDLib import cli, models
 from SSRKDLib.commands import reconstruct
-from SSRKDLib.rig_file import read_rig
+from SSRKDLib.geometry.rig_file import read_rig
 from Testing.ball_knee import BallModel, write_ball_case, write_image
 from Testing.command_checks import refused, tree
 

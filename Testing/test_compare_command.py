@@ -14,12 +14,12 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib import cli, metrics
 from SSRKDLib.core.anatomy import LABELS
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.rig_presets import oblique, orthogonal
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.regions import common_region, region_from_rig, seen_by
-from SSRKDLib.rig_file import write_rig
-from SSRKDLib.rig_presets import oblique, orthogonal
 from SSRKDLib.virtual.population import load_person
 from SSRKDLib.voxel_metrics import voxelise
 from Testing.command_checks import refused, tree

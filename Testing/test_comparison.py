@@ -9,10 +9,10 @@ import pytest
 
 from SSRKDLib.comparison import SHARES, compare_knees, signed_distances
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.regions import Region, joint_centre
 from SSRKDLib.report_html import Report, curves_svg, render
-from SSRKDLib.rig_presets import orthogonal
 from SSRKDLib.virtual.population import load_person
 from Testing.ball_knee import ball
 

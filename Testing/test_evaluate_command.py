@@ -16,9 +16,9 @@ from SSRKDLib.cohort_evaluation import evaluate_case
 from SSRKDLib.cohort_summary import STATISTICS, format_summary, statistics, summarise
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
+from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.metrics import MEASURES, compare_meshes
-from SSRKDLib.rig_file import read_rig
 from SSRKDLib.virtual.population import load_person
 from Testing.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.command_checks import refused, tree

@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from SSRKDLib import rig_presets
 from SSRKDLib.core.errors import GeometryError, OutputError
-from SSRKDLib.geometry import Rig, View, axes_angle, rigid_matrix, to_grid_sample, triangulate
-from SSRKDLib.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
+from SSRKDLib.geometry import rig_presets
+from SSRKDLib.geometry.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
+from SSRKDLib.geometry.views import (
+    Rig,
+    View,
+    axes_angle,
+    rigid_matrix,
+    to_grid_sample,
+    triangulate,
+)
 from Testing.projection_truth import rotation
 
 RIGS = ("orthogonal", "c_arm", "oblique", "asymmetric")

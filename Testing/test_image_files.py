@@ -10,13 +10,13 @@ import pytest
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError, MeshError
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.image_files import whole_image_kind
 from SSRKDLib.labelmaps import read_labelmap_meshes
 from SSRKDLib.projection.ct import read_ct
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.rig_presets import orthogonal
 
 PIXELS = np.random.default_rng(0).normal(size=(64, 80)).astype(np.float32)
 

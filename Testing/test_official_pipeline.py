@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch")
 
 from SSRKDLib import field, surface  # noqa: E402
 from SSRKDLib.framing import MIRROR, Exposure  # noqa: E402
-from SSRKDLib.geometry import View  # noqa: E402
+from SSRKDLib.geometry.rig_presets import oblique  # noqa: E402
+from SSRKDLib.geometry.views import View  # noqa: E402
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
 from SSRKDLib.official_pipeline import (  # noqa: E402
@@ -18,7 +19,6 @@ from SSRKDLib.official_pipeline import (  # noqa: E402
     bone_margins,
 )
 from SSRKDLib.reconstruct import reconstruct  # noqa: E402
-from SSRKDLib.rig_presets import oblique  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, write_bundle  # noqa: E402
 from SSRKDLib.weights.official_import import _manifest  # noqa: E402
 from Testing.bundled import model as own_model  # noqa: E402

@@ -13,9 +13,9 @@ from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.exposures import read_exposures
 from SSRKDLib.framing import MIRROR, Exposure
-from SSRKDLib.rasterise import silhouette
-from SSRKDLib.rig_file import read_rig
-from SSRKDLib.rig_presets import asymmetric
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.geometry.rig_presets import asymmetric
 from SSRKDLib.shading import shade
 from Testing.ball_knee import BALLS, ball, write_ball_case
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from SSRKDLib import rig_presets
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry import rig_presets
+from SSRKDLib.geometry.views import View
 from SSRKDLib.projection.joseph import Volume, project
 from Testing.projection_truth import (
     box_chords,

@@ -11,10 +11,11 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SSRKDLib import rig_presets
 from SSRKDLib.commands import simulate
 from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.geometry import rig_presets
+from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.projection import physics
 from SSRKDLib.projection.attenuation import TISSUES, attenuation, from_hounsfield
@@ -23,7 +24,6 @@ from SSRKDLib.projection.joseph import project
 from SSRKDLib.projection.soft_tissue import SoftTissue
 from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
 from SSRKDLib.projection.voxelise import coverage, leg_frame
-from SSRKDLib.rig_file import read_rig
 from Testing.projection_truth import relative_l2, rotation
 
 SPACING = 3.0

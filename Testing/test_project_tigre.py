@@ -16,7 +16,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from SSRKDLib import rig_presets
+from SSRKDLib.geometry import rig_presets
 from SSRKDLib.projection import forward, joseph, tigre
 from SSRKDLib.projection.joseph import Volume
 from Testing.projection_truth import grid, relative_l2, rotation

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.collimation import blank_border
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.dicom_writing import write_dicom
@@ -20,7 +21,6 @@ from SSRKDLib.radiographs.intensity import (
     values_from_dicom,
 )
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
 from Testing.shared_data import SHARED, needs_shared
 
 SIZE = 192

@@ -10,13 +10,13 @@ from pydicom.dataset import Dataset
 from scipy.ndimage import gaussian_filter
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.intensity import (
     to_line_integral,
 )
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
 from Testing.shared_data import SHARED, needs_shared
 
 SIZE = 192

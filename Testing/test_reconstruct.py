@@ -10,10 +10,10 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.exposures import best_pair
 from SSRKDLib.field import evaluate, labels
 from SSRKDLib.framing import Exposure, FramedRadiographs, network_images
+from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.metrics import assd, compare_meshes, surface_distances
 from SSRKDLib.plausibility import femur_doubts
 from SSRKDLib.reconstruct import reconstruct
-from SSRKDLib.rig_presets import c_arm, orthogonal
 from SSRKDLib.virtual.population import HELD_OUT_PEOPLE
 from Testing.bundled import expose, model, person, plain_case
 

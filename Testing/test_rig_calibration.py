@@ -9,7 +9,7 @@ import pytest
 
 from SSRKDLib.commands.rig import add_parser
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.rig_file import read_rig
+from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.rig_sources.calibration import read_calibration, rig_from_calibration
 from Testing.shared_data import SHARED, needs_shared
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pydicom
 import pytest
 
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.rig_sources.dicom import rig_from_dicom
-from SSRKDLib.rig_sources.pose import centred_view, seen_from_detector
 from Testing.test_rig_sources import SIZE, assert_same_projection, edit, plain_rig, written
 
 

@@ -11,12 +11,12 @@ import pytest
 
 from SSRKDLib.commands import rig as rig_command
 from SSRKDLib.core.errors import GeometryError, ImageError
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
+from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_writing import write_dicom
-from SSRKDLib.rig_file import read_rig
 from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
-from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
-from SSRKDLib.rig_sources.pose import centred_view, seen_from_detector
 from Testing.shared_data import SHARED, needs_shared
 
 GRID = np.stack(np.meshgrid(*[np.linspace(-90, 90, 4)] * 3), axis=-1).reshape(-1, 3)

@@ -8,9 +8,9 @@ import pytest
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.framing import Exposure, frame_cameras, framed_mask, unframed
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_presets import asymmetric, c_arm, orthogonal
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.intensity import guess_values
-from SSRKDLib.rig_presets import asymmetric, c_arm, orthogonal
 from SSRKDLib.segment import segment
 from Testing.ball_knee import BallModel, ball_path
 

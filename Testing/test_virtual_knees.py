@@ -10,7 +10,7 @@ from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit, similarity_fit
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.cohort import make_knee, random_views
 from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.metrics import point_distances

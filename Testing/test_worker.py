@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
+from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.job import Job
-from SSRKDLib.rig_file import write_rig
 from SSRKDLib.rig_sources.dicom import rig_from_dicom
 from SSRKDLib.worker import server as server_module
 from SSRKDLib.worker.protocol import LineReader, encode
@@ -279,7 +279,7 @@ class OutOfMemoryError(RuntimeError):
 
 def test_too_small_a_gpu_is_retried_on_the_cpu_or_said(tmp_path, monkeypatch):
     from SSRKDLib import models
-    from SSRKDLib.rig_file import read_rig
+    from SSRKDLib.geometry.rig_file import read_rig
 
     rig = read_rig(write_ball_case(tmp_path))
     monkeypatch.setattr(models, "resolve_device", lambda d: "cuda" if d == "auto" else d)
@@ -300,7 +300,7 @@ def test_too_small_a_gpu_is_retried_on_the_cpu_or_said(tmp_path, monkeypatch):
 
 
 def test_cancelling_leaves_no_result(tmp_path):
-    from SSRKDLib.rig_file import read_rig
+    from SSRKDLib.geometry.rig_file import read_rig
 
     rig = read_rig(write_ball_case(tmp_path))
 

@@ -12,9 +12,9 @@ from SSRKDLib.alignment import MODES
 from SSRKDLib.comparison import SHARES
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.meshes import write_mesh
 from SSRKDLib.reference import check_sides, match_bones
-from SSRKDLib.rig_file import write_rig
 
 from . import distance_colours
 from .folders import BONE, boneColour, putInto, subfolder, uniqueName
@@ -103,8 +103,8 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
         chosen: names of parts that the user picked, by bone.
         mode: "none", "all", "bone", or "keep": the copies of the reference that ``before`` holds,
             with their transforms as they are now.
-        rig: :class:`SSRKDLib.geometry.Rig` in the models' frame; None: judged as far as both sets
-            of surfaces go.
+        rig: :class:`SSRKDLib.geometry.views.Rig` in the models' frame; None: judged as far as both
+            sets of surfaces go.
         before: the :class:`Comparison` so far, whose nodes are used again.
         callbacks: onProgress, onDone, onFailed.
     """

@@ -25,7 +25,7 @@ def viewIjkToRas(view) -> vtk.vtkMatrix4x4:
     """IJKToRAS of a volume that lies on a view's detector: i is the column, j the row.
 
     Args:
-        view: :class:`SSRKDLib.geometry.View`.
+        view: :class:`SSRKDLib.geometry.views.View`.
     """
     ijkToLps = np.eye(4)
     ijkToLps[:3, 0] = view.column_direction * view.pixel_spacing[0]

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.image_writing import write_array, write_image
-from SSRKDLib.rig_file import write_rig
 
 #: Folders of jobs that a Slicer that crashed left behind are removed after this time, s.
 _LEFT_BEHIND = 24 * 3600

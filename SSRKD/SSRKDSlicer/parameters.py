@@ -5,9 +5,9 @@ from __future__ import annotations
 import slicer
 
 from SSRKDLib.alignment import MODES
-from SSRKDLib.geometry import VALUE_KINDS
+from SSRKDLib.geometry.rig_presets import PRESETS
+from SSRKDLib.geometry.views import VALUE_KINDS
 from SSRKDLib.models import DEVICES
-from SSRKDLib.rig_presets import PRESETS
 
 #: Roles of the two radiographs, everywhere in the module.
 VIEWS = ("frontal", "lateral")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import slicer
 import vtk
 
-from SSRKDLib.rig_file import view_from_dict
+from SSRKDLib.geometry.rig_file import view_from_dict
 
 from . import masks
 from .folders import putInto, uniqueName
@@ -79,6 +79,6 @@ def _same(first, second):
 
 
 def placedView(node):
-    """The :class:`SSRKDLib.geometry.View` that a placed copy lies on, or None."""
+    """The :class:`SSRKDLib.geometry.views.View` that a placed copy lies on, or None."""
     stored = RadiographNode(node, "").storedRig() if node is not None else None
     return None if stored is None else view_from_dict(stored["view"])

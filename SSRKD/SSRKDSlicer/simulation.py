@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import slicer
 
-from SSRKDLib.rig_file import read_rig, write_rig
-from SSRKDLib.rig_presets import PRESETS
+from SSRKDLib.geometry.rig_file import read_rig, write_rig
+from SSRKDLib.geometry.rig_presets import PRESETS
 
 from .folders import newFolder, putInto, uniqueName
 from .frames import viewIjkToRas

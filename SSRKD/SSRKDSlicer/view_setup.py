@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, InputError
-from SSRKDLib.geometry import Rig, axes_angle
-from SSRKDLib.rig_file import read_rig, view_from_dict
+from SSRKDLib.geometry.rig_file import read_rig, view_from_dict
+from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.rig_sources.dicom import Overrides, rig_from_tags
 
 from .frames import regionCorners, worldToIjk
@@ -100,7 +100,7 @@ def setupFromRig(frontal, lateral, rig=None, laterality=None):
 
     Args:
         frontal, lateral: volume nodes.
-        rig: :class:`SSRKDLib.geometry.Rig`, path of a rig file, or None: from the images.
+        rig: :class:`SSRKDLib.geometry.views.Rig`, path of a rig file, or None: from the images.
         laterality: "L", "R" or None (from the rig or the images).
     """
     radiographs = (RadiographNode(frontal, "frontal"), RadiographNode(lateral, "lateral"))
@@ -223,7 +223,7 @@ def _fromCalibration(parameters, radiographs, side, scales):
 
 
 def _fromNumbers(parameters, radiographs, side, scales):
-    from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
+    from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 
     kinds, notes = _kinds(parameters, radiographs)
     views = []

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, InputError
-from SSRKDLib.geometry import View
-from SSRKDLib.rig_presets import turned_view
+from SSRKDLib.geometry.rig_presets import turned_view
+from SSRKDLib.geometry.views import View
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Union
 
 from SSRKDLib.core.errors import GeometryError, InputError
-from SSRKDLib.geometry import VALUE_KINDS, Rig
+from SSRKDLib.geometry.views import VALUE_KINDS, Rig
 from SSRKDLib.job import SPACINGS
 from SSRKDLib.models import DEVICES
 
@@ -171,7 +171,7 @@ def _rig(arguments: argparse.Namespace) -> Rig:
 
 
 def _from_file(arguments: argparse.Namespace) -> Rig:
-    from SSRKDLib.rig_file import read_rig
+    from SSRKDLib.geometry.rig_file import read_rig
 
     if any(value is not None for value in _of_files(arguments)):
         raise GeometryError(
@@ -206,7 +206,7 @@ def _from_plain_images(
     arguments: argparse.Namespace, paths: list[str], sizes: list[tuple[int, int]]
 ) -> Rig:
     """AP and mediolateral, which is how most knees are taken; other views need a rig."""
-    from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
+    from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 
     needed = {
         "--sdd": arguments.sdd,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from SSRKDLib.core.errors import GeometryError, OutputError
-from SSRKDLib.geometry import VALUE_KINDS, Rig
-from SSRKDLib.rig_file import write_rig
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.views import VALUE_KINDS, Rig
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -128,8 +128,8 @@ def _from_calibration(arguments: argparse.Namespace) -> Rig:
 
 
 def _from_numbers(arguments: argparse.Namespace) -> Rig:
+    from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
     from SSRKDLib.radiographs.reading import read_radiograph
-    from SSRKDLib.rig_sources.manual import PlainView, rig_from_distances
 
     count = len(arguments.images)
     numbers = {key: _per_view(arguments, key, count) for key in ("sdd", "sod", "spacing", "angle")}

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.results import result_folder
-from SSRKDLib.rig_file import read_rig
-from SSRKDLib.rig_presets import PRESETS
 from SSRKDLib.simulation import RIG, Exposing, write_radiographs
 
 if TYPE_CHECKING:

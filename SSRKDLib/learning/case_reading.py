@@ -18,11 +18,11 @@ from SSRKDLib.cases.npz import mapped_npz
 from SSRKDLib.cases.sampling import Sampling
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.keeping import kept
 from SSRKDLib.meshes import Mesh
 from SSRKDLib.official_pipeline import NETWORK_UNITS
-from SSRKDLib.rasterise import silhouette
 
 
 @dataclass(frozen=True)

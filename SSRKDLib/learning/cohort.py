@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.virtual.distances import field_samples
 from SSRKDLib.virtual.population import shape_model
 from SSRKDLib.virtual.shapes import random_knee

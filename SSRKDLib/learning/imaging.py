@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from SSRKDLib.framing import Camera, Exposure, frame_cameras, sample
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.case_reading import CaseRadiographs
 from SSRKDLib.official_pipeline import seen_from_source
 

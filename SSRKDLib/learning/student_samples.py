@@ -14,7 +14,7 @@ import torch
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.framing import network_images
-from SSRKDLib.geometry import View, to_grid_sample
+from SSRKDLib.geometry.views import View, to_grid_sample
 from SSRKDLib.learning.case_reading import CaseRadiographs, read_points, read_radiographs
 from SSRKDLib.learning.case_samples import CaseSamples, Lists, Sample
 from SSRKDLib.learning.drawing import choose_evenly

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from SSRKDLib.geometry import to_grid_sample
+from SSRKDLib.geometry.views import to_grid_sample
 from SSRKDLib.networks.blocks import ConvNorm, Residual
 
 #: Image channels, validity, and the four bone masks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.projection import joseph, tigre
 from SSRKDLib.projection.joseph import Volume
 

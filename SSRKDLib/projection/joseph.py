@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 
 #: Samples taken at a time: bounds the memory of the sampling grid (two numbers a sample).
 _SAMPLES_AT_ONCE = 1 << 23

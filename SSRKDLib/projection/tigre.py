@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.projection.joseph import Volume
 
 #: How far, in pixels, a detector corner may lie from where the view has it.

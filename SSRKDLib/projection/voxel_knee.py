@@ -21,7 +21,7 @@ import torch
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.projection import physics
 from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
 from SSRKDLib.projection.forward import project_view

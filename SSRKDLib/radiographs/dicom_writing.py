@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError, OutputError
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.detector_pose import LETTERS, orientation_letters
+from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.dicom_tags import tags_from_dataset
 from SSRKDLib.rig_sources.dicom import view_from_tags
-from SSRKDLib.rig_sources.pose import LETTERS, orientation_letters
 
 #: How line integrals become stored values.
 STYLES = ("log", "linear", "presentation")

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.geometry import VALUE_KINDS
+from SSRKDLib.geometry.views import VALUE_KINDS
 from SSRKDLib.radiographs.collimation import blank_border
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def to_line_integral(
 
     Args:
         pixels: ``[rows, columns]``.
-        values: one of :data:`SSRKDLib.geometry.VALUE_KINDS`. ``display`` kinds give a pseudo line
+        values: one of :data:`SSRKDLib.geometry.views.VALUE_KINDS`. ``display`` kinds give a pseudo
+            line
             integral: monotone in the true one, of plausible range (0 to :data:`DISPLAY_RANGE`).
         air: count behind air, for ``intensity``; default: 99.9th percentile of the valid pixels.
         valid: ``[rows, columns]`` bool, the field that the file declares, if it does.
@@ -162,7 +163,7 @@ def guess_values(pixels: np.ndarray) -> tuple[str, str]:
         pixels: ``[rows, columns]``.
 
     Returns:
-        One of :data:`SSRKDLib.geometry.VALUE_KINDS`, and a sentence for the user.
+        One of :data:`SSRKDLib.geometry.views.VALUE_KINDS`, and a sentence for the user.
     """
     pixels = np.asarray(pixels)
     finite = pixels[np.isfinite(pixels)].astype(np.float64)

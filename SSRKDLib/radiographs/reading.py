@@ -39,7 +39,8 @@ class Radiograph:
     Attributes:
         pixels: float32 ``[rows, columns]``; of DICOM files after rescale or Modality LUT, without
             VOI window and without inversion for display.
-        values: one of :data:`SSRKDLib.geometry.VALUE_KINDS`, or None when the file does not tell.
+        values: one of :data:`SSRKDLib.geometry.views.VALUE_KINDS`, or None when the file does not
+            tell.
         dicom: the tags that matter, or None for other formats.
         valid: bool ``[rows, columns]``, the collimated field that the file declares, or None.
         notes: sentences on what was assumed.

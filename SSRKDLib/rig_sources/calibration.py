@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry import Rig, View
+from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.reading import read_radiograph
 
 #: The detector is put this many times as far from the source as the middle of the common field.

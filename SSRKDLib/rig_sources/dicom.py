@@ -15,10 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
-from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
-from SSRKDLib.radiographs.intensity import values_from_dicom
-from SSRKDLib.rig_sources.pose import (
+from SSRKDLib.geometry.detector_pose import (
     LETTERS,
     centred_view,
     laid_out,
@@ -26,6 +23,9 @@ from SSRKDLib.rig_sources.pose import (
     seen_from_detector,
     seen_from_tube,
 )
+from SSRKDLib.geometry.views import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
+from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
+from SSRKDLib.radiographs.intensity import values_from_dicom
 
 #: Assumed where a file gives no distance: a bucky table, and a C-arm (XA, RF), mm.
 TABLE_DISTANCE, TABLE_OBJECT_GAP = 1150.0, 50.0
@@ -53,7 +53,7 @@ class Overrides:
         sdd, sod: source to detector, source to the knee, mm.
         pixel_spacing: mm on the detector, (between columns, between rows).
         view_position: AP, PA, LL, RL, mediolateral, lateromedial or lateral.
-        values, air: as in :class:`~SSRKDLib.geometry.View`.
+        values, air: as in :class:`~SSRKDLib.geometry.views.View`.
     """
 
     sdd: float | None = None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.meshes import Mesh
 
 

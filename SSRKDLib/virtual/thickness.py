@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from SSRKDLib.geometry import View
-from SSRKDLib.rasterise import column_spans
+from SSRKDLib.geometry.rasterise import column_spans
+from SSRKDLib.geometry.views import View
 
 
 def path_lengths(surfaces: list[tuple[np.ndarray, np.ndarray]], view: View) -> np.ndarray:

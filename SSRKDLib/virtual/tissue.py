@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 from SSRKDLib.virtual.shapes import Bones, vertex_normals
 from SSRKDLib.virtual.thickness import path_lengths
 

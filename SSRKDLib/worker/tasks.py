@@ -53,9 +53,9 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
 
     Result: ``report``, as in report.json; the surfaces lie in ``output``.
     """
+    from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.job import Job
     from SSRKDLib.results import result_folder, write_result
-    from SSRKDLib.rig_file import read_rig
 
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
@@ -122,10 +122,10 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     Result: ``masks``, per view a file as :data:`MASKS` or None, ``laterality``, ``device``,
     ``notes``, ``warnings``.
     """
+    from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.job import Job
     from SSRKDLib.models import with_enough_memory
     from SSRKDLib.results import result_folder
-    from SSRKDLib.rig_file import read_rig
     from SSRKDLib.segment import segment
 
     progress("read", 0.0, "Reading the radiographs")
@@ -165,9 +165,9 @@ def simulate(request: dict, progress: Progress) -> dict:
 
     Result: ``rig``, the file of the rig that names the images.
     """
+    from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.projection.ct import read_ct
     from SSRKDLib.results import result_folder
-    from SSRKDLib.rig_file import read_rig
     from SSRKDLib.simulation import RIG, Exposing, write_radiographs
 
     how = Exposing(
@@ -198,9 +198,9 @@ def compare(request: dict, progress: Progress) -> dict:
     ``{bone}.npy``, signed distances of the reconstruction's vertices, mm.
     """
     from SSRKDLib.comparison import compare_knees
+    from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.meshes import read_meshes
     from SSRKDLib.results import result_folder
-    from SSRKDLib.rig_file import read_rig
 
     progress("read", 0.0, "Reading the surfaces")
     recon, reference = read_meshes(request["recon"]), read_meshes(request["reference"])

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.geometry import Rig
+from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.meshes import Mesh
-from SSRKDLib.rig_file import write_rig
 from Testing.ball_knee import ball, ball_path, write_image
 from Testing.bench import user
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import qt
 
-from SSRKDLib.rig_presets import orthogonal
+from SSRKDLib.geometry.rig_presets import orthogonal
 from Testing.bench import user
 from Testing.module.cases import (
     ballRadiograph,

@@ -9,7 +9,7 @@ import pytest
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, SSRKDError
-from SSRKDLib.rig_presets import asymmetric, orthogonal
+from SSRKDLib.geometry.rig_presets import asymmetric, orthogonal
 from Testing.ball_knee import BALLS
 from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
 

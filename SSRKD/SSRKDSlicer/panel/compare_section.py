@@ -9,8 +9,8 @@ import qt
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import SSRKDError
-from SSRKDLib.geometry import Rig
-from SSRKDLib.rig_file import view_from_dict
+from SSRKDLib.geometry.rig_file import view_from_dict
+from SSRKDLib.geometry.views import Rig
 
 from .. import distance_colours, layouts, report
 from ..comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, OutputError
-from SSRKDLib.geometry import Rig, View
+from SSRKDLib.geometry.views import Rig, View
 
 VERSION = 1
 _VIEW_KEYS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 
 
 def column_spans(

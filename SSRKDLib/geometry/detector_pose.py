@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry import View
+from SSRKDLib.geometry.views import View
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -50,7 +50,7 @@ def centred_view(
         pixel_spacing: mm on the detector, (between columns, between rows).
         size: (columns, rows).
         centre_pixel: (column, row) where the central ray meets the detector; default: the middle.
-        details: further fields of :class:`~SSRKDLib.geometry.View`.
+        details: further fields of :class:`~SSRKDLib.geometry.views.View`.
 
     Raises:
         GeometryError: distances that no X-ray set-up has, or what View refuses.

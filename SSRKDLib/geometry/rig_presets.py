@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from SSRKDLib.geometry import Rig, View
+from SSRKDLib.geometry.views import Rig, View
 
 
 def turned_view(

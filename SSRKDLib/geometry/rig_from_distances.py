@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry import Rig
-from SSRKDLib.rig_sources.pose import centred_view, seen_from_tube
+from SSRKDLib.geometry.detector_pose import centred_view, seen_from_tube
+from SSRKDLib.geometry.views import Rig
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PlainView:
         detector_shift: mm from where the central ray meets the detector to the middle of the image,
             along (columns, rows).
         name: label; default "view 1", "view 2", ...
-        image, values, air: as in :class:`~SSRKDLib.geometry.View`.
+        image, values, air: as in :class:`~SSRKDLib.geometry.views.View`.
     """
 
     angle: float
