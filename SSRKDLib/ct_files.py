@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.image_files import whole_image_kind
+from SSRKDLib.images.formats import whole_image_kind
 
 _REMEDY = "Give a CT as NIfTI, NRRD, MetaImage or a folder of one DICOM series."
 

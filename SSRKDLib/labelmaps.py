@@ -14,7 +14,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import ImageError, MeshError
-from SSRKDLib.image_files import whole_image_kind
+from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.meshes import SUFFIXES, Mesh, from_polydata, match_files, read_mesh, to_polydata
 from SSRKDLib.reference import Named, match_bones
 

@@ -16,7 +16,7 @@ from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.framing import MIRROR
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.projection.attenuation import attenuation
 from SSRKDLib.virtual.cases import centred_at_knee

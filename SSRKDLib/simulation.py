@@ -13,7 +13,7 @@ import numpy as np
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig, View
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 
 if TYPE_CHECKING:
     from SSRKDLib.projection.joseph import Volume

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from SSRKDLib.core.anatomy import BONES, LABELS
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 from SSRKDLib.networks.official_teacher import OfficialTeacher
 from SSRKDLib.weights.bundle import write_bundle
 from Testing.ball_knee import distances

@@ -19,7 +19,7 @@ from SSRKDLib.cases.sampling import SAMPLING_NAMES, sample_case, sampling_from
 from SSRKDLib.cases.splits import Knee, make_splits, read_info, write_info
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import GeometryError, InputError
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 from SSRKDLib.meshes import Mesh
 from Testing.ball_knee import BALLS, ball, distances
 from Testing.projection_truth import rotation

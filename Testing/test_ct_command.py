@@ -11,7 +11,7 @@ from SSRKDLib import cli, ct_reconstruction, models
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.ct_reconstruction import reconstruct_ct_file
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 from SSRKDLib.meshes import read_meshes
 from SSRKDLib.worker.tasks import all_tasks
 from Testing.ball_knee import BALLS

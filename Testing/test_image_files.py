@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.image_files import whole_image_kind
+from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.labelmaps import read_labelmap_meshes
 from SSRKDLib.projection.ct import read_ct
 from SSRKDLib.radiographs.dicom_writing import write_dicom

@@ -7,7 +7,7 @@ import slicer
 
 from SSRKDLib.core.errors import ImageError, InputError
 from SSRKDLib.ct_files import check_hounsfield
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 
 from .frames import ownIjkToLps, regionCorners, volumeIjkToLps, worldToIjk
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.geometry.rig_file import write_rig
-from SSRKDLib.image_writing import write_array, write_image
+from SSRKDLib.images.writing import write_array, write_image
 
 #: Folders of jobs that a Slicer that crashed left behind are removed after this time, s.
 _LEFT_BEHIND = 24 * 3600

@@ -137,7 +137,7 @@ def exportModels(models, folder, kind):
 
 def _writeLabels(models, path):
     """Label map on a grid as fine as the reconstruction: 1 patella, 2 femur, 3 fibula, 4 tibia."""
-    from SSRKDLib.image_writing import write_image
+    from SSRKDLib.images.writing import write_image
 
     meshes = {bone: worldMesh(node) for bone, node in models.items()}
     spacing = float(aboutModel(next(iter(models.values()))).get("spacing_mm", 1.0))

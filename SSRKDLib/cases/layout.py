@@ -23,8 +23,8 @@ from SSRKDLib.cases.obj import write_obj
 from SSRKDLib.cases.sampling import Sampling, sampling_from
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, OutputError
-from SSRKDLib.image_files import whole_image_kind
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.formats import whole_image_kind
+from SSRKDLib.images.writing import write_image
 from SSRKDLib.meshes import Mesh, read_mesh
 
 #: This project's own file: it is written last, so that a folder with it is whole.

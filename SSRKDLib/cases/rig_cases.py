@@ -14,7 +14,7 @@ from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.image_writing import write_image
+from SSRKDLib.images.writing import write_image
 from SSRKDLib.learning.case_reading import read_radiographs
 from SSRKDLib.learning.imaging import noisy
 from SSRKDLib.meshes import write_mesh

@@ -17,7 +17,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.image_files import whole_image_kind
+from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,
     modality_lut,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError, InputError, SSRKDError
-from SSRKDLib.image_writing import write_array
+from SSRKDLib.images.writing import write_array
 from SSRKDLib.worker.server import Task
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.image_files import whole_image_kind
+from SSRKDLib.images.formats import whole_image_kind
 from Testing.bench import user
 
 
