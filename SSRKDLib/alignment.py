@@ -25,8 +25,8 @@ from SSRKDLib.closest_points import (
 )
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.meshes import Mesh
-from SSRKDLib.reference import check_surfaces
+from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.reference import check_surfaces
 
 #: How a reference is moved: not at all, all bones as one body, every bone by itself.
 MODES: tuple[str, ...] = ("none", "all", "bone")

@@ -15,10 +15,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.meshes import Mesh
-from SSRKDLib.nearest import Nearest
 from SSRKDLib.regions import without_lids
-from SSRKDLib.sampling import sample_surface
+from SSRKDLib.surfaces.distance import Nearest
+from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.sampling import sample_surface
 
 #: Points per surface: kept, used to find the way, used to arrive.
 _SAMPLES, _COARSE, _FINE = 4000, 150, 1200

@@ -30,11 +30,11 @@ from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.comparison import measure_distances
 from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, Reference, read_reference
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import MEASURES
 from SSRKDLib.results import write_text
 from SSRKDLib.simulation import RIG
+from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 #: Marks a folder as an evaluation and holds its settings; and where finished cases are.
 SETTINGS, FINISHED = "evaluation.json", "cases"

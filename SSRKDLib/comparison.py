@@ -14,12 +14,12 @@ from SSRKDLib.clinical.measures import Measure
 from SSRKDLib.comparison_table import say_alignment
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.metrics import compare_meshes, surface_distances
 from SSRKDLib.regions import Region, common_region, region_from_rig
+from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
 
 if TYPE_CHECKING:
-    from SSRKDLib.labelmaps import Mask
+    from SSRKDLib.surfaces.label_maps import Mask
 
 #: Shares of the surface at which a curve of distances is told, percent.
 SHARES = np.arange(0, 101)
@@ -56,7 +56,7 @@ def measure_distances(
         rig: of the radiographs, in the reconstruction's frame; the judged part is then what both
             views see.
         masks: the reference's voxels by bone, in its frame, for the Dice of voxels.
-        backend: one of :data:`SSRKDLib.nearest.BACKENDS`.
+        backend: one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
 
     Raises:
         MeshError: nothing can be compared; see :func:`SSRKDLib.alignment.align`.

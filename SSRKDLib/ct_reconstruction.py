@@ -25,9 +25,9 @@ from SSRKDLib.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.ct_pieces import NEARLY, one_knee, only, patellae_at_a_joint, pieces
 from SSRKDLib.ct_windows import Blend, window_starts
 from SSRKDLib.field import NOT_SEEN, FieldGrid
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_model import CtModel

@@ -14,7 +14,7 @@ from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.meshes import Mesh, read_meshes
+from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
 from SSRKDLib.virtual.cases import centred_at_knee, simulate_exposures
 
 Say = Callable[[str], None]

@@ -13,11 +13,11 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.labelmaps import Mask
-from SSRKDLib.meshes import Mesh
-from SSRKDLib.nearest import point_distances
 from SSRKDLib.regions import Region, as_region, common_region
-from SSRKDLib.sampling import sample_surface, sample_surface_even
+from SSRKDLib.surfaces.distance import point_distances
+from SSRKDLib.surfaces.label_maps import Mask
+from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.sampling import sample_surface, sample_surface_even
 from SSRKDLib.voxel_metrics import dice_mesh_in_mask, dice_meshes
 from SSRKDLib.voxel_metrics import voxelise as voxelise  # the module's name for it
 
@@ -62,7 +62,7 @@ def surface_distances(
 
     ``samples`` points per surface, drawn with a fixed ``seed`` from the part inside
     ``region`` (a :class:`~SSRKDLib.regions.Region` or a box [2, 3], lowest and highest
-    corner; everything if None); ``backend`` is one of :data:`SSRKDLib.nearest.BACKENDS`.
+    corner; everything if None); ``backend`` is one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
     Raises :class:`~SSRKDLib.core.errors.MeshError` where either has no surface in the region.
     """
     inside_a, inside_b = _judged(a, b, region)
@@ -151,7 +151,7 @@ def compare_meshes(
             :func:`~SSRKDLib.regions.common_region` decides.
         samples: points per surface.
         masks: the reference's voxels by bone, in the same frame, for ``dsc_voxel``.
-        backend: one of :data:`SSRKDLib.nearest.BACKENDS`.
+        backend: one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
 
     Raises:
         MeshError: the reference is empty.

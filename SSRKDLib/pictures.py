@@ -14,8 +14,8 @@ from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.shading import shade
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.
 CONDYLAR_WIDTH_MM = (52.0, 108.0)

@@ -26,12 +26,12 @@ from SSRKDLib.framing import (
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.locating import Located, locate
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
 from SSRKDLib.official_pipeline import OfficialKneeModel
 from SSRKDLib.plausibility import judge
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 Progress = Callable[[str, float, str], None]
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from SSRKDLib.geometry.views import Rig, axes_angle
-from SSRKDLib.meshes import Mesh
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 #: Bones that leave the image, and so may be cut at the end away from the joint.
 SHAFTS: tuple[str, ...] = ("femur", "fibula", "tibia")

@@ -10,9 +10,9 @@ from SSRKDLib.core.anatomy import BONES
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_model import CtModel
-    from SSRKDLib.meshes import Mesh
     from SSRKDLib.model import KneeModel
     from SSRKDLib.official_pipeline import OfficialKneeModel
+    from SSRKDLib.surfaces.mesh_files import Mesh
 
 
 def report_of(

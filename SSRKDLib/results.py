@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.meshes import write_mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_reconstruction import CtReconstruction

@@ -17,8 +17,8 @@ from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.framing import MIRROR
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.projection.attenuation import attenuation
+from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from SSRKDLib.virtual.cases import centred_at_knee
 from SSRKDLib.virtual.population import load_person
 
@@ -194,7 +194,7 @@ def label_bones(
         affine: index to the surfaces' frame: cubes along its axes.
         shape: of the grid, (k, j, i).
     """
-    from SSRKDLib.projection.voxelise import coverage
+    from SSRKDLib.surfaces.voxelise import coverage
 
     labels = np.zeros(shape, np.uint8)
     for bone, mesh in bones.items():

@@ -8,8 +8,8 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.regions import Region, as_region
+from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
 
 
 def dice_masks(a: np.ndarray, b: np.ndarray) -> float:

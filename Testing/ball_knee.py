@@ -16,7 +16,7 @@ from SSRKDLib.framing import FRAME_POINTS, REACH, Framing, frame_cameras, pixel_
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig, View
-from SSRKDLib.meshes import Mesh, from_polydata
+from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
 
 #: Centre and radius of each bone, mm, canonical frame (which is the rig's).
 BALLS = {

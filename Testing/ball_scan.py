@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.meshes import Mesh
+from SSRKDLib.surfaces.mesh_files import Mesh
 from Testing.ball_knee import BALLS, ball, distances
 from Testing.projection_truth import rotation
 

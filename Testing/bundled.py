@@ -9,8 +9,8 @@ import numpy as np
 from SSRKDLib.framing import Exposure
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.model import KneeModel
+from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.virtual.population import load_person
 from SSRKDLib.virtual.tissue import material_paths, random_leg
 

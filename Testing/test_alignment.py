@@ -13,9 +13,9 @@ from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 from SSRKDLib import metrics
 from SSRKDLib.alignment import align
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.meshes import Mesh, from_polydata, to_polydata
 from SSRKDLib.metrics import MEASURES, compare_meshes
 from SSRKDLib.regions import without_lids
+from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata, to_polydata
 from SSRKDLib.virtual.population import load_person
 
 

@@ -215,7 +215,7 @@ def test_a_full_disk_leaves_the_earlier_result(case, balls, tmp_path, capsys, mo
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("SSRKDLib.meshes.write_ply", full)
+    monkeypatch.setattr("SSRKDLib.surfaces.mesh_files.write_ply", full)
     refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "No space left")
     assert tree(tmp_path) == before
     monkeypatch.undo()

@@ -13,7 +13,6 @@ trimesh = pytest.importorskip("trimesh")
 from SSRKDLib.cases.frame import PUBLISHED_FRAME  # noqa: E402
 from SSRKDLib.cases.layout import CaseFolder  # noqa: E402
 from SSRKDLib.cases.npz import mapped_npz  # noqa: E402
-from SSRKDLib.cases.obj import write_obj  # noqa: E402
 from SSRKDLib.cases.splits import read_info  # noqa: E402
 from SSRKDLib.core.anatomy import BONES  # noqa: E402
 from SSRKDLib.core.errors import InputError  # noqa: E402
@@ -34,9 +33,10 @@ from SSRKDLib.learning.drawing import visited  # noqa: E402
 from SSRKDLib.learning.imaging import noisy  # noqa: E402
 from SSRKDLib.learning.student_samples import StudentSamples, Taking  # noqa: E402
 from SSRKDLib.learning.teacher_answers import Reader, read_answers, write_answers  # noqa: E402
-from SSRKDLib.meshes import Mesh  # noqa: E402
 from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
 from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
+from SSRKDLib.surfaces.mesh_files import Mesh  # noqa: E402
+from SSRKDLib.surfaces.obj import write_obj  # noqa: E402
 from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
 
 LIGHT = (1e9, 1e9)

@@ -11,16 +11,16 @@ import pytest
 
 from SSRKDLib.cases.frame import PUBLISHED_FRAME, CaseFrame, fitting_pixel
 from SSRKDLib.cases.inputs import find_jobs, person_of, virtual_jobs
-from SSRKDLib.cases.inside import inside_mesh
 from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.npz import read_npz
-from SSRKDLib.cases.obj import write_obj
 from SSRKDLib.cases.sampling import SAMPLING_NAMES, sample_case, sampling_from
 from SSRKDLib.cases.splits import Knee, make_splits, read_info, write_info
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.meshes import Mesh
+from SSRKDLib.surfaces.inside import inside_mesh
+from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.obj import write_obj
 from Testing.ball_knee import BALLS, ball, distances
 from Testing.projection_truth import rotation
 

@@ -16,7 +16,7 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.demo_cases import DemoCase
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.meshes import Mesh, write_mesh
+from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from SSRKDLib.virtual.cases import centred_at_knee, region_around
 from SSRKDLib.virtual.population import load_person
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER

@@ -12,7 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.ct_reconstruction import reconstruct_ct_file
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.meshes import read_meshes
+from SSRKDLib.surfaces.mesh_files import read_meshes
 from SSRKDLib.worker.tasks import all_tasks
 from Testing.ball_knee import BALLS
 from Testing.band_knee import BandModel, write_band_bundle, write_band_ct

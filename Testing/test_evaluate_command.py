@@ -17,8 +17,8 @@ from SSRKDLib.cohort_summary import STATISTICS, format_summary, statistics, summ
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.metrics import MEASURES, compare_meshes
+from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from SSRKDLib.virtual.population import load_person
 from Testing.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.command_checks import refused, tree

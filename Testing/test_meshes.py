@@ -10,7 +10,7 @@ import trimesh
 from vtkmodules.vtkIOPLY import vtkPLYReader
 
 from SSRKDLib.core.errors import MeshError, OutputError
-from SSRKDLib.meshes import (
+from SSRKDLib.surfaces.mesh_files import (
     Mesh,
     from_polydata,
     read_mesh,

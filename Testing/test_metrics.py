@@ -10,7 +10,6 @@ import trimesh
 
 from SSRKDLib import metrics
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import (
     MEASURES,
     assd,
@@ -24,7 +23,8 @@ from SSRKDLib.metrics import (
     voxelise,
 )
 from SSRKDLib.regions import common_region, joint_centre
-from SSRKDLib.sampling import sample_surface, sample_surface_even
+from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.sampling import sample_surface, sample_surface_even
 
 UNLIMITED = np.array([[-np.inf] * 3, [np.inf] * 3])
 

@@ -11,9 +11,7 @@ import SimpleITK as sitk
 import torch
 import trimesh
 
-from SSRKDLib import nearest
 from SSRKDLib.core.errors import MeshError, MissingDependencyError
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.metrics import (
     assd,
     directed_hausdorff,
@@ -22,8 +20,10 @@ from SSRKDLib.metrics import (
     hausdorff95,
     surface_distances,
 )
-from SSRKDLib.nearest import best_backend, point_distances
 from SSRKDLib.regions import Region
+from SSRKDLib.surfaces import distance as nearest
+from SSRKDLib.surfaces.distance import best_backend, point_distances
+from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.virtual.population import load_person
 from SSRKDLib.voxel_metrics import (
     dice_masks,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.geometry.rig_presets import asymmetric, orthogonal
-from SSRKDLib.outlines import PITCH_MM, iso_curves, outline
+from SSRKDLib.surfaces.outlines import PITCH_MM, iso_curves, outline
 from Testing.ball_knee import ball
 
 CENTRE, RADIUS = np.array([12.0, -7.0, 21.0]), 30.0

@@ -21,7 +21,7 @@ from SSRKDLib.cases.running import is_finished, run_jobs
 from SSRKDLib.cases.splits import read_info
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import Cancelled
-from SSRKDLib.meshes import write_mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.ball_scan import ball_ct, ball_meshes
 from Testing.command_checks import refused, tree
 

@@ -16,14 +16,14 @@ from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.meshes import Mesh, write_mesh
 from SSRKDLib.projection import physics
 from SSRKDLib.projection.attenuation import TISSUES, attenuation, from_hounsfield
 from SSRKDLib.projection.ct import read_ct
 from SSRKDLib.projection.joseph import project
 from SSRKDLib.projection.soft_tissue import SoftTissue
 from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
-from SSRKDLib.projection.voxelise import coverage, leg_frame
+from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.surfaces.voxelise import coverage, leg_frame
 from Testing.projection_truth import relative_l2, rotation
 
 SPACING = 3.0

@@ -12,8 +12,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit, similarity_fit
 from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.cohort import make_knee, random_views
-from SSRKDLib.meshes import Mesh, to_polydata
 from SSRKDLib.metrics import point_distances
+from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
 from SSRKDLib.virtual import population
 from SSRKDLib.virtual.distances import CUT_OFF_MM
 from SSRKDLib.virtual.shapes import random_knee

@@ -13,8 +13,8 @@ from SSRKDLib.comparison import SHARES
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.rig_file import write_rig
-from SSRKDLib.meshes import write_mesh
-from SSRKDLib.reference import check_sides, match_bones
+from SSRKDLib.surfaces.mesh_files import write_mesh
+from SSRKDLib.surfaces.reference import check_sides, match_bones
 
 from . import distance_colours
 from .folders import BONE, boneColour, putInto, subfolder, uniqueName
@@ -83,7 +83,7 @@ def matchReference(referenceNode, laterality, chosen):
         chosen: names that the user picked, by bone.
 
     Returns:
-        (parts by name, :class:`SSRKDLib.reference.Matching`).
+        (parts by name, :class:`SSRKDLib.surfaces.reference.Matching`).
 
     Raises:
         MeshError: everything is of the other side.

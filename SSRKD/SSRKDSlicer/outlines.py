@@ -6,8 +6,8 @@ import numpy as np
 import slicer
 import vtk
 
-from SSRKDLib.meshes import from_polydata
-from SSRKDLib.outlines import outline
+from SSRKDLib.surfaces.mesh_files import from_polydata
+from SSRKDLib.surfaces.outlines import outline
 
 from . import layouts
 from .folders import BONE, putInto, subfolder, uniqueName
@@ -18,8 +18,8 @@ _LINE_WIDTH = 2
 
 
 def worldMesh(modelNode):
-    """The surface of a model as :class:`SSRKDLib.meshes.Mesh`: LPS mm, where it stands in the
-    world, a parent transform included."""
+    """The surface of a model as :class:`SSRKDLib.surfaces.mesh_files.Mesh`: LPS mm, where it
+    stands in the world, a parent transform included."""
     polydata = modelNode.GetPolyData()
     if modelNode.GetParentTransformNode() is not None:
         toWorld = vtk.vtkGeneralTransform()

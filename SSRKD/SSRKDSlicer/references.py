@@ -10,9 +10,9 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.labelmaps import mask_surface
-from SSRKDLib.meshes import Mesh, from_polydata
-from SSRKDLib.reference import Named
+from SSRKDLib.surfaces.label_maps import mask_surface
+from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
+from SSRKDLib.surfaces.reference import Named
 
 from .frames import flipLpsRas, volumeIjkToLps
 from .outlines import worldMesh
@@ -27,7 +27,7 @@ class Part:
 
     Attributes:
         name: unique among the parts.
-        codes: terminology, see :class:`SSRKDLib.reference.Named`.
+        codes: terminology, see :class:`SSRKDLib.surfaces.reference.Named`.
         node: that holds it.
         key: segment ID or label value; None for a model.
     """

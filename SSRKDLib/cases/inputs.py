@@ -12,7 +12,7 @@ import numpy as np
 
 from SSRKDLib.cases.prepare import Scan, Settings, joint_between
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.labelmaps import LABELMAP_SUFFIXES, read_reference
+from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, read_reference
 
 #: Endings of CTs in one file; those of label maps are the same.
 CT_SUFFIXES = LABELMAP_SUFFIXES
@@ -29,7 +29,8 @@ _SIDE_WORD = re.compile(r"(?i)(?:^|[_\-. ]+)(?:l|r|left|right)(?=$|[_\-. ])")
 
 @dataclass(frozen=True)
 class FileSource:
-    """A CT, and bones as :func:`~SSRKDLib.labelmaps.read_reference` reads them, or None."""
+    """A CT, and bones as :func:`~SSRKDLib.surfaces.label_maps.read_reference` reads them, or
+    None."""
 
     ct: Path
     bones: Path | None
@@ -73,8 +74,8 @@ class VirtualSource:
 
     def load(self, settings: Settings) -> Scan:
         """Make the person, and a CT of the part that the cube needs."""
-        from SSRKDLib.meshes import Mesh
         from SSRKDLib.projection.voxel_knee import voxel_knee
+        from SSRKDLib.surfaces.mesh_files import Mesh
         from SSRKDLib.virtual.population import shape_model
         from SSRKDLib.virtual.shapes import random_knee
 

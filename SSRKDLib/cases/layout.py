@@ -19,13 +19,13 @@ import numpy as np
 
 from SSRKDLib.cases.frame import PUBLISHED_FRAME, CaseFrame
 from SSRKDLib.cases.npz import read_npz
-from SSRKDLib.cases.obj import write_obj
 from SSRKDLib.cases.sampling import Sampling, sampling_from
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, OutputError
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.meshes import Mesh, read_mesh
+from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh
+from SSRKDLib.surfaces.obj import write_obj
 
 #: This project's own file: it is written last, so that a folder with it is whole.
 RECORD = "case.json"

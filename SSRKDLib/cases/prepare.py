@@ -17,8 +17,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.geometry.rasterise import silhouette
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.projection.joseph import Volume

@@ -17,8 +17,8 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.learning.case_reading import read_radiographs
 from SSRKDLib.learning.imaging import noisy
-from SSRKDLib.meshes import write_mesh
 from SSRKDLib.simulation import RIG
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 #: Mean count per pixel behind air.
 PHOTONS = 1e5

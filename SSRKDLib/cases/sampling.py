@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.cases.frame import CaseFrame
-from SSRKDLib.cases.inside import inside_mesh
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.meshes import Mesh
-from SSRKDLib.sampling import sample_surface
+from SSRKDLib.surfaces.inside import inside_mesh
+from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.sampling import sample_surface
 
 #: Names in ``sampling.npz``, as in the published code.
 SAMPLING_NAMES: tuple[str, ...] = (

@@ -70,9 +70,9 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     from SSRKDLib.comparison import measure_distances
     from SSRKDLib.comparison_table import FILE, format_table, write_comparison
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.labelmaps import read_reference
-    from SSRKDLib.nearest import best_backend
     from SSRKDLib.results import result_folder
+    from SSRKDLib.surfaces.distance import best_backend
+    from SSRKDLib.surfaces.label_maps import read_reference
 
     say = progress or (lambda stage, fraction, message: None)
     picked = _picked(arguments.pick)

@@ -138,10 +138,10 @@ def _volume(
         volume = read_ct(arguments.ct, arguments.energy)
         return volume, volume.centre, None
     from SSRKDLib.projection.voxel_knee import voxel_knee
-    from SSRKDLib.projection.voxelise import as_arrays, leg_frame
+    from SSRKDLib.surfaces.voxelise import as_arrays, leg_frame
 
     if arguments.meshes is not None:
-        from SSRKDLib.meshes import read_meshes
+        from SSRKDLib.surfaces.mesh_files import read_meshes
 
         meshes, side = read_meshes(arguments.meshes), None
     else:

@@ -21,8 +21,8 @@ from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.keeping import kept
-from SSRKDLib.meshes import Mesh
 from SSRKDLib.official_pipeline import NETWORK_UNITS
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,7 @@ from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
 from SSRKDLib.projection.forward import project_view
 from SSRKDLib.projection.joseph import Volume
 from SSRKDLib.projection.soft_tissue import SoftTissue, fill_soft_tissue, tendons
-from SSRKDLib.projection.voxelise import (
-    Box,
-    LegFrame,
-    as_arrays,
-    coverage,
-    leg_frame,
-    lengthened,
-)
+from SSRKDLib.surfaces.voxelise import Box, LegFrame, as_arrays, coverage, leg_frame, lengthened
 
 #: Free space between the skin and the sides of the volume, mm.
 _AIR = 6.0

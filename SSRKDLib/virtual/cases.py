@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.meshes import Mesh
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 
 def simulate_exposures(
@@ -53,7 +53,7 @@ def centred_at_knee(meshes: dict[str, Mesh]) -> np.ndarray:
     Raises:
         MeshError: a bone is missing or they do not make a knee.
     """
-    from SSRKDLib.projection.voxelise import as_arrays, leg_frame
+    from SSRKDLib.surfaces.voxelise import as_arrays, leg_frame
 
     return leg_frame(as_arrays(meshes)).to_world[:3, 3]
 

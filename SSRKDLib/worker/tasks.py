@@ -199,8 +199,8 @@ def compare(request: dict, progress: Progress) -> dict:
     """
     from SSRKDLib.comparison import compare_knees
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.meshes import read_meshes
     from SSRKDLib.results import result_folder
+    from SSRKDLib.surfaces.mesh_files import read_meshes
 
     progress("read", 0.0, "Reading the surfaces")
     recon, reference = read_meshes(request["recon"]), read_meshes(request["reference"])

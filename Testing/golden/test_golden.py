@@ -10,9 +10,9 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.labelmaps import read_reference
-from SSRKDLib.meshes import read_meshes
 from SSRKDLib.metrics import compare_meshes
+from SSRKDLib.surfaces.label_maps import read_reference
+from SSRKDLib.surfaces.mesh_files import read_meshes
 from Testing.golden.compare import ITEMS, compare, main
 from Testing.golden.freeze import ROOT, SAMPLES, SUMMARY, freeze
 

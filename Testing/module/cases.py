@@ -11,7 +11,7 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.meshes import Mesh
+from SSRKDLib.surfaces.mesh_files import Mesh
 from Testing.ball_knee import ball, ball_path, write_image
 from Testing.bench import user
 
@@ -97,7 +97,7 @@ def loadSampleFiles():
 
 def sampleTruth() -> dict[str, Mesh]:
     """The sample's true bones, LPS mm."""
-    from SSRKDLib.meshes import read_mesh
+    from SSRKDLib.surfaces.mesh_files import read_mesh
 
     return {bone: read_mesh(SAMPLES / f"SSRKD_truth_{bone}.ply") for bone in BONES}
 

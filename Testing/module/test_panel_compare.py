@@ -198,7 +198,7 @@ def test_panel_wrong_references_are_said(core, slicer):
 
 
 def test_panel_models_in_the_scene_are_a_reference(core, slicer):
-    from SSRKDLib.labelmaps import read_labelmap_meshes
+    from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
     from SSRKDSlicer.results import modelPolyData
 
     for bone, mesh in read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd").items():

@@ -84,7 +84,7 @@ def test_scene_placing_again_moves_the_same_copies(placed, module, slicer):
 
 
 def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp_path):
-    from SSRKDLib.meshes import write_mesh
+    from SSRKDLib.surfaces.mesh_files import write_mesh
     from SSRKDSlicer.results import addModels
 
     for bone, mesh in ballMeshes().items():
@@ -276,7 +276,7 @@ def test_scene_what_is_no_radiograph_is_refused(module, slicer, shape, words):
 def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path):
     import SimpleITK
 
-    from SSRKDLib.meshes import read_mesh
+    from SSRKDLib.surfaces.mesh_files import read_mesh
     from SSRKDSlicer.results import addModel, exportModels
 
     case = placed[2]

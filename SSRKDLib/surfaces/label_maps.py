@@ -15,8 +15,15 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.images.formats import whole_image_kind
-from SSRKDLib.meshes import SUFFIXES, Mesh, from_polydata, match_files, read_mesh, to_polydata
-from SSRKDLib.reference import Named, match_bones
+from SSRKDLib.surfaces.mesh_files import (
+    SUFFIXES,
+    Mesh,
+    from_polydata,
+    match_files,
+    read_mesh,
+    to_polydata,
+)
+from SSRKDLib.surfaces.reference import Named, match_bones
 
 if TYPE_CHECKING:
     import SimpleITK

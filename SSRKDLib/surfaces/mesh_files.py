@@ -11,8 +11,8 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError, OutputError
-from SSRKDLib.ply import read_ply, write_ply
-from SSRKDLib.reference import Matching, Named, match_bones
+from SSRKDLib.surfaces.ply import read_ply, write_ply
+from SSRKDLib.surfaces.reference import Matching, Named, match_bones
 
 if TYPE_CHECKING:
     from vtkmodules.vtkCommonDataModel import vtkPolyData
@@ -340,8 +340,8 @@ def write_mesh(
 def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, Mesh]:
     """The bones found in a folder, by file name (``femur.ply``, ``left_Femur.stl``, ...).
 
-    Names are read by :func:`~SSRKDLib.reference.match_bones`; ``laterality`` ("L", "R") picks
-    one knee of two. Bones without a file are absent from the result, which keeps the order of
+    Names are read by :func:`~SSRKDLib.surfaces.reference.match_bones`; ``laterality`` ("L", "R")
+    picks one knee of two. Bones without a file are absent from the result, which keeps the order of
     :data:`~SSRKDLib.core.anatomy.BONES`. Raises :class:`~SSRKDLib.core.errors.MeshError` where the
     folder is absent or holds none, two files claim one bone, or the bones are of the other side.
     """
@@ -356,7 +356,7 @@ def match_files(
 ) -> tuple[dict[str, Path], Matching]:
     """The mesh files of a folder by name (without ending), and which is which bone.
 
-    ``laterality`` and ``chosen`` as for :func:`~SSRKDLib.reference.match_bones`.
+    ``laterality`` and ``chosen`` as for :func:`~SSRKDLib.surfaces.reference.match_bones`.
     Raises what :func:`read_meshes` raises, but for what is inside the files.
     """
     folder = Path(folder)

@@ -17,7 +17,7 @@ from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.terminology import BONE_CODES, SIDE_CODES, SIDES
 
 if TYPE_CHECKING:
-    from SSRKDLib.meshes import Mesh
+    from SSRKDLib.surfaces.mesh_files import Mesh
 
 #: Codes of the bones: SNOMED CT, and SRT (DICOM PS3.16).
 _CODE_TO_BONE = {
