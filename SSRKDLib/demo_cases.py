@@ -111,7 +111,7 @@ def shared_folder() -> Path:
 def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
     """DICOM files whose tags are all that the reconstruction gets to know."""
     from SSRKDLib.radiographs.dicom_writing import write_dicom
-    from SSRKDLib.rig_sources.dicom import rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
     from SSRKDLib.virtual.population import load_person
 
     bones = load_person(_PERSON)
@@ -146,7 +146,7 @@ def _visible_human(source: Path, folder: Path, say: Say) -> tuple[Rig, dict[str,
 
 def _biplane(source: Path, folder: Path, say: Say) -> tuple[Rig, None]:
     """A rig in the calibration's own frame; the pose of the leg is for the program to find."""
-    from SSRKDLib.rig_sources.calibration import rig_from_calibration
+    from SSRKDLib.radiographs.rig_from_calibration import rig_from_calibration
 
     say("reading the calibration")
     rig = rig_from_calibration(

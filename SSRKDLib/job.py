@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib import models
-from SSRKDLib.exposures import read_exposures
+from SSRKDLib.radiographs.exposure import read_exposures
 
 if TYPE_CHECKING:
-    from SSRKDLib.framing import Exposure
     from SSRKDLib.geometry.views import Rig
     from SSRKDLib.model import KneeModel
+    from SSRKDLib.radiographs.network_input import Exposure
     from SSRKDLib.reconstruct import Reconstruction
 
 Progress = Callable[[str, float, str], None]
@@ -46,10 +46,10 @@ class Job:
         """Read the radiographs that the rig names.
 
         Args:
-            rig, fields: see :func:`~SSRKDLib.exposures.read_exposures`.
+            rig, fields: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
 
         Raises:
-            ImageError, GeometryError: see :func:`~SSRKDLib.exposures.read_exposures`.
+            ImageError, GeometryError: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
         """
         start = time.perf_counter()
         exposures, notes = read_exposures(rig, fields)

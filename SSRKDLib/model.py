@@ -14,7 +14,7 @@ import numpy as np
 from SSRKDLib.core.batching import in_portions
 from SSRKDLib.core.errors import MissingDependencyError, WeightsError
 from SSRKDLib.field import BoneField
-from SSRKDLib.framing import REACH, FramedRadiographs, Framing
+from SSRKDLib.radiographs.network_input import REACH, FramedRadiographs, Framing
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 

@@ -4,8 +4,8 @@ The published networks were trained on projections of one geometry: source 1000 
 512 x 512 pixels of 0.575 mm at 2000 mm, views along x and along y. What of that matters to a
 network is the size of a pixel at the joint (0.2875 mm), that views are seen from their source with
 the leg upright, and what an image value means. All of it is rebuilt here with virtual cameras
-(:mod:`SSRKDLib.framing`); the rest of the rig (distances, the angle between the views) enters
-through the cameras' own projection matrices.
+(:mod:`SSRKDLib.radiographs.network_input`); the rest of the rig (distances, the angle between the
+views) enters through the cameras' own projection matrices.
 
 Two half-pixel conventions meet, and both are kept. The published simulator puts a point that it
 projects to normalised ``d`` on pixel ``(d + 1) / 2 * 512 - 0.5``, which is the convention of
@@ -24,7 +24,8 @@ import numpy as np
 
 from SSRKDLib.core.batching import in_portions
 from SSRKDLib.field import BoneField
-from SSRKDLib.framing import (
+from SSRKDLib.geometry.views import View, to_grid_sample
+from SSRKDLib.radiographs.network_input import (
     Camera,
     Exposure,
     FramedRadiographs,
@@ -32,7 +33,6 @@ from SSRKDLib.framing import (
     framed_mask,
     sample,
 )
-from SSRKDLib.geometry.views import View, to_grid_sample
 
 if TYPE_CHECKING:
     import torch

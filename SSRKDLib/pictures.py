@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
-from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
+from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.shading import shade
 from SSRKDLib.surfaces.mesh_files import Mesh
 

@@ -9,10 +9,10 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
-from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
 from SSRKDLib.model import KneeModel
+from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.

@@ -12,9 +12,15 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.exposures import best_pair
 from SSRKDLib.field import BoneField, EmptyRegionError, evaluate
-from SSRKDLib.framing import (
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.views import Rig
+from SSRKDLib.locating import Located, locate
+from SSRKDLib.model import KneeModel
+from SSRKDLib.official_pipeline import OfficialKneeModel
+from SSRKDLib.plausibility import judge
+from SSRKDLib.radiographs.exposure import best_pair
+from SSRKDLib.radiographs.network_input import (
     REACH,
     Camera,
     Exposure,
@@ -23,12 +29,6 @@ from SSRKDLib.framing import (
     network_images,
     pixel_grid,
 )
-from SSRKDLib.geometry.rasterise import silhouette
-from SSRKDLib.geometry.views import Rig
-from SSRKDLib.locating import Located, locate
-from SSRKDLib.model import KneeModel
-from SSRKDLib.official_pipeline import OfficialKneeModel
-from SSRKDLib.plausibility import judge
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
 from SSRKDLib.surfaces.mesh_files import Mesh

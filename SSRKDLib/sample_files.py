@@ -15,9 +15,9 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
-from SSRKDLib.framing import MIRROR
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.projection.attenuation import attenuation
+from SSRKDLib.radiographs.network_input import MIRROR
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from SSRKDLib.virtual.cases import centred_at_knee
 from SSRKDLib.virtual.population import load_person

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.exposures import best_pair
-from SSRKDLib.framing import Exposure, network_images, unframed
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.locating import locate
 from SSRKDLib.model import KneeModel
 from SSRKDLib.official_pipeline import OfficialKneeModel
+from SSRKDLib.radiographs.exposure import best_pair
+from SSRKDLib.radiographs.network_input import Exposure, network_images, unframed
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,16 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.field import BoneField
-from SSRKDLib.framing import FRAME_POINTS, REACH, Framing, frame_cameras, pixel_grid
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig, View
+from SSRKDLib.radiographs.network_input import (
+    FRAME_POINTS,
+    REACH,
+    Framing,
+    frame_cameras,
+    pixel_grid,
+)
 from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
 
 #: Centre and radius of each bone, mm, canonical frame (which is the rig's).

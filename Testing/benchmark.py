@@ -31,7 +31,7 @@ from SSRKDLib.geometry.views import to_grid_sample
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
 from SSRKDLib.networks.point_tables import PointTables
 from SSRKDLib.official_pipeline import bone_margins
-from SSRKDLib.rig_sources.dicom import rig_from_dicom
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.surfaces.voxelise import coverage
 from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.weights.catalogue import find_bundle

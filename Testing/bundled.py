@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from SSRKDLib.framing import Exposure
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.model import KneeModel
+from SSRKDLib.radiographs.network_input import Exposure
 from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.virtual.population import load_person
 from SSRKDLib.virtual.tissue import material_paths, random_leg

@@ -8,7 +8,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from SSRKDLib import field, surface  # noqa: E402
-from SSRKDLib.framing import MIRROR, Exposure  # noqa: E402
 from SSRKDLib.geometry.rig_presets import oblique  # noqa: E402
 from SSRKDLib.geometry.views import View  # noqa: E402
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
@@ -18,6 +17,7 @@ from SSRKDLib.official_pipeline import (  # noqa: E402
     OfficialModel,
     bone_margins,
 )
+from SSRKDLib.radiographs.network_input import MIRROR, Exposure  # noqa: E402
 from SSRKDLib.reconstruct import reconstruct  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, write_bundle  # noqa: E402
 from SSRKDLib.weights.official_import import _manifest  # noqa: E402

@@ -11,11 +11,11 @@ import pytest
 from SSRKDLib import pictures
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
-from SSRKDLib.exposures import read_exposures
-from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import asymmetric
+from SSRKDLib.radiographs.exposure import read_exposures
+from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.shading import shade
 from Testing.ball_knee import BALLS, ball, write_ball_case
 

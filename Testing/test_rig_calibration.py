@@ -10,7 +10,7 @@ import pytest
 from SSRKDLib.commands.rig import add_parser
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.rig_sources.calibration import read_calibration, rig_from_calibration
+from SSRKDLib.radiographs.rig_from_calibration import read_calibration, rig_from_calibration
 from Testing.shared_data import SHARED, needs_shared
 
 GRID = np.stack(np.meshgrid(*[np.linspace(-90, 90, 4)] * 3), axis=-1).reshape(-1, 3)

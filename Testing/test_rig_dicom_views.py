@@ -7,7 +7,7 @@ import pytest
 
 from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.rig_sources.dicom import rig_from_dicom
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.test_rig_sources import SIZE, assert_same_projection, edit, plain_rig, written
 
 

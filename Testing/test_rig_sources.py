@@ -16,7 +16,7 @@ from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_writing import write_dicom
-from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
+from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
 from Testing.shared_data import SHARED, needs_shared
 
 GRID = np.stack(np.meshgrid(*[np.linspace(-90, 90, 4)] * 3), axis=-1).reshape(-1, 3)

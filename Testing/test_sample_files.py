@@ -20,7 +20,7 @@ from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.projection.attenuation import from_hounsfield
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.rig_sources.dicom import rig_from_dicom
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.sample_files import CT_JOINT, label_bones, to_hounsfield, write_segmentation
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
 from SSRKDLib.surfaces.mesh_files import read_meshes

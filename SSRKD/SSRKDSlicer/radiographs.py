@@ -15,7 +15,7 @@ from SSRKDLib.core.errors import GeometryError, ImageError, SSRKDError
 from SSRKDLib.geometry.rig_file import view_to_dict
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
 from SSRKDLib.radiographs.intensity import guess_values, values_as_shown, values_from_dicom
-from SSRKDLib.rig_sources.dicom import view_from_tags
+from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 
 #: Node attribute: how a radiograph was taken, as JSON.
 STORED_RIG = "SSRKD.Rig"

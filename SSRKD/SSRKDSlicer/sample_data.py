@@ -134,7 +134,7 @@ def loadRadiographs(source=None):
     import SampleData
     import slicer
 
-    from SSRKDLib.rig_sources.dicom import rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     from .radiographs import storeRig
 

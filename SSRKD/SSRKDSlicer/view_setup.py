@@ -9,7 +9,7 @@ import numpy as np
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry.rig_file import read_rig, view_from_dict
 from SSRKDLib.geometry.views import Rig, axes_angle
-from SSRKDLib.rig_sources.dicom import Overrides, rig_from_tags
+from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_tags
 
 from .frames import regionCorners, worldToIjk
 from .parameters import VIEWS
@@ -213,7 +213,7 @@ def _fromCalibration(parameters, radiographs, side, scales):
                 f"No calibration file is chosen for the {view} view.",
                 "Choose the text file with camera matrix, rotation and translation.",
             )
-    from SSRKDLib.rig_sources.calibration import rig_of_cameras
+    from SSRKDLib.radiographs.rig_from_calibration import rig_of_cameras
 
     kinds, notes = _kinds(parameters, radiographs)
     rig = rig_of_cameras(

@@ -186,7 +186,7 @@ def _from_file(arguments: argparse.Namespace) -> Rig:
 
 def _from_files(arguments: argparse.Namespace) -> Rig:
     from SSRKDLib.radiographs.reading import read_radiograph
-    from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
 
     paths = [os.path.abspath(path) for path in (arguments.frontal, arguments.lateral)]
     radiographs = [read_radiograph(path) for path in paths]

@@ -94,7 +94,7 @@ def _rig(arguments: argparse.Namespace) -> Rig:
 
 
 def _from_dicom(arguments: argparse.Namespace) -> Rig:
-    from SSRKDLib.rig_sources.dicom import Overrides, rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
 
     columns = {
         "sdd": _per_view(arguments, "sdd", 2),
@@ -117,7 +117,7 @@ def _from_dicom(arguments: argparse.Namespace) -> Rig:
 
 
 def _from_calibration(arguments: argparse.Namespace) -> Rig:
-    from SSRKDLib.rig_sources.calibration import rig_from_calibration
+    from SSRKDLib.radiographs.rig_from_calibration import rig_from_calibration
 
     return rig_from_calibration(
         [(camera, _absolute(image)) for camera, image in arguments.calibration],

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.framing import MIRROR, Exposure
 from SSRKDLib.geometry.rig_presets import c_arm, oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.learning.exposure import random_line_integral
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.model import KneeModel
 from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
+from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.reconstruct import reconstruct
 from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
 from SSRKDLib.virtual.cases import centred_at_knee, region_around

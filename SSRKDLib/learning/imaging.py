@@ -1,9 +1,10 @@
 """From a prepared case to the images that networks learn from: noise, framing, the z-crop.
 
-Images are taken by the virtual cameras that reconstruction uses (:mod:`SSRKDLib.framing`), so what
-a network learns from is what it is asked about later, whatever detector the cases were prepared
-with. A z-crop is a camera whose rows cover less of the leg: points still reach it through its own
-projection matrix. (The published code scales heights instead, which ignores perspective.)
+Images are taken by the virtual cameras that reconstruction uses
+(:mod:`SSRKDLib.radiographs.network_input`), so what a network learns from is what it is asked
+about later, whatever detector the cases were prepared with. A z-crop is a camera whose rows cover
+less of the leg: points still reach it through its own projection matrix. (The published code
+    scales heights instead, which ignores perspective.)
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from SSRKDLib.framing import Camera, Exposure, frame_cameras, sample
 from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.case_reading import CaseRadiographs
 from SSRKDLib.official_pipeline import seen_from_source
+from SSRKDLib.radiographs.network_input import Camera, Exposure, frame_cameras, sample
 
 #: Electronic noise of the detector, standard deviation in counts, as in the published code.
 ELECTRONIC_NOISE = 10.0

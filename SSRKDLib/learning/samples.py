@@ -10,9 +10,15 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
-from SSRKDLib.framing import FRAME_POINTS, Framing, channels, frame_cameras, sample
 from SSRKDLib.learning.cohort import STORED_PIXEL_MM, StoredKnee, read_knee
 from SSRKDLib.learning.exposure import random_line_integral
+from SSRKDLib.radiographs.network_input import (
+    FRAME_POINTS,
+    Framing,
+    channels,
+    frame_cameras,
+    sample,
+)
 
 
 class KneeSamples(Dataset):

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.framing import network_images
 from SSRKDLib.geometry.views import View, to_grid_sample
 from SSRKDLib.learning.case_reading import CaseRadiographs, read_points, read_radiographs
 from SSRKDLib.learning.case_samples import CaseSamples, Lists, Sample
@@ -22,6 +21,7 @@ from SSRKDLib.learning.imaging import exposures, pictures, random_z_crop, visibl
 from SSRKDLib.learning.samples import random_frame
 from SSRKDLib.learning.teacher_answers import read_answers
 from SSRKDLib.official_pipeline import NETWORK_UNITS
+from SSRKDLib.radiographs.network_input import network_images
 
 ARCHITECTURES = ("official", "own")
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from SSRKDLib.framing import FRAME_POINTS
 from SSRKDLib.networks.blocks import ConvNorm, Residual
+from SSRKDLib.radiographs.network_input import FRAME_POINTS
 
 
 class Locator(nn.Module):

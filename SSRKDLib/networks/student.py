@@ -109,7 +109,8 @@ class Student(nn.Module):
         """Read two radiographs.
 
         Args:
-            images: ``[b, 2, 3, n, n]``, frontal then lateral (see :mod:`SSRKDLib.framing`).
+            images: ``[b, 2, 3, n, n]``, frontal then lateral (see
+                :mod:`SSRKDLib.radiographs.network_input`).
             masks: ``[b, 2, 4, n, n]`` probabilities of each bone, zeros where nothing is known.
             matrices: ``[b, 2, 3, 4]`` projection matrices, canonical mm to (column, row).
         """

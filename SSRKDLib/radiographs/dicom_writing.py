@@ -20,7 +20,7 @@ from SSRKDLib.core.errors import GeometryError, ImageError, OutputError
 from SSRKDLib.geometry.detector_pose import LETTERS, orientation_letters
 from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.dicom_tags import tags_from_dataset
-from SSRKDLib.rig_sources.dicom import view_from_tags
+from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 
 #: How line integrals become stored values.
 STYLES = ("log", "linear", "presentation")

@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
-from SSRKDLib.framing import Exposure
 from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.radiographs.intensity import to_line_integral
+from SSRKDLib.radiographs.network_input import Exposure
 from SSRKDLib.radiographs.reading import read_radiograph
 
 
