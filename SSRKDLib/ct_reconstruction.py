@@ -19,11 +19,11 @@ from SSRKDLib import models
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.terminology import SIDES
-from SSRKDLib.ct_files import CtScan, read_scan
-from SSRKDLib.ct_grid import CtGrid
+from SSRKDLib.ct.connected_components import NEARLY, one_knee, only, patellae_at_a_joint, pieces
+from SSRKDLib.ct.grid import CtGrid
+from SSRKDLib.ct.reading import CtScan, read_scan
+from SSRKDLib.ct.sliding_window import Blend, window_starts
 from SSRKDLib.ct_model import PUBLISHED_SIZE, check_teacher
-from SSRKDLib.ct_pieces import NEARLY, one_knee, only, patellae_at_a_joint, pieces
-from SSRKDLib.ct_windows import Blend, window_starts
 from SSRKDLib.field import NOT_SEEN, FieldGrid
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
@@ -68,7 +68,7 @@ def reconstruct_ct_file(
     """Read a CT, load weights and reconstruct; on the CPU where ``auto`` found a GPU too small.
 
     Args:
-        path: see :func:`~SSRKDLib.ct_files.read_scan`.
+        path: see :func:`~SSRKDLib.ct.reading.read_scan`.
         weights, device: see :func:`SSRKDLib.models.load_ct_model`.
         laterality, progress: see :func:`reconstruct_ct`.
         load: gives the model of weights and device, default

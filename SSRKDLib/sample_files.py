@@ -15,8 +15,8 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
+from SSRKDLib.ct.hounsfield import attenuation
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.projection.attenuation import attenuation
 from SSRKDLib.radiographs.network_input import MIRROR
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from SSRKDLib.virtual.cases import centred_at_knee
@@ -152,7 +152,7 @@ def write_ct_sample(folder: Path, say: Say) -> None:
 
 def to_hounsfield(values: np.ndarray, energy: float) -> np.ndarray:
     """CT numbers of attenuation in 1/mm at an energy in keV: the inverse of
-    :func:`SSRKDLib.projection.attenuation.from_hounsfield`."""
+    :func:`SSRKDLib.ct.hounsfield.from_hounsfield`."""
     return 1000 * (np.asarray(values, dtype=np.float32) / attenuation("water", energy) - 1)
 
 

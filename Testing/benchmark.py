@@ -23,7 +23,7 @@ import torch
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import WeightsError
-from SSRKDLib.ct_grid import BEYOND
+from SSRKDLib.ct.grid import BEYOND
 from SSRKDLib.field import evaluate, labels
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import turned_view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SSRKDLib.ct_files import CtScan
+from SSRKDLib.ct.reading import CtScan
 from Testing.projection_truth import rotation
 
 #: An ellipsoid whose three half axes differ, turned and off the CT's middle: no symmetry is left.

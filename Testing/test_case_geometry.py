@@ -15,7 +15,7 @@ from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.prepare import Settings, label_map
 from SSRKDLib.cases.running import Outcome, run_job
 from SSRKDLib.core.anatomy import BONES, LABELS
-from SSRKDLib.projection.attenuation import attenuation
+from SSRKDLib.ct.hounsfield import attenuation
 from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh, write_mesh
 from Testing.ball_knee import BALLS, ball, distances
 from Testing.ball_scan import BONE_HU, PLACE, SPACING, ball_ct, ball_meshes, posed

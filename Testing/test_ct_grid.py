@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from SSRKDLib import ct_grid
 from SSRKDLib.cases.frame import CaseFrame
 from SSRKDLib.cases.prepare import resampled, windowed
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.ct_files import CtScan
-from SSRKDLib.ct_grid import BEYOND, CtGrid
-from SSRKDLib.projection.attenuation import from_hounsfield
+from SSRKDLib.ct import grid as ct_grid
+from SSRKDLib.ct.grid import BEYOND, CtGrid
+from SSRKDLib.ct.hounsfield import from_hounsfield
+from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.projection.joseph import Volume
 from Testing.ct_truth import DIRECTIONS, OBLIQUE, PLACE, ellipsoid, scan_of
 

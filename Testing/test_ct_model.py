@@ -8,7 +8,7 @@ import torch
 
 from SSRKDLib import ct_model, ct_reconstruction
 from SSRKDLib.core.errors import WeightsError
-from SSRKDLib.ct_files import CtScan
+from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.ct_model import CtModel, check_teacher
 from SSRKDLib.ct_reconstruction import reconstruct_ct
 from SSRKDLib.official_pipeline import bone_margins

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SSRKDLib.ct_windows import OVERLAP, Blend, window_starts, window_weights
+from SSRKDLib.ct.sliding_window import OVERLAP, Blend, window_starts, window_weights
 
 #: Smaller than a window, equal, a voxel more, odd, and long.
 SHAPES = [(5, 16, 17), (16, 16, 16), (40, 23, 61), (100, 16, 7)]

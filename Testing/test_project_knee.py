@@ -14,10 +14,10 @@ from scipy import ndimage
 from SSRKDLib.commands import simulate
 from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.projection import physics
-from SSRKDLib.projection.attenuation import TISSUES, attenuation, from_hounsfield
 from SSRKDLib.projection.ct import read_ct
 from SSRKDLib.projection.joseph import project
 from SSRKDLib.projection.soft_tissue import SoftTissue

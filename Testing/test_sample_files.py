@@ -16,9 +16,9 @@ from scipy import ndimage
 
 from SSRKDLib import cli
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
+from SSRKDLib.ct.hounsfield import from_hounsfield
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_presets import orthogonal
-from SSRKDLib.projection.attenuation import from_hounsfield
 from SSRKDLib.radiographs.reading import read_radiograph
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.sample_files import CT_JOINT, label_bones, to_hounsfield, write_segmentation

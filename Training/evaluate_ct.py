@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.ct_files import CtScan
+from SSRKDLib.ct.hounsfield import attenuation
+from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.ct_reconstruction import reconstruct_ct
 from SSRKDLib.learning.evaluation import OFF_ORIGIN, Person, held_out_people
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.models import load_ct_model
-from SSRKDLib.projection.attenuation import attenuation
 from SSRKDLib.projection.voxel_knee import voxel_knee
 from SSRKDLib.virtual.cases import region_around
 

@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 
 from SSRKDLib.core.errors import ImageError, InputError
-from SSRKDLib.ct_files import check_hounsfield
+from SSRKDLib.ct.reading import check_hounsfield
 from SSRKDLib.images.writing import write_image
 
 from .frames import ownIjkToLps, regionCorners, volumeIjkToLps, worldToIjk

@@ -16,8 +16,8 @@ from SSRKDLib.cases.sampling import sample_case
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
 from SSRKDLib.geometry.rasterise import silhouette
-from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.cases.npz import mapped_npz
 from SSRKDLib.cases.sampling import OFFSETS
 from SSRKDLib.core.errors import InputError, OutputError
-from SSRKDLib.ct_windows import window_starts
+from SSRKDLib.ct.sliding_window import window_starts
 from SSRKDLib.learning.case_reading import read_box, read_frame, read_points, read_volume
 from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
 from SSRKDLib.learning.keeping import kept

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from SSRKDLib.ct_files import read_scan
-from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, from_hounsfield
+from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, from_hounsfield
+from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.projection.joseph import Volume
 
 
@@ -22,7 +22,7 @@ def read_ct(path: str | Path, energy: float = DEFAULT_ENERGY) -> Volume:
         Attenuation in 1/mm, ``[k, j, i]``, with the scan's affine in LPS mm.
 
     Raises:
-        ImageError: see :func:`~SSRKDLib.ct_files.read_scan`.
+        ImageError: see :func:`~SSRKDLib.ct.reading.read_scan`.
     """
     scan = read_scan(path)
     return Volume(torch.from_numpy(from_hounsfield(scan.hounsfield, energy)), scan.index_to_lps)

@@ -14,7 +14,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
-from SSRKDLib.projection.attenuation import attenuation
+from SSRKDLib.ct.hounsfield import attenuation
 
 #: Directions around the leg in which the outline is kept (5 degrees each).
 _DIRECTIONS = 72

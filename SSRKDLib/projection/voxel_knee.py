@@ -21,9 +21,9 @@ import torch
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
 from SSRKDLib.geometry.views import View
 from SSRKDLib.projection import physics
-from SSRKDLib.projection.attenuation import DEFAULT_ENERGY, attenuation
 from SSRKDLib.projection.forward import project_view
 from SSRKDLib.projection.joseph import Volume
 from SSRKDLib.projection.soft_tissue import SoftTissue, fill_soft_tissue, tendons

@@ -12,7 +12,7 @@ import numpy as np
 
 from SSRKDLib.cases.prepare import WINDOW_HU
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.ct_files import CtScan
+from SSRKDLib.ct.reading import CtScan
 
 #: Voxels by which the CT's last slices are repeated beyond its ends, so that a shaft goes on there
 #: for the network and can be cut where the CT ends; farther out there is air.
