@@ -283,7 +283,7 @@ class SSRKDTest(ScriptedLoadableModuleTest):
         from SSRKDLib.core.anatomy import BONES
         from SSRKDLib.metrics import compare_meshes
         from SSRKDLib.regions import joint_centre
-        from SSRKDLib.virtual.cases import region_around
+        from SSRKDLib.simulation.radiographs import region_around
         from SSRKDSlicer import sample_data
         from SSRKDSlicer.outlines import worldMesh
 

@@ -32,7 +32,7 @@ from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, 
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.metrics import MEASURES
 from SSRKDLib.results import write_text
-from SSRKDLib.simulation import RIG
+from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.surfaces.mesh_files import Mesh
 

@@ -14,8 +14,8 @@ from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.simulation.radiographs import centred_at_knee, simulate_exposures
 from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
-from SSRKDLib.virtual.cases import centred_at_knee, simulate_exposures
 
 Say = Callable[[str], None]
 #: Makes a case's radiographs in a folder; returns their rig and the true bones, where known.
@@ -112,7 +112,7 @@ def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
     """DICOM files whose tags are all that the reconstruction gets to know."""
     from SSRKDLib.radiographs.dicom_writing import write_dicom
     from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
-    from SSRKDLib.virtual.population import load_person
+    from SSRKDLib.simulation.population import load_person
 
     bones = load_person(_PERSON)
     shift = np.eye(4)

@@ -18,9 +18,9 @@ from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.ct.hounsfield import attenuation
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.radiographs.network_input import MIRROR
+from SSRKDLib.simulation.population import load_person
+from SSRKDLib.simulation.radiographs import centred_at_knee
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
-from SSRKDLib.virtual.cases import centred_at_knee
-from SSRKDLib.virtual.population import load_person
 
 Say = Callable[[str], None]
 
@@ -159,7 +159,7 @@ def to_hounsfield(values: np.ndarray, energy: float) -> np.ndarray:
 def _scan(bones: Mapping[str, Mesh]) -> tuple[np.ndarray, np.ndarray]:
     """A leg around the bones as a scanner stores it: int16 HU ``[k, j, i]`` on a grid along the LPS
     axes, cropped to the skin, and the grid's index to LPS."""
-    from SSRKDLib.projection.voxel_knee import voxel_knee
+    from SSRKDLib.simulation.voxel_phantom import voxel_knee
 
     # The leg lies obliquely in the scanner: 20 mm more of it at both ends fill the corners.
     rng = np.random.default_rng(_SEED)

@@ -32,8 +32,8 @@ from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFe
 from SSRKDLib.networks.point_tables import PointTables
 from SSRKDLib.official_pipeline import bone_margins
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.surfaces.voxelise import coverage
-from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.worker.protocol import encode
 from Testing.band_knee import write_band_bundle, write_band_ct

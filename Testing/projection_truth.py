@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from SSRKDLib.geometry.views import View
-from SSRKDLib.projection.joseph import Volume
+from SSRKDLib.simulation.joseph import Volume
 
 
 def rotation(axis: tuple[float, float, float], degrees: float) -> np.ndarray:

@@ -15,8 +15,8 @@ from SSRKDLib.alignment import align
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.metrics import MEASURES, compare_meshes
 from SSRKDLib.regions import without_lids
+from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata, to_polydata
-from SSRKDLib.virtual.population import load_person
 
 
 @lru_cache(maxsize=16)

@@ -12,8 +12,8 @@ from SSRKDLib.clinical.frames import femur_frame, tibia_frame
 from SSRKDLib.clinical.sections import heights_above, section
 from SSRKDLib.clinical.tibia import plateaus
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
-from SSRKDLib.virtual.population import load_person
 from Testing.ball_knee import ball
 from Testing.shared_data import SHARED
 

@@ -16,9 +16,9 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.demo_cases import DemoCase
 from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.simulation.population import load_person
+from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
-from SSRKDLib.virtual.cases import centred_at_knee, region_around
-from SSRKDLib.virtual.population import load_person
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER
 from Testing.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.command_checks import refused, tree
@@ -141,7 +141,7 @@ def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo_cases, "demo_cases", lambda: cases)
     monkeypatch.setattr(models, "load_model", lambda *_: BallModel(read_rig(source)))
     # Balls have no shafts, by which the joint would be found.
-    monkeypatch.setattr("SSRKDLib.virtual.cases.centred_at_knee", lambda _: np.zeros(3))
+    monkeypatch.setattr("SSRKDLib.simulation.radiographs.centred_at_knee", lambda _: np.zeros(3))
     out = tmp_path / "out"
     assert cli.main(["demo", "-o", str(out), "--spacing", "2"]) == 1
     shown = capsys.readouterr().out

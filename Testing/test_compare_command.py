@@ -19,8 +19,8 @@ from SSRKDLib.geometry.rig_presets import oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.regions import common_region, region_from_rig, seen_by
+from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
-from SSRKDLib.virtual.population import load_person
 from SSRKDLib.voxel_metrics import voxelise
 from Testing.command_checks import refused, tree
 

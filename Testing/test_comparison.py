@@ -13,7 +13,7 @@ from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.regions import Region, joint_centre
 from SSRKDLib.report_html import Report, curves_svg, render
-from SSRKDLib.virtual.population import load_person
+from SSRKDLib.simulation.population import load_person
 from Testing.ball_knee import ball
 
 

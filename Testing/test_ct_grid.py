@@ -13,7 +13,7 @@ from SSRKDLib.ct import grid as ct_grid
 from SSRKDLib.ct.grid import BEYOND, CtGrid
 from SSRKDLib.ct.hounsfield import from_hounsfield
 from SSRKDLib.ct.reading import CtScan
-from SSRKDLib.projection.joseph import Volume
+from SSRKDLib.simulation.joseph import Volume
 from Testing.ct_truth import DIRECTIONS, OBLIQUE, PLACE, ellipsoid, scan_of
 
 

@@ -18,8 +18,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.metrics import MEASURES, compare_meshes
+from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
-from SSRKDLib.virtual.population import load_person
 from Testing.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.command_checks import refused, tree
 

@@ -8,9 +8,9 @@ import pytest
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.field import NOT_SEEN, evaluate, labels
+from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
+from SSRKDLib.simulation.signed_distances import CUT_OFF_MM, signed_distances, surface_samples
 from SSRKDLib.surface import extract
-from SSRKDLib.virtual.distances import CUT_OFF_MM, signed_distances, surface_samples
-from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
 
 BANDS = ("metric", None)
 

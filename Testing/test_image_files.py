@@ -13,9 +13,9 @@ from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.formats import whole_image_kind
-from SSRKDLib.projection.ct import read_ct
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.reading import read_radiograph
+from SSRKDLib.simulation.ct_volume import read_ct
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
 
 PIXELS = np.random.default_rng(0).normal(size=(64, 80)).astype(np.float32)

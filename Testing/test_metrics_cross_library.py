@@ -21,10 +21,10 @@ from SSRKDLib.metrics import (
     surface_distances,
 )
 from SSRKDLib.regions import Region
+from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces import distance as nearest
 from SSRKDLib.surfaces.distance import best_backend, point_distances
 from SSRKDLib.surfaces.mesh_files import Mesh
-from SSRKDLib.virtual.population import load_person
 from SSRKDLib.voxel_metrics import (
     dice_masks,
     dice_mesh_in_mask,

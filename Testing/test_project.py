@@ -11,7 +11,7 @@ import torch
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.views import View
-from SSRKDLib.projection.joseph import Volume, project
+from SSRKDLib.simulation.joseph import Volume, project
 from Testing.projection_truth import (
     box_chords,
     grid,

@@ -17,11 +17,11 @@ from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.projection import physics
-from SSRKDLib.projection.ct import read_ct
-from SSRKDLib.projection.joseph import project
-from SSRKDLib.projection.soft_tissue import SoftTissue
-from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
+from SSRKDLib.simulation import detector as physics
+from SSRKDLib.simulation.ct_volume import read_ct
+from SSRKDLib.simulation.joseph import project
+from SSRKDLib.simulation.soft_tissue import SoftTissue
+from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from SSRKDLib.surfaces.voxelise import coverage, leg_frame
 from Testing.projection_truth import relative_l2, rotation
@@ -323,7 +323,7 @@ def test_project_simulate_command_takes_meshes(bones, tmp_path, monkeypatch):
         seen.energy = energy
         return voxel_knee(meshes, rng, 4.0, energy=energy)
 
-    monkeypatch.setattr("SSRKDLib.projection.voxel_knee.voxel_knee", coarse)
+    monkeypatch.setattr("SSRKDLib.simulation.voxel_phantom.voxel_knee", coarse)
     simulated("--meshes", tmp_path, "-o", tmp_path / "out", "--energy", 70)
     assert seen.energy == 70
     image = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out" / "frontal.nrrd")))

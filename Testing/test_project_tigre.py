@@ -17,8 +17,9 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from SSRKDLib.geometry import rig_presets
-from SSRKDLib.projection import forward, joseph, tigre
-from SSRKDLib.projection.joseph import Volume
+from SSRKDLib.simulation import joseph, tigre
+from SSRKDLib.simulation import projector as forward
+from SSRKDLib.simulation.joseph import Volume
 from Testing.projection_truth import grid, relative_l2, rotation
 
 SHAPE = (40, 44, 36)

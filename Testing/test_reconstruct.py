@@ -14,7 +14,7 @@ from SSRKDLib.plausibility import femur_doubts
 from SSRKDLib.radiographs.exposure import best_pair
 from SSRKDLib.radiographs.network_input import Exposure, FramedRadiographs, network_images
 from SSRKDLib.reconstruct import reconstruct
-from SSRKDLib.virtual.population import HELD_OUT_PEOPLE
+from SSRKDLib.simulation.population import HELD_OUT_PEOPLE
 from Testing.bundled import expose, model, person, plain_case
 
 

@@ -22,9 +22,9 @@ from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.radiographs.reading import read_radiograph
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.sample_files import CT_JOINT, label_bones, to_hounsfield, write_segmentation
+from SSRKDLib.simulation.radiographs import centred_at_knee
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
 from SSRKDLib.surfaces.mesh_files import read_meshes
-from SSRKDLib.virtual.cases import centred_at_knee
 from Testing.ball_knee import BALLS, ball
 
 ROOT = Path(__file__).resolve().parents[1]

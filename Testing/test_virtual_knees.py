@@ -13,12 +13,12 @@ from SSRKDLib.core.rigid import rigid_fit, similarity_fit
 from SSRKDLib.geometry.views import View
 from SSRKDLib.learning.cohort import make_knee, random_views
 from SSRKDLib.metrics import point_distances
+from SSRKDLib.simulation import population
+from SSRKDLib.simulation.path_lengths import path_lengths
+from SSRKDLib.simulation.random_shape import random_knee
+from SSRKDLib.simulation.signed_distances import CUT_OFF_MM
+from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
-from SSRKDLib.virtual import population
-from SSRKDLib.virtual.distances import CUT_OFF_MM
-from SSRKDLib.virtual.shapes import random_knee
-from SSRKDLib.virtual.thickness import path_lengths
-from SSRKDLib.virtual.tissue import material_paths, random_leg
 
 trimesh = pytest.importorskip("trimesh")
 

@@ -22,8 +22,8 @@ from SSRKDLib.ct_reconstruction import reconstruct_ct
 from SSRKDLib.learning.evaluation import OFF_ORIGIN, Person, held_out_people
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.models import load_ct_model
-from SSRKDLib.projection.voxel_knee import voxel_knee
-from SSRKDLib.virtual.cases import region_around
+from SSRKDLib.simulation.radiographs import region_around
+from SSRKDLib.simulation.voxel_phantom import voxel_knee
 
 #: The CT's reach around the joint, mm.
 HALF_EXTENT = 100.0

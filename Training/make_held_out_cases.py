@@ -18,8 +18,8 @@ import numpy as np
 from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.learning.evaluation import RIGS, Person, held_out_people
-from SSRKDLib.projection.voxel_knee import voxel_knee
-from SSRKDLib.simulation import Exposing, write_radiographs
+from SSRKDLib.simulation.voxel_phantom import voxel_knee
+from SSRKDLib.simulation.writing import Exposing, write_radiographs
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
 

@@ -47,7 +47,7 @@ class FileSource:
     def load(self, settings: Settings) -> Scan:
         """Read the files; raises :class:`~SSRKDLib.core.errors.InputError` where they are no
         good."""
-        from SSRKDLib.projection.ct import read_ct
+        from SSRKDLib.simulation.ct_volume import read_ct
 
         volume = read_ct(self.ct, settings.energy)
         if self.bones is None:
@@ -74,10 +74,10 @@ class VirtualSource:
 
     def load(self, settings: Settings) -> Scan:
         """Make the person, and a CT of the part that the cube needs."""
-        from SSRKDLib.projection.voxel_knee import voxel_knee
+        from SSRKDLib.simulation.population import shape_model
+        from SSRKDLib.simulation.random_shape import random_knee
+        from SSRKDLib.simulation.voxel_phantom import voxel_knee
         from SSRKDLib.surfaces.mesh_files import Mesh
-        from SSRKDLib.virtual.population import shape_model
-        from SSRKDLib.virtual.shapes import random_knee
 
         rng = self._rng(1)
         faces = shape_model().faces

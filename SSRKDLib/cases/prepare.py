@@ -21,7 +21,7 @@ from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:
-    from SSRKDLib.projection.joseph import Volume
+    from SSRKDLib.simulation.joseph import Volume
 
 #: The paper's window, HU: what networks see of a CT.
 WINDOW_HU = (-400.0, 500.0)
@@ -281,8 +281,8 @@ def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.n
     """Line integrals through every view, float32 ``[views, rows, columns]``."""
     import torch
 
-    from SSRKDLib.projection.forward import project_view
-    from SSRKDLib.projection.joseph import Volume
+    from SSRKDLib.simulation.joseph import Volume
+    from SSRKDLib.simulation.projector import project_view
 
     volume = Volume(torch.from_numpy(np.ascontiguousarray(values)), affine)
     with torch.no_grad():

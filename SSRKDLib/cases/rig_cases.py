@@ -17,7 +17,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.learning.case_reading import read_radiographs
 from SSRKDLib.learning.imaging import noisy
-from SSRKDLib.simulation import RIG
+from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
 #: Mean count per pixel behind air.

@@ -107,7 +107,7 @@ def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -
     from SSRKDLib.metrics import compare_meshes
     from SSRKDLib.pictures import overview
     from SSRKDLib.results import result_folder, write_result
-    from SSRKDLib.virtual.cases import centred_at_knee, region_around
+    from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
 
     steps = _Steps()
     output = Path(arguments.output) / case.name

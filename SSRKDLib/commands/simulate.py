@@ -14,10 +14,10 @@ from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.results import result_folder
-from SSRKDLib.simulation import RIG, Exposing, write_radiographs
+from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
 
 if TYPE_CHECKING:
-    from SSRKDLib.projection.joseph import Volume
+    from SSRKDLib.simulation.joseph import Volume
 
 Progress = Callable[[str, float, str], None]
 
@@ -133,11 +133,11 @@ def _volume(
 ) -> tuple[Volume, np.ndarray, str | None]:
     """What to project, the point to centre a preset on, and the side where it is known."""
     if arguments.ct is not None:
-        from SSRKDLib.projection.ct import read_ct
+        from SSRKDLib.simulation.ct_volume import read_ct
 
         volume = read_ct(arguments.ct, arguments.energy)
         return volume, volume.centre, None
-    from SSRKDLib.projection.voxel_knee import voxel_knee
+    from SSRKDLib.simulation.voxel_phantom import voxel_knee
     from SSRKDLib.surfaces.voxelise import as_arrays, leg_frame
 
     if arguments.meshes is not None:
@@ -145,7 +145,7 @@ def _volume(
 
         meshes, side = read_meshes(arguments.meshes), None
     else:
-        from SSRKDLib.virtual.population import load_person
+        from SSRKDLib.simulation.population import load_person
 
         meshes, side = load_person(arguments.person), "L"
     middle = leg_frame(as_arrays(meshes)).to_world[:3, 3]

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.geometry.views import View
-from SSRKDLib.virtual.distances import field_samples
-from SSRKDLib.virtual.population import shape_model
-from SSRKDLib.virtual.shapes import random_knee
-from SSRKDLib.virtual.tissue import material_paths, random_leg
+from SSRKDLib.simulation.population import shape_model
+from SSRKDLib.simulation.random_shape import random_knee
+from SSRKDLib.simulation.signed_distances import field_samples
+from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 
 #: Stored detectors: square, this many pixels of this many mm at the joint.
 STORED_PIXELS, STORED_PIXEL_MM = 320, 1.0

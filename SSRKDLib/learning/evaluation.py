@@ -11,16 +11,16 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_presets import c_arm, oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.learning.exposure import random_line_integral
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.model import KneeModel
-from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.reconstruct import reconstruct
+from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
+from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
+from SSRKDLib.simulation.random_radiograph import random_line_integral
+from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
+from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
 from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
-from SSRKDLib.virtual.cases import centred_at_knee, region_around
-from SSRKDLib.virtual.population import HELD_OUT_PEOPLE, load_person
-from SSRKDLib.virtual.tissue import material_paths, random_leg
 
 #: Where the joint lies in the rig, mm: 27 off the origin.
 OFF_ORIGIN = np.array([15.0, -10.0, 20.0])

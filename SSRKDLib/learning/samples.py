@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from SSRKDLib.learning.cohort import STORED_PIXEL_MM, StoredKnee, read_knee
-from SSRKDLib.learning.exposure import random_line_integral
 from SSRKDLib.radiographs.network_input import (
     FRAME_POINTS,
     Framing,
@@ -19,6 +18,7 @@ from SSRKDLib.radiographs.network_input import (
     frame_cameras,
     sample,
 )
+from SSRKDLib.simulation.random_radiograph import random_line_integral
 
 
 class KneeSamples(Dataset):

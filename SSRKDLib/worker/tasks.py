@@ -166,9 +166,9 @@ def simulate(request: dict, progress: Progress) -> dict:
     Result: ``rig``, the file of the rig that names the images.
     """
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.projection.ct import read_ct
     from SSRKDLib.results import result_folder
-    from SSRKDLib.simulation import RIG, Exposing, write_radiographs
+    from SSRKDLib.simulation.ct_volume import read_ct
+    from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
 
     how = Exposing(
         energy=float(request.get("energy", 60.0)),

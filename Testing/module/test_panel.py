@@ -11,7 +11,7 @@ import pytest
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.regions import joint_centre
-from SSRKDLib.virtual.cases import region_around
+from SSRKDLib.simulation.radiographs import region_around
 from Testing.bench import reload_module, user
 from Testing.module.cases import cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil
 

@@ -23,10 +23,10 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
 from SSRKDLib.geometry.views import View
-from SSRKDLib.projection import physics
-from SSRKDLib.projection.forward import project_view
-from SSRKDLib.projection.joseph import Volume
-from SSRKDLib.projection.soft_tissue import SoftTissue, fill_soft_tissue, tendons
+from SSRKDLib.simulation import detector as physics
+from SSRKDLib.simulation.joseph import Volume
+from SSRKDLib.simulation.projector import project_view
+from SSRKDLib.simulation.soft_tissue import SoftTissue, fill_soft_tissue, tendons
 from SSRKDLib.surfaces.voxelise import Box, LegFrame, as_arrays, coverage, leg_frame, lengthened
 
 #: Free space between the skin and the sides of the volume, mm.

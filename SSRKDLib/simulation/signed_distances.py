@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.virtual.shapes import Bones, vertex_normals
+from SSRKDLib.simulation.random_shape import Bones, vertex_normals
 
 #: Distances are cut off here, mm: farther away only the side matters.
 CUT_OFF_MM = 12.0

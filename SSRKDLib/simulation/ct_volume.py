@@ -8,7 +8,7 @@ import torch
 
 from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, from_hounsfield
 from SSRKDLib.ct.reading import read_scan
-from SSRKDLib.projection.joseph import Volume
+from SSRKDLib.simulation.joseph import Volume
 
 
 def read_ct(path: str | Path, energy: float = DEFAULT_ENERGY) -> Volume:

@@ -1,7 +1,7 @@
 """Test cases from bone surfaces: where the knee is, its radiographs, the part that is judged.
 
-The radiographs come from the voxel simulator (:mod:`SSRKDLib.projection.voxel_knee`), whose recipe
-is not the one the default weights were trained on.
+The radiographs come from the voxel simulator (:mod:`SSRKDLib.simulation.voxel_phantom`), whose
+recipe is not the one the default weights were trained on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def simulate_exposures(
     Raises:
         MeshError: a bone is missing or they do not make a knee.
     """
-    from SSRKDLib.projection.voxel_knee import simulate_view, voxel_knee
+    from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
 
     say = progress or (lambda what: None)
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.images.writing import write_image
 
 if TYPE_CHECKING:
-    from SSRKDLib.projection.joseph import Volume
+    from SSRKDLib.simulation.joseph import Volume
 
 #: Name of the rig beside the images.
 RIG = "rig.json"
@@ -95,8 +95,8 @@ def _expose(volume: Volume, view: View, how: Exposing, rng: np.random.Generator)
     """Line integrals of one view, float32 ``[rows, columns]``."""
     import torch
 
-    from SSRKDLib.projection.forward import project_view
-    from SSRKDLib.projection.voxel_knee import simulate_view
+    from SSRKDLib.simulation.projector import project_view
+    from SSRKDLib.simulation.voxel_phantom import simulate_view
 
     if how.noise_free:
         with torch.no_grad():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from SSRKDLib.geometry.views import View
-from SSRKDLib.projection import joseph, tigre
-from SSRKDLib.projection.joseph import Volume
+from SSRKDLib.simulation import joseph, tigre
+from SSRKDLib.simulation.joseph import Volume
 
 
 def project_view(volume: Volume, view: View, supersample: int = 1) -> torch.Tensor:

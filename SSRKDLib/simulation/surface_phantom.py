@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.views import View
-from SSRKDLib.virtual.shapes import Bones, vertex_normals
-from SSRKDLib.virtual.thickness import path_lengths
+from SSRKDLib.simulation.path_lengths import path_lengths
+from SSRKDLib.simulation.random_shape import Bones, vertex_normals
 
 #: Materials whose path lengths make a radiograph, in the order of :func:`material_paths`.
 MATERIALS = ("cortical", "trabecular", "muscle", "fat")

@@ -1,6 +1,7 @@
 """Random knees: shape, size and the pose of each bone.
 
-Everything happens in the canonical frame of :mod:`SSRKDLib.virtual.population` (a left knee, mm).
+Everything happens in the canonical frame of :mod:`SSRKDLib.simulation.population` (a left knee,
+mm).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.virtual.population import ShapeModel, canonical_frame, shape_model
+from SSRKDLib.simulation.population import ShapeModel, canonical_frame, shape_model
 
 #: Centre of the circle that the mean knee's posterior condyles describe seen from the side, in the
 #: (y, z) plane: the axis about which the tibia flexes (Iwaki et al., J Bone Joint Surg Br 82(8),

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from SSRKDLib.geometry.views import View
-from SSRKDLib.projection.joseph import Volume
+from SSRKDLib.simulation.joseph import Volume
 
 #: How far, in pixels, a detector corner may lie from where the view has it.
 _TOLERANCE = 0.01
