@@ -9,13 +9,13 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SSRKDLib.cases.frame import CaseFrame
-from SSRKDLib.cases.inputs import FileSource, Job
-from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.cases.prepare import Settings, label_map
-from SSRKDLib.cases.running import Outcome, run_job
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.ct.hounsfield import attenuation
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.case_frame import CaseFrame
+from SSRKDLib.datasets.prepare import Settings, label_map
+from SSRKDLib.datasets.prepare_many import Outcome, run_job
+from SSRKDLib.datasets.sources import FileSource, Job
 from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh, write_mesh
 from Testing.ball_knee import BALLS, ball, distances
 from Testing.ball_scan import BONE_HU, PLACE, SPACING, ball_ct, ball_meshes, posed

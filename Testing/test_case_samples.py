@@ -10,19 +10,15 @@ import pytest
 torch = pytest.importorskip("torch")
 trimesh = pytest.importorskip("trimesh")
 
-from SSRKDLib.cases.frame import PUBLISHED_FRAME  # noqa: E402
-from SSRKDLib.cases.layout import CaseFolder  # noqa: E402
-from SSRKDLib.cases.npz import mapped_npz  # noqa: E402
-from SSRKDLib.cases.splits import read_info  # noqa: E402
 from SSRKDLib.core.anatomy import BONES  # noqa: E402
 from SSRKDLib.core.errors import InputError  # noqa: E402
-from SSRKDLib.learning import (  # noqa: E402
-    case_samples,
-    keeping,
-    student_samples,
-    teacher_answers,
-)
-from SSRKDLib.learning.case_reading import read_radiographs, read_volume  # noqa: E402
+from SSRKDLib.datasets import memory_cache as keeping  # noqa: E402
+from SSRKDLib.datasets.case_cache import read_radiographs, read_volume  # noqa: E402
+from SSRKDLib.datasets.case_folder import CaseFolder  # noqa: E402
+from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME  # noqa: E402
+from SSRKDLib.datasets.npz import mapped_npz  # noqa: E402
+from SSRKDLib.datasets.splits import read_info  # noqa: E402
+from SSRKDLib.learning import case_samples, student_samples, teacher_answers  # noqa: E402
 from SSRKDLib.learning.case_samples import (  # noqa: E402
     Lists,
     SegmentationSamples,

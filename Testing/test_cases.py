@@ -9,14 +9,14 @@ import zipfile
 import numpy as np
 import pytest
 
-from SSRKDLib.cases.frame import PUBLISHED_FRAME, CaseFrame, fitting_pixel
-from SSRKDLib.cases.inputs import find_jobs, person_of, virtual_jobs
-from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.cases.npz import read_npz
-from SSRKDLib.cases.sampling import SAMPLING_NAMES, sample_case, sampling_from
-from SSRKDLib.cases.splits import Knee, make_splits, read_info, write_info
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import GeometryError, InputError
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame, fitting_pixel
+from SSRKDLib.datasets.npz import read_npz
+from SSRKDLib.datasets.point_sampling import SAMPLING_NAMES, sample_case, sampling_from
+from SSRKDLib.datasets.sources import find_jobs, person_of, virtual_jobs
+from SSRKDLib.datasets.splits import Knee, make_splits, read_info, write_info
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.surfaces.inside import inside_mesh
 from SSRKDLib.surfaces.mesh_files import Mesh

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli, demo_cases, models
+from SSRKDLib import cli, models
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import ProgressLine
-from SSRKDLib.demo_cases import DemoCase
+from SSRKDLib.datasets import demo_cases
+from SSRKDLib.datasets.demo_cases import DemoCase
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.simulation.radiographs import centred_at_knee, region_around

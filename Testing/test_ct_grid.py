@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from SSRKDLib.cases.frame import CaseFrame
-from SSRKDLib.cases.prepare import resampled, windowed
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct import grid as ct_grid
 from SSRKDLib.ct.grid import BEYOND, CtGrid
 from SSRKDLib.ct.hounsfield import from_hounsfield
 from SSRKDLib.ct.reading import CtScan
+from SSRKDLib.datasets.case_frame import CaseFrame
+from SSRKDLib.datasets.prepare import resampled, windowed
 from SSRKDLib.simulation.joseph import Volume
 from Testing.ct_truth import DIRECTIONS, OBLIQUE, PLACE, ellipsoid, scan_of
 
 
 @pytest.mark.parametrize("edge", [1.6, 2.9])
 def test_the_network_sees_what_the_training_s_cases_show(edge):
-    """As :mod:`SSRKDLib.cases.prepare` makes them, finer or coarser than the CT."""
+    """As :mod:`SSRKDLib.datasets.prepare` makes them, finer or coarser than the CT."""
     size = 20
     rng = np.random.default_rng(3)
     scan = scan_of(lambda points: rng.uniform(-0.5, 1.3, len(points)), OBLIQUE)

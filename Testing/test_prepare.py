@@ -14,13 +14,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from SSRKDLib import cli
-from SSRKDLib.cases.inputs import Job, virtual_jobs
-from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.cases.prepare import Settings
-from SSRKDLib.cases.running import is_finished, run_jobs
-from SSRKDLib.cases.splits import read_info
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import Cancelled
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.prepare import Settings
+from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
+from SSRKDLib.datasets.sources import Job, virtual_jobs
+from SSRKDLib.datasets.splits import read_info
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.ball_scan import ball_ct, ball_meshes
 from Testing.command_checks import refused, tree
@@ -105,7 +105,9 @@ def test_dask_missing_or_silent_is_said(tmp_path, monkeypatch, capsys):
 
 def test_resume_repeats_nothing(virtual, tmp_path, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in virtual.glob("virtual*/*")}
-    monkeypatch.setattr("SSRKDLib.cases.running.run_jobs", lambda *_: pytest.fail("repeated"))
+    monkeypatch.setattr(
+        "SSRKDLib.datasets.prepare_many.run_jobs", lambda *_: pytest.fail("repeated")
+    )
     assert prepare("--virtual", 2, "--labelled", 1, *FLAGS, "-o", virtual) == cli.OK
     assert "0 cases prepared, 2 there already" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in virtual.glob("virtual*/*")}

@@ -17,11 +17,16 @@ from scipy import ndimage
 from SSRKDLib import cli
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.ct.hounsfield import from_hounsfield
+from SSRKDLib.datasets.slicer_samples import (
+    CT_JOINT,
+    label_bones,
+    to_hounsfield,
+    write_segmentation,
+)
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.radiographs.reading import read_radiograph
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
-from SSRKDLib.sample_files import CT_JOINT, label_bones, to_hounsfield, write_segmentation
 from SSRKDLib.simulation.radiographs import centred_at_knee
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
 from SSRKDLib.surfaces.mesh_files import read_meshes

@@ -10,8 +10,8 @@ from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit, similarity_fit
+from SSRKDLib.datasets.virtual_cohort import make_knee, random_views
 from SSRKDLib.geometry.views import View
-from SSRKDLib.learning.cohort import make_knee, random_views
 from SSRKDLib.metrics import point_distances
 from SSRKDLib.simulation import population
 from SSRKDLib.simulation.path_lengths import path_lengths

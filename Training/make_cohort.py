@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from SSRKDLib.learning.cohort import write_knee
+from SSRKDLib.datasets.virtual_cohort import write_knee
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from SSRKDLib.sample_files import PREFIX, write_ct_sample, write_radiograph_sample
+from SSRKDLib.datasets.slicer_samples import PREFIX, write_ct_sample, write_radiograph_sample
 
 SHIPPED = Path(__file__).resolve().parents[1] / "SSRKD" / "Resources" / "SampleData"
 

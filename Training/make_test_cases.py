@@ -12,10 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from SSRKDLib.cases.rig_cases import write_rig_case
-from SSRKDLib.cases.splits import SPLITS, read_info
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.datasets.evaluation_cases import write_rig_case
+from SSRKDLib.datasets.splits import SPLITS, read_info
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
 from SSRKDLib.models import DEVICES
 
 if TYPE_CHECKING:
-    from SSRKDLib.demo_cases import DemoCase
+    from SSRKDLib.datasets.demo_cases import DemoCase
     from SSRKDLib.model import KneeModel
 
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: an unknown case, or weights that cannot be used.
         MissingDependencyError: torch is not installed.
     """
-    from SSRKDLib.demo_cases import demo_cases
+    from SSRKDLib.datasets.demo_cases import demo_cases
     from SSRKDLib.models import load_model
 
     cases = demo_cases()

@@ -102,9 +102,9 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
             cases that are there already.
         MissingDependencyError: Dask is needed and not installed.
     """
-    from SSRKDLib.cases.prepare import Settings
-    from SSRKDLib.cases.running import is_finished, run_jobs
-    from SSRKDLib.cases.splits import finished_knees, make_splits, write_info
+    from SSRKDLib.datasets.prepare import Settings
+    from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
+    from SSRKDLib.datasets.splits import finished_knees, make_splits, write_info
 
     say = progress or (lambda stage, fraction, message: None)
     settings = Settings(
@@ -150,7 +150,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
 
 
 def _jobs(arguments: argparse.Namespace) -> list:
-    from SSRKDLib.cases.inputs import find_jobs, virtual_jobs
+    from SSRKDLib.datasets.sources import find_jobs, virtual_jobs
 
     count = arguments.virtual
     labelled = count if arguments.labelled is None else arguments.labelled

@@ -1,4 +1,4 @@
-"""The voxels in which a network sees a CT, as training saw it (:mod:`SSRKDLib.cases.prepare`):
+"""The voxels in which a network sees a CT, as training saw it (:mod:`SSRKDLib.datasets.prepare`):
 clip((HU + 400) / 900, 0, 1) in bytes, each voxel the mean of eight samples.
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SSRKDLib.cases.prepare import WINDOW_HU
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct.reading import CtScan
+from SSRKDLib.datasets.prepare import WINDOW_HU
 
 #: Voxels by which the CT's last slices are repeated beyond its ends, so that a shaft goes on there
 #: for the network and can be cut where the CT ends; farther out there is air.

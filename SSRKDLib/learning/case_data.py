@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.cases.splits import read_info
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.learning.case_reading import read_frame, read_points, read_volume
+from SSRKDLib.datasets.case_cache import read_frame, read_points, read_volume
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.splits import read_info
 from SSRKDLib.learning.case_samples import Lists, SegmentationSamples, TeacherSamples
 from SSRKDLib.learning.step_loading import StepLoader, Steps, one_thread
 from SSRKDLib.learning.teacher_answers import (

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from SSRKDLib.learning.case_reading import read_points, read_radiographs, read_volume
+from SSRKDLib.datasets.case_cache import read_points, read_radiographs, read_volume
 from SSRKDLib.learning.drawing import choose_evenly, generator, visited
 from SSRKDLib.learning.imaging import Picture, exposures, pictures
 from SSRKDLib.official_pipeline import NETWORK_UNITS

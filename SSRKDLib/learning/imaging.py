@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from SSRKDLib.datasets.case_cache import CaseRadiographs
 from SSRKDLib.geometry.views import View
-from SSRKDLib.learning.case_reading import CaseRadiographs
 from SSRKDLib.official_pipeline import seen_from_source
 from SSRKDLib.radiographs.network_input import Camera, Exposure, frame_cameras, sample
 

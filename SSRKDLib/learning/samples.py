@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
-from SSRKDLib.learning.cohort import STORED_PIXEL_MM, StoredKnee, read_knee
+from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, read_knee
 from SSRKDLib.radiographs.network_input import (
     FRAME_POINTS,
     Framing,

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.datasets.case_cache import CaseRadiographs, read_points, read_radiographs
 from SSRKDLib.geometry.views import View, to_grid_sample
-from SSRKDLib.learning.case_reading import CaseRadiographs, read_points, read_radiographs
 from SSRKDLib.learning.case_samples import CaseSamples, Lists, Sample
 from SSRKDLib.learning.drawing import choose_evenly
 from SSRKDLib.learning.imaging import exposures, pictures, random_z_crop, visible

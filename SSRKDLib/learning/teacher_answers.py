@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.cases.npz import mapped_npz
-from SSRKDLib.cases.sampling import OFFSETS
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.ct.sliding_window import window_starts
-from SSRKDLib.learning.case_reading import read_box, read_frame, read_points, read_volume
+from SSRKDLib.datasets.case_cache import read_box, read_frame, read_points, read_volume
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.memory_cache import kept
+from SSRKDLib.datasets.npz import mapped_npz
+from SSRKDLib.datasets.point_sampling import OFFSETS
 from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
-from SSRKDLib.learning.keeping import kept
 from SSRKDLib.networks.official_teacher import OfficialTeacher, TeacherFeatures
 
 #: Points that a network is asked about together.

@@ -56,7 +56,7 @@ def write_radiograph_sample(folder: Path, say: Say) -> None:
     """
     import tempfile
 
-    from SSRKDLib.demo_cases import demo_cases
+    from SSRKDLib.datasets.demo_cases import demo_cases
     from SSRKDLib.radiographs.reading import read_radiograph
 
     case = next(case for case in demo_cases() if case.needs is None)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from SSRKDLib.cases.inputs import VIRTUAL_EXTENT, Job, VirtualSource
-from SSRKDLib.cases.layout import CaseFolder
-from SSRKDLib.cases.prepare import Settings, prepare_case
 from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.prepare import Settings, prepare_case
+from SSRKDLib.datasets.sources import VIRTUAL_EXTENT, Job, VirtualSource
 
 #: Bytes of memory a case takes at its peak, per voxel of the finer CT: measured 22 at 512^3.
 _BYTES_PER_VOXEL = 24

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.cases.frame import CaseFrame
-from SSRKDLib.cases.layout import PROJECTIONS, CaseFolder
-from SSRKDLib.cases.npz import mapped_npz
-from SSRKDLib.cases.sampling import Sampling
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.datasets.case_folder import PROJECTIONS, CaseFolder
+from SSRKDLib.datasets.case_frame import CaseFrame
+from SSRKDLib.datasets.memory_cache import kept
+from SSRKDLib.datasets.npz import mapped_npz
+from SSRKDLib.datasets.point_sampling import Sampling
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
-from SSRKDLib.learning.keeping import kept
 from SSRKDLib.official_pipeline import NETWORK_UNITS
 from SSRKDLib.surfaces.mesh_files import Mesh
 

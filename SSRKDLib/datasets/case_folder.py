@@ -1,7 +1,7 @@
 """The folder of one case, as the SSR-KD paper lays it out: what is there, reading, writing.
 
 ``submesh/sub_{0..3}.obj`` and ``mesh.obj`` (bones, stored coordinates, see
-:mod:`SSRKDLib.cases.frame`), ``projs.npz``, ``bone_masks.npz``, ``ct_256x.nii.gz`` and
+:mod:`SSRKDLib.datasets.case_frame`), ``projs.npz``, ``bone_masks.npz``, ``ct_256x.nii.gz`` and
 ``ct_512x.nii.gz`` (the numbers are the sizes), ``seg_mask.nii.gz``, ``sampling.npz``,
 ``spacing.npz``, and, of this project, ``case.json``. Unlabelled cases lack meshes, masks and
 points. Names of the published README (``bone_mask.npz``, volumes as ``.npz``) are read too.
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from SSRKDLib.cases.frame import PUBLISHED_FRAME, CaseFrame
-from SSRKDLib.cases.npz import read_npz
-from SSRKDLib.cases.sampling import Sampling, sampling_from
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, OutputError
+from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame
+from SSRKDLib.datasets.npz import read_npz
+from SSRKDLib.datasets.point_sampling import Sampling, sampling_from
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh
@@ -240,7 +240,7 @@ class CaseFolder:
         return found
 
     def sampling(self) -> Sampling:
-        """The points, see :class:`~SSRKDLib.cases.sampling.Sampling`."""
+        """The points, see :class:`~SSRKDLib.datasets.point_sampling.Sampling`."""
         path = self._file((SAMPLING,))
         return sampling_from(read_npz(path), str(path))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.cases.prepare import Scan, Settings, joint_between
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.datasets.prepare import Scan, Settings, joint_between
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, read_reference
 
 #: Endings of CTs in one file; those of label maps are the same.

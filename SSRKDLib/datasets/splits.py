@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.datasets.case_folder import CaseFolder
 
 INFO = "info.json"
 SPLITS = ("train", "unlabeled", "eval", "test")

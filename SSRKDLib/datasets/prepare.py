@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from SSRKDLib import voxel_metrics
-from SSRKDLib.cases.frame import CaseFrame, fitting_pixel
-from SSRKDLib.cases.layout import CaseData, write_case
-from SSRKDLib.cases.sampling import sample_case
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
+from SSRKDLib.datasets.case_folder import CaseData, write_case
+from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
+from SSRKDLib.datasets.point_sampling import sample_case
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.surfaces.mesh_files import Mesh
 

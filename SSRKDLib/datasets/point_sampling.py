@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SSRKDLib.cases.frame import CaseFrame
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.datasets.case_frame import CaseFrame
 from SSRKDLib.surfaces.inside import inside_mesh
 from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface
@@ -114,7 +114,7 @@ def sampling_from(arrays: Mapping[str, np.ndarray], name: str) -> Sampling:
     """A checked sampling from the arrays of a file: plain ones, or the published dictionary.
 
     Args:
-        arrays: as :func:`SSRKDLib.cases.npz.read_npz` reads them.
+        arrays: as :func:`SSRKDLib.datasets.npz.read_npz` reads them.
         name: of the file, for messages.
 
     Raises:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.cases.layout import CaseFolder
 from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.datasets.case_cache import read_radiographs
+from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.learning.case_reading import read_radiographs
 from SSRKDLib.learning.imaging import noisy
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.mesh_files import write_mesh
