@@ -92,8 +92,8 @@ class CtModel:
         Raises:
             WeightsError: there is none, or it does not fit its architecture.
         """
-        from SSRKDLib.weights.fit import load_state
         from SSRKDLib.weights.official_import import architecture_class
+        from SSRKDLib.weights.state_dict import load_state
 
         tensors = bundle.network_tensors(TEACHER)
         entry = bundle.manifest["networks"][TEACHER]

@@ -66,7 +66,7 @@ class KneeModel:
         from SSRKDLib.networks.locator import Locator
         from SSRKDLib.networks.segmenter import Segmenter
         from SSRKDLib.networks.student import Student
-        from SSRKDLib.weights.fit import load_state
+        from SSRKDLib.weights.state_dict import load_state
 
         bundle = read_bundle(find_bundle(name_or_path))
         networks = {}

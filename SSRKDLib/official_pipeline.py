@@ -164,8 +164,8 @@ class OfficialModel:
         Raises:
             WeightsError: the bundle lacks one of the two, or holds tensors that do not fit.
         """
-        from SSRKDLib.weights.fit import load_state
         from SSRKDLib.weights.official_import import architecture_class
+        from SSRKDLib.weights.state_dict import load_state
 
         networks = []
         for name in ("segmenter", "student"):

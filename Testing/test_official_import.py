@@ -15,7 +15,7 @@ from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.weights import catalogue, official_import  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
-from SSRKDLib.weights.fit import load_state  # noqa: E402
+from SSRKDLib.weights.state_dict import load_state  # noqa: E402
 from Testing.shared_data import needs_shared, official_arrays  # noqa: E402
 from Testing.weights_checks import refused, use_only  # noqa: E402
 

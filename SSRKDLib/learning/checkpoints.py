@@ -15,8 +15,8 @@ from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
-from SSRKDLib.weights.fit import load_state
 from SSRKDLib.weights.official_import import architecture_class
+from SSRKDLib.weights.state_dict import load_state
 
 #: Key of a checkpoint under which :class:`~SSRKDLib.learning.task.Task` describes itself.
 ENTRY = "ssrkd"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.errors import MissingDependencyError, WeightsError
-from SSRKDLib.weights.members import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
+from SSRKDLib.weights.archive import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
 
 if TYPE_CHECKING:
     from torch import Tensor

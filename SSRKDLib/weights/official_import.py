@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import MissingDependencyError, WeightsError
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
-from SSRKDLib.weights.fit import find_misfit
+from SSRKDLib.weights.state_dict import find_misfit
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
