@@ -51,7 +51,7 @@ class Settings:
 
     Attributes:
         reconstruct: run the networks; else ``reconstruction/`` is measured.
-        weights: name or path for :func:`SSRKDLib.models.load_model`.
+        weights: name or path for :func:`SSRKDLib.models.loading.load_model`.
         weights_sha256: of the bundle's tensors, "" where nothing is reconstructed.
         device, spacing: see :meth:`SSRKDLib.job.Job.run_with`.
         align: one of :data:`SSRKDLib.alignment.MODES`.
@@ -266,7 +266,7 @@ def _clinical(recon: dict[str, Mesh], reference: dict[str, Mesh], side: str | No
 @lru_cache(maxsize=1)
 def _models():
     """The models of this process, kept between cases."""
-    from SSRKDLib.models import ModelCache
+    from SSRKDLib.models.loading import ModelCache
 
     return ModelCache()
 

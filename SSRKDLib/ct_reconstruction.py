@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib import models
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.terminology import SIDES
@@ -23,14 +22,15 @@ from SSRKDLib.ct.connected_components import NEARLY, one_knee, only, patellae_at
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan, read_scan
 from SSRKDLib.ct.sliding_window import Blend, window_starts
-from SSRKDLib.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.field import NOT_SEEN, FieldGrid
+from SSRKDLib.models import loading as models
+from SSRKDLib.models.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.report import report_of
 from SSRKDLib.surface import extract
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:
-    from SSRKDLib.ct_model import CtModel
+    from SSRKDLib.models.ct_model import CtModel
 
 #: A CT so many times as long as what the network learned from is worth a word.
 LONGER = 1.15
@@ -69,10 +69,10 @@ def reconstruct_ct_file(
 
     Args:
         path: see :func:`~SSRKDLib.ct.reading.read_scan`.
-        weights, device: see :func:`SSRKDLib.models.load_ct_model`.
+        weights, device: see :func:`SSRKDLib.models.loading.load_ct_model`.
         laterality, progress: see :func:`reconstruct_ct`.
         load: gives the model of weights and device, default
-            :func:`SSRKDLib.models.load_ct_model`.
+            :func:`SSRKDLib.models.loading.load_ct_model`.
 
     Raises:
         WeightsError: the weights are absent, damaged, or hold no teacher.

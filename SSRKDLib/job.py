@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib import models
+from SSRKDLib.models import loading as models
 from SSRKDLib.radiographs.exposure import read_exposures
 
 if TYPE_CHECKING:
     from SSRKDLib.geometry.views import Rig
-    from SSRKDLib.model import KneeModel
+    from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.radiographs.network_input import Exposure
     from SSRKDLib.reconstruct import Reconstruction
 
@@ -67,14 +67,14 @@ class Job:
         """Load weights and reconstruct; on the CPU where ``auto`` found a GPU that is too small.
 
         Args:
-            weights, device: see :func:`SSRKDLib.models.load_model`.
+            weights, device: see :func:`SSRKDLib.models.loading.load_model`.
             spacing, masks, progress: see :meth:`run`.
             load: gives the model of weights and device, default
-                :func:`SSRKDLib.models.load_model`; :class:`SSRKDLib.models.ModelCache` keeps it
-                between jobs.
+                :func:`SSRKDLib.models.loading.load_model`;
+                :class:`SSRKDLib.models.loading.ModelCache` keeps it between jobs.
 
         Raises:
-            InputError: as :func:`SSRKDLib.models.load_model` and :meth:`run`.
+            InputError: as :func:`SSRKDLib.models.loading.load_model` and :meth:`run`.
             MissingDependencyError: torch is not installed.
             DeviceMemoryError: memory ran out.
         """
@@ -100,7 +100,7 @@ class Job:
         """Reconstruct.
 
         Args:
-            model: from :func:`SSRKDLib.models.load_model`.
+            model: from :func:`SSRKDLib.models.loading.load_model`.
             spacing: of the grid that surfaces are extracted from, mm.
             masks: the user's bone masks, see :func:`SSRKDLib.reconstruct.reconstruct`.
             progress: called with stage, fraction done and message; what it raises ends the job.

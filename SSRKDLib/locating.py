@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.rigid import rigid_fit
 from SSRKDLib.geometry.views import Rig, triangulate
-from SSRKDLib.model import KneeModel
+from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import (
     FRAME_POINTS,
     MIRROR,

@@ -11,7 +11,7 @@ from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
-from SSRKDLib.model import KneeModel
+from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.surfaces.mesh_files import Mesh
 

@@ -16,8 +16,8 @@ from SSRKDLib.field import BoneField, EmptyRegionError, evaluate
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.locating import Located, locate
-from SSRKDLib.model import KneeModel
-from SSRKDLib.official_pipeline import OfficialKneeModel
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.plausibility import judge
 from SSRKDLib.radiographs.exposure import best_pair
 from SSRKDLib.radiographs.network_input import (

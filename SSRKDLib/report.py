@@ -9,9 +9,9 @@ from SSRKDLib import __version__
 from SSRKDLib.core.anatomy import BONES
 
 if TYPE_CHECKING:
-    from SSRKDLib.ct_model import CtModel
-    from SSRKDLib.model import KneeModel
-    from SSRKDLib.official_pipeline import OfficialKneeModel
+    from SSRKDLib.models.ct_model import CtModel
+    from SSRKDLib.models.knee_model import KneeModel
+    from SSRKDLib.models.official_model import OfficialKneeModel
     from SSRKDLib.surfaces.mesh_files import Mesh
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.locating import locate
-from SSRKDLib.model import KneeModel
-from SSRKDLib.official_pipeline import OfficialKneeModel
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import best_pair
 from SSRKDLib.radiographs.network_input import Exposure, network_images, unframed
 

@@ -131,7 +131,8 @@ def write_band_bundle(
 
 
 class BandModel:
-    """Stands in for :class:`~SSRKDLib.ct_model.CtModel`: what the bands say, without a network.
+    """Stands in for :class:`~SSRKDLib.models.ct_model.CtModel`: what the bands say, without a
+    network.
 
     Attributes:
         asked: shapes of the windows that it was asked about.

@@ -28,9 +28,9 @@ from SSRKDLib.field import evaluate, labels
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import turned_view
 from SSRKDLib.geometry.views import to_grid_sample
+from SSRKDLib.models.official_model import bone_margins
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
 from SSRKDLib.networks.point_tables import PointTables
-from SSRKDLib.official_pipeline import bone_margins
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.surfaces.voxelise import coverage

@@ -8,7 +8,7 @@ import numpy as np
 
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.model import KneeModel
+from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import Exposure
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.simulation.surface_phantom import material_paths, random_leg

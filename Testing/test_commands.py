@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli, models
+from SSRKDLib import cli
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.datasets import demo_cases
 from SSRKDLib.datasets.demo_cases import DemoCase
 from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.models import loading as models
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh

@@ -266,7 +266,9 @@ def test_networks_reconstruct_the_cases(tmp_path, monkeypatch, quick):
         loaded.append((weights, device))
         return BallModel(rig)
 
-    monkeypatch.setattr("SSRKDLib.models.ModelCache.load", lambda self, *about: load(*about))
+    monkeypatch.setattr(
+        "SSRKDLib.models.loading.ModelCache.load", lambda self, *about: load(*about)
+    )
     output = tmp_path / "out"
     arguments = ["evaluate", cases, "-o", output, "--processes", 1, "--device", "cpu"]
     assert cli.main([str(argument) for argument in [*arguments, "--spacing", 2]]) == cli.OK

@@ -8,7 +8,7 @@ from SSRKDLib.learning.bundling import export
 from SSRKDLib.learning.losses import distance_loss, landmark_loss, mask_loss
 from SSRKDLib.learning.samples import KneeSamples
 from SSRKDLib.learning.training import Settings, Training, learning_rate, run
-from SSRKDLib.model import KneeModel
+from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import Framing
 
 SMALL = Settings.from_dict(

@@ -10,13 +10,13 @@ torch = pytest.importorskip("torch")
 from SSRKDLib import field, surface  # noqa: E402
 from SSRKDLib.geometry.rig_presets import oblique  # noqa: E402
 from SSRKDLib.geometry.views import View  # noqa: E402
-from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
-from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
-from SSRKDLib.official_pipeline import (  # noqa: E402
+from SSRKDLib.models.official_model import (  # noqa: E402
     OfficialKneeModel,
     OfficialModel,
     bone_margins,
 )
+from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
+from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure  # noqa: E402
 from SSRKDLib.reconstruct import reconstruct  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, write_bundle  # noqa: E402

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 from SSRKDLib.core.errors import OutputError, WeightsError  # noqa: E402
-from SSRKDLib.model import KneeModel  # noqa: E402
+from SSRKDLib.models.knee_model import KneeModel  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import (  # noqa: E402
     MANIFEST,

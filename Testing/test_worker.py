@@ -261,7 +261,7 @@ def test_line_reader_keeps_noise_apart_and_joins_pieces():
 
 
 def test_models_stay_loaded_until_their_file_changes(tmp_path):
-    from SSRKDLib.models import ModelCache
+    from SSRKDLib.models.loading import ModelCache
     from SSRKDLib.weights.catalogue import find_bundle
 
     copy = tmp_path / "copy.zip"
@@ -278,8 +278,8 @@ class OutOfMemoryError(RuntimeError):
 
 
 def test_too_small_a_gpu_is_retried_on_the_cpu_or_said(tmp_path, monkeypatch):
-    from SSRKDLib import models
     from SSRKDLib.geometry.rig_file import read_rig
+    from SSRKDLib.models import loading as models
 
     rig = read_rig(write_ball_case(tmp_path))
     monkeypatch.setattr(models, "resolve_device", lambda d: "cuda" if d == "auto" else d)

@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from SSRKDLib.learning.evaluation import SIMULATORS, Person, evaluate, held_out_people, summary
-from SSRKDLib.model import KneeModel
+from SSRKDLib.models.knee_model import KneeModel
 
 
 def measure(job: tuple[Person, argparse.Namespace]) -> list[dict]:

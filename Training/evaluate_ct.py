@@ -21,7 +21,7 @@ from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.ct_reconstruction import reconstruct_ct
 from SSRKDLib.learning.evaluation import OFF_ORIGIN, Person, held_out_people
 from SSRKDLib.metrics import compare_meshes
-from SSRKDLib.models import load_ct_model
+from SSRKDLib.models.loading import load_ct_model
 from SSRKDLib.simulation.radiographs import region_around
 from SSRKDLib.simulation.voxel_phantom import voxel_knee
 

@@ -7,7 +7,7 @@ import slicer
 from SSRKDLib.alignment import MODES
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.geometry.views import VALUE_KINDS
-from SSRKDLib.models import DEVICES
+from SSRKDLib.models.loading import DEVICES
 
 #: Roles of the two radiographs, everywhere in the module.
 VIEWS = ("frontal", "lateral")

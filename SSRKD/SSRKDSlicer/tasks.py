@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 
 from SSRKDLib.core.errors import SSRKDError
-from SSRKDLib.ct_model import check_teacher
+from SSRKDLib.models.ct_model import check_teacher
 
 from . import outlines, timing
 from .ct_volume import writeCt

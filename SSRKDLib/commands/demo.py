@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
-from SSRKDLib.models import DEVICES
+from SSRKDLib.models.loading import DEVICES
 
 if TYPE_CHECKING:
     from SSRKDLib.datasets.demo_cases import DemoCase
-    from SSRKDLib.model import KneeModel
+    from SSRKDLib.models.knee_model import KneeModel
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         MissingDependencyError: torch is not installed.
     """
     from SSRKDLib.datasets.demo_cases import demo_cases
-    from SSRKDLib.models import load_model
+    from SSRKDLib.models.loading import load_model
 
     cases = demo_cases()
     if arguments.case:

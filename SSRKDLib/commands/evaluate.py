@@ -10,7 +10,7 @@ from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError
 from SSRKDLib.job import SPACINGS
-from SSRKDLib.models import DEVICES
+from SSRKDLib.models.loading import DEVICES
 
 Progress = Callable[[str, float, str], None]
 
@@ -101,7 +101,7 @@ def _settings(arguments: argparse.Namespace):
 
     if arguments.no_reconstruct:
         return Settings(reconstruct=False, align=arguments.align)
-    from SSRKDLib.models import resolve_device
+    from SSRKDLib.models.loading import resolve_device
     from SSRKDLib.weights.bundle import read_manifest
     from SSRKDLib.weights.catalogue import find_bundle
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Union
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry.views import VALUE_KINDS, Rig
 from SSRKDLib.job import SPACINGS
-from SSRKDLib.models import DEVICES
+from SSRKDLib.models.loading import DEVICES
 
 if TYPE_CHECKING:
     from SSRKDLib.ct_reconstruction import CtReconstruction

@@ -88,7 +88,7 @@ def _verify(name: str | None) -> int:
 def _sound(path: Path) -> str:
     """A line on weights that were read in full; the project's own must also fit its networks (of
     the official ones some may not have been imported yet)."""
-    from SSRKDLib.model import KneeModel
+    from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.weights.bundle import verify_bundle
 
     manifest = verify_bundle(path)

@@ -21,7 +21,7 @@ from SSRKDLib.datasets.npz import mapped_npz
 from SSRKDLib.datasets.point_sampling import Sampling
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
-from SSRKDLib.official_pipeline import NETWORK_UNITS
+from SSRKDLib.models.official_model import NETWORK_UNITS
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from SSRKDLib.datasets.case_cache import read_points, read_radiographs, read_volume
 from SSRKDLib.learning.drawing import choose_evenly, generator, visited
 from SSRKDLib.learning.imaging import Picture, exposures, pictures
-from SSRKDLib.official_pipeline import NETWORK_UNITS
+from SSRKDLib.models.official_model import NETWORK_UNITS
 
 #: Voxels brighter than this (of 255 for -400 to 500 HU; 200 HU) may be bone: where an unlabelled
 #: case is worth asking about.

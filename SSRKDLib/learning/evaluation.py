@@ -12,7 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_presets import c_arm, oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.metrics import compare_meshes
-from SSRKDLib.model import KneeModel
+from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.reconstruct import reconstruct
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person

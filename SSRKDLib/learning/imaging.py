@@ -15,7 +15,7 @@ import numpy as np
 
 from SSRKDLib.datasets.case_cache import CaseRadiographs
 from SSRKDLib.geometry.views import View
-from SSRKDLib.official_pipeline import seen_from_source
+from SSRKDLib.models.official_model import seen_from_source
 from SSRKDLib.radiographs.network_input import Camera, Exposure, frame_cameras, sample
 
 #: Electronic noise of the detector, standard deviation in counts, as in the published code.

@@ -20,7 +20,7 @@ from SSRKDLib.learning.drawing import choose_evenly
 from SSRKDLib.learning.imaging import exposures, pictures, random_z_crop, visible
 from SSRKDLib.learning.samples import random_frame
 from SSRKDLib.learning.teacher_answers import read_answers
-from SSRKDLib.official_pipeline import NETWORK_UNITS
+from SSRKDLib.models.official_model import NETWORK_UNITS
 from SSRKDLib.radiographs.network_input import network_images
 
 ARCHITECTURES = ("official", "own")
@@ -158,6 +158,6 @@ class StudentSamples(CaseSamples):
 def image_points(views: tuple[View, ...], points: np.ndarray) -> np.ndarray:
     """Points ``[N, 3]`` mm as the official student takes them: ``[views, N, 2]`` float32 (row,
     column), -1 and 1 at the outer edges of the image (see
-    :mod:`SSRKDLib.official_pipeline` on the two conventions)."""
+    :mod:`SSRKDLib.models.official_model` on the two conventions)."""
     found = [to_grid_sample(view.project(points), view.size)[:, ::-1] for view in views]
     return np.stack(found).astype(np.float32)

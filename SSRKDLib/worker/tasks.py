@@ -20,7 +20,7 @@ from SSRKDLib.worker.server import Task
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from SSRKDLib.models import ModelCache
+    from SSRKDLib.models.loading import ModelCache
 
     Progress = Callable[[str, float, str], None]
 
@@ -30,7 +30,7 @@ MASKS = "masks_{index}.npy"
 
 def all_tasks() -> dict[str, Task]:
     """The tasks by name; models stay loaded between them."""
-    from SSRKDLib.models import ModelCache, load_ct_model
+    from SSRKDLib.models.loading import ModelCache, load_ct_model
 
     models, ct_models = ModelCache(), ModelCache(load_ct_model)
     return {
@@ -124,7 +124,7 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     """
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.job import Job
-    from SSRKDLib.models import with_enough_memory
+    from SSRKDLib.models.loading import with_enough_memory
     from SSRKDLib.results import result_folder
     from SSRKDLib.segment import segment
 

@@ -10,9 +10,9 @@ from SSRKDLib.core.batching import is_out_of_memory
 from SSRKDLib.core.errors import DeviceMemoryError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from SSRKDLib.ct_model import CtModel
-    from SSRKDLib.model import KneeModel
-    from SSRKDLib.official_pipeline import OfficialKneeModel
+    from SSRKDLib.models.ct_model import CtModel
+    from SSRKDLib.models.knee_model import KneeModel
+    from SSRKDLib.models.official_model import OfficialKneeModel
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,7 +34,7 @@ def load_model(
         InputError: a device that is not there.
         MissingDependencyError: torch or safetensors is not installed.
     """
-    from SSRKDLib.model import KneeModel
+    from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.weights.bundle import read_manifest
     from SSRKDLib.weights.catalogue import find_bundle
 
@@ -43,7 +43,7 @@ def load_model(
     device = resolve_device(device)
     if manifest["kind"] != "official":
         return KneeModel.load(path, device)
-    from SSRKDLib.official_pipeline import OfficialKneeModel, OfficialModel
+    from SSRKDLib.models.official_model import OfficialKneeModel, OfficialModel
     from SSRKDLib.weights.bundle import read_bundle
 
     official = OfficialModel.from_bundle(read_bundle(path), device)
@@ -61,7 +61,7 @@ def load_ct_model(name_or_path: str | Path | None = None, device: str = "auto") 
         InputError: a device that is not there.
         MissingDependencyError: torch or safetensors is not installed.
     """
-    from SSRKDLib.ct_model import CtModel
+    from SSRKDLib.models.ct_model import CtModel
     from SSRKDLib.weights.bundle import read_bundle
     from SSRKDLib.weights.catalogue import find_bundle
 

@@ -115,7 +115,7 @@ class CtModel:
         """
         import torch
 
-        from SSRKDLib.official_pipeline import bone_margins
+        from SSRKDLib.models.official_model import bone_margins
 
         with torch.inference_mode():
             volume = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

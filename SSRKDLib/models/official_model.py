@@ -37,7 +37,7 @@ from SSRKDLib.radiographs.network_input import (
 if TYPE_CHECKING:
     import torch
 
-    from SSRKDLib.model import KneeModel
+    from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.networks.official_segmenter import OfficialSegmenter
     from SSRKDLib.networks.official_student import OfficialStudent
     from SSRKDLib.networks.point_tables import PointTables
@@ -240,7 +240,7 @@ class OfficialModel:
 
 
 class OfficialKneeModel:
-    """The published pair where a :class:`~SSRKDLib.model.KneeModel` is expected.
+    """The published pair where a :class:`~SSRKDLib.models.knee_model.KneeModel` is expected.
 
     The published networks cannot find a knee: locating, and judging the result, are left to the
     project's own networks.
@@ -257,7 +257,8 @@ class OfficialKneeModel:
         return self._own
 
     def segment(self, images: np.ndarray) -> np.ndarray:
-        """As :meth:`SSRKDLib.model.KneeModel.segment`, by the project's own segmenter."""
+        """As :meth:`SSRKDLib.models.knee_model.KneeModel.segment`, by the project's own
+        segmenter."""
         return self._own.segment(images)
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:

@@ -1,0 +1,4 @@
+"""Networks with their weights, ready for use.
+
+Not here: how radiographs become bones (see :mod:`SSRKDLib.reconstruction`).
+"""
