@@ -31,7 +31,7 @@ from SSRKDLib.comparison import measure_distances
 from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.metrics import MEASURES
-from SSRKDLib.results import write_text
+from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.surfaces.mesh_files import Mesh
@@ -53,7 +53,7 @@ class Settings:
         reconstruct: run the networks; else ``reconstruction/`` is measured.
         weights: name or path for :func:`SSRKDLib.models.loading.load_model`.
         weights_sha256: of the bundle's tensors, "" where nothing is reconstructed.
-        device, spacing: see :meth:`SSRKDLib.job.Job.run_with`.
+        device, spacing: see :meth:`SSRKDLib.reconstruction.job.Job.run_with`.
         align: one of :data:`SSRKDLib.alignment.MODES`.
     """
 
@@ -226,7 +226,7 @@ def _measured(case: Path, settings: Settings) -> dict:
     side = None if rig is None else rig.laterality
     seconds, warnings = None, []
     if settings.reconstruct:
-        from SSRKDLib.job import Job
+        from SSRKDLib.reconstruction.job import Job
 
         made = Job.read(rig).run_with(
             settings.weights, settings.device, settings.spacing, load=_models().load

@@ -12,7 +12,7 @@ import numpy as np
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.metrics import MEASURES
-from SSRKDLib.results import write_text
+from SSRKDLib.reconstruction.result_folder import write_text
 
 #: Columns of the table: the mean of a case's bones, then each bone.
 COLUMNS: tuple[str, ...] = ("mean", *BONES)

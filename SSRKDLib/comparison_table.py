@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.metrics import MEASURES, MORE_MEASURES
-from SSRKDLib.results import write_text
+from SSRKDLib.reconstruction.result_folder import write_text
 
 if TYPE_CHECKING:
     from SSRKDLib.alignment import Alignment

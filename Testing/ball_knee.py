@@ -11,7 +11,6 @@ import SimpleITK
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.field import BoneField
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig, View
@@ -22,6 +21,7 @@ from SSRKDLib.radiographs.network_input import (
     frame_cameras,
     pixel_grid,
 )
+from SSRKDLib.reconstruction.field import BoneField
 from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
 
 #: Centre and radius of each bone, mm, canonical frame (which is the rig's).

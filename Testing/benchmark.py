@@ -24,7 +24,6 @@ import torch
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct.grid import BEYOND
-from SSRKDLib.field import evaluate, labels
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import turned_view
 from SSRKDLib.geometry.views import to_grid_sample
@@ -32,6 +31,7 @@ from SSRKDLib.models.official_model import bone_margins
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
 from SSRKDLib.networks.point_tables import PointTables
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+from SSRKDLib.reconstruction.field import evaluate, labels
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.surfaces.voxelise import coverage
 from SSRKDLib.weights.catalogue import find_bundle

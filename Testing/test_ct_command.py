@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 
-from SSRKDLib import cli, ct_reconstruction
+from SSRKDLib import cli
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
-from SSRKDLib.ct_reconstruction import reconstruct_ct_file
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.models import loading as models
+from SSRKDLib.reconstruction import ct as ct_reconstruction
+from SSRKDLib.reconstruction.ct import reconstruct_ct_file
 from SSRKDLib.surfaces.mesh_files import read_meshes
 from SSRKDLib.worker.tasks import all_tasks
 from Testing.ball_knee import BALLS

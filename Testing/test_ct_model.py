@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from SSRKDLib import ct_reconstruction
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct.reading import CtScan
-from SSRKDLib.ct_reconstruction import reconstruct_ct
 from SSRKDLib.models import ct_model
 from SSRKDLib.models.ct_model import CtModel, check_teacher
 from SSRKDLib.models.official_model import bone_margins
+from SSRKDLib.reconstruction import ct as ct_reconstruction
+from SSRKDLib.reconstruction.ct import reconstruct_ct
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
 from Testing.band_knee import BandModel, band_ct, band_teacher, write_band_bundle
 from Testing.weights_checks import use_only

@@ -9,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from SSRKDLib import ct_reconstruction
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, ImageError
 from SSRKDLib.ct import connected_components as ct_pieces
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.ct.sliding_window import window_starts
-from SSRKDLib.ct_reconstruction import reconstruct_ct
+from SSRKDLib.reconstruction import ct as ct_reconstruction
+from SSRKDLib.reconstruction.ct import reconstruct_ct
 from Testing.ball_knee import BALLS
 from Testing.band_knee import BandModel, band_ct, band_values
 from Testing.ct_truth import CENTRE, DIRECTIONS, HALF, PLACE, ellipsoid, outside, scan_of

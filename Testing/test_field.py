@@ -7,10 +7,10 @@ import pytest
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
-from SSRKDLib.field import NOT_SEEN, evaluate, labels
+from SSRKDLib.reconstruction.field import NOT_SEEN, evaluate, labels
+from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.simulation.signed_distances import CUT_OFF_MM, signed_distances, surface_samples
-from SSRKDLib.surface import extract
 
 BANDS = ("metric", None)
 

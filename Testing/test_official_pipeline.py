@@ -7,7 +7,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from SSRKDLib import field, surface  # noqa: E402
 from SSRKDLib.geometry.rig_presets import oblique  # noqa: E402
 from SSRKDLib.geometry.views import View  # noqa: E402
 from SSRKDLib.models.official_model import (  # noqa: E402
@@ -18,7 +17,9 @@ from SSRKDLib.models.official_model import (  # noqa: E402
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure  # noqa: E402
-from SSRKDLib.reconstruct import reconstruct  # noqa: E402
+from SSRKDLib.reconstruction import field  # noqa: E402
+from SSRKDLib.reconstruction import isosurface as surface
+from SSRKDLib.reconstruction.radiographs import reconstruct  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, write_bundle  # noqa: E402
 from SSRKDLib.weights.official_import import _manifest  # noqa: E402
 from Testing.bundled import model as own_model  # noqa: E402

@@ -7,13 +7,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.field import evaluate, labels
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.metrics import assd, compare_meshes, surface_distances
-from SSRKDLib.plausibility import femur_doubts
 from SSRKDLib.radiographs.exposure import best_pair
 from SSRKDLib.radiographs.network_input import Exposure, FramedRadiographs, network_images
-from SSRKDLib.reconstruct import reconstruct
+from SSRKDLib.reconstruction.field import evaluate, labels
+from SSRKDLib.reconstruction.radiographs import reconstruct
+from SSRKDLib.reconstruction.sanity_checks import femur_doubts
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE
 from Testing.bundled import expose, model, person, plain_case
 

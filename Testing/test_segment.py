@@ -11,7 +11,7 @@ from SSRKDLib.geometry.rig_presets import asymmetric, c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.intensity import guess_values
 from SSRKDLib.radiographs.network_input import Exposure, frame_cameras, framed_mask, unframed
-from SSRKDLib.segment import segment
+from SSRKDLib.reconstruction.segmentation import segment
 from Testing.ball_knee import BallModel, ball_path
 
 

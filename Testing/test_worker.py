@@ -19,8 +19,8 @@ import pytest
 
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.geometry.rig_file import write_rig
-from SSRKDLib.job import Job
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+from SSRKDLib.reconstruction.job import Job
 from SSRKDLib.worker import server as server_module
 from SSRKDLib.worker.protocol import LineReader, encode
 from SSRKDLib.worker.server import Server

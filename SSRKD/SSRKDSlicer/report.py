@@ -12,8 +12,8 @@ import vtk
 from SSRKDLib.clinical import measure
 from SSRKDLib.comparison import SHARES
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.report_html import Report, render
-from SSRKDLib.results import write_text
 
 from .outlines import worldMesh
 

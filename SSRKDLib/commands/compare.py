@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     from SSRKDLib.comparison import measure_distances
     from SSRKDLib.comparison_table import FILE, format_table, write_comparison
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.results import result_folder
+    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.surfaces.distance import best_backend
     from SSRKDLib.surfaces.label_maps import read_reference
 
@@ -110,7 +110,7 @@ def _picked(pairs: list[str]) -> dict[str, str]:
 
 def _reported(recon: str) -> str | None:
     """The side that a reconstruction's own report tells; None where there is none."""
-    from SSRKDLib.results import REPORT
+    from SSRKDLib.reconstruction.result_folder import REPORT
 
     try:
         report = json.loads((Path(recon) / REPORT).read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError
-from SSRKDLib.job import SPACINGS
 from SSRKDLib.models.loading import DEVICES
+from SSRKDLib.reconstruction.job import SPACINGS
 
 Progress = Callable[[str, float, str], None]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Union
 
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry.views import VALUE_KINDS, Rig
-from SSRKDLib.job import SPACINGS
 from SSRKDLib.models.loading import DEVICES
+from SSRKDLib.reconstruction.job import SPACINGS
 
 if TYPE_CHECKING:
-    from SSRKDLib.ct_reconstruction import CtReconstruction
-    from SSRKDLib.reconstruct import Reconstruction
+    from SSRKDLib.reconstruction.ct import CtReconstruction
+    from SSRKDLib.reconstruction.radiographs import Reconstruction
 
 Progress = Callable[[str, float, str], None]
 Reconstruct = Callable[[Progress], Union["Reconstruction", "CtReconstruction"]]
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         InputError: anything that cannot be used; an existing output is left alone then.
         SSRKDError: what is missing on this computer.
     """
-    from SSRKDLib.results import result_folder, write_result
+    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
 
     say = progress or (lambda stage, fraction, message: None)
     inputs, reconstruct = _of_radiographs(arguments) if arguments.ct is None else _of_ct(arguments)
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
 
 def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
     """The files that are read, and what makes a result of them."""
-    from SSRKDLib.job import Job
+    from SSRKDLib.reconstruction.job import Job
 
     rig = _rig(arguments)
     inputs = [] if arguments.rig is None else [arguments.rig]
@@ -113,7 +113,7 @@ def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstru
 
 def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
     """As :func:`_of_radiographs`."""
-    from SSRKDLib.ct_reconstruction import reconstruct_ct_file
+    from SSRKDLib.reconstruction.ct import reconstruct_ct_file
 
     if any(value is not None for value in (arguments.rig, *_of_files(arguments))):
         raise InputError("Both a CT and radiographs are given.", "Give --ct CT, or the others.")

@@ -13,7 +13,7 @@ import numpy as np
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
-from SSRKDLib.results import result_folder
+from SSRKDLib.reconstruction.result_folder import result_folder
 from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
-from SSRKDLib.reconstruct import reconstruct
+from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
 from SSRKDLib.simulation.random_radiograph import random_line_integral

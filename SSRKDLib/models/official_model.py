@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.batching import in_portions
-from SSRKDLib.field import BoneField
 from SSRKDLib.geometry.views import View, to_grid_sample
 from SSRKDLib.radiographs.network_input import (
     Camera,
@@ -33,6 +32,7 @@ from SSRKDLib.radiographs.network_input import (
     framed_mask,
     sample,
 )
+from SSRKDLib.reconstruction.field import BoneField
 
 if TYPE_CHECKING:
     import torch

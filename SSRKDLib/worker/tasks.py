@@ -54,8 +54,8 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
     Result: ``report``, as in report.json; the surfaces lie in ``output``.
     """
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.job import Job
-    from SSRKDLib.results import result_folder, write_result
+    from SSRKDLib.reconstruction.job import Job
+    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
 
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
@@ -88,8 +88,8 @@ def _reconstruct_ct(models: ModelCache, request: dict, progress: Progress) -> di
 
     Result: as of ``reconstruct``.
     """
-    from SSRKDLib.ct_reconstruction import reconstruct_ct_file
-    from SSRKDLib.results import result_folder, write_result
+    from SSRKDLib.reconstruction.ct import reconstruct_ct_file
+    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
 
     with result_folder(request["output"]) as folder:
         result = reconstruct_ct_file(
@@ -123,10 +123,10 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     ``notes``, ``warnings``.
     """
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.job import Job
     from SSRKDLib.models.loading import with_enough_memory
-    from SSRKDLib.results import result_folder
-    from SSRKDLib.segment import segment
+    from SSRKDLib.reconstruction.job import Job
+    from SSRKDLib.reconstruction.result_folder import result_folder
+    from SSRKDLib.reconstruction.segmentation import segment
 
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
@@ -166,7 +166,7 @@ def simulate(request: dict, progress: Progress) -> dict:
     Result: ``rig``, the file of the rig that names the images.
     """
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.results import result_folder
+    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.simulation.ct_volume import read_ct
     from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
 
@@ -199,7 +199,7 @@ def compare(request: dict, progress: Progress) -> dict:
     """
     from SSRKDLib.comparison import compare_knees
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.results import result_folder
+    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.surfaces.mesh_files import read_meshes
 
     progress("read", 0.0, "Reading the surfaces")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import qt
 
-from SSRKDLib.job import SPACINGS
+from SSRKDLib.reconstruction.job import SPACINGS
 from SSRKDLib.weights.catalogue import DEFAULT_NAME
 
 from .. import timing, weights_list

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from SSRKDLib.geometry.views import Rig
     from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.radiographs.network_input import Exposure
-    from SSRKDLib.reconstruct import Reconstruction
+    from SSRKDLib.reconstruction.radiographs import Reconstruction
 
 Progress = Callable[[str, float, str], None]
 
@@ -102,7 +102,8 @@ class Job:
         Args:
             model: from :func:`SSRKDLib.models.loading.load_model`.
             spacing: of the grid that surfaces are extracted from, mm.
-            masks: the user's bone masks, see :func:`SSRKDLib.reconstruct.reconstruct`.
+            masks: the user's bone masks, see
+                :func:`SSRKDLib.reconstruction.radiographs.reconstruct`.
             progress: called with stage, fraction done and message; what it raises ends the job.
 
         Returns:
@@ -112,7 +113,7 @@ class Job:
         Raises:
             ImageError: no knee is found at all.
         """
-        from SSRKDLib.reconstruct import reconstruct
+        from SSRKDLib.reconstruction.radiographs import reconstruct
 
         result = reconstruct(self.exposures, self.rig, model, spacing, masks, progress)
         stages = result.report["seconds"]

@@ -10,9 +10,14 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig, View
-from SSRKDLib.locating import GOOD_AGREEMENT, Located, coarse_agreement, settle_frame
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
+from SSRKDLib.reconstruction.localisation import (
+    GOOD_AGREEMENT,
+    Located,
+    coarse_agreement,
+    settle_frame,
+)
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
-from SSRKDLib.field import FieldGrid
+from SSRKDLib.reconstruction.field import FieldGrid
 from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata, to_polydata
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def extract(
     """The surface of one bone: its largest connected piece.
 
     Args:
-        grid: from :func:`SSRKDLib.field.evaluate`.
+        grid: from :func:`SSRKDLib.reconstruction.field.evaluate`.
         bone_index: which of ``grid.values``.
         clip: points ``[N, 3]`` mm to signed margins ``[N]`` mm, positive in the region to keep
             (NaN counts as outside). The surface is cut where the margin is zero and left open.

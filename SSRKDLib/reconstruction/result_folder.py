@@ -15,8 +15,8 @@ from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
 if TYPE_CHECKING:
-    from SSRKDLib.ct_reconstruction import CtReconstruction
-    from SSRKDLib.reconstruct import Reconstruction
+    from SSRKDLib.reconstruction.ct import CtReconstruction
+    from SSRKDLib.reconstruction.radiographs import Reconstruction
 
 REPORT = "report.json"
 

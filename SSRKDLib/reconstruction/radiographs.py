@@ -12,13 +12,10 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.field import BoneField, EmptyRegionError, evaluate
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.locating import Located, locate
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
-from SSRKDLib.plausibility import judge
 from SSRKDLib.radiographs.exposure import best_pair
 from SSRKDLib.radiographs.network_input import (
     REACH,
@@ -29,8 +26,11 @@ from SSRKDLib.radiographs.network_input import (
     network_images,
     pixel_grid,
 )
-from SSRKDLib.report import report_of
-from SSRKDLib.surface import extract
+from SSRKDLib.reconstruction.field import BoneField, EmptyRegionError, evaluate
+from SSRKDLib.reconstruction.isosurface import extract
+from SSRKDLib.reconstruction.localisation import Located, locate
+from SSRKDLib.reconstruction.report import report_of
+from SSRKDLib.reconstruction.sanity_checks import judge
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 Progress = Callable[[str, float, str], None]

@@ -22,11 +22,11 @@ from SSRKDLib.ct.connected_components import NEARLY, one_knee, only, patellae_at
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan, read_scan
 from SSRKDLib.ct.sliding_window import Blend, window_starts
-from SSRKDLib.field import NOT_SEEN, FieldGrid
 from SSRKDLib.models import loading as models
 from SSRKDLib.models.ct_model import PUBLISHED_SIZE, check_teacher
-from SSRKDLib.report import report_of
-from SSRKDLib.surface import extract
+from SSRKDLib.reconstruction.field import NOT_SEEN, FieldGrid
+from SSRKDLib.reconstruction.isosurface import extract
+from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:

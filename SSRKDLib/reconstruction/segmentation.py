@@ -9,11 +9,11 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.locating import locate
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import best_pair
 from SSRKDLib.radiographs.network_input import Exposure, network_images, unframed
+from SSRKDLib.reconstruction.localisation import locate
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def segment(
     model: KneeModel | OfficialKneeModel,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Segmentation:
-    """Mark the bones, as :func:`SSRKDLib.reconstruct.reconstruct` does on its way.
+    """Mark the bones, as :func:`SSRKDLib.reconstruction.radiographs.reconstruct` does on its way.
 
     Args:
         exposures: one per view of the rig.
