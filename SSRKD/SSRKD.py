@@ -281,8 +281,8 @@ class SSRKDTest(ScriptedLoadableModuleTest):
     def test_SampleRadiographs(self):
         """Reconstruct the sample and compare with its true bones."""
         from SSRKDLib.core.anatomy import BONES
-        from SSRKDLib.metrics import compare_meshes
-        from SSRKDLib.regions import joint_centre
+        from SSRKDLib.evaluation.metrics import compare_meshes
+        from SSRKDLib.evaluation.regions import joint_centre
         from SSRKDLib.simulation.radiographs import region_around
         from SSRKDSlicer import sample_data
         from SSRKDSlicer.outlines import worldMesh

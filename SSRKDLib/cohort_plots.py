@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
-from SSRKDLib.cohort_summary import TABLE
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
+from SSRKDLib.evaluation.cohort_summary import TABLE
 
 
 def write_plots(results: Sequence[dict], output: Path) -> list[Path]:

@@ -10,11 +10,11 @@ import pytest
 from scipy.spatial.transform import Rotation
 from vtkmodules.vtkFiltersCore import vtkQuadricDecimation
 
-from SSRKDLib import metrics
-from SSRKDLib.alignment import align
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.metrics import MEASURES, compare_meshes
-from SSRKDLib.regions import without_lids
+from SSRKDLib.evaluation import metrics
+from SSRKDLib.evaluation.alignment import align
+from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
+from SSRKDLib.evaluation.regions import without_lids
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata, to_polydata
 

@@ -12,16 +12,17 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib import cli, metrics
+from SSRKDLib import cli
 from SSRKDLib.core.anatomy import LABELS
+from SSRKDLib.evaluation import metrics
+from SSRKDLib.evaluation.metrics import compare_meshes
+from SSRKDLib.evaluation.regions import common_region, region_from_rig, seen_by
+from SSRKDLib.evaluation.voxel_metrics import voxelise
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.metrics import compare_meshes
-from SSRKDLib.regions import common_region, region_from_rig, seen_by
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
-from SSRKDLib.voxel_metrics import voxelise
 from Testing.command_checks import refused, tree
 
 COLUMNS = ["bone", "assd_mm", "assd_paper_mm", "hd_mm", "hd95_mm", "dsc"]

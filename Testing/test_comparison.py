@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from SSRKDLib.comparison import SHARES, compare_knees, signed_distances
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.evaluation.comparison import SHARES, compare_knees, signed_distances
+from SSRKDLib.evaluation.html_report import Report, curves_svg, render
+from SSRKDLib.evaluation.regions import Region, joint_centre
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.regions import Region, joint_centre
-from SSRKDLib.report_html import Report, curves_svg, render
 from SSRKDLib.simulation.population import load_person
 from Testing.ball_knee import ball
 

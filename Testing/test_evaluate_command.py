@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli, cohort_evaluation, cohort_summary, comparison
+from SSRKDLib import cli
 from SSRKDLib.clinical.definitions import DEFINITIONS
-from SSRKDLib.cohort_evaluation import evaluate_case
-from SSRKDLib.cohort_summary import STATISTICS, format_summary, statistics, summarise
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
+from SSRKDLib.evaluation import cohort as cohort_evaluation
+from SSRKDLib.evaluation import cohort_summary, comparison
+from SSRKDLib.evaluation.cohort import evaluate_case
+from SSRKDLib.evaluation.cohort_summary import STATISTICS, format_summary, statistics, summarise
+from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.metrics import MEASURES, compare_meshes
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
 from Testing.ball_knee import BALLS, BallModel, ball, write_ball_case
@@ -49,7 +51,7 @@ def quick(monkeypatch) -> None:
         return compare_meshes(recon, reference, region, **{**options, "samples": 1000})
 
     monkeypatch.setattr(comparison, "compare_meshes", measured)
-    monkeypatch.setattr("SSRKDLib.metrics.PAPER_POINTS", 500)
+    monkeypatch.setattr("SSRKDLib.evaluation.metrics.PAPER_POINTS", 500)
 
 
 @pytest.fixture

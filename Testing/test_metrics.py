@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from SSRKDLib import metrics
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.metrics import (
+from SSRKDLib.evaluation import metrics
+from SSRKDLib.evaluation.metrics import (
     MEASURES,
     assd,
     assd_paper,
@@ -22,7 +22,7 @@ from SSRKDLib.metrics import (
     surface_distances,
     voxelise,
 )
-from SSRKDLib.regions import common_region, joint_centre
+from SSRKDLib.evaluation.regions import common_region, joint_centre
 from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface, sample_surface_even
 

@@ -12,7 +12,7 @@ import torch
 import trimesh
 
 from SSRKDLib.core.errors import MeshError, MissingDependencyError
-from SSRKDLib.metrics import (
+from SSRKDLib.evaluation.metrics import (
     assd,
     directed_hausdorff,
     directed_hausdorff95,
@@ -20,18 +20,18 @@ from SSRKDLib.metrics import (
     hausdorff95,
     surface_distances,
 )
-from SSRKDLib.regions import Region
-from SSRKDLib.simulation.population import load_person
-from SSRKDLib.surfaces import distance as nearest
-from SSRKDLib.surfaces.distance import best_backend, point_distances
-from SSRKDLib.surfaces.mesh_files import Mesh
-from SSRKDLib.voxel_metrics import (
+from SSRKDLib.evaluation.regions import Region
+from SSRKDLib.evaluation.voxel_metrics import (
     dice_masks,
     dice_mesh_in_mask,
     dice_meshes,
     mask_distances,
     voxelise,
 )
+from SSRKDLib.simulation.population import load_person
+from SSRKDLib.surfaces import distance as nearest
+from SSRKDLib.surfaces.distance import best_backend, point_distances
+from SSRKDLib.surfaces.mesh_files import Mesh
 
 SPACING = (0.7, 1.1, 2.3)  # along i, j, k
 

@@ -11,8 +11,8 @@ from vtkmodules.vtkFiltersModeling import vtkSelectEnclosedPoints
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit, similarity_fit
 from SSRKDLib.datasets.virtual_cohort import make_knee, random_views
+from SSRKDLib.evaluation.metrics import point_distances
 from SSRKDLib.geometry.views import View
-from SSRKDLib.metrics import point_distances
 from SSRKDLib.simulation import population
 from SSRKDLib.simulation.path_lengths import path_lengths
 from SSRKDLib.simulation.random_shape import random_knee

@@ -21,7 +21,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.learning.evaluation import SIMULATORS, Person, evaluate, held_out_people, summary
+from SSRKDLib.evaluation.held_out_people import (
+    SIMULATORS,
+    Person,
+    evaluate,
+    held_out_people,
+    summary,
+)
 from SSRKDLib.models.knee_model import KneeModel
 
 

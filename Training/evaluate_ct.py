@@ -18,8 +18,8 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.ct.hounsfield import attenuation
 from SSRKDLib.ct.reading import CtScan
-from SSRKDLib.learning.evaluation import OFF_ORIGIN, Person, held_out_people
-from SSRKDLib.metrics import compare_meshes
+from SSRKDLib.evaluation.held_out_people import OFF_ORIGIN, Person, held_out_people
+from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.models.loading import load_ct_model
 from SSRKDLib.reconstruction.ct import reconstruct_ct
 from SSRKDLib.simulation.radiographs import region_around

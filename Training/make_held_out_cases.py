@@ -17,7 +17,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.learning.evaluation import RIGS, Person, held_out_people
+from SSRKDLib.evaluation.held_out_people import RIGS, Person, held_out_people
 from SSRKDLib.simulation.voxel_phantom import voxel_knee
 from SSRKDLib.simulation.writing import Exposing, write_radiographs
 from SSRKDLib.surfaces.mesh_files import write_mesh

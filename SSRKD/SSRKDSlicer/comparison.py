@@ -8,10 +8,10 @@ import numpy as np
 import slicer
 import vtk
 
-from SSRKDLib.alignment import MODES
-from SSRKDLib.comparison import SHARES
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.evaluation.alignment import MODES
+from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.surfaces.reference import check_sides, match_bones

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import slicer
 
-from SSRKDLib.alignment import MODES
+from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.geometry.views import VALUE_KINDS
 from SSRKDLib.models.loading import DEVICES

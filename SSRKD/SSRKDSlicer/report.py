@@ -10,10 +10,10 @@ import slicer
 import vtk
 
 from SSRKDLib.clinical import measure
-from SSRKDLib.comparison import SHARES
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.evaluation.comparison import SHARES
+from SSRKDLib.evaluation.html_report import Report, render
 from SSRKDLib.reconstruction.result_folder import write_text
-from SSRKDLib.report_html import Report, render
 
 from .outlines import worldMesh
 

@@ -12,8 +12,8 @@ from vtk.util.numpy_support import numpy_to_vtk
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
+from SSRKDLib.evaluation.voxel_metrics import label_map
 from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh, to_polydata, write_mesh
-from SSRKDLib.voxel_metrics import label_map
 
 from .folders import BONE, boneColour, boneName, putInto, uniqueName
 from .frames import flipLpsRas

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     Raises:
         InputError: anything that cannot be used; an existing output is left alone then.
     """
-    from SSRKDLib.comparison import measure_distances
-    from SSRKDLib.comparison_table import FILE, format_table, write_comparison
+    from SSRKDLib.evaluation.comparison import measure_distances
+    from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.surfaces.distance import best_backend

@@ -102,8 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -> list[dict]:
     """Make a case, reconstruct it and write everything; returns the rows of its comparison."""
-    from SSRKDLib.comparison_table import FILE, format_table, write_comparison
-    from SSRKDLib.metrics import compare_meshes
+    from SSRKDLib.evaluation.metrics import compare_meshes
+    from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
     from SSRKDLib.pictures import overview
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import result_folder, write_result

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from SSRKDLib import voxel_metrics
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
@@ -17,6 +16,7 @@ from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
 from SSRKDLib.datasets.case_folder import CaseData, write_case
 from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
+from SSRKDLib.evaluation import voxel_metrics
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.surfaces.mesh_files import Mesh
 

@@ -190,14 +190,14 @@ def compare(request: dict, progress: Progress) -> dict:
     """A reconstruction beside a reference.
 
     Request: ``recon`` and ``reference`` (folders of ``{bone}.ply``, mm, LPS or the rig's frame),
-    ``align`` (see :data:`SSRKDLib.alignment.MODES`), ``laterality``, ``rig`` (file, or None),
-    ``output``.
+    ``align`` (see :data:`SSRKDLib.evaluation.alignment.MODES`), ``laterality``, ``rig`` (file, or
+    None), ``output``.
 
     Result: ``rows``, ``clinical``, ``landmarks`` (by measure and name, mm), ``matrices`` (by bone,
     reference to reconstruction), ``residual_mm``, ``notes``, ``curves`` (by bone); ``output`` holds
     ``{bone}.npy``, signed distances of the reconstruction's vertices, mm.
     """
-    from SSRKDLib.comparison import compare_knees
+    from SSRKDLib.evaluation.comparison import compare_knees
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.surfaces.mesh_files import read_meshes

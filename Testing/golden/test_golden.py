@@ -10,7 +10,7 @@ from vtkmodules.vtkFiltersSources import vtkSphereSource
 from vtkmodules.vtkIOPLY import vtkPLYWriter
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.metrics import compare_meshes
+from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.surfaces.label_maps import read_reference
 from SSRKDLib.surfaces.mesh_files import read_meshes
 from Testing.golden.compare import ITEMS, compare, main

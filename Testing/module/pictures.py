@@ -13,8 +13,8 @@ from Testing import bench
 
 slicer = bench.boot()  # before anything else imports Qt
 
-from SSRKDLib.comparison import SHARES  # noqa: E402
-from SSRKDLib.report_html import curves_svg  # noqa: E402
+from SSRKDLib.evaluation.comparison import SHARES  # noqa: E402
+from SSRKDLib.evaluation.html_report import curves_svg  # noqa: E402
 from Testing.bench import user  # noqa: E402
 from Testing.bench.screenshot import panel_picture, window_picture  # noqa: E402
 from Testing.module.cases import ROOT, SAMPLES, loadSampleFiles, settle  # noqa: E402

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.metrics import compare_meshes
-from SSRKDLib.regions import joint_centre
+from SSRKDLib.evaluation.metrics import compare_meshes
+from SSRKDLib.evaluation.regions import joint_centre
 from SSRKDLib.simulation.radiographs import region_around
 from Testing.bench import reload_module, user
 from Testing.module.cases import cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil

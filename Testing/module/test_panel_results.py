@@ -66,7 +66,7 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
 
 def test_panel_from_ct_to_bones(core, slicer, tmp_path):
     """The sample's CT: radiographs around it, then bones where its segmentation is."""
-    from SSRKDLib.metrics import compare_meshes
+    from SSRKDLib.evaluation.metrics import compare_meshes
     from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
     from SSRKDSlicer.outlines import worldMesh
 

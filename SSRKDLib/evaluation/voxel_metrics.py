@@ -8,7 +8,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.regions import Region, as_region
+from SSRKDLib.evaluation.regions import Region, as_region
 from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
 
 

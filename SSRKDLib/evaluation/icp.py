@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.regions import without_lids
+from SSRKDLib.evaluation.regions import without_lids
 from SSRKDLib.surfaces.distance import Nearest
 from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface

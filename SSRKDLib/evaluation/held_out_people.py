@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.geometry.rig_presets import c_arm, oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.metrics import compare_meshes
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
 from SSRKDLib.reconstruction.radiographs import reconstruct
@@ -99,7 +99,7 @@ def evaluate(
     model: KneeModel, people: list[Person], simulators: tuple[str, ...], sides: str, spacing: float
 ) -> Iterator[dict]:
     """One row per person, side, simulator, rig and bone: ``assd_mm`` and the other metrics of
-    :func:`~SSRKDLib.metrics.compare_meshes`, NaN where a bone was not found."""
+    :func:`~SSRKDLib.evaluation.metrics.compare_meshes`, NaN where a bone was not found."""
     for person in people:
         for side in sides:
             bones = person.bones if side == "L" else person.mirrored()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from SSRKDLib.alignment import Alignment, align
 from SSRKDLib.clinical import compare_measures, measure
 from SSRKDLib.clinical.measures import Measure
-from SSRKDLib.comparison_table import say_alignment
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.evaluation.alignment import Alignment, align
+from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
+from SSRKDLib.evaluation.regions import Region, common_region, region_from_rig
+from SSRKDLib.evaluation.tables import say_alignment
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.metrics import compare_meshes, surface_distances
-from SSRKDLib.regions import Region, common_region, region_from_rig
 from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ SHARES = np.arange(0, 101)
 class Measured(NamedTuple):
     """Distances between two sets of bones.
 
-    ``rows``: of :func:`SSRKDLib.metrics.compare_meshes`, with how the reference was moved;
-    ``alignment``: of the reference to the reconstruction; ``moved``: the reference after it, by
-    bone; ``regions``: the judged part, by bone.
+    ``rows``: of :func:`SSRKDLib.evaluation.metrics.compare_meshes`, with how the reference was
+    moved; ``alignment``: of the reference to the reconstruction; ``moved``: the reference after
+    it, by bone; ``regions``: the judged part, by bone.
     """
 
     rows: list[dict]
@@ -52,14 +52,14 @@ def measure_distances(
     Args:
         recon: what is judged, mm.
         reference: what it is compared with, mm, in any frame that ``mode`` allows.
-        mode: one of :data:`SSRKDLib.alignment.MODES`.
+        mode: one of :data:`SSRKDLib.evaluation.alignment.MODES`.
         rig: of the radiographs, in the reconstruction's frame; the judged part is then what both
             views see.
         masks: the reference's voxels by bone, in its frame, for the Dice of voxels.
         backend: one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
 
     Raises:
-        MeshError: nothing can be compared; see :func:`SSRKDLib.alignment.align`.
+        MeshError: nothing can be compared; see :func:`SSRKDLib.evaluation.alignment.align`.
     """
     alignment = align(reference, recon, mode)
     moved = alignment.move(reference)
@@ -78,7 +78,8 @@ class Compared:
     """What was found.
 
     Attributes:
-        rows: of :func:`SSRKDLib.metrics.compare_meshes`, with how the reference was moved.
+        rows: of :func:`SSRKDLib.evaluation.metrics.compare_meshes`, with how the reference was
+            moved.
         clinical: of :func:`SSRKDLib.clinical.compare_measures`.
         measures: the reconstruction's clinical measures, with their landmarks.
         alignment: of the reference to the reconstruction.
@@ -112,7 +113,7 @@ def compare_knees(
         progress: called with stage, fraction done and message; what it raises ends the job.
 
     Raises:
-        MeshError: nothing can be compared; see :func:`SSRKDLib.alignment.align`.
+        MeshError: nothing can be compared; see :func:`SSRKDLib.evaluation.alignment.align`.
     """
     say = progress or (lambda stage, fraction, message: None)
     say("compare", 0.1, "Laying the reference on the reconstruction, measuring distances")

@@ -11,7 +11,7 @@ import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.metrics import MEASURES
+from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.reconstruction.result_folder import write_text
 
 #: Columns of the table: the mean of a case's bones, then each bone.

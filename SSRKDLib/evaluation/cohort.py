@@ -27,10 +27,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from SSRKDLib.clinical import compare_measures, measure
-from SSRKDLib.comparison import measure_distances
 from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
+from SSRKDLib.evaluation.comparison import measure_distances
+from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.geometry.rig_file import read_rig
-from SSRKDLib.metrics import MEASURES
 from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
@@ -54,7 +54,7 @@ class Settings:
         weights: name or path for :func:`SSRKDLib.models.loading.load_model`.
         weights_sha256: of the bundle's tensors, "" where nothing is reconstructed.
         device, spacing: see :meth:`SSRKDLib.reconstruction.job.Job.run_with`.
-        align: one of :data:`SSRKDLib.alignment.MODES`.
+        align: one of :data:`SSRKDLib.evaluation.alignment.MODES`.
     """
 
     reconstruct: bool = True
@@ -149,8 +149,8 @@ def evaluate_cases(
 
     Returns:
         One dict per case: ``case``, ``error`` ("" or why it failed), ``side``, ``seconds``,
-        ``warnings``, ``rows`` (of :func:`SSRKDLib.metrics.compare_meshes`) and ``clinical`` (of
-        :func:`SSRKDLib.clinical.compare_measures`).
+        ``warnings``, ``rows`` (of :func:`SSRKDLib.evaluation.metrics.compare_meshes`) and
+        ``clinical`` (of :func:`SSRKDLib.clinical.compare_measures`).
 
     Raises:
         SSRKDError: a process died; what is finished stays.

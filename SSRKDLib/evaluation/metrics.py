@@ -13,13 +13,13 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.regions import Region, as_region, common_region
+from SSRKDLib.evaluation.regions import Region, as_region, common_region
+from SSRKDLib.evaluation.voxel_metrics import dice_mesh_in_mask, dice_meshes
+from SSRKDLib.evaluation.voxel_metrics import voxelise as voxelise
 from SSRKDLib.surfaces.distance import point_distances
 from SSRKDLib.surfaces.label_maps import Mask
 from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface, sample_surface_even
-from SSRKDLib.voxel_metrics import dice_mesh_in_mask, dice_meshes
-from SSRKDLib.voxel_metrics import voxelise as voxelise  # the module's name for it
 
 #: Points per surface in the protocol of the SSR-KD paper.
 PAPER_POINTS = 49_152
@@ -61,7 +61,7 @@ def surface_distances(
     """Point-to-surface distances between ``a`` and ``b`` (one frame, mm), both ways.
 
     ``samples`` points per surface, drawn with a fixed ``seed`` from the part inside
-    ``region`` (a :class:`~SSRKDLib.regions.Region` or a box [2, 3], lowest and highest
+    ``region`` (a :class:`~SSRKDLib.evaluation.regions.Region` or a box [2, 3], lowest and highest
     corner; everything if None); ``backend`` is one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
     Raises :class:`~SSRKDLib.core.errors.MeshError` where either has no surface in the region.
     """
@@ -147,8 +147,8 @@ def compare_meshes(
         recon: what is judged, mm.
         reference: what it is compared with, same frame, mm.
         region: a box [2, 3] for all bones, or a region for each, as
-            :func:`~SSRKDLib.regions.region_from_rig` gives them; by default
-            :func:`~SSRKDLib.regions.common_region` decides.
+            :func:`~SSRKDLib.evaluation.regions.region_from_rig` gives them; by default
+            :func:`~SSRKDLib.evaluation.regions.common_region` decides.
         samples: points per surface.
         masks: the reference's voxels by bone, in the same frame, for ``dsc_voxel``.
         backend: one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.

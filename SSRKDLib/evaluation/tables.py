@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib.metrics import MEASURES, MORE_MEASURES
+from SSRKDLib.evaluation.metrics import MEASURES, MORE_MEASURES
 from SSRKDLib.reconstruction.result_folder import write_text
 
 if TYPE_CHECKING:
-    from SSRKDLib.alignment import Alignment
+    from SSRKDLib.evaluation.alignment import Alignment
 
 #: Name of the file that holds a comparison.
 FILE = "compare.csv"
@@ -30,7 +30,7 @@ _COLUMNS = ("bone", *MEASURES, "region_mm", "note", *MORE_MEASURES, *_ALIGNMENT)
 def say_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None:
     """Put into every row (in place) how the reference's bone was moved before comparing.
 
-    ``mode`` is one of :data:`SSRKDLib.alignment.MODES`.
+    ``mode`` is one of :data:`SSRKDLib.evaluation.alignment.MODES`.
     """
     for row in rows:
         bone = row["bone"]
@@ -41,7 +41,7 @@ def say_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None
 
 
 def write_comparison(path: Path, rows: Sequence[dict]) -> None:
-    """Write the rows of :func:`SSRKDLib.metrics.compare_meshes` as CSV.
+    """Write the rows of :func:`SSRKDLib.evaluation.metrics.compare_meshes` as CSV.
 
     Measures have four decimals and are empty where there is none; ``region_mm`` is the box that
     holds the judged part, two corners as JSON; ``reference_to_recon`` is the 4x4 matrix that the

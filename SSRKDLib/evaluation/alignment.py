@@ -1,7 +1,7 @@
 """Rigid alignment of one set of bones to another whose shafts may end elsewhere.
 
 Bones are matched by name, so a point of one femur is only ever compared with the other femur.
-Iterated closest points (:mod:`SSRKDLib.closest_points`) start from several poses: as given, and
+Iterated closest points (:mod:`SSRKDLib.evaluation.icp`) start from several poses: as given, and
 from the principal axes of all bones together, or of one. Nothing is random: equal input gives
 equal output.
 """
@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.closest_points import (
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import MeshError
+from SSRKDLib.evaluation.icp import (
     Body,
     Surface,
     apart,
@@ -23,8 +25,6 @@ from SSRKDLib.closest_points import (
     turned,
     walk,
 )
-from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.mesh_files import Mesh
 from SSRKDLib.surfaces.reference import check_surfaces
 

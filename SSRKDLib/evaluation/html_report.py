@@ -49,7 +49,8 @@ class Report:
     Attributes:
         side: "L" or "R".
         date: of the report.
-        rows, clinical: of :func:`SSRKDLib.comparison.compare_knees`; None for what is missing.
+        rows, clinical: of :func:`SSRKDLib.evaluation.comparison.compare_knees`; None for what is
+            missing.
         curves: by bone, (share in percent, distance in mm) pairs of values.
         mode: of the alignment.
         notes: sentences.
