@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from SSRKDLib.learning import command
+from SSRKDLib.training import command
 from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,21 +18,27 @@ from SSRKDLib.datasets.case_folder import CaseFolder  # noqa: E402
 from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME  # noqa: E402
 from SSRKDLib.datasets.npz import mapped_npz  # noqa: E402
 from SSRKDLib.datasets.splits import read_info  # noqa: E402
-from SSRKDLib.learning import case_samples, student_samples, teacher_answers  # noqa: E402
-from SSRKDLib.learning.case_samples import (  # noqa: E402
+from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
+from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
+from SSRKDLib.surfaces.mesh_files import Mesh  # noqa: E402
+from SSRKDLib.surfaces.obj import write_obj  # noqa: E402
+from SSRKDLib.training import pseudo_labels as teacher_answers  # noqa: E402
+from SSRKDLib.training.data import (  # noqa: E402
+    case_datasets as case_samples,
+)
+from SSRKDLib.training.data import (
+    student_datasets as student_samples,
+)
+from SSRKDLib.training.data.case_datasets import (  # noqa: E402
     Lists,
     SegmentationSamples,
     TeacherSamples,
     voxel_coordinates,
 )
-from SSRKDLib.learning.drawing import visited  # noqa: E402
-from SSRKDLib.learning.imaging import noisy  # noqa: E402
-from SSRKDLib.learning.student_samples import StudentSamples, Taking  # noqa: E402
-from SSRKDLib.learning.teacher_answers import Reader, read_answers, write_answers  # noqa: E402
-from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
-from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
-from SSRKDLib.surfaces.mesh_files import Mesh  # noqa: E402
-from SSRKDLib.surfaces.obj import write_obj  # noqa: E402
+from SSRKDLib.training.data.case_images import noisy  # noqa: E402
+from SSRKDLib.training.data.sampling import visited  # noqa: E402
+from SSRKDLib.training.data.student_datasets import StudentSamples, Taking  # noqa: E402
+from SSRKDLib.training.pseudo_labels import Reader, read_answers, write_answers  # noqa: E402
 from Testing.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
 
 LIGHT = (1e9, 1e9)

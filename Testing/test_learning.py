@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from SSRKDLib.learning.bundling import export
-from SSRKDLib.learning.losses import distance_loss, landmark_loss, mask_loss
-from SSRKDLib.learning.samples import KneeSamples
-from SSRKDLib.learning.training import Settings, Training, learning_rate, run
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import Framing
+from SSRKDLib.training.bundling import export
+from SSRKDLib.training.data.virtual_dataset import KneeSamples
+from SSRKDLib.training.losses import distance_loss, landmark_loss, mask_loss
+from SSRKDLib.training.tasks.default import Settings, Training, learning_rate, run
 
 SMALL = Settings.from_dict(
     {

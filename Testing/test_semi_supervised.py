@@ -11,9 +11,13 @@ pytest.importorskip("lightning")
 
 from torch import nn  # noqa: E402
 
-from SSRKDLib.learning.cross_pseudo import cross_pseudo_loss, initialise, ramp  # noqa: E402
-from SSRKDLib.learning.student import Answer, StudentTask, Weights  # noqa: E402
-from SSRKDLib.learning.teacher import class_weights  # noqa: E402
+from SSRKDLib.training.cross_pseudo_supervision import (  # noqa: E402
+    cross_pseudo_loss,
+    initialise,
+    ramp,
+)
+from SSRKDLib.training.tasks.student import Answer, StudentTask, Weights  # noqa: E402
+from SSRKDLib.training.tasks.teacher import class_weights  # noqa: E402
 
 
 def test_the_weight_rises_along_a_sigmoid_and_stays():

@@ -18,9 +18,10 @@ pytest.importorskip("lightning")
 
 from SSRKDLib import cli  # noqa: E402
 from SSRKDLib.core.errors import WeightsError  # noqa: E402
-from SSRKDLib.learning import command, exporting  # noqa: E402
-from SSRKDLib.learning.checkpoints import read_network  # noqa: E402
 from SSRKDLib.models.loading import load_ct_model, load_model  # noqa: E402
+from SSRKDLib.training import command  # noqa: E402
+from SSRKDLib.training import export as exporting
+from SSRKDLib.training.checkpoints import read_network  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
 from Testing.prepared_cases import PIXELS, SIZE, prepare_tiny  # noqa: E402

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, SSRKDError
-from SSRKDLib.learning import bundling, exporting
-from SSRKDLib.learning.checkpoints import read_values
+from SSRKDLib.training import bundling
+from SSRKDLib.training import export as exporting
+from SSRKDLib.training.checkpoints import read_values
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ checkpoint in --output. Export with Training/export.py.
 
 import sys
 
-from SSRKDLib.learning.command import run
+from SSRKDLib.training.command import run
 
 if __name__ == "__main__":
     sys.exit(run(sys.argv[1:]))

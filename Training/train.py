@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from SSRKDLib.learning.training import Settings, run
+from SSRKDLib.training.tasks.default import Settings, run
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 A knee is stored as path lengths through each material on two virtual detectors, not as finished
 radiographs: exposure, spectrum, scatter, noise and framing are drawn anew whenever it is used
-(:mod:`SSRKDLib.learning.samples`). Knee ``i`` of seed ``s`` is the same on every machine.
+(:mod:`SSRKDLib.training.data.virtual_dataset`). Knee ``i`` of seed ``s`` is the same on every
+machine.
 """
 
 from __future__ import annotations

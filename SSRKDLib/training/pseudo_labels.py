@@ -25,8 +25,8 @@ from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.memory_cache import kept
 from SSRKDLib.datasets.npz import mapped_npz
 from SSRKDLib.datasets.point_sampling import OFFSETS
-from SSRKDLib.learning.case_samples import Lists, voxel_coordinates
 from SSRKDLib.networks.official_teacher import OfficialTeacher, TeacherFeatures
+from SSRKDLib.training.data.case_datasets import Lists, voxel_coordinates
 
 #: Points that a network is asked about together.
 AT_ONCE = 1 << 16

@@ -9,11 +9,11 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.learning.case_data import CaseData
-from SSRKDLib.learning.case_samples import Lists
-from SSRKDLib.learning.checkpoints import read_network
-from SSRKDLib.learning.student_samples import StudentSamples, Taking
-from SSRKDLib.learning.teacher_answers import (
+from SSRKDLib.training.checkpoints import read_network
+from SSRKDLib.training.data.case_datasets import Lists
+from SSRKDLib.training.data.modules import CaseData
+from SSRKDLib.training.data.student_datasets import StudentSamples, Taking
+from SSRKDLib.training.pseudo_labels import (
     check_window,
     fingerprint,
     reading_window,

@@ -14,11 +14,11 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 from torch.nn import functional as F
 
-from SSRKDLib.learning.case_samples import Sample
-from SSRKDLib.learning.cross_pseudo import cross_pseudo_loss, initialise, ramp
-from SSRKDLib.learning.task import Exported, Task, told
-from SSRKDLib.learning.teacher_answers import Reader
 from SSRKDLib.networks.official_teacher import OfficialTeacher
+from SSRKDLib.training.cross_pseudo_supervision import cross_pseudo_loss, initialise, ramp
+from SSRKDLib.training.data.case_datasets import Sample
+from SSRKDLib.training.pseudo_labels import Reader
+from SSRKDLib.training.tasks.base import Exported, Task, told
 
 #: Weight of the background among the classes, as published.
 BACKGROUND_WEIGHT = 1.5
@@ -41,7 +41,7 @@ class TeacherTask(Task):
         cross_pseudo: largest weight of cross pseudo supervision; 0 trains one network alone.
         ramp_steps: after so many steps that weight is reached.
         start: checkpoint or bundle whose teacher the first network begins with.
-        optimizer, scheduler: see :class:`~SSRKDLib.learning.task.Task`.
+        optimizer, scheduler: see :class:`~SSRKDLib.training.tasks.base.Task`.
     """
 
     def __init__(

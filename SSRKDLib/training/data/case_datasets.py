@@ -1,5 +1,5 @@
 """Samples of prepared cases for the segmenter and the teacher; the student's are in
-:mod:`SSRKDLib.learning.student_samples`.
+:mod:`SSRKDLib.training.data.student_datasets`.
 
 An item holds a labelled sample and, where there are unlabelled cases, an unlabelled one.
 """
@@ -14,9 +14,9 @@ import torch
 from torch.utils.data import Dataset
 
 from SSRKDLib.datasets.case_cache import read_points, read_radiographs, read_volume
-from SSRKDLib.learning.drawing import choose_evenly, generator, visited
-from SSRKDLib.learning.imaging import Picture, exposures, pictures
 from SSRKDLib.models.official_model import NETWORK_UNITS
+from SSRKDLib.training.data.case_images import Picture, exposures, pictures
+from SSRKDLib.training.data.sampling import choose_evenly, generator, visited
 
 #: Voxels brighter than this (of 255 for -400 to 500 HU; 200 HU) may be bone: where an unlabelled
 #: case is worth asking about.
@@ -74,7 +74,7 @@ class SegmentationSamples(CaseSamples):
         lists, items: see :class:`CaseSamples`.
         pixels, pixel_mm: of the whole image, at the joint.
         crop: pixels of a crop.
-        photons: see :func:`~SSRKDLib.learning.imaging.exposures`.
+        photons: see :func:`~SSRKDLib.training.data.case_images.exposures`.
         intensity: largest relative change of contrast, and of brightness.
         flips: whether crops are mirrored at random, upside down too, as in the published recipe.
     """

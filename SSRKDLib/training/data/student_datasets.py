@@ -1,7 +1,7 @@
 """Samples for the student: two radiographs, and points with what is known about them.
 
 Of a labelled case the labels are known; of any case, where a teacher has answered
-(:mod:`SSRKDLib.learning.teacher_answers`), its class, its confidence and its features.
+(:mod:`SSRKDLib.training.pseudo_labels`), its class, its confidence and its features.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import torch
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.datasets.case_cache import CaseRadiographs, read_points, read_radiographs
 from SSRKDLib.geometry.views import View, to_grid_sample
-from SSRKDLib.learning.case_samples import CaseSamples, Lists, Sample
-from SSRKDLib.learning.drawing import choose_evenly
-from SSRKDLib.learning.imaging import exposures, pictures, random_z_crop, visible
-from SSRKDLib.learning.samples import random_frame
-from SSRKDLib.learning.teacher_answers import read_answers
 from SSRKDLib.models.official_model import NETWORK_UNITS
 from SSRKDLib.radiographs.network_input import network_images
+from SSRKDLib.training.data.case_datasets import CaseSamples, Lists, Sample
+from SSRKDLib.training.data.case_images import exposures, pictures, random_z_crop, visible
+from SSRKDLib.training.data.sampling import choose_evenly
+from SSRKDLib.training.data.virtual_dataset import random_frame
+from SSRKDLib.training.pseudo_labels import read_answers
 
 ARCHITECTURES = ("official", "own")
 
@@ -34,7 +34,7 @@ class Taking:
         pixels: rows and columns of an image.
         pixel_mm: size of a pixel at the joint.
         lateral, frontal: angles that a pair is drawn from, one of each, degrees as in the cases.
-        photons: see :func:`~SSRKDLib.learning.imaging.exposures`.
+        photons: see :func:`~SSRKDLib.training.data.case_images.exposures`.
         z_crop: shares of the height, lowest and highest (official architecture).
         shift_mm, turn_degrees: standard deviations per axis of what locating leaves.
     """
@@ -53,7 +53,7 @@ class StudentSamples(CaseSamples):
     """Samples as :meth:`sample` says.
 
     Args:
-        lists, items: see :class:`~SSRKDLib.learning.case_samples.CaseSamples`.
+        lists, items: see :class:`~SSRKDLib.training.data.case_datasets.CaseSamples`.
         architecture: one of :data:`ARCHITECTURES`.
         taking: how radiographs are taken.
         count: points of a sample, half of them inside bones.

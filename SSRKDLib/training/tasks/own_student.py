@@ -9,10 +9,10 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from SSRKDLib.core.errors import WeightsError
-from SSRKDLib.learning.case_samples import Sample
-from SSRKDLib.learning.checkpoints import build_network, read_network
-from SSRKDLib.learning.student import Answer, StudentTask, Weights
-from SSRKDLib.learning.task import Exported, told
+from SSRKDLib.training.checkpoints import build_network, read_network
+from SSRKDLib.training.data.case_datasets import Sample
+from SSRKDLib.training.tasks.base import Exported, told
+from SSRKDLib.training.tasks.student import Answer, StudentTask, Weights
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle
 
@@ -28,7 +28,8 @@ class OwnStudentTask(StudentTask):
         base: the bundle's name or path.
         keep: whether to begin with the bundle's student (fine-tuning), else anew.
         embedding: channels that distillation compares: the teacher's ``head_channels``.
-        weights, gate, optimizer, scheduler: see :class:`~SSRKDLib.learning.student.StudentTask`.
+        weights, gate, optimizer, scheduler: see
+            :class:`~SSRKDLib.training.tasks.student.StudentTask`.
     """
 
     def __init__(

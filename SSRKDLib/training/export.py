@@ -9,7 +9,7 @@ from typing import Any
 
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import InputError, WeightsError
-from SSRKDLib.learning.checkpoints import ENTRY, network_state, read_checkpoint
+from SSRKDLib.training.checkpoints import ENTRY, network_state, read_checkpoint
 from SSRKDLib.weights.bundle import Bundle, read_bundle, write_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 

@@ -18,12 +18,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
-from SSRKDLib.learning.losses import distance_loss, landmark_loss, mask_loss
-from SSRKDLib.learning.samples import KneeSamples
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
 from SSRKDLib.radiographs.network_input import Framing
+from SSRKDLib.training.data.virtual_dataset import KneeSamples
+from SSRKDLib.training.losses import distance_loss, landmark_loss, mask_loss
 
 NETWORKS = {"segmenter": Segmenter, "locator": Locator, "student": Student}
 

@@ -17,12 +17,9 @@ from SSRKDLib.core.errors import InputError
 from SSRKDLib.datasets.case_cache import read_frame, read_points, read_volume
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.splits import read_info
-from SSRKDLib.learning.case_samples import Lists, SegmentationSamples, TeacherSamples
-from SSRKDLib.learning.step_loading import StepLoader, Steps, one_thread
-from SSRKDLib.learning.teacher_answers import (
-    check_window,
-    reading_window,
-)
+from SSRKDLib.training.data.case_datasets import Lists, SegmentationSamples, TeacherSamples
+from SSRKDLib.training.data.resumable_loader import StepLoader, Steps, one_thread
+from SSRKDLib.training.pseudo_labels import check_window, reading_window
 
 #: What belongs to weights that learned from cases of the published code.
 STRETCHED = (

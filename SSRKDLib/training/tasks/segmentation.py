@@ -14,10 +14,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import StepLR
 
-from SSRKDLib.learning.case_samples import Sample
-from SSRKDLib.learning.cross_pseudo import cross_pseudo_loss, initialise, ramp
-from SSRKDLib.learning.task import Exported, Task, told
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter
+from SSRKDLib.training.cross_pseudo_supervision import cross_pseudo_loss, initialise, ramp
+from SSRKDLib.training.data.case_datasets import Sample
+from SSRKDLib.training.tasks.base import Exported, Task, told
 
 
 class SegmentationTask(Task):
@@ -28,7 +28,7 @@ class SegmentationTask(Task):
         cross_pseudo: largest weight of cross pseudo supervision; 0 trains one network alone.
         ramp_steps: after so many steps that weight is reached.
         start: checkpoint or bundle whose segmenter the first network begins with.
-        optimizer, scheduler: see :class:`~SSRKDLib.learning.task.Task`.
+        optimizer, scheduler: see :class:`~SSRKDLib.training.tasks.base.Task`.
     """
 
     def __init__(

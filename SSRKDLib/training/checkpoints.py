@@ -18,7 +18,7 @@ from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.weights.official_import import architecture_class
 from SSRKDLib.weights.state_dict import load_state
 
-#: Key of a checkpoint under which :class:`~SSRKDLib.learning.task.Task` describes itself.
+#: Key of a checkpoint under which :class:`~SSRKDLib.training.tasks.base.Task` describes itself.
 ENTRY = "ssrkd"
 #: Layout of that entry.
 FORMAT = 1
@@ -62,7 +62,7 @@ def build_network(architecture: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint that :class:`~SSRKDLib.learning.task.Task` wrote; no code in it is run.
+    """A checkpoint that :class:`~SSRKDLib.training.tasks.base.Task` wrote; no code in it is run.
 
     Raises:
         WeightsError: absent, damaged, or of another program.

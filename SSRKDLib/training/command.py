@@ -20,13 +20,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from SSRKDLib.core.errors import InputError, SSRKDError, WeightsError
-from SSRKDLib.learning import case_data, student_data
-from SSRKDLib.learning.checkpoints import ENTRY, read_checkpoint
-from SSRKDLib.learning.own_student import OwnStudentTask
-from SSRKDLib.learning.segmentation import SegmentationTask
-from SSRKDLib.learning.student import OfficialStudentTask
-from SSRKDLib.learning.task import Task
-from SSRKDLib.learning.teacher import TeacherTask
+from SSRKDLib.training.checkpoints import ENTRY, read_checkpoint
+from SSRKDLib.training.data import modules as case_data
+from SSRKDLib.training.data import student_modules as student_data
+from SSRKDLib.training.tasks.base import Task
+from SSRKDLib.training.tasks.own_student import OwnStudentTask
+from SSRKDLib.training.tasks.segmentation import SegmentationTask
+from SSRKDLib.training.tasks.student import OfficialStudentTask
+from SSRKDLib.training.tasks.teacher import TeacherTask
 
 TASKS = {
     "segmentation": (SegmentationTask, case_data.SegmentationData),

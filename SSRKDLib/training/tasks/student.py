@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from SSRKDLib.core.errors import InputError, WeightsError
-from SSRKDLib.learning.case_samples import Sample
-from SSRKDLib.learning.checkpoints import read_network
-from SSRKDLib.learning.task import Exported, Task, told
 from SSRKDLib.networks.official_student import OfficialStudent
+from SSRKDLib.training.checkpoints import read_network
+from SSRKDLib.training.data.case_datasets import Sample
+from SSRKDLib.training.tasks.base import Exported, Task, told
 
 #: Weight of each hourglass's answer relative to the one before.
 STACK_WEIGHT = 1.5
@@ -64,7 +64,7 @@ class StudentTask(Task):
     Args:
         weights: of the loss.
         gate: least confidence of the teacher with which a pseudo label counts, 0 to 1.
-        optimizer, scheduler: see :class:`~SSRKDLib.learning.task.Task`.
+        optimizer, scheduler: see :class:`~SSRKDLib.training.tasks.base.Task`.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import JaccardIndex
 
 from SSRKDLib.core.errors import TrainingError, WeightsError
-from SSRKDLib.learning.checkpoints import ENTRY, FORMAT, read_network
+from SSRKDLib.training.checkpoints import ENTRY, FORMAT, read_network
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 from SSRKDLib.core.anatomy import LABELS
-from SSRKDLib.learning.training import NETWORKS
+from SSRKDLib.training.tasks.default import NETWORKS
 from SSRKDLib.weights.bundle import write_bundle
 
 
 def export(state: dict, path: Path, scores: Path | None = None) -> None:
-    """Write the averaged weights of :meth:`SSRKDLib.learning.training.Training.state`.
+    """Write the averaged weights of :meth:`SSRKDLib.training.tasks.default.Training.state`.
 
     Args:
         state: what a checkpoint holds.

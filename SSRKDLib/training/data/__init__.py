@@ -1,0 +1,1 @@
+"""What is trained on: data modules, datasets, and the order in which items are drawn."""
