@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from SSRKDLib import pictures
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
+from SSRKDLib.figures import overview as pictures
+from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import asymmetric
 from SSRKDLib.radiographs.exposure import read_exposures
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
-from SSRKDLib.shading import shade
 from Testing.ball_knee import BALLS, ball, write_ball_case
 
 RIGHT, UP = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])

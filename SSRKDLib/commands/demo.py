@@ -104,7 +104,7 @@ def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -
     """Make a case, reconstruct it and write everything; returns the rows of its comparison."""
     from SSRKDLib.evaluation.metrics import compare_meshes
     from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
-    from SSRKDLib.pictures import overview
+    from SSRKDLib.figures.overview import overview
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import result_folder, write_result
     from SSRKDLib.simulation.radiographs import centred_at_knee, region_around

@@ -72,9 +72,9 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         InputError: cases, weights or the output folder cannot be used.
         SSRKDError: what is missing on this computer.
     """
-    from SSRKDLib.cohort_plots import write_plots
     from SSRKDLib.evaluation.cohort import evaluate_cases, find_cases, prepare_output
     from SSRKDLib.evaluation.cohort_summary import format_summary, write_summary
+    from SSRKDLib.figures.cohort_plots import write_plots
 
     for flag, number in (("--processes", arguments.processes), ("--limit", arguments.limit)):
         if number is not None and number < 1:

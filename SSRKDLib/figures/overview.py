@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import MissingDependencyError, OutputError
+from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.network_input import MIRROR, Exposure
-from SSRKDLib.shading import shade
 from SSRKDLib.surfaces.mesh_files import Mesh
 
 if TYPE_CHECKING:
