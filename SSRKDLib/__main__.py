@@ -1,11 +1,11 @@
-"""``python -m SSRKDLib``: see :mod:`SSRKDLib.cli`."""
+"""``python -m SSRKDLib``: see :mod:`SSRKDLib.cli.main`."""
 
 from __future__ import annotations
 
 import signal
 import sys
 
-from SSRKDLib.cli import main
+from SSRKDLib.cli.main import main
 
 
 def _end(number: int, frame: object) -> None:

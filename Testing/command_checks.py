@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 
 #: Of the tiny cohort: voxels per edge of the CT, pixels of a radiograph, and their size at the
 #: joint, mm.

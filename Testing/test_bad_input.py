@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli
-from SSRKDLib.commands import reconstruct
+from SSRKDLib.cli import main as cli
+from SSRKDLib.cli import reconstruct
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.models import loading as models
 from Testing.ball_knee import BallModel, write_ball_case, write_image

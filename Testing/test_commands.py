@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.datasets import demo_cases

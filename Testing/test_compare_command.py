@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.evaluation import metrics
 from SSRKDLib.evaluation.metrics import compare_meshes

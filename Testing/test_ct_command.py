@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.images.writing import write_image

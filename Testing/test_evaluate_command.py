@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled

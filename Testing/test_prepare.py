@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.datasets.case_folder import CaseFolder

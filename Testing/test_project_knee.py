@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SSRKDLib.commands import simulate
+from SSRKDLib.cli import simulate
 from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield

@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 import pytest
 
-from SSRKDLib.commands.rig import add_parser
+from SSRKDLib.cli.rig import add_parser
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.radiographs.rig_from_calibration import read_calibration, rig_from_calibration

@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from SSRKDLib.commands import rig as rig_command
+from SSRKDLib.cli import rig as rig_command
 from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
 from SSRKDLib.geometry.rig_file import read_rig

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from pydicom.uid import RLELossless
 from scipy import ndimage
 
-from SSRKDLib import cli
+from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.ct.hounsfield import from_hounsfield
 from SSRKDLib.datasets.slicer_samples import (

@@ -16,7 +16,7 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from SSRKDLib import cli  # noqa: E402
+from SSRKDLib.cli import main as cli  # noqa: E402
 from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.models.loading import load_ct_model, load_model  # noqa: E402
 from SSRKDLib.training import command  # noqa: E402

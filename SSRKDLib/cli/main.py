@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 
 from SSRKDLib import __version__
-from SSRKDLib.commands import (
+from SSRKDLib.cli import (
     compare,
     demo,
     doctor,
