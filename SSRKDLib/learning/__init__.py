@@ -1,1 +1,0 @@
-"""Learning: cohorts on disk, samples, losses and the training loop."""

@@ -1,1 +1,0 @@
-"""Where rigs come from: DICOM tags, calibration files, or plain distances and angles."""

@@ -1,1 +1,0 @@
-"""Virtual knees: a population, its poses, soft tissue, and radiographs of them."""
