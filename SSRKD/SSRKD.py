@@ -24,7 +24,7 @@ if importlib.util.find_spec("SSRKDLib") is None:
     # that the folder SSRKD cannot hide this file, the module of the same name.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from SSRKDSlicer.worker_client import sharedWorker, stopSharedWorker
+from SSRKDSlicer.worker.worker_client import sharedWorker, stopSharedWorker
 
 TITLE = "Knee Bone Reconstruction (SSR-KD)"
 
@@ -53,7 +53,8 @@ class SSRKD(ScriptedLoadableModule):
     def onStartupCompleted(self):
         """Offer the samples, and the layouts for scenes that were saved in them; nothing else
         happens at start-up."""
-        from SSRKDSlicer import layouts, sample_data
+        from SSRKDSlicer.radiographs import sample_data
+        from SSRKDSlicer.scene import layouts
 
         layouts.register()
         sample_data.register(self.resourcePath(""))
@@ -213,7 +214,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         Returns:
             The case; ``placed`` holds the two volume nodes.
         """
-        from SSRKDSlicer.placing import placeRadiographs
+        from SSRKDSlicer.radiographs.placing import placeRadiographs
         from SSRKDSlicer.tasks import CaseNodes, newCaseFolder
 
         setup = self._setup(frontal, lateral, rig, laterality)
@@ -247,7 +248,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         return self._run(start, progress, done, failed)
 
     def _setup(self, frontal, lateral, rig, laterality):
-        from SSRKDSlicer.view_setup import setupFromRig
+        from SSRKDSlicer.radiographs.view_setup import setupFromRig
 
         return setupFromRig(frontal, lateral, rig, laterality)
 
@@ -284,8 +285,8 @@ class SSRKDTest(ScriptedLoadableModuleTest):
         from SSRKDLib.evaluation.metrics import compare_meshes
         from SSRKDLib.evaluation.regions import joint_centre
         from SSRKDLib.simulation.radiographs import region_around
-        from SSRKDSlicer import sample_data
-        from SSRKDSlicer.outlines import worldMesh
+        from SSRKDSlicer.radiographs import sample_data
+        from SSRKDSlicer.radiographs.outlines import worldMesh
 
         self.delayDisplay("Loading the sample")
         sample_data.register(os.path.join(os.path.dirname(slicer.util.modulePath("SSRKD")),

@@ -3,7 +3,7 @@
     python Training/make_samples.py [FOLDER]
 
 Writes the two samples (by default where the Slicer module looks for them) and prints each file's
-size and SHA-256; the sums belong into SSRKD/SSRKDSlicer/sample_data.py.
+size and SHA-256; the sums belong into SSRKD/SSRKDSlicer/radiographs/sample_data.py.
 """
 
 from __future__ import annotations

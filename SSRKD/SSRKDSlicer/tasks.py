@@ -12,15 +12,16 @@ import slicer
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.models.ct_model import check_teacher
 
-from . import outlines, timing
-from .ct_volume import writeCt
-from .folders import folderOf, newFolder
-from .job_folder import JobFolder
-from .masks import editedMasks, showMasks
-from .placing import placeRadiographs
-from .results import addModels
-from .simulation import addRadiographs, writePresetRig
-from .worker_job import unexpected
+from .bones.ct_volume import writeCt
+from .bones.results import addModels
+from .radiographs import outlines
+from .radiographs.placing import placeRadiographs
+from .radiographs.simulation import addRadiographs, writePresetRig
+from .scene import timing
+from .scene.folders import folderOf, newFolder
+from .scene.masks import editedMasks, showMasks
+from .worker.job_folder import JobFolder
+from .worker.worker_job import unexpected
 
 #: Node reference of a model: the CT that it was made of.
 FROM_CT = "SSRKD.FromCt"
@@ -84,7 +85,7 @@ class Tasks:
     input leaves the scene as it was.
 
     Args:
-        worker: :class:`~SSRKDSlicer.worker_client.WorkerClient`.
+        worker: :class:`~SSRKDSlicer.worker.worker_client.WorkerClient`.
     """
 
     def __init__(self, worker):
@@ -94,12 +95,13 @@ class Tasks:
         """Bones of two radiographs; ``onDone`` gets the :class:`CaseNodes`.
 
         Args:
-            setup: :class:`~SSRKDSlicer.view_setup.Setup`.
+            setup: :class:`~SSRKDSlicer.radiographs.view_setup.Setup`.
             options: :class:`Options`.
             case: :class:`CaseNodes` of the same pair so far; edited masks are used, placed copies
                 moved, models get new surfaces.
             in3D: draw the outlines on the radiographs in the 3D view, too.
-            callbacks: onProgress, onDone, onFailed, see :class:`~SSRKDSlicer.worker_client.Job`.
+            callbacks: onProgress, onDone, onFailed, see
+                :class:`~SSRKDSlicer.worker.worker_client.Job`.
         """
         case = case or CaseNodes()
         started = time.monotonic()
@@ -232,7 +234,7 @@ class Tasks:
         """A job with a folder of its own: prepared, run, shown, removed.
 
         Args:
-            prepare: called with the :class:`~SSRKDSlicer.job_folder.JobFolder`; returns the
+            prepare: called with the :class:`~SSRKDSlicer.worker.job_folder.JobFolder`; returns the
                 request and anything that ``show`` needs.
             show: called with the folder, the worker's result and that; returns what ``onDone``
                 gets.

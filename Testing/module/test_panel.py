@@ -31,7 +31,7 @@ def core(panel, monkeypatch):
 
 def distance(models):
     """Mean distance of model nodes to the sample's true bones, mm."""
-    from SSRKDSlicer.outlines import worldMesh
+    from SSRKDSlicer.radiographs.outlines import worldMesh
 
     truth = sampleTruth()
     made = {bone: worldMesh(node) for bone, node in models.items()}
@@ -77,7 +77,7 @@ def test_panel_two_dicom_files_and_a_click_make_four_bones(core, slicer):
 
 def test_panel_shows_bones_outlines_and_radiographs(core, slicer):
     """Pixels of the rendered views."""
-    from SSRKDSlicer import layouts
+    from SSRKDSlicer.scene import layouts
 
     loadSampleFiles()
     slicer.app.processEvents()
@@ -269,7 +269,7 @@ def test_panel_disk_full_or_temporary_folder_gone_is_said(core, slicer, tmp_path
 
 def test_panel_gpu_memory_offers_the_cpu(core, slicer, dialogs, monkeypatch):
     """A worker that says what one with too small a GPU says."""
-    from SSRKDSlicer.worker_client import WorkerError
+    from SSRKDSlicer.worker.worker_client import WorkerError
 
     loadSampleFiles()
     slicer.app.processEvents()
@@ -300,7 +300,7 @@ def test_panel_gpu_memory_offers_the_cpu(core, slicer, dialogs, monkeypatch):
 
 def test_panel_segment_edit_and_reconstruct(core, slicer):
     """An edited mask changes the result; an untouched one does not."""
-    from SSRKDSlicer.masks import readMasks
+    from SSRKDSlicer.scene.masks import readMasks
 
     loadSampleFiles()
     slicer.app.processEvents()

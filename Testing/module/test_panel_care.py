@@ -80,7 +80,7 @@ def test_panel_crop_of_a_moved_volume(core, slicer):
 
 
 def test_panel_segmenting_again_asks_before_edits_are_lost(core, slicer, dialogs):
-    from SSRKDSlicer.masks import readMasks
+    from SSRKDSlicer.scene.masks import readMasks
 
     run(core, "segmentButton")
     node, placed = core.case().masks[0], core.case().placed[0]
@@ -146,7 +146,7 @@ def test_panel_nodes_deleted_during_a_job_lose_nothing(core, slicer):
 
 
 def test_panel_outlines_follow_the_geometry(core, slicer):
-    from SSRKDSlicer.outlines import outlinesOf
+    from SSRKDSlicer.radiographs.outlines import outlinesOf
 
     run(core)
     user.choose(core.ui.geometryCombo, "Distances and angles")
@@ -276,7 +276,7 @@ def test_panel_pair_of_one_patient_is_suggested(panel, slicer, tmp_path):
 
 
 def test_panel_broken_or_old_pytorch_is_not_a_dead_end(core, slicer, dialogs, monkeypatch):
-    from SSRKDSlicer import installation
+    from SSRKDSlicer.worker import installation
 
     calls = []
     monkeypatch.setattr(slicer.util, "pip_install", lambda what: calls.append(what))
@@ -303,7 +303,7 @@ def test_panel_broken_or_old_pytorch_is_not_a_dead_end(core, slicer, dialogs, mo
 
 
 def test_panel_gpu_s_name_is_learned_from_a_job(module, slicer):
-    from SSRKDSlicer import timing
+    from SSRKDSlicer.scene import timing
 
     timing.rememberGpu(None)
     assert timing.knownGpu() == ""

@@ -132,7 +132,7 @@ def test_panel_alignment_is_a_transform_that_can_be_seen_edited_and_undone(core,
     np.testing.assert_allclose([row["assd_mm"] for row in made.rows], before, atol=0.05)
     (transform,) = made.transforms
     assert f"residual {np.mean(list(made.residuals.values())):.2f} mm" in transform.GetName()
-    from SSRKDSlicer.outlines import worldMesh
+    from SSRKDSlicer.radiographs.outlines import worldMesh
 
     femur = worldMesh(made.references["femur"])
     assert abs(femur.bounds - worldMesh(made.models["femur"]).bounds)[0].max() < 6
@@ -199,7 +199,7 @@ def test_panel_wrong_references_are_said(core, slicer):
 
 def test_panel_models_in_the_scene_are_a_reference(core, slicer):
     from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
-    from SSRKDSlicer.results import modelPolyData
+    from SSRKDSlicer.bones.results import modelPolyData
 
     for bone, mesh in read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd").items():
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"CT_{bone}_right")

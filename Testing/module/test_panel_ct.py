@@ -71,7 +71,7 @@ def reconstruct(core, slicer):
 
 def isTheKnee(models, toWorld=None):
     """The balls, where the CT shows them; ``toWorld``: RAS, where the CT was moved."""
-    from SSRKDSlicer.outlines import worldMesh
+    from SSRKDSlicer.radiographs.outlines import worldMesh
 
     flip = np.diag([-1.0, -1.0, 1.0, 1.0])
     moved = (np.eye(4) if toWorld is None else flip @ toWorld @ flip) @ POSE
@@ -163,7 +163,7 @@ def test_panel_ct_bones_are_where_a_transform_put_the_ct(core, slicer, files, ki
 
 
 def test_panel_ct_region_leaves_the_rest_out(core, slicer, files):
-    from SSRKDSlicer.outlines import worldMesh
+    from SSRKDSlicer.radiographs.outlines import worldMesh
 
     ct = loadCt(core, slicer, files, "askew")
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
@@ -197,7 +197,7 @@ def test_panel_ct_region_leaves_the_rest_out(core, slicer, files):
 def test_panel_ct_bones_can_be_compared_and_exported(core, slicer, files, tmp_path, monkeypatch):
     import qt
 
-    from SSRKDSlicer.results import modelPolyData
+    from SSRKDSlicer.bones.results import modelPolyData
 
     loadCt(core, slicer, files)
     models = reconstruct(core, slicer)
@@ -282,7 +282,7 @@ def test_panel_ct_weights_without_a_teacher_name_others(core, slicer, files, mon
 def test_panel_ct_without_torch_says_where_to_install_it(core, slicer, files, monkeypatch):
     import sys
 
-    from SSRKDSlicer import worker_client
+    from SSRKDSlicer.worker import worker_client
 
     loadCt(core, slicer, files)
     core.worker.stop()

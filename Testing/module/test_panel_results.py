@@ -19,7 +19,7 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
     user.click(core.ui.reconstructButton)
     settle(core)
     ui, models = core.ui, core.case().models
-    from SSRKDSlicer.outlines import outlinesOf
+    from SSRKDSlicer.radiographs.outlines import outlinesOf
 
     check = ui.resultsTable.cellWidget(1, 0)
     user.click(check)
@@ -68,7 +68,7 @@ def test_panel_from_ct_to_bones(core, slicer, tmp_path):
     """The sample's CT: radiographs around it, then bones where its segmentation is."""
     from SSRKDLib.evaluation.metrics import compare_meshes
     from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
-    from SSRKDSlicer.outlines import worldMesh
+    from SSRKDSlicer.radiographs.outlines import worldMesh
 
     ct = slicer.util.loadVolume(str(SAMPLES / "SSRKD_CT.nrrd"))
     slicer.app.processEvents()
@@ -124,7 +124,7 @@ def test_panel_checks_the_installation(core, slicer):
 
 
 def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
-    from SSRKDSlicer import installation
+    from SSRKDSlicer.worker import installation
 
     there = {"safetensors"}
     monkeypatch.setattr(
@@ -162,7 +162,7 @@ def test_panel_installs_through_the_pytorch_extension(core, slicer, dialogs, mon
     import sys
     import types
 
-    from SSRKDSlicer import installation
+    from SSRKDSlicer.worker import installation
 
     there, calls = set(), []
     monkeypatch.setattr(

@@ -55,7 +55,7 @@ def test_samples_of_ct_lie_on_each_other(sources, slicer):
 
 
 def test_samples_that_are_damaged_are_said(panel, slicer, monkeypatch, tmp_path):
-    from SSRKDSlicer import sample_data
+    from SSRKDSlicer.radiographs import sample_data
 
     monkeypatch.setattr(sample_data, "loadRadiographs", lambda: [])
     user.click(panel.ui.sampleButton)

@@ -37,7 +37,7 @@ def rasOf(node, column, row):
 
 
 def test_scene_frame_conversion_is_its_own_inverse_and_known(module):
-    from SSRKDSlicer.frames import flipLpsRas
+    from SSRKDSlicer.scene.frames import flipLpsRas
 
     np.testing.assert_array_equal(flipLpsRas([1.0, 2.0, 3.0]), [-1, -2, 3])
     np.testing.assert_array_equal(flipLpsRas(flipLpsRas(MARKS)), MARKS)
@@ -85,7 +85,7 @@ def test_scene_placing_again_moves_the_same_copies(placed, module, slicer):
 
 def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp_path):
     from SSRKDLib.surfaces.mesh_files import write_mesh
-    from SSRKDSlicer.results import addModels
+    from SSRKDSlicer.bones.results import addModels
 
     for bone, mesh in ballMeshes().items():
         write_mesh(tmp_path / f"{bone}.ply", mesh)
@@ -131,8 +131,8 @@ def silhouettePixels(view, bone):
 
 def test_scene_outlines_lie_on_the_images_of_the_balls(placed, slicer):
     """Model nodes -> outline nodes on the placed copies, against the balls' images there."""
-    from SSRKDSlicer.outlines import updateOutlines
-    from SSRKDSlicer.results import addModel
+    from SSRKDSlicer.bones.results import addModel
+    from SSRKDSlicer.radiographs.outlines import updateOutlines
 
     rig, _, case = placed
     folder = case.folder()
@@ -172,9 +172,9 @@ def pixelsOf(volume, points):
 
 def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
     """Pixels of the rendered view: the outline's colour surrounds what is bright."""
-    from SSRKDSlicer import layouts
-    from SSRKDSlicer.outlines import updateOutlines
-    from SSRKDSlicer.results import addModel
+    from SSRKDSlicer.bones.results import addModel
+    from SSRKDSlicer.radiographs.outlines import updateOutlines
+    from SSRKDSlicer.scene import layouts
 
     rig, _, case = placed
     mesh = ballMeshes()["femur"]
@@ -202,7 +202,7 @@ def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
 
 
 def test_scene_masks_keep_their_pixels_when_the_radiograph_is_placed_anew(placed, module, slicer):
-    from SSRKDSlicer.masks import editedMasks, readMasks, showMasks
+    from SSRKDSlicer.scene.masks import editedMasks, readMasks, showMasks
 
     rig, (frontal, lateral), case = placed
     masks = np.stack([silhouettePixels(rig.views[0], bone) for bone in BONES])
@@ -227,8 +227,8 @@ def test_scene_masks_keep_their_pixels_when_the_radiograph_is_placed_anew(placed
 
 
 def test_scene_crop_of_a_region_is_in_pixels(module, slicer, tmp_path):
-    from SSRKDSlicer.radiographs import RadiographNode
-    from SSRKDSlicer.view_setup import cropOfRoi
+    from SSRKDSlicer.radiographs.radiographs import RadiographNode
+    from SSRKDSlicer.radiographs.view_setup import cropOfRoi
 
     writeRadiographs(orthogonal(), tmp_path)
     frontal, _ = loadRadiographs(tmp_path)
@@ -246,7 +246,7 @@ def test_scene_crop_of_a_region_is_in_pixels(module, slicer, tmp_path):
 
 
 def test_scene_stored_geometry_travels_with_a_saved_scene(placed, slicer, tmp_path):
-    from SSRKDSlicer.placing import placedView
+    from SSRKDSlicer.radiographs.placing import placedView
 
     rig, _, case = placed
     name = case.placed[1].GetName()
@@ -263,7 +263,7 @@ def test_scene_stored_geometry_travels_with_a_saved_scene(placed, slicer, tmp_pa
     [((5, 40, 40), "slices"), (None, "holds no image")],
 )
 def test_scene_what_is_no_radiograph_is_refused(module, slicer, shape, words):
-    from SSRKDSlicer.radiographs import RadiographNode
+    from SSRKDSlicer.radiographs.radiographs import RadiographNode
 
     if shape is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
@@ -277,7 +277,7 @@ def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path):
     import SimpleITK
 
     from SSRKDLib.surfaces.mesh_files import read_mesh
-    from SSRKDSlicer.results import addModel, exportModels
+    from SSRKDSlicer.bones.results import addModel, exportModels
 
     case = placed[2]
     models = {b: addModel(b, m, "L", {}, case.folder()) for b, m in ballMeshes().items()}
@@ -299,7 +299,7 @@ def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path):
 
 
 def test_scene_damaged_stored_geometry_is_said(placed):
-    from SSRKDSlicer.radiographs import STORED_RIG, RadiographNode
+    from SSRKDSlicer.radiographs.radiographs import STORED_RIG, RadiographNode
 
     node = placed[2].placed[0]
     assert json.loads(node.GetAttribute(STORED_RIG))["view"]["size"] == [300, 260]

@@ -16,7 +16,7 @@ from Testing.module.cases import ROOT, loadSampleFiles, waitUntil
 
 @pytest.fixture
 def worker(module):
-    from SSRKDSlicer.worker_client import WorkerClient
+    from SSRKDSlicer.worker.worker_client import WorkerClient
 
     made = []
 
@@ -71,7 +71,7 @@ serve_standard_streams({"deaf": deaf, "echo": echo, "crash": crash})
 @pytest.fixture
 def odd(worker):
     """A worker with tasks that misbehave, behind the launcher like the real one."""
-    from SSRKDSlicer.worker_client import workerCommand
+    from SSRKDSlicer.worker.worker_client import workerCommand
 
     return worker([workerCommand()[0], "-c", SLEEPER])
 
@@ -142,7 +142,7 @@ def test_worker_that_cannot_be_started_is_said(worker):
 
 
 def test_worker_without_slicers_python_is_said(worker, monkeypatch):
-    import SSRKDSlicer.worker_client as client
+    import SSRKDSlicer.worker.worker_client as client
 
     monkeypatch.setattr(client.shutil, "which", lambda *a, **k: None)
     ears = Ears()
@@ -165,7 +165,7 @@ def test_worker_describes_the_installation(worker):
     ears = Ears()
     job = worker().submit({"do": "describe"}, **ears.callbacks())
     waitUntil(lambda: job.finished)
-    from SSRKDSlicer.installation import describeInstallation
+    from SSRKDSlicer.worker.installation import describeInstallation
 
     lines = describeInstallation(ears.results[0])
     assert any(line.startswith("✓ PyTorch 2") for line in lines)
@@ -174,7 +174,7 @@ def test_worker_describes_the_installation(worker):
 
 def test_worker_job_folders_are_private_and_removed(module, slicer, monkeypatch):
     """Nothing that names the patient goes in, and nothing stays behind."""
-    import SSRKDSlicer.job_folder as jobs
+    import SSRKDSlicer.worker.job_folder as jobs
 
     seen = {}
     write = jobs.JobFolder.writeSetup

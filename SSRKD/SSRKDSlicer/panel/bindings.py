@@ -6,7 +6,7 @@ import functools
 
 from SSRKDLib.core.errors import SSRKDError
 
-from ..worker_job import unexpected
+from ..worker.worker_job import unexpected
 
 
 class Section:

@@ -12,11 +12,12 @@ from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.geometry.rig_file import view_from_dict
 from SSRKDLib.geometry.views import Rig
 
-from .. import distance_colours, layouts, report
-from ..comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
-from ..parameters import VIEWS
-from ..radiographs import STORED_RIG
-from ..results import aboutModel
+from ..bones import distance_colours, report
+from ..bones.comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
+from ..bones.results import aboutModel
+from ..radiographs.radiographs import STORED_RIG
+from ..scene import layouts
+from ..scene.parameters import VIEWS
 from .bindings import Section, guarded
 from .tables import fillTable, setColumns
 

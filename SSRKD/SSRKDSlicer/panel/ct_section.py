@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import slicer
 
-from .. import layouts
-from ..parameters import VIEWS
+from ..scene import layouts
+from ..scene.parameters import VIEWS
 from ..tasks import FROM_CT, CaseNodes
 from .bindings import Section, guarded
 

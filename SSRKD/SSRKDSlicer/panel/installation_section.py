@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import slicer
 
-from .. import installation, timing
+from ..scene import timing
+from ..worker import installation
 from .bindings import Section, guarded
 
 

@@ -7,7 +7,8 @@ import qt
 from SSRKDLib.reconstruction.job import SPACINGS
 from SSRKDLib.weights.catalogue import DEFAULT_NAME
 
-from .. import timing, weights_list
+from ..scene import timing
+from ..worker import weights_list
 from .bindings import Section, guarded
 
 

@@ -13,12 +13,12 @@ from slicer.util import VTKObservationMixin
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, SSRKDError
 
-from .. import layouts
-from ..parameters import VIEWS, Parameters
-from ..radiographs import suggestPair
+from ..radiographs.radiographs import suggestPair
+from ..radiographs.view_setup import setupFromParameters
+from ..scene import layouts
+from ..scene.parameters import VIEWS, Parameters
 from ..tasks import CaseNodes, Options, Tasks
-from ..view_setup import setupFromParameters
-from ..worker_job import unexpected
+from ..worker.worker_job import unexpected
 from .compare_section import CompareSection
 from .ct_section import CtSection
 from .installation_section import InstallationSection
@@ -33,7 +33,7 @@ class Panel(VTKObservationMixin):
 
     Args:
         ui: the widgets of SSRKD.ui by name.
-        worker: :class:`~SSRKDSlicer.worker_client.WorkerClient`.
+        worker: :class:`~SSRKDSlicer.worker.worker_client.WorkerClient`.
     """
 
     def __init__(self, ui, worker):

@@ -10,12 +10,13 @@ import slicer
 
 from SSRKDLib.core.errors import InputError
 
-from .. import layouts, outlines, sample_data
-from ..folders import uniqueName
-from ..frames import flipLpsRas, volumeIjkToLps
-from ..parameters import VIEWS
-from ..placing import placeRadiographs
-from ..radiographs import RadiographNode
+from ..radiographs import outlines, sample_data
+from ..radiographs.placing import placeRadiographs
+from ..radiographs.radiographs import RadiographNode
+from ..scene import layouts
+from ..scene.folders import uniqueName
+from ..scene.frames import flipLpsRas, volumeIjkToLps
+from ..scene.parameters import VIEWS
 from ..tasks import newCaseFolder
 from .bindings import Section, guarded
 from .scale_tool import ScaleTool

@@ -7,9 +7,10 @@ import slicer
 
 from SSRKDLib.core.anatomy import BONES
 
-from .. import layouts, outlines
-from ..parameters import VIEWS
-from ..results import aboutModel, exportModels
+from ..bones.results import aboutModel, exportModels
+from ..radiographs import outlines
+from ..scene import layouts
+from ..scene.parameters import VIEWS
 from .bindings import Section, guarded
 from .tables import setColumns
 

@@ -10,10 +10,11 @@ import slicer
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.terminology import SIDES
 
-from .. import layouts, weights_list
-from ..masks import editedMasks
-from ..parameters import VIEWS
+from ..scene import layouts
+from ..scene.masks import editedMasks
+from ..scene.parameters import VIEWS
 from ..tasks import CaseNodes
+from ..worker import weights_list
 from .bindings import Section, guarded
 
 #: A second click this soon is a double click, not a wish to cancel, s.

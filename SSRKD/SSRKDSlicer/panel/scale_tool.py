@@ -10,12 +10,12 @@ from slicer.util import VTKObservationMixin
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.radiographs.scale_marker import find_disc, spacing_from_length
 
-from .. import layouts
-from ..folders import uniqueName
-from ..frames import ijkToWorld, worldToIjk
-from ..parameters import VIEWS
-from ..radiographs import STORED_RIG, RadiographNode
-from ..view_setup import setupFromParameters
+from ..radiographs.radiographs import STORED_RIG, RadiographNode
+from ..radiographs.view_setup import setupFromParameters
+from ..scene import layouts
+from ..scene.folders import uniqueName
+from ..scene.frames import ijkToWorld, worldToIjk
+from ..scene.parameters import VIEWS
 from .bindings import Section, guarded
 
 #: Any pixel size will do to learn distances from tags that give none, mm.

@@ -16,10 +16,10 @@ from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.surfaces.reference import check_sides, match_bones
 
+from ..radiographs.outlines import worldMesh
+from ..scene.folders import BONE, boneColour, putInto, subfolder, uniqueName
+from ..scene.frames import flipLpsRas
 from . import distance_colours
-from .folders import BONE, boneColour, putInto, subfolder, uniqueName
-from .frames import flipLpsRas
-from .outlines import worldMesh
 from .references import OWN, referenceParts
 from .results import modelPolyData
 
@@ -175,7 +175,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
 
 
 def _folderOf(models):
-    from .folders import folderOf, newFolder
+    from ..scene.folders import folderOf, newFolder
 
     return subfolder(folderOf(*models.values()) or newFolder("Knee"), "Comparison")
 

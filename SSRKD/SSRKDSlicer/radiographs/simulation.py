@@ -9,9 +9,9 @@ import slicer
 from SSRKDLib.geometry.rig_file import read_rig, write_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
 
-from .folders import newFolder, putInto, uniqueName
-from .frames import viewIjkToRas
-from .parameters import VIEWS
+from ..scene.folders import newFolder, putInto, uniqueName
+from ..scene.frames import viewIjkToRas
+from ..scene.parameters import VIEWS
 from .placing import PLACED
 from .radiographs import storeRig
 

@@ -14,8 +14,8 @@ from SSRKDLib.surfaces.label_maps import mask_surface
 from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
 from SSRKDLib.surfaces.reference import Named
 
-from .frames import flipLpsRas, volumeIjkToLps
-from .outlines import worldMesh
+from ..radiographs.outlines import worldMesh
+from ..scene.frames import flipLpsRas, volumeIjkToLps
 
 #: Node attribute of everything that the module shows: it is no reference.
 OWN = "SSRKD.Own"

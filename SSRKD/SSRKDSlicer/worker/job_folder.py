@@ -62,7 +62,7 @@ class JobFolder:
         """Write the cropped radiographs and how they were taken.
 
         Args:
-            setup: :class:`~SSRKDSlicer.view_setup.Setup`.
+            setup: :class:`~SSRKDSlicer.radiographs.view_setup.Setup`.
             masks: per view bool ``[4, rows, columns]`` on the whole image, or None.
 
         Returns:

@@ -15,9 +15,9 @@ from SSRKDLib.core.terminology import SIDES, slicer_entry
 from SSRKDLib.evaluation.voxel_metrics import label_map
 from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh, to_polydata, write_mesh
 
-from .folders import BONE, boneColour, boneName, putInto, uniqueName
-from .frames import flipLpsRas
-from .outlines import worldMesh
+from ..radiographs.outlines import worldMesh
+from ..scene.folders import BONE, boneColour, boneName, putInto, uniqueName
+from ..scene.frames import flipLpsRas
 
 #: Node attribute of a model: what the report says of its bone, as JSON.
 ABOUT = "SSRKD.About"

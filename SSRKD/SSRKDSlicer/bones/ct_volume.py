@@ -9,7 +9,7 @@ from SSRKDLib.core.errors import ImageError, InputError
 from SSRKDLib.ct.reading import check_hounsfield
 from SSRKDLib.images.writing import write_image
 
-from .frames import ownIjkToLps, regionCorners, volumeIjkToLps, worldToIjk
+from ..scene.frames import ownIjkToLps, regionCorners, volumeIjkToLps, worldToIjk
 
 
 def writeCt(ctNode, roiNode, path, inWorld=True):

@@ -15,7 +15,7 @@ from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.evaluation.html_report import Report, render
 from SSRKDLib.reconstruction.result_folder import write_text
 
-from .outlines import worldMesh
+from ..radiographs.outlines import worldMesh
 
 
 def saveReport(path, comparison, reconstruction, rig, names):
@@ -23,7 +23,7 @@ def saveReport(path, comparison, reconstruction, rig, names):
 
     Args:
         path: of the HTML file.
-        comparison: :class:`~SSRKDSlicer.comparison.Comparison`.
+        comparison: :class:`~SSRKDSlicer.bones.comparison.Comparison`.
         reconstruction: the reconstruction's report, or {}.
         rig: of the radiographs, or None.
         names: what the user's data are called, by what they are; {} to leave them out.

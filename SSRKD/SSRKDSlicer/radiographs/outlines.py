@@ -9,9 +9,9 @@ import vtk
 from SSRKDLib.surfaces.mesh_files import from_polydata
 from SSRKDLib.surfaces.outlines import outline
 
-from . import layouts
-from .folders import BONE, putInto, subfolder, uniqueName
-from .frames import flipLpsRas
+from ..scene import layouts
+from ..scene.folders import BONE, putInto, subfolder, uniqueName
+from ..scene.frames import flipLpsRas
 from .placing import PLACED, placedView
 
 _LINE_WIDTH = 2

@@ -10,9 +10,9 @@ import vtk
 
 from SSRKDLib.geometry.rig_file import view_from_dict
 
-from . import masks
-from .folders import putInto, uniqueName
-from .frames import viewIjkToRas
+from ..scene import masks
+from ..scene.folders import putInto, uniqueName
+from ..scene.frames import viewIjkToRas
 from .radiographs import RadiographNode, storeRig
 
 #: Node attribute of a placed copy: "frontal" or "lateral".
@@ -23,7 +23,7 @@ def placeRadiographs(setup, folder, before=(None, None), maskNodes=(None, None))
     """Put a copy of each radiograph where its detector was.
 
     Args:
-        setup: :class:`~SSRKDSlicer.view_setup.Setup`.
+        setup: :class:`~SSRKDSlicer.radiographs.view_setup.Setup`.
         folder: subject hierarchy item that new copies go into.
         before: copies of an earlier call, moved instead of made anew where they are of the same
             radiograph.

@@ -11,8 +11,8 @@ from SSRKDLib.geometry.rig_file import read_rig, view_from_dict
 from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_tags
 
-from .frames import regionCorners, worldToIjk
-from .parameters import VIEWS
+from ..scene.frames import regionCorners, worldToIjk
+from ..scene.parameters import VIEWS
 from .radiographs import RadiographNode
 
 
@@ -59,7 +59,7 @@ def setupFromParameters(parameters, trialSpacing=None):
     """The set-up that the panel describes.
 
     Args:
-        parameters: :class:`~SSRKDSlicer.parameters.Parameters`.
+        parameters: :class:`~SSRKDSlicer.scene.parameters.Parameters`.
         trialSpacing: pixel spacing that stands in where none was measured, mm; for learning the
             distances of files that tell no spacing.
 

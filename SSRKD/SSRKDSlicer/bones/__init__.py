@@ -1,0 +1,1 @@
+"""Bones in the scene: results, references, comparison with a CT, reports."""
