@@ -36,7 +36,7 @@ from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
 from SSRKDLib.surfaces.voxelise import coverage
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.worker.protocol import encode
-from Testing.band_knee import write_band_bundle, write_band_ct
+from Testing.support.band_knee import write_band_bundle, write_band_ct
 
 #: The published grid: this many nodes along each axis of a box of +-0.8 times 128 mm.
 NODES, HALF_MM = 256, 102.4

@@ -108,9 +108,9 @@ def make_published(tree: Path, inputs: Path, folder: Path) -> None:
     """
     import torch
 
-    from Testing.band_knee import write_band_bundle, write_band_ct
-    from Testing.test_official_import import small_state
-    from Testing.test_official_pipeline import small_bundle
+    from Testing.models.test_official_model import small_bundle
+    from Testing.support.band_knee import write_band_bundle, write_band_ct
+    from Testing.weights.test_official_import import small_state
 
     state = small_state("bone_seg")
     torch.save({"A": state, "B": state}, folder / "bone_seg.pth")

@@ -12,8 +12,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.surfaces.mesh_files import Mesh
-from Testing.ball_knee import ball, ball_path, write_image
 from Testing.bench import user
+from Testing.support.ball_knee import ball, ball_path, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "SSRKD" / "Resources" / "SampleData"
@@ -103,7 +103,7 @@ def sampleTruth() -> dict[str, Mesh]:
 
 
 def ballMeshes() -> dict[str, Mesh]:
-    from Testing.ball_knee import BALLS
+    from Testing.support.ball_knee import BALLS
 
     return {bone: ball(*BALLS[bone]) for bone in BONES}
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from Testing.ball_knee import BALLS, ball
-from Testing.band_knee import write_band_bundle, write_band_ct
 from Testing.bench import user
 from Testing.module.cases import cancelAt, loadSampleFiles, settle, waitUntil
 from Testing.module.conftest import worker_of
-from Testing.projection_truth import rotation
+from Testing.support.ball_knee import BALLS, ball
+from Testing.support.band_knee import write_band_bundle, write_band_ct
+from Testing.support.projection_truth import rotation
 
 #: A right knee somewhere in the scanner.
 POSE = np.diag([-1.0, 1.0, 1.0, 1.0])

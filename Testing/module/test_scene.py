@@ -10,8 +10,8 @@ import pytest
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.geometry.rig_presets import asymmetric, orthogonal
-from Testing.ball_knee import BALLS
 from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
+from Testing.support.ball_knee import BALLS
 
 #: A shape without symmetry: a point per axis, LPS mm.
 MARKS = np.array([[10.0, 0, 0], [0, 25.0, 0], [0, 0, 47.0], [-3.0, 8.0, 5.0]])
@@ -124,7 +124,7 @@ def test_scene_terminology_is_understood_by_slicer(module, slicer):
 
 
 def silhouettePixels(view, bone):
-    from Testing.ball_knee import ball_path
+    from Testing.support.ball_knee import ball_path
 
     return ball_path(view, bone) > 0
 

@@ -1,0 +1,168 @@
+"""The commands that are not ``reconstruct``, the progress bar, and the demo's cases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SSRKDLib.cli import main as cli
+from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.progress import ProgressLine
+from SSRKDLib.datasets import demo_cases
+from SSRKDLib.datasets.demo_cases import DemoCase
+from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.models import loading as models
+from SSRKDLib.simulation.population import load_person
+from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
+from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER
+from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
+from Testing.support.command_checks import refused, tree
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A reconstruction and a reference whose femur is 1 mm larger."""
+    for name, more in (("recon", 0.0), ("reference", 1.0)):
+        (tmp_path / name).mkdir()
+        for bone, (centre, radius) in BALLS.items():
+            larger = radius + (more if bone == "femur" else 0.0)
+            write_mesh(tmp_path / name / f"{bone}.ply", ball(centre, larger))
+    return tmp_path
+
+
+def test_compare_writes_a_row_per_bone_and_prints_them(folders, capsys):
+    out = folders / "out"
+    arguments = ["compare", str(folders / "recon"), str(folders / "reference"), "-o", str(out)]
+    assert cli.main(arguments) == 0
+    rows = {row["bone"]: row for row in csv.DictReader((out / "compare.csv").open())}
+    assert list(rows) == ["patella", "femur", "fibula", "tibia", "mean"]
+    assert {"assd_mm", "assd_paper_mm", "hd_mm", "hd95_mm", "dsc"} <= set(rows["femur"])
+    assert float(rows["femur"]["assd_mm"]) == pytest.approx(1.0, abs=0.05)
+    assert float(rows["tibia"]["assd_mm"]) == pytest.approx(0.0, abs=0.01)
+    assert len(json.loads(rows["femur"]["region_mm"])) == 2
+    shown = capsys.readouterr()
+    assert all(bone in shown.out for bone in rows) and str(out / "compare.csv") in shown.out
+    # A comparison may be replaced; a folder with anything else may not.
+    assert cli.main(arguments) == 0
+    capsys.readouterr()
+    before = tree(folders)
+    refused([*arguments[:3], "-o", folders / "recon"], capsys, "deleted")
+    refused(["compare", folders / "recon", folders / "none", "-o", out], capsys, "none")
+    assert tree(folders) == before
+
+
+def test_weights_list_import_verify(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SSRKD_WEIGHTS", str(tmp_path / "kept"))
+    assert cli.main(["weights", "list"]) == 0
+    assert str(tmp_path / "kept") in capsys.readouterr().out
+    refused(["weights", "import", tmp_path / "none.zip"], capsys, "none.zip")
+    refused(["weights", "verify", "none"], capsys, "none")
+    shipped = SHIPPED_FOLDER / f"{DEFAULT_NAME}.zip"
+    if not shipped.is_file():
+        pytest.skip("the shipped weights are not there")
+    assert cli.main(["weights", "verify", DEFAULT_NAME]) == 0
+    assert "sound" in capsys.readouterr().out
+    # A bundle among the user's own that is damaged makes "verify" fail, and the list says why.
+    (tmp_path / "kept").mkdir()
+    data = shipped.read_bytes()
+    (tmp_path / "kept" / "mine.zip").write_bytes(data[: len(data) // 2])
+    assert cli.main(["weights", "verify"]) == 2
+    shown = capsys.readouterr().out
+    assert "mine: damaged" in shown and f"{DEFAULT_NAME}: sound" in shown
+
+
+def test_doctor_says_a_line_per_thing(capsys, monkeypatch):
+    code = cli.main(["doctor"])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == (1 if any(line.startswith("missing") for line in lines) else 0)
+    for thing in ("Python", "torch", "device", "memory", "weights", "matplotlib"):
+        assert any(thing in line for line in lines)
+    monkeypatch.setattr("importlib.metadata.version", _not_installed)
+    assert cli.main(["doctor"]) == 1
+    assert "missing  torch (networks): python -m pip install torch" in capsys.readouterr().out
+
+
+def _not_installed(name: str):
+    from importlib.metadata import PackageNotFoundError
+
+    raise PackageNotFoundError(name)
+
+
+def test_progress_shows_a_bar_in_a_terminal_and_lines_when_asked():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, plain, quiet = Terminal(), io.StringIO(), io.StringIO()
+    for stream, verbose in ((terminal, False), (plain, True), (quiet, False)):
+        with ProgressLine(verbose, stream) as line:
+            line.show("one", 0.5, "First")
+            line.show("one", 0.6)
+            line.show("two", 0.75, "Second")
+    assert "50%  First" in terminal.getvalue() and "#" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r") and "\n" not in terminal.getvalue()
+    assert plain.getvalue().splitlines() == [" 50%  First", " 75%  Second"]
+    assert quiet.getvalue() == ""
+
+
+def test_demo_cases_credit_their_sources_and_say_what_they_lack(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSRKD_SHARED", str(tmp_path))
+    cases = {case.name: case for case in demo_cases.demo_cases()}
+    assert list(cases) == ["llp26-20", "VHF_L", "VHM_L", "biplane-0180"]
+    assert cases["llp26-20"].reason_to_skip is None
+    for name in ("VHF_L", "VHM_L"):
+        assert "CC BY 4.0" in cases[name].credit
+        assert "SSRKD_SHARED" in cases[name].reason_to_skip
+
+
+def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    source = write_ball_case(tmp_path / "case")
+    truth = {bone: ball(*about) for bone, about in BALLS.items()}
+
+    def good(folder: Path, say):
+        say("copying")
+        shutil.copytree(source.parent, folder, dirs_exist_ok=True)
+        return read_rig(folder / "rig.json"), truth
+
+    def bad(folder: Path, say):
+        raise ImageError("The image is odd.", "Take another.")
+
+    cases = [
+        DemoCase("bad", "Fails", "", bad),
+        DemoCase("good", "Balls", "Nobody", good),
+        DemoCase("far", "Absent", "", good, tmp_path / "none"),
+    ]
+    monkeypatch.setattr(demo_cases, "demo_cases", lambda: cases)
+    monkeypatch.setattr(models, "load_model", lambda *_: BallModel(read_rig(source)))
+    # Balls have no shafts, by which the joint would be found.
+    monkeypatch.setattr("SSRKDLib.simulation.radiographs.centred_at_knee", lambda _: np.zeros(3))
+    out = tmp_path / "out"
+    assert cli.main(["demo", "-o", str(out), "--spacing", "2"]) == 1
+    shown = capsys.readouterr().out
+    assert "failed: The image is odd. Take another." in shown
+    assert "skipped: there is no" in shown and "Failed: bad." in shown
+    assert [path.name for path in out.iterdir()] == ["good"]
+    names = {path.name for path in (out / "good").iterdir()}
+    assert names == {*(f"{bone}.ply" for bone in BALLS), "report.json", "overview.png",
+                     "compare.csv", "radiographs"}  # fmt: skip
+    rows = {row["bone"]: row for row in csv.DictReader((out / "good" / "compare.csv").open())}
+    assert float(rows["mean"]["assd_mm"]) < 0.3
+    refused(["demo", "--case", "none"], capsys, "none", "good")
+
+
+def test_cases_find_the_joint_between_femur_and_tibia():
+    bones = load_person(3)
+    joint = centred_at_knee(bones)
+    femur, tibia = bones["femur"].bounds, bones["tibia"].bounds
+    assert femur[0, 2] - 15 < joint[2] < tibia[1, 2] + 15
+    moved = {b: Mesh(m.vertices + [200.0, -30.0, 5.0], m.faces) for b, m in bones.items()}
+    assert centred_at_knee(moved) == pytest.approx(joint + [200.0, -30.0, 5.0], abs=1e-6)
+    assert region_around(joint).tolist() == [(joint - 80).tolist(), (joint + 80).tolist()]

@@ -1,0 +1,229 @@
+"""The pipeline with the shipped weights: accuracy, frames, sides, masks, warnings."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.evaluation.metrics import assd, compare_meshes, surface_distances
+from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
+from SSRKDLib.radiographs.exposure import best_pair
+from SSRKDLib.radiographs.network_input import Exposure, FramedRadiographs, network_images
+from SSRKDLib.reconstruction.field import evaluate, labels
+from SSRKDLib.reconstruction.radiographs import reconstruct
+from SSRKDLib.reconstruction.sanity_checks import femur_doubts
+from SSRKDLib.simulation.population import HELD_OUT_PEOPLE
+from Testing.support.bundled import expose, model, person, plain_case
+
+
+def box(centre, reach=80.0):
+    return np.array([np.asarray(centre) - reach, np.asarray(centre) + reach])
+
+
+def mean_assd(bones, truth, centre=(0.0, 0.0, 0.0)):
+    rows = compare_meshes(bones, truth, box(centre))
+    return {row["bone"]: row["assd_mm"] for row in rows}
+
+
+def difference(first, second):
+    """Largest of the bones' mean surface distances between two reconstructions, mm."""
+    return max(assd(surface_distances(first[bone], second[bone])) for bone in BONES)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    bones, rig, exposures = plain_case()
+    return reconstruct(exposures, rig, model())
+
+
+def test_a_held_out_person_is_reconstructed_in_rig_coordinates(plain):
+    distances = mean_assd(plain.bones, plain_case()[0])
+    assert distances["mean"] < 1.2
+    assert max(distances.values()) < 2.0
+    assert plain.report["warnings"] == []
+    for bone in BONES:
+        assert plain.bones[bone].volume() > 0
+        assert min(plain.report["bones"][bone]["agreement"].values()) > 0.85
+
+
+def test_shafts_reach_90_mm_and_end_open_where_the_region_ends(plain):
+    canonical = {
+        bone: mesh.transformed(np.linalg.inv(plain.frame)) for bone, mesh in plain.bones.items()
+    }
+    assert canonical["femur"].vertices[:, 2].max() > 90
+    assert canonical["tibia"].vertices[:, 2].min() < -90
+    assert plain.bones["patella"].is_closed
+    for bone in ("femur", "tibia", "fibula"):
+        report = plain.bones[bone].edge_report()
+        assert report.open > 0 and report.non_manifold == 0
+
+
+@pytest.mark.parametrize("index", HELD_OUT_PEOPLE)
+def test_field_of_the_shipped_weights_is_sparse_without_a_different_label(index):
+    _, rig, exposures = plain_case(index)
+    pair = best_pair(exposures)
+    result = reconstruct(exposures, rig, model(), spacing=2.0)
+    framing = model().framing
+    images, cameras = network_images(pair, result.frame, framing.near_pixels, framing.near_pixel_mm)
+    bones = model().read(FramedRadiographs(pair, result.frame, images, cameras, result.masks))
+    sparse = evaluate(bones.query, bones.low, bones.high, 2.0, factor=4, band=bones.band)
+    dense = evaluate(bones.query, bones.low, bones.high, 2.0, factor=1, band=bones.band)
+    np.testing.assert_array_equal(labels(sparse), labels(dense))
+    assert sparse.visited < 0.35 * sparse.total
+
+
+def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(plain):
+    rig = orthogonal(laterality="R")
+    bones = person(21, mirror=True)
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    left_exposures = plain_case()[2]
+    exposures = [
+        Exposure(view.transformed(mirror), e.line_integral, e.valid)
+        for view, e in zip((e.view for e in left_exposures), left_exposures)
+    ]
+    mirrored_rig = dataclasses.replace(rig, views=tuple(e.view for e in exposures))
+    result = reconstruct(exposures, mirrored_rig, model())
+    assert result.laterality == "R"
+    distances = mean_assd(result.bones, bones)
+    reference = mean_assd(plain.bones, plain_case()[0])
+    assert abs(distances["mean"] - reference["mean"]) < 0.05
+
+
+def test_geometry_knee_and_rig_moved_together_give_the_same_bones(plain):
+    _, rig, exposures = plain_case()
+    move = np.eye(4)
+    move[:3, :3] = Rotation.from_euler("xyz", [70, -40, 130], degrees=True).as_matrix()
+    move[:3, 3] = [310.0, -45.0, 120.0]
+    moved_rig = rig.transformed(move)
+    moved = [
+        Exposure(view, e.line_integral, e.valid) for view, e in zip(moved_rig.views, exposures)
+    ]
+    result = reconstruct(moved, moved_rig, model())
+    back = {bone: m.transformed(np.linalg.inv(move)) for bone, m in result.bones.items()}
+    assert difference(back, plain.bones) < 0.2
+
+    unknown = dataclasses.replace(moved_rig, patient_to_rig=None)
+    result = reconstruct(moved, unknown, model())
+    back = {bone: m.transformed(np.linalg.inv(move)) for bone, m in result.bones.items()}
+    assert difference(back, plain.bones) < 0.5
+    assert any("pose" in warning for warning in result.report["warnings"])
+
+
+@pytest.mark.parametrize("shift", [(15.0, -10.0, 20.0), (-18.0, 14.0, -14.0)])
+def test_a_knee_moved_within_its_rig_costs_little(plain, shift):
+    bones, rig = person(21, shift), plain_case()[1]
+    result = reconstruct(expose(bones, rig, shift), rig, model())
+    reference = mean_assd(plain.bones, plain_case()[0])
+    assert mean_assd(result.bones, bones, shift)["mean"] < reference["mean"] + 0.1
+
+
+def test_a_knee_far_from_the_origin_is_found():
+    centre = np.array([25.0, 20.0, 95.0])
+    rig = c_arm()
+    bones = person(22, shift=centre)
+    larger = dataclasses.replace(
+        rig,
+        views=tuple(
+            dataclasses.replace(
+                view,
+                size=(512, 640),
+                detector_origin=view.detector_origin
+                - (512 - view.size[0]) / 2 * view.pixel_spacing[0] * view.column_direction
+                - (640 - view.size[1]) / 2 * view.pixel_spacing[1] * view.row_direction,
+            )
+            for view in rig.views
+        ),
+    )
+    result = reconstruct(expose(bones, larger, joint=centre), larger, model())
+    assert mean_assd(result.bones, bones, centre)["mean"] < 1.5
+
+
+def test_the_side_is_found_out_when_it_is_not_given():
+    _, rig, exposures = plain_case()
+    unknown = dataclasses.replace(rig, laterality=None)
+    result = reconstruct(exposures, unknown, model(), spacing=2.0)
+    assert result.laterality == "L"
+    assert any("left knee" in warning for warning in result.report["warnings"])
+
+
+def test_a_wrong_side_is_said():
+    _, rig, exposures = plain_case()
+    wrong = dataclasses.replace(rig, laterality="R")
+    result = reconstruct(exposures, wrong, model(), spacing=2.0)
+    assert any("left knee" in warning for warning in result.report["warnings"])
+
+
+@pytest.mark.parametrize("cut", [0, 20])
+def test_swapped_radiographs_are_said(cut):
+    """Also where they differ in size, as a CR and a DX image do."""
+    _, rig, (frontal, lateral) = plain_case()
+    narrower = dataclasses.replace(
+        lateral.view,
+        size=(lateral.view.size[0] - 2 * cut, lateral.view.size[1]),
+        detector_origin=lateral.view.points_on_detector(np.array([cut, 0.0])),
+    )
+    columns = slice(cut, lateral.view.size[0] - cut)
+    views = (placed_like(frontal.view, narrower), placed_like(narrower, frontal.view))
+    swapped = [
+        Exposure(views[0], lateral.line_integral[:, columns], lateral.valid[:, columns]),
+        Exposure(views[1], frontal.line_integral, frontal.valid),
+    ]
+    result = reconstruct(swapped, dataclasses.replace(rig, views=views), model(), spacing=2.0)
+    assert any("swapped" in warning for warning in result.report["warnings"])
+
+
+def placed_like(view, other):
+    """The detector of ``other`` where ``view`` has its own."""
+    middle = (np.array(other.size) - 1) / 2 * other.pixel_spacing
+    return dataclasses.replace(
+        other,
+        source=view.source,
+        detector_origin=view.detector_centre
+        - middle[0] * view.column_direction
+        - middle[1] * view.row_direction,
+        column_direction=view.column_direction,
+        row_direction=view.row_direction,
+    )
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 2.0, 4.0])
+def test_a_scale_that_no_knee_has_is_said(factor):
+    _, rig, exposures = plain_case()
+    views = tuple(
+        dataclasses.replace(
+            view,
+            source=factor * view.source,
+            detector_origin=factor * view.detector_origin,
+            pixel_spacing=tuple(factor * mm for mm in view.pixel_spacing),
+        )
+        for view in rig.views
+    )
+    scaled = [Exposure(v, e.line_integral, e.valid) for v, e in zip(views, exposures)]
+    result = reconstruct(scaled, dataclasses.replace(rig, views=views), model(), spacing=2.0)
+    assert any("pixel spacing" in warning for warning in result.report["warnings"])
+
+
+def test_an_edited_mask_changes_the_result(plain):
+    _, rig, exposures = plain_case()
+    nothing = np.zeros((4, *exposures[0].line_integral.shape), np.float32)
+    result = reconstruct(exposures, rig, model(), masks=[nothing, None])
+    changed = [
+        bone
+        for bone in BONES
+        if bone not in result.bones
+        or assd(surface_distances(result.bones[bone], plain.bones[bone])) > 0.02
+    ]
+    assert changed
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "said"),
+    [(80, 0, None), (200, 0, "is 200 mm wide"), (20, 0, "is 20 mm wide"), (80, 90, "not reach")],
+)
+def test_a_femur_that_no_knee_has_is_said(width, height, said):
+    corners = np.array(np.meshgrid([-width / 2, width / 2], [-30, 30], [-30, 30])).reshape(3, -1).T
+    doubts = femur_doubts(corners + [0, 0, height])
+    assert len(doubts) == (said is not None)
+    assert said is None or said in doubts[0]
