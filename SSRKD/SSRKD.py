@@ -283,8 +283,8 @@ class SSRKDTest(ScriptedLoadableModuleTest):
         """Reconstruct the sample and compare with its true bones."""
         from SSRKDLib.core.anatomy import BONES
         from SSRKDLib.evaluation.metrics import compare_meshes
-        from SSRKDLib.evaluation.regions import joint_centre
-        from SSRKDLib.simulation.radiographs import region_around
+        from SSRKDLib.evaluation.regions import region_around
+        from SSRKDLib.surfaces.knee import joint_centre
         from SSRKDSlicer.radiographs import sample_data
         from SSRKDSlicer.radiographs.outlines import worldMesh
 

@@ -20,9 +20,9 @@ from SSRKDLib.ct.hounsfield import attenuation
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.evaluation.held_out_people import OFF_ORIGIN, Person, held_out_people
 from SSRKDLib.evaluation.metrics import compare_meshes
+from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.models.loading import load_ct_model
 from SSRKDLib.reconstruction.ct import reconstruct_ct
-from SSRKDLib.simulation.radiographs import region_around
 from SSRKDLib.simulation.voxel_phantom import voxel_knee
 
 #: The CT's reach around the joint, mm.

@@ -103,11 +103,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -> list[dict]:
     """Make a case, reconstruct it and write everything; returns the rows of its comparison."""
     from SSRKDLib.evaluation.metrics import compare_meshes
+    from SSRKDLib.evaluation.regions import region_around
     from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
     from SSRKDLib.figures.overview import overview
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import result_folder, write_result
-    from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
+    from SSRKDLib.simulation.radiographs import centred_at_knee
 
     steps = _Steps()
     output = Path(arguments.output) / case.name

@@ -138,7 +138,7 @@ def _volume(
         volume = read_ct(arguments.ct, arguments.energy)
         return volume, volume.centre, None
     from SSRKDLib.simulation.voxel_phantom import voxel_knee
-    from SSRKDLib.surfaces.voxelise import as_arrays, leg_frame
+    from SSRKDLib.surfaces.knee import as_arrays, leg_frame
 
     if arguments.meshes is not None:
         from SSRKDLib.surfaces.mesh_files import read_meshes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from SSRKDLib.clinical.frames import CONDYLES, Frame
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: How deep a cap at the side of the bone an epicondyle is the centre of, in widths.
 _CAP = 0.03

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.clinical.sections import Section, fitted_line, heights_above, section
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Between which heights the shaft's sections are taken: above the end of the condyles, and below
 #: the plateaus, in widths of the bone. Above and below them bones flare; past them, 90 mm from the

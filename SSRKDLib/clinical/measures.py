@@ -18,8 +18,8 @@ from SSRKDLib.clinical.frames import Frame, Unmeasurable, femur_frame, tibia_fra
 from SSRKDLib.clinical.patella import articular_surface
 from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.evaluation.regions import joint_centre
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.knee import joint_centre
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Turns a right knee into a left one: x of the world is mirrored.
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: The surface's ends are where the patella's back has turned this far, degrees: 45 at the base,
 #: which is a corner; 30 at the apex, where the back turns into the apex's own slope and a larger

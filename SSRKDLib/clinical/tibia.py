@@ -8,7 +8,7 @@ import numpy as np
 
 from SSRKDLib.clinical.frames import TibiaFrame, Unmeasurable
 from SSRKDLib.clinical.sections import heights_above
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: The line is fitted to the middle of a plateau: this share of its depth is left out at each rim,
 #: where the surface turns down.

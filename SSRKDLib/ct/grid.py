@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.ct.hounsfield import WINDOW_HU
 from SSRKDLib.ct.reading import CtScan
-from SSRKDLib.datasets.prepare import WINDOW_HU
 
 #: Voxels by which the CT's last slices are repeated beyond its ends, so that a shaft goes on there
 #: for the network and can be cut where the CT ends; farther out there is air.

@@ -9,7 +9,12 @@ ICRU Report 44's. A knee radiograph (60 to 70 kV, 100 to 125 kV with a grid) beh
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    pass
 
 #: Photon energies of the tables, keV.
 _ENERGIES = (40.0, 50.0, 60.0, 80.0, 100.0)
@@ -64,3 +69,14 @@ def from_hounsfield(hounsfield: np.ndarray, energy: float = DEFAULT_ENERGY) -> n
     """
     scaled = 1 + np.asarray(hounsfield, dtype=np.float32) / 1000
     return np.clip(scaled * np.float32(attenuation("water", energy)), 0, None)
+
+
+#: The paper's window, HU: what networks see of a CT.
+WINDOW_HU = (-400.0, 500.0)
+
+
+def windowed(values: np.ndarray, energy: float) -> np.ndarray:
+    """Attenuation as the paper's window: 0 at -400 HU and below to 1 at 500 HU and above."""
+    hounsfield = 1000 * (values / np.float32(attenuation("water", energy)) - 1)
+    low, high = WINDOW_HU
+    return np.clip((hounsfield - low) / (high - low), 0, 1)

@@ -21,8 +21,8 @@ from SSRKDLib.datasets.npz import mapped_npz
 from SSRKDLib.datasets.point_sampling import Sampling
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
-from SSRKDLib.models.official_model import NETWORK_UNITS
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS
+from SSRKDLib.surfaces.mesh import Mesh
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from SSRKDLib.datasets.npz import read_npz
 from SSRKDLib.datasets.point_sampling import Sampling, sampling_from
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_mesh
 from SSRKDLib.surfaces.obj import write_obj
 
 #: This project's own file: it is written last, so that a folder with it is whole.

@@ -15,7 +15,8 @@ from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.simulation.radiographs import centred_at_knee, simulate_exposures
-from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_meshes
 
 Say = Callable[[str], None]
 #: Makes a case's radiographs in a folder; returns their rig and the true bones, where known.

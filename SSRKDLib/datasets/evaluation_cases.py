@@ -16,9 +16,9 @@ from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.simulation.detector import noisy
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.mesh_files import write_mesh
-from SSRKDLib.training.data.case_images import noisy
 
 #: Mean count per pixel behind air.
 PHOTONS = 1e5

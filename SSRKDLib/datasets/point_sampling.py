@@ -11,7 +11,7 @@ from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.datasets.case_frame import CaseFrame
 from SSRKDLib.surfaces.inside import inside_mesh
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface
 
 #: Names in ``sampling.npz``, as in the published code.

@@ -12,19 +12,16 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
+from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, windowed
 from SSRKDLib.datasets.case_folder import CaseData, write_case
 from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
 from SSRKDLib.evaluation import voxel_metrics
 from SSRKDLib.geometry.rasterise import silhouette
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
-
-#: The paper's window, HU: what networks see of a CT.
-WINDOW_HU = (-400.0, 500.0)
 
 
 @dataclass(frozen=True)
@@ -250,13 +247,6 @@ def resampled(volume: Volume, frame: CaseFrame, size: int) -> np.ndarray:
         values, matrix[2::-1, 2::-1], matrix[2::-1, 3], (size,) * 3,
         order=1, mode="grid-constant", output=np.float32,
     )  # fmt: skip
-
-
-def windowed(values: np.ndarray, energy: float) -> np.ndarray:
-    """Attenuation as the paper's window: 0 at -400 HU and below to 1 at 500 HU and above."""
-    hounsfield = 1000 * (values / np.float32(attenuation("water", energy)) - 1)
-    low, high = WINDOW_HU
-    return np.clip((hounsfield - low) / (high - low), 0, 1)
 
 
 def bone_masks(meshes: dict[str, Mesh], frame: CaseFrame) -> np.ndarray:

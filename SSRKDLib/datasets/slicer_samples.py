@@ -16,11 +16,12 @@ from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.ct.hounsfield import attenuation
+from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.radiographs.network_input import MIRROR
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.simulation.radiographs import centred_at_knee
-from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 Say = Callable[[str], None]
 

@@ -77,7 +77,7 @@ class VirtualSource:
         from SSRKDLib.simulation.population import shape_model
         from SSRKDLib.simulation.random_shape import random_knee
         from SSRKDLib.simulation.voxel_phantom import voxel_knee
-        from SSRKDLib.surfaces.mesh_files import Mesh
+        from SSRKDLib.surfaces.mesh import Mesh
 
         rng = self._rng(1)
         faces = shape_model().faces

@@ -25,8 +25,8 @@ from SSRKDLib.evaluation.icp import (
     turned,
     walk,
 )
-from SSRKDLib.surfaces.mesh_files import Mesh
-from SSRKDLib.surfaces.reference import check_surfaces
+from SSRKDLib.surfaces.checks import check_surfaces
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: How a reference is moved: not at all, all bones as one body, every bone by itself.
 MODES: tuple[str, ...] = ("none", "all", "bone")

@@ -34,7 +34,7 @@ from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Marks a folder as an evaluation and holds its settings; and where finished cases are.
 SETTINGS, FINISHED = "evaluation.json", "cases"

@@ -16,7 +16,7 @@ from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
 from SSRKDLib.evaluation.regions import Region, common_region, region_from_rig
 from SSRKDLib.evaluation.tables import say_alignment
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
+from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 
 if TYPE_CHECKING:
     from SSRKDLib.surfaces.label_maps import Mask

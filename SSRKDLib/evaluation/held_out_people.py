@@ -10,17 +10,20 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.evaluation.metrics import compare_meshes
+from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.geometry.rig_presets import c_arm, oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
+from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.models.knee_model import KneeModel
-from SSRKDLib.radiographs.network_input import MIRROR, Exposure
+from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
-from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
+from SSRKDLib.simulation.radiographs import centred_at_knee
 from SSRKDLib.simulation.random_radiograph import random_line_integral
 from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
-from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_meshes
 
 #: Where the joint lies in the rig, mm: 27 off the origin.
 OFF_ORIGIN = np.array([15.0, -10.0, 20.0])

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.evaluation.regions import without_lids
+from SSRKDLib.surfaces.caps import without_lids
 from SSRKDLib.surfaces.distance import Nearest
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface
 
 #: Points per surface: kept, used to find the way, used to arrive.

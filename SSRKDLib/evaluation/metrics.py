@@ -15,11 +15,11 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.evaluation.regions import Region, as_region, common_region
 from SSRKDLib.evaluation.voxel_metrics import dice_mesh_in_mask, dice_meshes
-from SSRKDLib.evaluation.voxel_metrics import voxelise as voxelise
 from SSRKDLib.surfaces.distance import point_distances
 from SSRKDLib.surfaces.label_maps import Mask
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface, sample_surface_even
+from SSRKDLib.surfaces.voxelise import voxelise as voxelise
 
 #: Points per surface in the protocol of the SSR-KD paper.
 PAPER_POINTS = 49_152

@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from SSRKDLib.geometry.views import Rig, axes_angle
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.knee import joint_centre
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Bones that leave the image, and so may be cut at the end away from the joint.
 SHAFTS: tuple[str, ...] = ("femur", "fibula", "tibia")
@@ -65,24 +66,6 @@ def as_region(region: np.ndarray | Region | None) -> Region:
     if region is None:
         return Region(np.array([[-np.inf] * 3, [np.inf] * 3]))
     return Region(np.asarray(region, dtype=np.float64))
-
-
-def joint_centre(meshes: dict[str, Mesh]) -> np.ndarray | None:
-    """Where femur and tibia come closest to each other, [3] mm; None without both.
-
-    The mean of the vertices on either side whose distance to the other bone is within
-    6 mm of the smallest, which takes in both condyles.
-    """
-    if not all(bone in meshes and len(meshes[bone].faces) for bone in ("femur", "tibia")):
-        return None
-    from scipy.spatial import cKDTree
-
-    femur, tibia = meshes["femur"].vertices, meshes["tibia"].vertices
-    sides = []
-    for points, other in ((femur, tibia), (tibia, femur)):
-        distance, _ = cKDTree(other).query(points)
-        sides.append(points[distance <= distance.min() + 6.0].mean(axis=0))
-    return np.mean(sides, axis=0)
 
 
 def common_region(
@@ -265,26 +248,6 @@ def _has_flat_lid(mesh: Mesh, axis: int, sign: int) -> bool:
     return bool(lid >= 0.5 * section)
 
 
-def without_lids(mesh: Mesh) -> Mesh:
-    """``mesh`` without the flat lids that close a shaft where an image ended, in any direction.
-
-    A lid is what lies in one plane at the end of the mesh and covers half of the cross-section
-    3 mm further in.
-    """
-    vectors = mesh.area_vectors()
-    area = np.linalg.norm(vectors, axis=1)
-    unit = vectors / np.maximum(area, 1e-12)[:, None]
-    bins, index = np.unique(np.round(unit * 8), axis=0, return_inverse=True)
-    total = np.bincount(index.ravel(), weights=area, minlength=len(bins))
-    keep = np.ones(len(mesh.faces), dtype=bool)
-    for place in np.argsort(-total)[:8]:
-        normal = vectors[index.ravel() == place].sum(axis=0)
-        normal /= max(np.linalg.norm(normal), 1e-12)
-        height = mesh.vertices @ normal
-        top = height.max()
-        flat = (height[mesh.faces] >= top - 0.5).all(axis=1) & (unit @ normal > 0.99)
-        covered = area[flat].sum()
-        section = abs((mesh.cut(normal, top - 3.0).area_vectors() @ normal).sum())
-        if covered and covered >= 0.5 * section - 1e-9:
-            keep &= ~flat
-    return mesh if keep.all() else Mesh(mesh.vertices, mesh.faces[keep])
+def region_around(joint: np.ndarray, reach: float = 80.0) -> np.ndarray:
+    """The box that distances are reported for: ``[2, 3]``, lowest and highest corner, mm."""
+    return np.stack([np.asarray(joint) - reach, np.asarray(joint) + reach])

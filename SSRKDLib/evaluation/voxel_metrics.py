@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.evaluation.regions import Region, as_region
-from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.voxelise import voxelise
 
 
 def dice_masks(a: np.ndarray, b: np.ndarray) -> float:
@@ -105,43 +105,6 @@ def dice_meshes(
         judged = _centres_in(region, np.zeros(3, dtype=int), size, to_mm)
         inside_a, inside_b = inside_a & judged, inside_b & judged
     return dice_masks(inside_a, inside_b)
-
-
-def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -> np.ndarray:
-    """Which voxel centres lie inside ``mesh``: bool, indexed [k, j, i].
-
-    ``origin`` [3] is the centre of voxel (0, 0, 0) in mm, ``size`` [3] the number of
-    voxels along x, y, z; the grid is parallel to the axes. Open ends are capped.
-    """
-    from vtkmodules.util.numpy_support import vtk_to_numpy
-    from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
-
-    # VTK 9.7 joins loose ends of a slice by itself; its documentation asks for closed input.
-    stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(to_polydata(mesh.capped()))
-    stencil.SetOutputOrigin(*origin)
-    stencil.SetOutputSpacing(spacing, spacing, spacing)
-    stencil.SetOutputWholeExtent(0, int(size[0]) - 1, 0, int(size[1]) - 1, 0, int(size[2]) - 1)
-    image = vtkImageStencilToImage()
-    image.SetInputConnection(stencil.GetOutputPort())
-    image.SetInsideValue(1)
-    image.SetOutsideValue(0)
-    image.SetOutputScalarTypeToUnsignedChar()
-    image.Update()
-    scalars = image.GetOutput().GetPointData().GetScalars()
-    return vtk_to_numpy(scalars).reshape(int(size[2]), int(size[1]), int(size[0])) > 0
-
-
-def label_map(
-    meshes: Mapping[str, Mesh], origin: np.ndarray, spacing: float, size: np.ndarray
-) -> np.ndarray:
-    """Which bone each voxel's centre lies in: uint8 ``[k, j, i]``, values as in
-    :data:`~SSRKDLib.core.anatomy.LABELS`, later bones over earlier ones; grid as for
-    :func:`voxelise`."""
-    labels = np.zeros(tuple(int(n) for n in size[::-1]), np.uint8)
-    for bone in (bone for bone in BONES if bone in meshes):
-        labels[voxelise(meshes[bone], origin, spacing, size)] = LABELS[bone]
-    return labels
 
 
 def _centres_in(

@@ -14,8 +14,9 @@ from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
-from SSRKDLib.radiographs.network_input import MIRROR, Exposure
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.geometry.virtual_cameras import MIRROR
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.surfaces.mesh import Mesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

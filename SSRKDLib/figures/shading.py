@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.geometry.rasterise import column_spans
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Directions to the lamps in the picture's frame (right, up, towards the viewer), and strengths.
 _LAMPS = (((-0.45, 0.65, 0.9), 0.72), ((0.9, 0.1, 0.5), 0.22))

@@ -13,8 +13,9 @@ import numpy as np
 
 from SSRKDLib.core.batching import in_portions
 from SSRKDLib.core.errors import MissingDependencyError, WeightsError
-from SSRKDLib.radiographs.network_input import REACH, FramedRadiographs, Framing
-from SSRKDLib.reconstruction.field import BoneField
+from SSRKDLib.geometry.virtual_cameras import REACH, Framing
+from SSRKDLib.models.interface import BoneField
+from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 

@@ -17,22 +17,18 @@ Source: Lin et al., SSR-KD, arXiv 2508.13947, and measurements of the published 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from SSRKDLib.core.batching import in_portions
-from SSRKDLib.geometry.views import View, to_grid_sample
-from SSRKDLib.radiographs.network_input import (
-    Camera,
-    Exposure,
-    FramedRadiographs,
-    frame_cameras,
-    framed_mask,
-    sample,
-)
-from SSRKDLib.reconstruction.field import BoneField
+from SSRKDLib.geometry.views import to_grid_sample
+from SSRKDLib.geometry.virtual_cameras import Camera, frame_cameras
+from SSRKDLib.models.interface import BoneField
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask, sample
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS, OfficialImages, seen_from_source
 
 if TYPE_CHECKING:
     import torch
@@ -42,26 +38,6 @@ if TYPE_CHECKING:
     from SSRKDLib.networks.official_student import OfficialStudent
     from SSRKDLib.networks.point_tables import PointTables
     from SSRKDLib.weights.bundle import Bundle
-
-#: The networks' line integral, of clip((HU + 400) / 900, 0, 1) in metres, as a multiple of the
-#: natural one, ln(I0 / I): the ratio in soft tissue, which makes up most of every path.
-NETWORK_UNITS = 0.022
-
-
-@dataclass(frozen=True)
-class OfficialImages:
-    """What the published networks see of two radiographs.
-
-    Attributes:
-        images: ``[2, n, n]`` float32, natural line integrals, 0 where nothing is known; the view
-            along x (lateral) first.
-        seen: ``[2, n, n]`` bool, where the radiographs show anything.
-        cameras: whose images these are, canonical coordinates.
-    """
-
-    images: np.ndarray
-    seen: np.ndarray
-    cameras: tuple[Camera, Camera]
 
 
 class OfficialField:
@@ -281,21 +257,3 @@ def bone_margins(logits: torch.Tensor) -> torch.Tensor:
     (first, second), (winner, _) = (part.unbind(dim=1) for part in logits.topk(2, dim=1))
     margins = logits - first[:, None]
     return margins.scatter(1, winner[:, None], (first - second)[:, None])[:, 1:]
-
-
-def seen_from_source(view: View) -> View:
-    """The view with its columns growing to the right of one who stands at the source, head up.
-
-    So the published images are: columns along +y at 0 degrees (source on +x), along -x at 90
-    degrees (source on +y), and reversed from the opposite side. The project's own networks want the
-    columns of both sides alike instead, which is what ``framing`` makes.
-    """
-    right = np.cross(view.axis, -view.row_direction)
-    if view.column_direction @ right > 0:
-        return view
-    width = (view.size[0] - 1) * view.pixel_spacing[0]
-    return replace(
-        view,
-        detector_origin=view.detector_origin + width * view.column_direction,
-        column_direction=-view.column_direction,
-    )

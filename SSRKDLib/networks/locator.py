@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
 from SSRKDLib.networks.blocks import ConvNorm, Residual
-from SSRKDLib.radiographs.network_input import FRAME_POINTS
 
 
 class Locator(nn.Module):
@@ -31,7 +31,8 @@ class Locator(nn.Module):
 
         Args:
             images: ``[batch, 2, 3, n, n]``, frontal then lateral; channels as in
-                :func:`~SSRKDLib.radiographs.intensity.network_channels`, and where they are valid.
+                :func:`~SSRKDLib.radiographs.normalisation.network_channels`, and where they are
+                valid.
 
         Returns:
             ``[batch, 2, 5, 2]`` (column, row) in pixels of the images, and the heat maps' logits

@@ -26,7 +26,7 @@ class Segmenter(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits ``[b, 4, n, n]`` (order of ``BONES``) for images ``[b, 3, n, n]``: the channels of
-        :func:`~SSRKDLib.radiographs.intensity.network_channels`, and where they are valid."""
+        :func:`~SSRKDLib.radiographs.normalisation.network_channels`, and where they are valid."""
         x = self.stem(images)
         skips = []
         for block in self.down:

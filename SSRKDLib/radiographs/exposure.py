@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
-from SSRKDLib.geometry.views import Rig, axes_angle
+from SSRKDLib.geometry.views import Rig, View, axes_angle
 from SSRKDLib.radiographs.intensity import to_line_integral
-from SSRKDLib.radiographs.network_input import Exposure
 from SSRKDLib.radiographs.reading import read_radiograph
 
 
@@ -63,3 +63,52 @@ def best_pair(exposures: list[Exposure]) -> tuple[Exposure, Exposure]:
         combinations(exposures, 2),
         key=lambda pair: axes_angle(pair[0].view.axis, pair[1].view.axis),
     )
+
+
+class Exposure:
+    """One radiograph, ready to be re-imaged by virtual cameras.
+
+    Args:
+        view: where it was taken, rig coordinates, mm.
+        line_integral: ``[rows, columns]`` float32.
+        valid: ``[rows, columns]`` bool, where it shows anything.
+    """
+
+    def __init__(self, view: View, line_integral: np.ndarray, valid: np.ndarray) -> None:
+        self.view, self.line_integral, self.valid = view, line_integral, valid
+        self._reduced: dict[tuple[int, int], Exposure] = {(1, 1): self}
+
+    def reduced(self, pixel_mm: float, joint: np.ndarray) -> Exposure:
+        """This radiograph averaged over whole blocks of pixels until its pixels are about
+        ``pixel_mm`` at the joint (rig coordinates), so that sampling it does not alias."""
+        depth = (self.view.projection_matrix @ [*joint, 1.0])[2]
+        # A guess of the joint beside or behind the source must not ask for absurd blocks.
+        depth = float(np.clip(depth, 0.3, 1.0))
+        blocks = tuple(
+            max(1, int(round(pixel_mm / (spacing * depth)))) for spacing in self.view.pixel_spacing
+        )
+        if blocks not in self._reduced:
+            self._reduced[blocks] = self._averaged(*blocks)
+        return self._reduced[blocks]
+
+    def _averaged(self, across: int, down: int) -> Exposure:
+        rows, columns = self.valid.shape[0] // down, self.valid.shape[1] // across
+
+        def mean(array: np.ndarray) -> np.ndarray:
+            cut = array[: rows * down, : columns * across].astype(np.float32)
+            return cut.reshape(rows, down, columns, across).mean((1, 3))
+
+        share = mean(self.valid)
+        image = mean(np.where(self.valid, self.line_integral, 0)) / np.maximum(share, 1e-6)
+        view = replace(
+            self.view,
+            detector_origin=self.view.points_on_detector(
+                np.array([(across - 1) / 2, (down - 1) / 2])
+            ),
+            pixel_spacing=(
+                self.view.pixel_spacing[0] * across, self.view.pixel_spacing[1] * down
+            ),
+            size=(columns, rows),
+        )  # fmt: skip
+        valid = share > 0.5
+        return Exposure(view, np.where(valid, image, 0), valid)

@@ -27,7 +27,7 @@ from SSRKDLib.models.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.reconstruction.field import NOT_SEEN, FieldGrid
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.reconstruction.report import report_of
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.models.ct_model import CtModel

@@ -16,6 +16,8 @@ from typing import Callable
 
 import numpy as np
 
+from SSRKDLib.models.interface import Query
+
 #: Points per call of the query: bounds the memory of its intermediate results.
 CHUNK = 32768
 
@@ -35,9 +37,6 @@ class EmptyRegionError(ValueError):
     """Nothing of the grid lies in the region of interest."""
 
 
-Query = Callable[[np.ndarray], np.ndarray]
-
-
 @dataclass(frozen=True)
 class FieldGrid:
     """A field on a regular grid.
@@ -55,27 +54,6 @@ class FieldGrid:
     spacing: float
     visited: int
     total: int
-
-
-@dataclass(frozen=True)
-class BoneField:
-    """What a model knows of two located radiographs, ready for :func:`evaluate`.
-
-    Attributes:
-        query: canonical points ``[N, 3]`` mm to ``[N, bones]``, positive inside.
-        band: see :func:`evaluate`.
-        low, high: corners of the box in which it may be asked, ``(3,)`` mm each.
-        margin: points to how far inside the model's own field of view they lie, ``[N]`` mm; None
-            where the box is all that limits it.
-        notes: sentences that belong to every result.
-    """
-
-    query: Query
-    band: str | None
-    low: np.ndarray
-    high: np.ndarray
-    margin: Callable[[np.ndarray], np.ndarray] | None = None
-    notes: tuple[str, ...] = ()
 
 
 def labels(grid: FieldGrid) -> np.ndarray:

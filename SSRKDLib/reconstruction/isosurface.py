@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Callable
 import numpy as np
 
 from SSRKDLib.reconstruction.field import FieldGrid
-from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata, to_polydata
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 
 if TYPE_CHECKING:
     from vtkmodules.vtkCommonDataModel import vtkPolyData

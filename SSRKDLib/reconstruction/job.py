@@ -16,7 +16,7 @@ from SSRKDLib.radiographs.exposure import read_exposures
 if TYPE_CHECKING:
     from SSRKDLib.geometry.views import Rig
     from SSRKDLib.models.knee_model import KneeModel
-    from SSRKDLib.radiographs.network_input import Exposure
+    from SSRKDLib.radiographs.exposure import Exposure
     from SSRKDLib.reconstruction.radiographs import Reconstruction
 
 Progress = Callable[[str, float, str], None]

@@ -17,14 +17,10 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.rigid import rigid_fit
 from SSRKDLib.geometry.views import Rig, triangulate
+from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, MIRROR
 from SSRKDLib.models.knee_model import KneeModel
-from SSRKDLib.radiographs.network_input import (
-    FRAME_POINTS,
-    MIRROR,
-    Exposure,
-    FramedRadiographs,
-    network_images,
-)
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.radiographs.network_input import FramedRadiographs, network_images
 
 #: Coarse grid on which a frame is judged: half edge and pitch, mm.
 _JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0

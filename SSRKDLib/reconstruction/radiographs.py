@@ -14,24 +14,18 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import Rig
+from SSRKDLib.geometry.virtual_cameras import REACH, Camera, pixel_grid
+from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
-from SSRKDLib.radiographs.exposure import best_pair
-from SSRKDLib.radiographs.network_input import (
-    REACH,
-    Camera,
-    Exposure,
-    FramedRadiographs,
-    framed_mask,
-    network_images,
-    pixel_grid,
-)
-from SSRKDLib.reconstruction.field import BoneField, EmptyRegionError, evaluate
+from SSRKDLib.radiographs.exposure import Exposure, best_pair
+from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask, network_images
+from SSRKDLib.reconstruction.field import EmptyRegionError, evaluate
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.reconstruction.localisation import Located, locate
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import judge
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 Progress = Callable[[str, float, str], None]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from SSRKDLib.models.ct_model import CtModel
     from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.models.official_model import OfficialKneeModel
-    from SSRKDLib.surfaces.mesh_files import Mesh
+    from SSRKDLib.surfaces.mesh import Mesh
 
 
 def report_of(

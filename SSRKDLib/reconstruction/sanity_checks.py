@@ -10,15 +10,16 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig, View
+from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.models.knee_model import KneeModel
-from SSRKDLib.radiographs.network_input import MIRROR, Exposure
+from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.localisation import (
     GOOD_AGREEMENT,
     Located,
     coarse_agreement,
     settle_frame,
 )
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.
 CONDYLAR_WIDTH_MM = (52.0, 108.0)

@@ -11,8 +11,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
-from SSRKDLib.radiographs.exposure import best_pair
-from SSRKDLib.radiographs.network_input import Exposure, network_images, unframed
+from SSRKDLib.radiographs.exposure import Exposure, best_pair
+from SSRKDLib.radiographs.network_input import network_images, unframed
 from SSRKDLib.reconstruction.localisation import locate
 
 

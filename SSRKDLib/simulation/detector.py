@@ -71,3 +71,14 @@ def to_line_integral(counts: np.ndarray, photons: float) -> np.ndarray:
     Slightly negative in air, where noise lifts a count above the mean.
     """
     return -np.log(np.maximum(np.asarray(counts, dtype=np.float64), _LEAST_COUNT) / photons)
+
+
+#: Electronic noise of the detector, standard deviation in counts, as in the published code.
+ELECTRONIC_NOISE = 10.0
+
+
+def noisy(line_integral: np.ndarray, photons: float, rng: np.random.Generator) -> np.ndarray:
+    """A natural line integral as a detector with so many photons in air measures it, float32."""
+    counts = rng.poisson(photons * np.exp(-line_integral.astype(np.float64)))
+    counts = counts + rng.normal(0, ELECTRONIC_NOISE, counts.shape)
+    return np.log(photons / np.maximum(counts, 1.0)).astype(np.float32)

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import similarity_fit
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 TRAINING_PEOPLE = range(20)
 HELD_OUT_PEOPLE = range(20, 26)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 
 def simulate_exposures(
@@ -53,11 +53,6 @@ def centred_at_knee(meshes: dict[str, Mesh]) -> np.ndarray:
     Raises:
         MeshError: a bone is missing or they do not make a knee.
     """
-    from SSRKDLib.surfaces.voxelise import as_arrays, leg_frame
+    from SSRKDLib.surfaces.knee import as_arrays, leg_frame
 
     return leg_frame(as_arrays(meshes)).to_world[:3, 3]
-
-
-def region_around(joint: np.ndarray, reach: float = 80.0) -> np.ndarray:
-    """The box that distances are reported for: ``[2, 3]``, lowest and highest corner, mm."""
-    return np.stack([np.asarray(joint) - reach, np.asarray(joint) + reach])

@@ -1,6 +1,6 @@
 """Everything of a leg that is not bone: outline, skin, fat, muscles, septa and tendons.
 
-Works in the leg's frame (see :class:`SSRKDLib.surfaces.voxelise.LegFrame`): +z from shank to
+Works in the leg's frame (see :class:`SSRKDLib.surfaces.knee.LegFrame`): +z from shank to
 thigh, -y towards the patella, origin in the joint, millimetres. Every cross-section is described
 in polar coordinates around the leg's centre line.
 """

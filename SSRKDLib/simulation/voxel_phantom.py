@@ -27,7 +27,8 @@ from SSRKDLib.simulation import detector as physics
 from SSRKDLib.simulation.joseph import Volume
 from SSRKDLib.simulation.projector import project_view
 from SSRKDLib.simulation.soft_tissue import SoftTissue, fill_soft_tissue, tendons
-from SSRKDLib.surfaces.voxelise import Box, LegFrame, as_arrays, coverage, leg_frame, lengthened
+from SSRKDLib.surfaces.knee import LegFrame, as_arrays, leg_frame
+from SSRKDLib.surfaces.voxelise import Box, coverage, lengthened
 
 #: Free space between the skin and the sides of the volume, mm.
 _AIR = 6.0

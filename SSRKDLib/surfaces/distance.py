@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from SSRKDLib.core.errors import MeshError, MissingDependencyError
-from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
+from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 
 #: What may measure distances; the numbers agree to 1e-3 mm.
 BACKENDS: tuple[str, ...] = ("vtk", "pytorch3d")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Pairs of a point and a triangle that are looked at together: bounds the memory.
 _PAIRS_AT_ONCE = 1 << 21

@@ -13,17 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.bone_names import Named, match_bones
 from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.images.formats import whole_image_kind
-from SSRKDLib.surfaces.mesh_files import (
-    SUFFIXES,
-    Mesh,
-    from_polydata,
-    match_files,
-    read_mesh,
-    to_polydata,
-)
-from SSRKDLib.surfaces.reference import Named, match_bones
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
+from SSRKDLib.surfaces.mesh_files import SUFFIXES, match_files, read_mesh
 
 if TYPE_CHECKING:
     import SimpleITK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 
 def write_obj(path: Path, mesh: Mesh) -> None:

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Edge of the pixels that the silhouette is drawn with, mm on the detector.
 PITCH_MM = 0.4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 
 def sample_surface(mesh: Mesh, count: int, seed: int = 0) -> np.ndarray:

@@ -9,109 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 from vtkmodules.util import numpy_support
 from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
 from vtkmodules.vtkImagingStencil import vtkImageStencil, vtkPolyDataToImageStencil
 
-from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 
 #: Shafts are cut this far before their end before they are lengthened, mm: a cut need not be
 #: square to the shaft, and what lies beyond may be a cap.
 _CUT_MARGIN = 15.0
-
-
-@dataclass(frozen=True)
-class LegFrame:
-    """Where a knee lies, derived from its bones.
-
-    Attributes:
-        to_world: 4x4 rigid, world mm of leg mm: origin between femur and tibia, +z from the shank
-            to the thigh (the mean of both shafts), -y towards the patella, +x to complete a
-            right-handed frame (the patient's left where the bones are upright LPS).
-        axes: unit vectors in the leg frame along which femur, tibia and fibula leave the joint.
-    """
-
-    to_world: np.ndarray
-    axes: dict[str, np.ndarray]
-
-
-def as_arrays(meshes: Mapping[str, object]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Vertices ``[n, 3]`` float64 and faces ``[m, 3]`` int64 of each bone.
-
-    Args:
-        meshes: per bone, a (vertices, faces) pair or an object with those attributes.
-
-    Raises:
-        MeshError: a bone is missing, or its surface is not triangles of finite points.
-    """
-    arrays = {}
-    for bone in BONES:
-        if bone not in meshes:
-            raise MeshError(f"There is no surface of the {bone}.", "Give all four bones.")
-        mesh = meshes[bone]
-        pair = (mesh.vertices, mesh.faces) if hasattr(mesh, "vertices") else mesh
-        vertices = np.asarray(pair[0], dtype=np.float64)
-        faces = np.asarray(pair[1], dtype=np.int64)
-        good = vertices.ndim == faces.ndim == 2 and vertices.shape[1] == faces.shape[1] == 3
-        if not good or len(faces) < 4 or not np.isfinite(vertices).all():
-            raise MeshError(
-                f"The {bone} is not a surface of triangles with finite points.",
-                "Export it again as a triangle mesh.",
-            )
-        arrays[bone] = _merged(vertices, faces)
-    return arrays
-
-
-def _merged(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same surface with points that coincide (to 1 micrometre) made one."""
-    _, first, inverse = np.unique(
-        np.round(vertices, 3), axis=0, return_index=True, return_inverse=True
-    )
-    faces = inverse.reshape(-1)[faces]
-    whole = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2])
-    return vertices[first], faces[whole & (faces[:, 0] != faces[:, 2])]
-
-
-def leg_frame(arrays: dict[str, tuple[np.ndarray, np.ndarray]]) -> LegFrame:
-    """The leg's own frame from the four bones (see :class:`LegFrame`).
-
-    Raises:
-        MeshError: the bones do not make a knee (shafts folded onto each other, for instance).
-    """
-    femur, tibia = arrays["femur"][0], arrays["tibia"][0]
-    distance, nearest = cKDTree(tibia).query(femur)
-    close = distance < distance.min() + 6.0
-    joint = (femur[close].mean(0) + tibia[nearest[close]].mean(0)) / 2
-    axes = {bone: _shaft_direction(arrays[bone][0], joint) for bone in ("femur", "tibia")}
-    z = axes["femur"] - axes["tibia"]
-    forward = arrays["patella"][0].mean(0) - joint
-    y = -(forward - (forward @ z) * z / max(z @ z, 1e-9))
-    if np.linalg.norm(z) < 0.5 or np.linalg.norm(y) < 5.0:
-        raise MeshError(
-            "The four surfaces do not lie as the bones of a knee.",
-            "Check that they share one frame and that each has the right name.",
-        )
-    z, y = z / np.linalg.norm(z), y / np.linalg.norm(y)
-    to_world = np.eye(4)
-    to_world[:3, :3] = np.stack([np.cross(y, z), y, z], axis=1)
-    to_world[:3, 3] = joint
-    axes["fibula"] = axes["tibia"]
-    return LegFrame(to_world, {bone: to_world[:3, :3].T @ axis for bone, axis in axes.items()})
-
-
-def _shaft_direction(vertices: np.ndarray, joint: np.ndarray) -> np.ndarray:
-    """Unit vector along which a long bone leaves the joint, from its middle part."""
-    away = np.linalg.norm(vertices - joint, axis=1)
-    reach = min(away.max(), 140.0)
-    near = vertices[(away > 0.45 * reach) & (away < 0.6 * reach)]
-    far = vertices[(away > 0.75 * reach) & (away < 0.95 * reach)]
-    if not (len(near) and len(far)):
-        raise MeshError("A long bone has no shaft.", "Give at least 60 mm of each bone.")
-    direction = far.mean(0) - near.mean(0)
-    return direction / np.linalg.norm(direction)
 
 
 def lengthened(
@@ -212,3 +120,40 @@ def _stencil(
     cutter.Update()
     scalars = cutter.GetOutput().GetPointData().GetScalars()
     return numpy_support.vtk_to_numpy(scalars).reshape(count[::-1])
+
+
+def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -> np.ndarray:
+    """Which voxel centres lie inside ``mesh``: bool, indexed [k, j, i].
+
+    ``origin`` [3] is the centre of voxel (0, 0, 0) in mm, ``size`` [3] the number of
+    voxels along x, y, z; the grid is parallel to the axes. Open ends are capped.
+    """
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
+
+    # VTK 9.7 joins loose ends of a slice by itself; its documentation asks for closed input.
+    stencil = vtkPolyDataToImageStencil()
+    stencil.SetInputData(to_polydata(mesh.capped()))
+    stencil.SetOutputOrigin(*origin)
+    stencil.SetOutputSpacing(spacing, spacing, spacing)
+    stencil.SetOutputWholeExtent(0, int(size[0]) - 1, 0, int(size[1]) - 1, 0, int(size[2]) - 1)
+    image = vtkImageStencilToImage()
+    image.SetInputConnection(stencil.GetOutputPort())
+    image.SetInsideValue(1)
+    image.SetOutsideValue(0)
+    image.SetOutputScalarTypeToUnsignedChar()
+    image.Update()
+    scalars = image.GetOutput().GetPointData().GetScalars()
+    return vtk_to_numpy(scalars).reshape(int(size[2]), int(size[1]), int(size[0])) > 0
+
+
+def label_map(
+    meshes: Mapping[str, Mesh], origin: np.ndarray, spacing: float, size: np.ndarray
+) -> np.ndarray:
+    """Which bone each voxel's centre lies in: uint8 ``[k, j, i]``, values as in
+    :data:`~SSRKDLib.core.anatomy.LABELS`, later bones over earlier ones; grid as for
+    :func:`voxelise`."""
+    labels = np.zeros(tuple(int(n) for n in size[::-1]), np.uint8)
+    for bone in (bone for bone in BONES if bone in meshes):
+        labels[voxelise(meshes[bone], origin, spacing, size)] = LABELS[bone]
+    return labels

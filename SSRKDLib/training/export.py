@@ -107,7 +107,7 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
             "align_corners": True,
         }
         normalisation |= {
-            "values": "natural line integral times SSRKDLib.models.official_model.NETWORK_UNITS",
+            "values": "natural line integral times SSRKDLib.radiographs.published_input.NETWORK_UNITS",
             "segmenter_factor": 1.0,
         }
     return {

@@ -16,11 +16,13 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.datasets import demo_cases
 from SSRKDLib.datasets.demo_cases import DemoCase
+from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.models import loading as models
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.simulation.radiographs import centred_at_knee, region_around
-from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.simulation.radiographs import centred_at_knee
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.support.command_checks import refused, tree

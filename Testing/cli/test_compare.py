@@ -17,12 +17,13 @@ from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.evaluation import metrics
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import common_region, region_from_rig, seen_by
-from SSRKDLib.evaluation.voxel_metrics import voxelise
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
+from SSRKDLib.surfaces.voxelise import voxelise
 from Testing.support.command_checks import refused, tree
 
 COLUMNS = ["bone", "assd_mm", "assd_paper_mm", "hd_mm", "hd95_mm", "dsc"]

@@ -21,7 +21,8 @@ from SSRKDLib.evaluation.cohort_summary import STATISTICS, format_summary, stati
 from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.support.command_checks import refused, tree
 

@@ -13,7 +13,8 @@ from SSRKDLib.clinical.sections import heights_above, section
 from SSRKDLib.clinical.tibia import plateaus
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_meshes
 from Testing.support.ball_knee import ball
 from Testing.support.shared_data import SHARED
 

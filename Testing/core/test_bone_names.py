@@ -11,17 +11,12 @@ import SimpleITK as sitk
 import trimesh
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.bone_names import Named, check_sides, identify, match_bones, side_of
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.surfaces.checks import check_surfaces
 from SSRKDLib.surfaces.label_maps import label_names, read_reference
-from SSRKDLib.surfaces.mesh_files import Mesh, read_meshes, write_mesh
-from SSRKDLib.surfaces.reference import (
-    Named,
-    check_sides,
-    check_surfaces,
-    identify,
-    match_bones,
-    side_of,
-)
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_meshes, write_mesh
 
 SNOMED = {"patella": "64234005", "femur": "71341001", "fibula": "87342007", "tibia": "12611008"}
 SIDES = {"L": "7771000^Left", "R": "24028007^Right"}

@@ -9,10 +9,10 @@ import torch
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct import grid as ct_grid
 from SSRKDLib.ct.grid import BEYOND, CtGrid
-from SSRKDLib.ct.hounsfield import from_hounsfield
+from SSRKDLib.ct.hounsfield import from_hounsfield, windowed
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.datasets.case_frame import CaseFrame
-from SSRKDLib.datasets.prepare import resampled, windowed
+from SSRKDLib.datasets.prepare import resampled
 from SSRKDLib.simulation.joseph import Volume
 from Testing.support.ct_truth import DIRECTIONS, OBLIQUE, PLACE, ellipsoid, scan_of
 

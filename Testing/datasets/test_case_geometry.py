@@ -16,7 +16,8 @@ from SSRKDLib.datasets.case_frame import CaseFrame
 from SSRKDLib.datasets.prepare import Settings, label_map
 from SSRKDLib.datasets.prepare_many import Outcome, run_job
 from SSRKDLib.datasets.sources import FileSource, Job
-from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh, write_mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from Testing.support.ball_knee import BALLS, ball, distances
 from Testing.support.ball_scan import BONE_HU, PLACE, SPACING, ball_ct, ball_meshes, posed
 from Testing.support.shared_data import SHARED

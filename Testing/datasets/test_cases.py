@@ -19,7 +19,7 @@ from SSRKDLib.datasets.sources import find_jobs, person_of, virtual_jobs
 from SSRKDLib.datasets.splits import Knee, make_splits, read_info, write_info
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.surfaces.inside import inside_mesh
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.obj import write_obj
 from Testing.support.ball_knee import BALLS, ball, distances
 from Testing.support.projection_truth import rotation

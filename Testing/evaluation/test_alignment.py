@@ -14,9 +14,9 @@ from SSRKDLib.core.errors import MeshError
 from SSRKDLib.evaluation import metrics
 from SSRKDLib.evaluation.alignment import align
 from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
-from SSRKDLib.evaluation.regions import without_lids
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata, to_polydata
+from SSRKDLib.surfaces.caps import without_lids
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 
 
 @lru_cache(maxsize=16)

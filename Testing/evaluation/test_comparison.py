@@ -10,10 +10,11 @@ import pytest
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.evaluation.comparison import SHARES, compare_knees, signed_distances
 from SSRKDLib.evaluation.html_report import Report, curves_svg, render
-from SSRKDLib.evaluation.regions import Region, joint_centre
+from SSRKDLib.evaluation.regions import Region
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.simulation.population import load_person
+from SSRKDLib.surfaces.knee import joint_centre
 from Testing.support.ball_knee import ball
 
 

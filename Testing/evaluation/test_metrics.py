@@ -22,8 +22,9 @@ from SSRKDLib.evaluation.metrics import (
     surface_distances,
     voxelise,
 )
-from SSRKDLib.evaluation.regions import common_region, joint_centre
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.evaluation.regions import common_region
+from SSRKDLib.surfaces.knee import joint_centre
+from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface, sample_surface_even
 
 UNLIMITED = np.array([[-np.inf] * 3, [np.inf] * 3])

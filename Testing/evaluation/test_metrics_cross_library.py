@@ -26,12 +26,12 @@ from SSRKDLib.evaluation.voxel_metrics import (
     dice_mesh_in_mask,
     dice_meshes,
     mask_distances,
-    voxelise,
 )
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces import distance as nearest
 from SSRKDLib.surfaces.distance import best_backend, point_distances
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.voxelise import voxelise
 
 SPACING = (0.7, 1.1, 2.3)  # along i, j, k
 

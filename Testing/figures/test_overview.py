@@ -15,8 +15,8 @@ from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import asymmetric
-from SSRKDLib.radiographs.exposure import read_exposures
-from SSRKDLib.radiographs.network_input import MIRROR, Exposure
+from SSRKDLib.geometry.virtual_cameras import MIRROR
+from SSRKDLib.radiographs.exposure import Exposure, read_exposures
 from Testing.support.ball_knee import BALLS, ball, write_ball_case
 
 RIGHT, UP = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])

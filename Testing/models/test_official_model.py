@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from SSRKDLib.geometry.rig_presets import oblique  # noqa: E402
 from SSRKDLib.geometry.views import View  # noqa: E402
+from SSRKDLib.geometry.virtual_cameras import MIRROR  # noqa: E402
 from SSRKDLib.models.official_model import (  # noqa: E402
     OfficialKneeModel,
     OfficialModel,
@@ -16,7 +17,7 @@ from SSRKDLib.models.official_model import (  # noqa: E402
 )
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
-from SSRKDLib.radiographs.network_input import MIRROR, Exposure  # noqa: E402
+from SSRKDLib.radiographs.exposure import Exposure  # noqa: E402
 from SSRKDLib.reconstruction import field  # noqa: E402
 from SSRKDLib.reconstruction import isosurface as surface
 from SSRKDLib.reconstruction.radiographs import reconstruct  # noqa: E402

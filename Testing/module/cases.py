@@ -11,7 +11,7 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 from Testing.bench import user
 from Testing.support.ball_knee import ball, ball_path, write_image
 

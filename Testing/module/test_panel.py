@@ -10,8 +10,8 @@ import pytest
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.evaluation.metrics import compare_meshes
-from SSRKDLib.evaluation.regions import joint_centre
-from SSRKDLib.simulation.radiographs import region_around
+from SSRKDLib.evaluation.regions import region_around
+from SSRKDLib.surfaces.knee import joint_centre
 from Testing.bench import reload_module, user
 from Testing.module.cases import cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil
 

@@ -14,12 +14,8 @@ from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.collimation import blank_border
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.dicom_writing import write_dicom
-from SSRKDLib.radiographs.intensity import (
-    CONTRAST_SIGMA_MM,
-    network_channels,
-    to_line_integral,
-    values_from_dicom,
-)
+from SSRKDLib.radiographs.intensity import to_line_integral, values_from_dicom
+from SSRKDLib.radiographs.normalisation import CONTRAST_SIGMA_MM, network_channels
 from SSRKDLib.radiographs.reading import read_radiograph
 from Testing.support.shared_data import SHARED, needs_shared
 

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.evaluation.metrics import assd, compare_meshes, surface_distances
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
-from SSRKDLib.radiographs.exposure import best_pair
-from SSRKDLib.radiographs.network_input import Exposure, FramedRadiographs, network_images
+from SSRKDLib.radiographs.exposure import Exposure, best_pair
+from SSRKDLib.radiographs.network_input import FramedRadiographs, network_images
 from SSRKDLib.reconstruction.field import evaluate, labels
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.sanity_checks import femur_doubts

@@ -18,7 +18,7 @@ from SSRKDLib.simulation.path_lengths import path_lengths
 from SSRKDLib.simulation.random_shape import random_knee
 from SSRKDLib.simulation.signed_distances import CUT_OFF_MM
 from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
-from SSRKDLib.surfaces.mesh_files import Mesh, to_polydata
+from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 
 trimesh = pytest.importorskip("trimesh")
 

@@ -22,8 +22,10 @@ from SSRKDLib.simulation.ct_volume import read_ct
 from SSRKDLib.simulation.joseph import project
 from SSRKDLib.simulation.soft_tissue import SoftTissue
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
-from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
-from SSRKDLib.surfaces.voxelise import coverage, leg_frame
+from SSRKDLib.surfaces.knee import leg_frame
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
+from SSRKDLib.surfaces.voxelise import coverage
 from Testing.support.projection_truth import relative_l2, rotation
 
 SPACING = 3.0

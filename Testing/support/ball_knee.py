@@ -14,15 +14,15 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig, View
-from SSRKDLib.radiographs.network_input import (
+from SSRKDLib.geometry.virtual_cameras import (
     FRAME_POINTS,
     REACH,
     Framing,
     frame_cameras,
     pixel_grid,
 )
-from SSRKDLib.reconstruction.field import BoneField
-from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
+from SSRKDLib.models.interface import BoneField
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata
 
 #: Centre and radius of each bone, mm, canonical frame (which is the rig's).
 BALLS = {

@@ -6,7 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 from Testing.support.ball_knee import BALLS, ball, distances
 from Testing.support.projection_truth import rotation
 

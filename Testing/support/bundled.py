@@ -9,10 +9,10 @@ import numpy as np
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
-from SSRKDLib.radiographs.network_input import Exposure
+from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
-from SSRKDLib.surfaces.mesh_files import Mesh
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Linear attenuation of cortical, trabecular, muscle and fat, 1/mm at 60 keV.
 ATTENUATION = np.array([0.0604, 0.0270, 0.0215, 0.0188])

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes, read_reference
-from SSRKDLib.surfaces.mesh_files import Mesh, write_mesh
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 #: Centre (LPS mm) and radii (mm, along the axes) of the ellipsoid standing for each bone.
 SHAPES = {

@@ -10,14 +10,8 @@ import trimesh
 from vtkmodules.vtkIOPLY import vtkPLYReader
 
 from SSRKDLib.core.errors import MeshError, OutputError
-from SSRKDLib.surfaces.mesh_files import (
-    Mesh,
-    from_polydata,
-    read_mesh,
-    read_meshes,
-    to_polydata,
-    write_mesh,
-)
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
+from SSRKDLib.surfaces.mesh_files import read_mesh, read_meshes, write_mesh
 
 EVERYTHING = [-np.inf] * 3, [np.inf] * 3
 

@@ -20,7 +20,8 @@ from SSRKDLib.datasets.npz import mapped_npz  # noqa: E402
 from SSRKDLib.datasets.splits import read_info  # noqa: E402
 from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
 from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
-from SSRKDLib.surfaces.mesh_files import Mesh  # noqa: E402
+from SSRKDLib.simulation.detector import noisy  # noqa: E402
+from SSRKDLib.surfaces.mesh import Mesh  # noqa: E402
 from SSRKDLib.surfaces.obj import write_obj  # noqa: E402
 from SSRKDLib.training import pseudo_labels as teacher_answers  # noqa: E402
 from SSRKDLib.training.data import (  # noqa: E402
@@ -35,7 +36,6 @@ from SSRKDLib.training.data.case_datasets import (  # noqa: E402
     TeacherSamples,
     voxel_coordinates,
 )
-from SSRKDLib.training.data.case_images import noisy  # noqa: E402
 from SSRKDLib.training.data.sampling import visited  # noqa: E402
 from SSRKDLib.training.data.student_datasets import StudentSamples, Taking  # noqa: E402
 from SSRKDLib.training.pseudo_labels import Reader, read_answers, write_answers  # noqa: E402

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from SSRKDLib.geometry.virtual_cameras import Framing
 from SSRKDLib.models.knee_model import KneeModel
-from SSRKDLib.radiographs.network_input import Framing
 from SSRKDLib.training.bundling import export
 from SSRKDLib.training.data.virtual_dataset import KneeSamples
 from SSRKDLib.training.losses import distance_loss, landmark_loss, mask_loss

@@ -9,12 +9,12 @@ import slicer
 import vtk
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.bone_names import check_sides, match_bones
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.surfaces.mesh_files import write_mesh
-from SSRKDLib.surfaces.reference import check_sides, match_bones
 
 from ..radiographs.outlines import worldMesh
 from ..scene.folders import BONE, boneColour, putInto, subfolder, uniqueName
@@ -83,7 +83,7 @@ def matchReference(referenceNode, laterality, chosen):
         chosen: names that the user picked, by bone.
 
     Returns:
-        (parts by name, :class:`SSRKDLib.surfaces.reference.Matching`).
+        (parts by name, :class:`SSRKDLib.core.bone_names.Matching`).
 
     Raises:
         MeshError: everything is of the other side.

@@ -9,10 +9,10 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from SSRKDLib.core.bone_names import Named
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.label_maps import mask_surface
-from SSRKDLib.surfaces.mesh_files import Mesh, from_polydata
-from SSRKDLib.surfaces.reference import Named
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata
 
 from ..radiographs.outlines import worldMesh
 from ..scene.frames import flipLpsRas, volumeIjkToLps
@@ -27,7 +27,7 @@ class Part:
 
     Attributes:
         name: unique among the parts.
-        codes: terminology, see :class:`SSRKDLib.surfaces.reference.Named`.
+        codes: terminology, see :class:`SSRKDLib.core.bone_names.Named`.
         node: that holds it.
         key: segment ID or label value; None for a model.
     """

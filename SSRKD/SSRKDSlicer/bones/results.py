@@ -12,8 +12,9 @@ from vtk.util.numpy_support import numpy_to_vtk
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
-from SSRKDLib.evaluation.voxel_metrics import label_map
-from SSRKDLib.surfaces.mesh_files import Mesh, read_mesh, to_polydata, write_mesh
+from SSRKDLib.surfaces.mesh import Mesh, to_polydata
+from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
+from SSRKDLib.surfaces.voxelise import label_map
 
 from ..radiographs.outlines import worldMesh
 from ..scene.folders import BONE, boneColour, boneName, putInto, uniqueName

@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import vtk
 
-from SSRKDLib.surfaces.mesh_files import from_polydata
+from SSRKDLib.surfaces.mesh import from_polydata
 from SSRKDLib.surfaces.outlines import outline
 
 from ..scene import layouts
@@ -18,7 +18,7 @@ _LINE_WIDTH = 2
 
 
 def worldMesh(modelNode):
-    """The surface of a model as :class:`SSRKDLib.surfaces.mesh_files.Mesh`: LPS mm, where it
+    """The surface of a model as :class:`SSRKDLib.surfaces.mesh.Mesh`: LPS mm, where it
     stands in the world, a parent transform included."""
     polydata = modelNode.GetPolyData()
     if modelNode.GetParentTransformNode() is not None:

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from SSRKDLib.datasets.case_cache import read_points, read_radiographs, read_volume
-from SSRKDLib.models.official_model import NETWORK_UNITS
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.data.case_images import Picture, exposures, pictures
 from SSRKDLib.training.data.sampling import choose_evenly, generator, visited
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from SSRKDLib.datasets.case_cache import CaseRadiographs
 from SSRKDLib.geometry.views import View
-from SSRKDLib.models.official_model import seen_from_source
-from SSRKDLib.radiographs.network_input import Camera, Exposure, frame_cameras, sample
-
-#: Electronic noise of the detector, standard deviation in counts, as in the published code.
-ELECTRONIC_NOISE = 10.0
+from SSRKDLib.geometry.virtual_cameras import Camera, frame_cameras
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.radiographs.network_input import sample
+from SSRKDLib.radiographs.published_input import seen_from_source
+from SSRKDLib.simulation.detector import noisy
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,6 @@ class Picture:
     seen: np.ndarray
     bits: np.ndarray | None
     camera: Camera
-
-
-def noisy(line_integral: np.ndarray, photons: float, rng: np.random.Generator) -> np.ndarray:
-    """A natural line integral as a detector with so many photons in air measures it, float32."""
-    counts = rng.poisson(photons * np.exp(-line_integral.astype(np.float64)))
-    counts = counts + rng.normal(0, ELECTRONIC_NOISE, counts.shape)
-    return np.log(photons / np.maximum(counts, 1.0)).astype(np.float32)
 
 
 def exposures(

@@ -15,8 +15,8 @@ import torch
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.datasets.case_cache import CaseRadiographs, read_points, read_radiographs
 from SSRKDLib.geometry.views import View, to_grid_sample
-from SSRKDLib.models.official_model import NETWORK_UNITS
 from SSRKDLib.radiographs.network_input import network_images
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.data.case_datasets import CaseSamples, Lists, Sample
 from SSRKDLib.training.data.case_images import exposures, pictures, random_z_crop, visible
 from SSRKDLib.training.data.sampling import choose_evenly

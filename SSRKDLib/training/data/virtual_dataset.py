@@ -11,13 +11,8 @@ from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, read_knee
-from SSRKDLib.radiographs.network_input import (
-    FRAME_POINTS,
-    Framing,
-    channels,
-    frame_cameras,
-    sample,
-)
+from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, Framing, frame_cameras
+from SSRKDLib.radiographs.network_input import channels, sample
 from SSRKDLib.simulation.random_radiograph import random_line_integral
 
 

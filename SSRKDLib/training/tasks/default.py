@@ -18,10 +18,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
+from SSRKDLib.geometry.virtual_cameras import Framing
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
-from SSRKDLib.radiographs.network_input import Framing
 from SSRKDLib.training.data.virtual_dataset import KneeSamples
 from SSRKDLib.training.losses import distance_loss, landmark_loss, mask_loss
 

@@ -10,14 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.terminology import BONE_CODES, SIDE_CODES, SIDES
 
 if TYPE_CHECKING:
-    from SSRKDLib.surfaces.mesh_files import Mesh
+    pass
 
 #: Codes of the bones: SNOMED CT, and SRT (DICOM PS3.16).
 _CODE_TO_BONE = {
@@ -52,10 +50,6 @@ _OTHER_THINGS = (
     "collateral cruciate retinaculum bursa background skin growth plate physis"
 )
 _NOT_BONE = frozenset(_OTHER_THINGS.split())
-
-#: Second largest extent of a knee's bones along their own axes, mm, with ample room.
-_WIDTHS = {"patella": (12, 90), "femur": (22, 220), "fibula": (5, 90), "tibia": (22, 200)}
-_UNITS = {1000.0: "metres", 10.0: "centimetres", 0.001: "micrometres"}
 
 
 class Named(NamedTuple):
@@ -164,47 +158,6 @@ def check_sides(reference: str | None, reconstruction: str | None) -> None:
             f"{SIDES[reconstruction]} one.",
             "Choose the reference of the same knee.",
         )
-
-
-def check_surfaces(bones: Mapping[str, Mesh], what: str) -> list[str]:
-    """Sentences on surfaces that can be compared only in part.
-
-    Args:
-        bones: the surfaces, mm.
-        what: what to call them, such as "reference".
-
-    Raises:
-        MeshError: there is no bone, one is empty, or has a size that no knee has.
-    """
-    if not bones:
-        raise MeshError(f"The {what} holds no bone.", "Check how the bones are matched.")
-    notes = []
-    for bone, mesh in bones.items():
-        if not len(mesh.faces) or not mesh.area() > 0:
-            raise MeshError(f"The {bone} of the {what} is empty.", "Leave it out or replace it.")
-        _check_size(bone, mesh, what)
-        tangled = mesh.edge_report().non_manifold
-        if tangled:
-            notes.append(
-                f"The {bone} of the {what} has {tangled} edge(s) that join more than two faces: "
-                "distances hold, its inside (Dice) may not."
-            )
-    return notes
-
-
-def _check_size(bone: str, mesh: Mesh, what: str) -> None:
-    points = mesh.vertices - mesh.vertices.mean(axis=0)
-    axes = np.linalg.eigh(points.T @ points)[1]
-    width = float(np.sort(np.ptp(points @ axes, axis=0))[1])
-    low, high = _WIDTHS[bone]
-    if low <= width <= high:
-        return
-    unit = next((u for factor, u in _UNITS.items() if low <= width * factor <= high), None)
-    raise MeshError(
-        f"The {bone} of the {what} is {width:.3g} mm wide, a size that no knee has"
-        + (f"; it seems to be in {unit}." if unit else "."),
-        "Convert it to millimetres." if unit else "Check its units and which bone it is.",
-    )
 
 
 def _words(name: str) -> list[str]:

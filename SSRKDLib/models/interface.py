@@ -1,0 +1,31 @@
+"""models.interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+Query = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class BoneField:
+    """What a model knows of two located radiographs, ready for :func:`evaluate`.
+
+    Attributes:
+        query: canonical points ``[N, 3]`` mm to ``[N, bones]``, positive inside.
+        band: see :func:`evaluate`.
+        low, high: corners of the box in which it may be asked, ``(3,)`` mm each.
+        margin: points to how far inside the model's own field of view they lie, ``[N]`` mm; None
+            where the box is all that limits it.
+        notes: sentences that belong to every result.
+    """
+
+    query: Query
+    band: str | None
+    low: np.ndarray
+    high: np.ndarray
+    margin: Callable[[np.ndarray], np.ndarray] | None = None
+    notes: tuple[str, ...] = ()
