@@ -16,8 +16,8 @@ from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, windowed
 from SSRKDLib.datasets.case_folder import CaseData, write_case
 from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
-from SSRKDLib.evaluation import voxel_metrics
 from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.surfaces import voxelise
 from SSRKDLib.surfaces.mesh import Mesh
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def label_map(meshes: dict[str, Mesh], frame: CaseFrame, size: int) -> np.ndarra
     """Which bone each voxel's centre lies in, uint8 ``[k, j, i]``; later bones win."""
     spacing = 2 * frame.half_edge / size
     origin = np.full(3, spacing / 2 - frame.half_edge)
-    return voxel_metrics.label_map(meshes, origin, spacing, np.full(3, size))
+    return voxelise.label_map(meshes, origin, spacing, np.full(3, size))
 
 
 def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.ndarray:

@@ -26,7 +26,8 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from SSRKDLib.clinical import compare_measures, measure
+from SSRKDLib.clinical.comparison import compare_measures
+from SSRKDLib.clinical.measures import measure
 from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
@@ -150,7 +151,7 @@ def evaluate_cases(
     Returns:
         One dict per case: ``case``, ``error`` ("" or why it failed), ``side``, ``seconds``,
         ``warnings``, ``rows`` (of :func:`SSRKDLib.evaluation.metrics.compare_meshes`) and
-        ``clinical`` (of :func:`SSRKDLib.clinical.compare_measures`).
+        ``clinical`` (of :func:`SSRKDLib.clinical.comparison.compare_measures`).
 
     Raises:
         SSRKDError: a process died; what is finished stays.

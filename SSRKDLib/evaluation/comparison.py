@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from SSRKDLib.clinical import compare_measures, measure
-from SSRKDLib.clinical.measures import Measure
+from SSRKDLib.clinical.comparison import compare_measures
+from SSRKDLib.clinical.measures import Measure, measure
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.evaluation.alignment import Alignment, align
 from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
@@ -80,7 +80,7 @@ class Compared:
     Attributes:
         rows: of :func:`SSRKDLib.evaluation.metrics.compare_meshes`, with how the reference was
             moved.
-        clinical: of :func:`SSRKDLib.clinical.compare_measures`.
+        clinical: of :func:`SSRKDLib.clinical.comparison.compare_measures`.
         measures: the reconstruction's clinical measures, with their landmarks.
         alignment: of the reference to the reconstruction.
         signed: by bone, signed distance of each vertex of the reconstruction to the reference,

@@ -1,4 +1,4 @@
-"""geometry.virtual_cameras."""
+"""Virtual cameras that look at the joint: what the networks' images are images of."""
 
 from __future__ import annotations
 

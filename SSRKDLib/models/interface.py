@@ -1,4 +1,4 @@
-"""models.interface."""
+"""What reconstruction asks of a model, whichever networks stand behind it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ Query = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class BoneField:
-    """What a model knows of two located radiographs, ready for :func:`evaluate`.
+    """What a model knows of two located radiographs, for
+    :func:`SSRKDLib.reconstruction.field.evaluate`.
 
     Attributes:
         query: canonical points ``[N, 3]`` mm to ``[N, bones]``, positive inside.
-        band: see :func:`evaluate`.
+        band: see :func:`SSRKDLib.reconstruction.field.evaluate`.
         low, high: corners of the box in which it may be asked, ``(3,)`` mm each.
         margin: points to how far inside the model's own field of view they lie, ``[N]`` mm; None
             where the box is all that limits it.

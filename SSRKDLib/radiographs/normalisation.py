@@ -1,4 +1,4 @@
-"""radiographs.normalisation."""
+"""From a line integral to the channels that the networks read."""
 
 from __future__ import annotations
 

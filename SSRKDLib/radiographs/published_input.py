@@ -1,4 +1,4 @@
-"""radiographs.published_input."""
+"""What the published networks see of two radiographs."""
 
 from __future__ import annotations
 

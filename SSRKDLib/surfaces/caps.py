@@ -1,4 +1,4 @@
-"""surfaces.caps."""
+"""The flat caps that close a shaft where an image ended."""
 
 from __future__ import annotations
 

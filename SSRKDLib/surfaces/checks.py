@@ -1,4 +1,4 @@
-"""surfaces.checks."""
+"""Whether surfaces can be compared as the bones of a knee."""
 
 from __future__ import annotations
 

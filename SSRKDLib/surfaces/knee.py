@@ -1,4 +1,4 @@
-"""surfaces.knee."""
+"""The knee's own places: the centre of the joint and the leg's frame."""
 
 from __future__ import annotations
 

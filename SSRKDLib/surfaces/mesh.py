@@ -1,4 +1,4 @@
-"""surfaces.mesh."""
+"""Triangle meshes of bones: the type, its measures, and VTK's type."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def export(state: dict, path: Path, scores: Path | None = None) -> None:
             "magnification": [1.05, 1.6],
             "angle_between_views_degrees": [45, 135],
         },
-        "normalisation": "SSRKDLib.radiographs.normalisation.network_channels",
+        "normalisation": "local-contrast-1",
         "training": {
             "data": (
                 "virtual knees made from people 0 to 19 of LLP26 (Auckland Bioengineering "

@@ -9,6 +9,7 @@ from typing import Any
 
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import InputError, WeightsError
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.checkpoints import ENTRY, network_state, read_checkpoint
 from SSRKDLib.weights.bundle import Bundle, read_bundle, write_bundle
 from SSRKDLib.weights.catalogue import find_bundle
@@ -107,7 +108,7 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
             "align_corners": True,
         }
         normalisation |= {
-            "values": "natural line integral times SSRKDLib.radiographs.published_input.NETWORK_UNITS",
+            "values": f"natural line integral times {NETWORK_UNITS}",
             "segmenter_factor": 1.0,
         }
     return {

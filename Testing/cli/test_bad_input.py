@@ -307,7 +307,7 @@ def test_without_torch_the_command_line_says_what_to_install(case, tmp_path):
     code = (
         "import sys\n"
         "sys.modules['torch'] = None  # importing it now fails\n"
-        "from SSRKDLib import cli\n"
+        "from SSRKDLib.cli import main as cli\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     weights = ROOT / "SSRKDLib" / "data" / "weights" / "virtual-knee.zip"

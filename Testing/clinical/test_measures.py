@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.clinical import compare_measures, measure
+from SSRKDLib.clinical.comparison import compare_measures
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.clinical.frames import femur_frame, tibia_frame
+from SSRKDLib.clinical.measures import measure
 from SSRKDLib.clinical.sections import heights_above, section
 from SSRKDLib.clinical.tibia import plateaus
 from SSRKDLib.core.errors import InputError

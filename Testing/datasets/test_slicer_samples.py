@@ -40,7 +40,7 @@ CT, SEGMENTATION = FOLDER / "SSRKD_CT.nrrd", FOLDER / "SSRKD_CT.seg.nrrd"
 
 def registration():
     """sample_data.py, which loads without Slicer."""
-    path = ROOT / "SSRKD" / "SSRKDSlicer" / "sample_data.py"
+    path = ROOT / "SSRKD" / "SSRKDSlicer" / "radiographs" / "sample_data.py"
     spec = importlib.util.spec_from_file_location("sample_data_alone", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -19,7 +19,7 @@ from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
 from SSRKDLib.radiographs.exposure import Exposure  # noqa: E402
 from SSRKDLib.reconstruction import field  # noqa: E402
-from SSRKDLib.reconstruction import isosurface as surface
+from SSRKDLib.reconstruction import isosurface as surface  # noqa: E402
 from SSRKDLib.reconstruction.radiographs import reconstruct  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, write_bundle  # noqa: E402
 from SSRKDLib.weights.official_import import _manifest  # noqa: E402

@@ -286,7 +286,10 @@ def test_panel_ct_without_torch_says_where_to_install_it(core, slicer, files, mo
 
     loadCt(core, slicer, files)
     core.worker.stop()
-    code = "import sys; sys.modules['torch'] = None; from SSRKDLib.cli.main import main; main(['worker'])"
+    code = (
+        "import sys; sys.modules['torch'] = None; "
+        "from SSRKDLib.cli.main import main; main(['worker'])"
+    )
     monkeypatch.setattr(worker_client, "workerCommand", lambda: [sys.executable, "-c", code])
     user.click(core.ui.ctReconstructButton)
     settle(core)

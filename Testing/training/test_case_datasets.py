@@ -27,7 +27,7 @@ from SSRKDLib.training import pseudo_labels as teacher_answers  # noqa: E402
 from SSRKDLib.training.data import (  # noqa: E402
     case_datasets as case_samples,
 )
-from SSRKDLib.training.data import (
+from SSRKDLib.training.data import (  # noqa: E402
     student_datasets as student_samples,
 )
 from SSRKDLib.training.data.case_datasets import (  # noqa: E402

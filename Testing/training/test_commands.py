@@ -20,7 +20,7 @@ from SSRKDLib.cli import main as cli  # noqa: E402
 from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.models.loading import load_ct_model, load_model  # noqa: E402
 from SSRKDLib.training import command  # noqa: E402
-from SSRKDLib.training import export as exporting
+from SSRKDLib.training import export as exporting  # noqa: E402
 from SSRKDLib.training.checkpoints import read_network  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402

@@ -9,7 +9,7 @@ import time
 import slicer
 import vtk
 
-from SSRKDLib.clinical import measure
+from SSRKDLib.clinical.measures import measure
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.evaluation.html_report import Report, render
