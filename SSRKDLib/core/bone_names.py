@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.terminology import BONE_CODES, SIDE_CODES, SIDES
-
-if TYPE_CHECKING:
-    pass
 
 #: Codes of the bones: SNOMED CT, and SRT (DICOM PS3.16).
 _CODE_TO_BONE = {

@@ -9,12 +9,7 @@ ICRU Report 44's. A knee radiograph (60 to 70 kV, 100 to 125 kV with a grid) beh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
 
 #: Photon energies of the tables, keV.
 _ENERGIES = (40.0, 50.0, 60.0, 80.0, 100.0)

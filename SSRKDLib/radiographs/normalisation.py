@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
-
-if TYPE_CHECKING:
-    pass
 
 #: Standard deviation of the window of the local contrast normalisation, mm on the detector.
 CONTRAST_SIGMA_MM = 12.0

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from SSRKDLib.geometry.views import View
 from SSRKDLib.geometry.virtual_cameras import Camera
-
-if TYPE_CHECKING:
-    pass
 
 #: The networks' line integral, of clip((HU + 400) / 900, 0, 1) in metres, as a multiple of the
 #: natural one, ln(I0 / I): the ratio in soft tissue, which makes up most of every path.

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import Matching, Named, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.surfaces.mesh import Mesh, _tidy, from_polydata
 from SSRKDLib.surfaces.ply import read_ply, write_ply
-
-if TYPE_CHECKING:
-    pass
 
 #: File endings :func:`read_mesh` understands.
 SUFFIXES: tuple[str, ...] = (".ply", ".stl", ".obj", ".vtp")
