@@ -9,10 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from vtkmodules.util import numpy_support
-from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
-from vtkmodules.vtkImagingStencil import vtkImageStencil, vtkPolyDataToImageStencil
 
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
@@ -97,6 +93,11 @@ def _stencil(
     vertices: np.ndarray, faces: np.ndarray, origin: np.ndarray, spacing: float, count: np.ndarray
 ) -> np.ndarray:
     """1 where a voxel's centre lies inside the surface, uint8 ``[k, j, i]``."""
+    from vtkmodules.util import numpy_support
+    from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
+    from vtkmodules.vtkImagingStencil import vtkImageStencil, vtkPolyDataToImageStencil
+
     points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
     points.SetData(numpy_support.numpy_to_vtk(np.ascontiguousarray(vertices), deep=True))
     cells.SetData(3, numpy_support.numpy_to_vtkIdTypeArray(faces.ravel().copy(), deep=True))

@@ -2,15 +2,11 @@
 
 A room is a folder of a package. Its modules import modules of the same room and of rooms that
 stand earlier in the package's table. To move a room, change the table here and
-``Docs/architecture.md``.
-
-``python -m Testing.structure.layers`` prints every violation; with ``--allow`` it writes them to
-``allowed.txt``, which the tests accept for as long as modules are being moved.
+``Docs/architecture.md``. ``python -m Testing.structure.layers`` prints every violation.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import sys
 from collections.abc import Container
@@ -34,8 +30,8 @@ class Room:
     """
 
     name: str
-    torch_free: bool = False
-    vtk_free: bool = False
+    torch_free: bool = True
+    vtk_free: bool = True
     torch_modules: tuple[str, ...] = ()
     subfolders: tuple[str, ...] = ()
 
@@ -62,15 +58,14 @@ class Package:
 LIBRARY = Package(
     "SSRKDLib",
     rooms=(
-        Room("core", torch_free=True, vtk_free=True),
-        Room("geometry", torch_free=True, vtk_free=True),
-        Room("images", torch_free=True, vtk_free=True),
-        Room("surfaces", torch_free=True),
-        Room("radiographs", torch_free=True, vtk_free=True),
-        Room("ct", torch_free=True, vtk_free=True),
+        Room("core"),
+        Room("geometry"),
+        Room("images"),
+        Room("surfaces"),
+        Room("radiographs"),
+        Room("ct"),
         Room(
             "simulation",
-            torch_free=True,
             torch_modules=(
                 "ct_volume",
                 "joseph",
@@ -80,21 +75,22 @@ LIBRARY = Package(
                 "voxel_phantom",
             ),  # fmt: skip
         ),
-        Room("datasets", torch_free=True),
-        Room("networks", vtk_free=True),
-        Room("weights", torch_free=True, vtk_free=True),
-        Room("models", torch_free=True, vtk_free=True),
-        Room("reconstruction", torch_free=True, vtk_free=True),
-        Room("clinical", torch_free=True, vtk_free=True),
-        Room("evaluation", torch_free=True, torch_modules=("held_out_people",)),
-        Room("training", vtk_free=True, subfolders=("data", "tasks")),
-        Room("figures", torch_free=True),
-        Room("worker", torch_free=True, vtk_free=True),
-        Room("cli", torch_free=True, vtk_free=True),
+        Room("datasets"),
+        Room("networks", torch_free=False),
+        Room("weights"),
+        Room("models"),
+        Room("reconstruction"),
+        Room("clinical"),
+        Room("evaluation", torch_modules=("held_out_people",)),
+        Room("training", torch_free=False, subfolders=("data", "tasks")),
+        Room("figures"),
+        Room("worker"),
+        Room("cli"),
     ),
     top=("__init__.py", "__main__.py", "CMakeLists.txt"),
 )
 
+#: Loads inside Slicer only: the flags are not tested.
 MODULE = Package(
     "SSRKD/SSRKDSlicer",
     rooms=tuple(map(Room, ("scene", "radiographs", "bones", "worker", "tasks", "panel"))),
@@ -114,9 +110,6 @@ FORBIDDEN = {
 SHORT_FILES = ("SSRKDLib", "SSRKD", "Training", "Testing")
 LONGEST_FILE = 400
 
-#: Violations that are still accepted, one key per line.
-ALLOWED = Path(__file__).with_name("allowed.txt")
-
 
 @dataclass(frozen=True)
 class Violation:
@@ -125,22 +118,15 @@ class Violation:
     Attributes:
         file: relative to the repository.
         line: counted from 1.
-        text: what is wrong; does not change when lines are added or removed elsewhere.
-        detail: more for whoever has to cure it.
+        text: what is wrong.
     """
 
     file: str
     line: int
     text: str
-    detail: str = ""
-
-    @property
-    def key(self) -> str:
-        """How the violation is named in ``allowed.txt``."""
-        return f"{self.file}: {self.text}"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.text}{self.detail and f' ({self.detail})'}"
+        return f"{self.file}:{self.line}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -200,8 +186,8 @@ def find_misplaced_files(root: Path, package: Package) -> list[Violation]:
         if path.suffix == ".py" and path.stem in rooms:
             continue
         text = "not in a room" if path.suffix == ".py" else f"a file at the top of {package.name}"
-        detail = f"only {', '.join(package.top)} may be here; the rooms are {', '.join(rooms)}"
-        violations.append(Violation(_relative(path, root), 1, text, detail))
+        text += f" (only {', '.join(package.top)} may be here; the rooms are {', '.join(rooms)})"
+        violations.append(Violation(_relative(path, root), 1, text))
     folders = sorted({path.parent for path in _python_files(place)} - {place})
     for folder in folders:
         name, *inner = folder.relative_to(place).parts
@@ -265,30 +251,22 @@ def find_circles(root: Path, package: Package) -> list[Violation]:
     for edge in edges:
         way = _shortest_way(edge.target, edge.source, neighbours)
         if way:
-            text = f"imports {edge.target} in a circle"
-            detail = " -> ".join([edge.source, *way])
-            violations.append(Violation(_file(edge.source, root, package), edge.line, text, detail))
+            circle = " -> ".join([edge.source, *way])
+            text = f"imports {edge.target} in a circle ({circle})"
+            violations.append(Violation(_file(edge.source, root, package), edge.line, text))
     return violations
 
 
-def read_allowed(path: Path = ALLOWED) -> set[str]:
-    """Keys of the violations that are still accepted."""
-    return set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
-
-
-def modules_without(flag: str, root: Path = ROOT, package: Package = LIBRARY) -> list[str]:
-    """Dotted names of the modules of all rooms with a flag, ``torch_free`` or ``vtk_free``."""
+def room_modules(room: Room, root: Path = ROOT, package: Package = LIBRARY) -> list[str]:
+    """Dotted names of the modules of a room."""
     place = root / package.folder
-    modules = []
-    for room in (room for room in package.rooms if getattr(room, flag)):
-        needs = room.torch_modules if flag == "torch_free" else ()
-        files = {*_python_files(place / room.name), place / f"{room.name}.py"}
-        modules += [
-            module_name(path, place.parent)
-            for path in sorted(files)
-            if path.is_file() and path.stem not in needs
-        ]
-    return modules
+    files = [*_python_files(place / room.name), place / f"{room.name}.py"]
+    return [module_name(path, place.parent) for path in files if path.is_file()]
+
+
+def torch_modules(package: Package = LIBRARY) -> list[str]:
+    """Dotted names of the modules that need torch in rooms that are otherwise torch-free."""
+    return [f"{package.name}.{room.name}.{x}" for room in package.rooms for x in room.torch_modules]
 
 
 def _edges(root: Path, package: Package) -> list[_Edge]:
@@ -351,20 +329,8 @@ def _python_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py"))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the violations; with ``--allow`` write their keys to ``allowed.txt``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m Testing.structure.layers", description="Check the order of the rooms."
-    )
-    parser.add_argument("--allow", action="store_true", help=f"write {ALLOWED.name}")
-    violations = find_violations()
-    if parser.parse_args(arguments).allow:
-        keys = sorted({violation.key for violation in violations})
-        ALLOWED.write_bytes("".join(f"{key}\n" for key in keys).encode("utf-8"))
-        return 0
-    print(*violations, sep="\n")
-    return int(bool(violations))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    violations = find_violations()
+    for violation in violations:
+        print(violation)
+    sys.exit(bool(violations))

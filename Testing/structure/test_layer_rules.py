@@ -14,9 +14,9 @@ from Testing.structure.loading import find_load_failures, find_loaded
 SMALL = Package(
     "place/Lib",
     rooms=(
-        Room("low", torch_free=True, vtk_free=True, torch_modules=("network",)),
+        Room("low", torch_modules=("network",)),
         Room("middle", subfolders=("inner",)),
-        Room("high", torch_free=True),
+        Room("high"),
     ),
     top=("__init__.py", "__main__.py", "CMakeLists.txt"),
 )
@@ -185,25 +185,28 @@ def test_all_rules_are_applied_to_the_repository_s_packages(tmp_path):
     files["SSRKDLib/cli/__init__.py"] = "main = 1\n"
     files["SSRKDLib/alone.py"] = "x = 1\n" * 401
     write(tmp_path, files)
-    assert [violation.key for violation in layers.find_violations(tmp_path)] == [
-        "SSRKD/SSRKDSlicer/panel/a.py: imports SSRKDSlicer.scene.a in a circle",
-        "SSRKD/SSRKDSlicer/scene/a.py: imports SSRKDSlicer.panel.a in a circle",
-        "SSRKD/SSRKDSlicer/scene/a.py: "
-        "scene must not import SSRKDSlicer.panel.a, which stands above it",
-        "SSRKDLib/alone.py: not in a room",
-        "SSRKDLib/alone.py: longer than 400 lines",
-        "SSRKDLib/cli/__init__.py: the __init__.py of a room consists of its docstring",
-        "SSRKDLib/core/a.py: core must not import SSRKDLib.cli.a, which stands above it",
-        "SSRKDLib/core/a.py: SSRKDLib must not import slicer",
+    module, scene, panel = "SSRKD/SSRKDSlicer", "SSRKDSlicer.scene.a", "SSRKDSlicer.panel.a"
+    top, names = SMALL.top, (room.name for room in layers.LIBRARY.rooms)
+    assert [str(violation) for violation in layers.find_violations(tmp_path)] == [
+        f"{module}/panel/a.py:1: imports {scene} in a circle ({panel} -> {scene} -> {panel})",
+        f"{module}/scene/a.py:1: imports {panel} in a circle ({scene} -> {panel} -> {scene})",
+        f"{module}/scene/a.py:1: scene must not import {panel}, which stands above it",
+        f"SSRKDLib/alone.py:1: not in a room (only {', '.join(top)} may be here; "
+        f"the rooms are {', '.join(names)})",
+        "SSRKDLib/alone.py:401: longer than 400 lines",
+        "SSRKDLib/cli/__init__.py:1: the __init__.py of a room consists of its docstring",
+        "SSRKDLib/core/a.py:1: core must not import SSRKDLib.cli.a, which stands above it",
+        "SSRKDLib/core/a.py:2: SSRKDLib must not import slicer",
     ]
 
 
-def test_modules_of_the_rooms_with_a_flag_are_loaded(tmp_path):
-    write(tmp_path / SMALL.folder, {**GOOD, "low/network.py": ""})
-    free = layers.modules_without("torch_free", tmp_path, SMALL)
-    assert free == ["Lib.low", "Lib.low.tools", "Lib.high"]
-    free = layers.modules_without("vtk_free", tmp_path, SMALL)
-    assert free == ["Lib.low", "Lib.low.network", "Lib.low.tools"]
+def test_the_modules_of_a_room(tmp_path):
+    write(tmp_path / SMALL.folder, GOOD)
+    low, middle, high = (layers.room_modules(room, tmp_path, SMALL) for room in SMALL.rooms)
+    assert low == ["Lib.low", "Lib.low.tools"]
+    assert middle == ["Lib.middle", "Lib.middle.inner", "Lib.middle.inner.part", "Lib.middle.whole"]
+    assert high == ["Lib.high"]
+    assert layers.torch_modules(SMALL) == ["Lib.low.network"]
 
 
 def test_modules_that_do_not_load_are_named(tmp_path):

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import pytest
-
 from Testing.structure import layers
 from Testing.structure.loading import find_load_failures, find_loaded
 from Testing.structure.repository import ROOT
 
-
-@pytest.fixture(scope="module")
-def violations() -> list[layers.Violation]:
-    return layers.find_violations()
+ROOMS = layers.LIBRARY.rooms
 
 
-def test_the_rules_are_kept(violations):
-    allowed = layers.read_allowed()
-    broken = [str(violation) for violation in violations if violation.key not in allowed]
+def test_the_rules_are_kept():
+    broken = [str(violation) for violation in layers.find_violations()]
     assert not broken, "\n" + "\n".join(broken)
 
 
-def test_what_is_allowed_still_occurs(violations):
-    gone = layers.read_allowed() - {violation.key for violation in violations}
-    assert not gone, f"take these lines out of {layers.ALLOWED.name}:\n" + "\n".join(sorted(gone))
+def test_torch_free_rooms_load_without_torch_but_for_the_modules_named_in_the_table():
+    free = [name for room in ROOMS if room.torch_free for name in layers.room_modules(room)]
+    failures = find_load_failures(ROOT, free, ["torch"])
+    failed = {line.split(":")[0] for line in failures}
+    exempt = set(layers.torch_modules())
+    unexpected = [line for line in failures if line.split(":")[0] not in exempt]
+    assert not unexpected, "\n" + "\n".join(unexpected)
+    assert exempt <= failed, f"need no torch or are not there: {sorted(exempt - failed)}"
 
 
-@pytest.mark.parametrize(
-    ("flag", "blocked"), [("torch_free", ["torch"]), ("vtk_free", ["vtk", "vtkmodules"])]
-)
-def test_rooms_load_without(flag, blocked):
-    failures = find_load_failures(ROOT, layers.modules_without(flag), blocked)
+def test_vtk_free_rooms_load_without_vtk():
+    free = [name for room in ROOMS if room.vtk_free for name in layers.room_modules(room)]
+    failures = find_load_failures(ROOT, free, ["vtk", "vtkmodules"])
     assert not failures, "\n" + "\n".join(failures)
 
 
