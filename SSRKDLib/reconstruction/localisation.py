@@ -30,25 +30,42 @@ GOOD_AGREEMENT = 0.85
 
 
 @dataclass(frozen=True)
-class Located:
-    """A knee found in a rig.
+class FrameEstimate:
+    """A frame and its quality, which stand and fall together.
 
     Attributes:
         frame: canonical to rig, 4x4 (mirrored for a right knee).
-        laterality: ``"L"`` or ``"R"``.
-        agreement: Dice of the coarse bones' projections with the segmenter's masks, 0 to 1.
-        spread: rms distance of the locator's rays from the points that they mark, mm.
+        spread: rms distance between the points where the locator's rays meet and the rigid frame
+            points, mm; None for a starting frame that the locator could not refine.
     """
 
     frame: np.ndarray
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """A knee found in a rig.
+
+    Attributes:
+        estimate: its frame and how well the locator's rays meet there.
+        laterality: ``"L"`` or ``"R"``.
+        agreement: Dice of the coarse bones' projections with the segmenter's masks, 0 to 1.
+    """
+
+    estimate: FrameEstimate
     laterality: str
     agreement: float
-    spread: float
+
+    @property
+    def frame(self) -> np.ndarray:
+        """Canonical to rig, 4x4 (mirrored for a right knee)."""
+        return self.estimate.frame
 
 
 def locate(
     exposures: tuple[Exposure, Exposure], rig: Rig, model: KneeModel, laterality: str | None
-) -> Located:
+) -> Localisation:
     """The knee's frame.
 
     Args:
@@ -61,7 +78,8 @@ def locate(
     rotation = known_rotation(rig)
     middle = common_middle(exposures)
     if rotation is not None:
-        found = [_settle(exposures, model, _start(rotation, middle, side), side) for side in sides]
+        starts = [_start(rotation, middle, side) for side in sides]
+        found = [localise_from(exposures, model, *start) for start in zip(starts, sides)]
         best = max(found, key=lambda located: located.agreement)
         if best.agreement >= GOOD_AGREEMENT:
             return best
@@ -70,16 +88,20 @@ def locate(
             centre = middle + rotation @ [0.0, 0.0, shift]
             if all(e.view.inside(centre) for e in exposures):
                 for side in sides:
-                    found.append(_settle(exposures, model, _start(rotation, centre, side), side))
+                    start = _start(rotation, centre, side)
+                    found.append(localise_from(exposures, model, start, side))
         return max(found, key=lambda located: located.agreement)
 
     candidates = []
     for turn in leg_rotations(exposures):
         for side in sides:
-            frame, spread = settle_frame(exposures, model, _start(turn, middle, side), rounds=2)
-            candidates.append((spread, frame, side))
-    candidates.sort(key=lambda candidate: candidate[0])
-    found = [_settle(exposures, model, frame, side) for _, frame, side in candidates[:8]]
+            candidates.append(
+                (refine_frame(exposures, model, _start(turn, middle, side), rounds=2), side)
+            )
+    candidates.sort(key=lambda candidate: np.inf if (s := candidate[0].spread) is None else s)
+    found = [
+        localise_from(exposures, model, estimate.frame, side) for estimate, side in candidates[:8]
+    ]
     return max(found, key=lambda located: located.agreement)
 
 
@@ -118,46 +140,60 @@ def _start(rotation: np.ndarray, centre: np.ndarray, side: str) -> np.ndarray:
     return frame @ MIRROR if side == "R" else frame
 
 
-def _settle(
-    exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray, side: str
-) -> Located:
-    start = frame
-    frame, spread = settle_frame(exposures, model, frame)
-    if not all(exposure.view.inside(frame[:3, 3]) for exposure in exposures):
-        frame = start  # led astray: nothing there looks like a knee
-    return Located(frame, side, coarse_agreement(exposures, model, frame), spread)
+def localise_from(
+    exposures: tuple[Exposure, Exposure], model: KneeModel, start: np.ndarray, side: str
+) -> Localisation:
+    """The knee near a starting frame: refined by the locator, or the start as it is where the
+    locator leads out of what both views show (nothing there looks like a knee).
+
+    Args:
+        exposures, model: as for :func:`locate`.
+        start: canonical to rig, 4x4.
+        side: ``"L"`` or ``"R"``, the side of ``start``.
+    """
+    estimate = refine_frame(exposures, model, start)
+    if not all(exposure.view.inside(estimate.frame[:3, 3]) for exposure in exposures):
+        estimate = FrameEstimate(start)
+    return Localisation(estimate, side, coarse_agreement(exposures, model, estimate.frame))
 
 
-def settle_frame(
-    exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray, rounds: int = 5
-) -> tuple[np.ndarray, float]:
+def refine_frame(
+    exposures: tuple[Exposure, Exposure], model: KneeModel, start: np.ndarray, rounds: int = 5
+) -> FrameEstimate:
     """Pull a frame onto the knee with the locator until it stays.
 
+    Args:
+        exposures, model: as for :func:`locate`.
+        start: canonical to rig, 4x4.
+        rounds: how often at most.
+
     Returns:
-        The frame, and the rms distance (mm) between marked rays and the rigid frame points;
-        infinite where the rays led to a place that no view can show.
+        The refined frame; the start, without a spread, where the locator's rays lead to a place
+        that no view can show.
     """
     framing = model.framing
-    spread = np.inf
+    estimate = FrameEstimate(start)
     for _ in range(rounds):
+        frame = estimate.frame
         try:
             images, cameras = network_images(
                 exposures, frame, framing.wide_pixels, framing.wide_pixel_mm
             )
         except GeometryError:
-            return frame, np.inf
-        marked = model.locate(images)
+            return FrameEstimate(start)
+        image_points = model.locate(images)
         views = [camera.view for camera in cameras]
-        points = np.stack([triangulate(views, marked[:, k])[0] for k in range(len(FRAME_POINTS))])
+        points = np.stack(
+            [triangulate(views, image_points[:, k])[0] for k in range(len(FRAME_POINTS))]
+        )
         step = rigid_fit(FRAME_POINTS, points)
-        spread = float(np.sqrt(((points - FRAME_POINTS @ step[:3, :3].T - step[:3, 3]) ** 2)
-                               .sum(1).mean()))  # fmt: skip
-        frame = frame @ step
-        moved = np.linalg.norm(step[:3, 3])
-        turned = Rotation.from_matrix(step[:3, :3]).magnitude()
-        if moved < 0.5 and turned < np.deg2rad(0.5):
+        residual = points - FRAME_POINTS @ step[:3, :3].T - step[:3, 3]
+        estimate = FrameEstimate(frame @ step, float(np.sqrt((residual**2).sum(1).mean())))
+        shift = np.linalg.norm(step[:3, 3])
+        angle = Rotation.from_matrix(step[:3, :3]).magnitude()
+        if shift < 0.5 and angle < np.deg2rad(0.5):
             break
-    return frame, spread
+    return estimate
 
 
 def coarse_agreement(

@@ -20,9 +20,9 @@ from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask, network_images
-from SSRKDLib.reconstruction.field import EmptyRegionError, evaluate
+from SSRKDLib.reconstruction.field import EmptyRegionError, FieldGrid, evaluate
 from SSRKDLib.reconstruction.isosurface import extract
-from SSRKDLib.reconstruction.localisation import Located, locate
+from SSRKDLib.reconstruction.localisation import Localisation, locate
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import judge
 from SSRKDLib.surfaces.mesh import Mesh
@@ -145,9 +145,8 @@ def reconstruct(
         agreement = silhouettes_agreement(bones, cameras, images, marked)
         warnings = judge(pair, rig, model.finder, located, bones, agreement)
     in_rig = {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()}
-    report = _report(model, located, in_rig, agreement, stages.seconds, spacing)
-    report["field"] = {"visited": grid.visited, "total": grid.total}
-    report["warnings"] = [*rig.assumptions, *bone_field.notes, *warnings]
+    warnings = [*rig.assumptions, *bone_field.notes, *warnings]
+    report = _report(model, located, in_rig, agreement, stages.seconds, spacing, grid, warnings)
     return Reconstruction(in_rig, located.frame, located.laterality, marked, cameras, report)
 
 
@@ -238,22 +237,27 @@ def silhouettes_agreement(
 
 def _report(
     model: KneeModel | OfficialKneeModel,
-    located: Located,
+    located: Localisation,
     bones: dict[str, Mesh],
     agreement: dict[str, list[float | None]],
     seconds: dict[str, float],
     spacing: float,
+    grid: FieldGrid,
+    warnings: list[str],
 ) -> dict:
+    spread = located.estimate.spread
     details = {
         "spacing_mm": spacing,
         "laterality": located.laterality,
         "canonical_to_rig": located.frame.tolist(),
         "locating": {
             "agreement": round(located.agreement, 4),
-            "spread_mm": round(located.spread, 3),
+            "spread_mm": None if spread is None else round(spread, 3),
         },
+        "field": {"visited": grid.visited, "total": grid.total},
+        "warnings": warnings,
     }
-    report = report_of(model, bones, seconds, details)
-    for bone in BONES:
-        report["bones"][bone]["agreement"] = dict(zip(("frontal", "lateral"), agreement[bone]))
-    return report
+    by_bone = {
+        bone: {"agreement": dict(zip(("frontal", "lateral"), agreement[bone]))} for bone in BONES
+    }
+    return report_of(model, bones, seconds, details, by_bone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,18 @@ def report_of(
     bones: Mapping[str, Mesh],
     seconds: Mapping[str, float],
     details: Mapping[str, Any],
+    by_bone: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """A report, plain JSON values.
+    """A report, plain JSON values; null in place of a number that JSON cannot hold (NaN, infinity).
 
     Args:
         model: what reconstructed.
         bones: what was found, mm.
         seconds: by stage.
-        details: what else this kind of reconstruction tells.
+        details: what else this kind of reconstruction reports.
+        by_bone: what it reports of each bone beside what every report does.
     """
-    return {
+    report = {
         "program": f"SSRKD {__version__}",
         "weights": model.name,
         "weights_sha256": model.manifest.get("sha256"),
@@ -40,8 +43,19 @@ def report_of(
             bone: {
                 "found": bone in bones,
                 "volume_mm3": round(bones[bone].volume(), 1) if bone in bones else None,
+                **(by_bone or {}).get(bone, {}),
             }
             for bone in BONES
         },
         "note": "For research, not for diagnosis.",
     }
+    return _without_nan(report)
+
+
+def _without_nan(value: Any) -> Any:
+    """The same JSON values, None for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

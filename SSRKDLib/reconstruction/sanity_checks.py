@@ -15,9 +15,9 @@ from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.localisation import (
     GOOD_AGREEMENT,
-    Located,
+    Localisation,
     coarse_agreement,
-    settle_frame,
+    refine_frame,
 )
 from SSRKDLib.surfaces.mesh import Mesh
 
@@ -37,7 +37,7 @@ def judge(
     pair: tuple[Exposure, Exposure],
     rig: Rig,
     model: KneeModel,
-    located: Located,
+    located: Localisation,
     bones: dict[str, Mesh],
     agreement: dict[str, list[float | None]],
 ) -> list[str]:
@@ -100,15 +100,15 @@ def field_width(exposure: Exposure, joint: np.ndarray) -> float:
 
 
 def _other_explanations(
-    pair: tuple[Exposure, Exposure], model: KneeModel, located: Located
+    pair: tuple[Exposure, Exposure], model: KneeModel, located: Localisation
 ) -> list[str]:
     """Whether the radiographs make more sense as the other side, swapped, or at another scale."""
     least = located.agreement + _CLEARLY
     found: list[tuple[float, str]] = []
 
     def consider(exposures: tuple[Exposure, Exposure], frame: np.ndarray, sentence: str) -> None:
-        frame, _ = settle_frame(exposures, model, frame)
-        score = coarse_agreement(exposures, model, frame)
+        refined = refine_frame(exposures, model, frame)
+        score = coarse_agreement(exposures, model, refined.frame)
         if score > least:
             found.append((score, sentence))
 

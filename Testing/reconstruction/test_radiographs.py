@@ -1,6 +1,8 @@
 """The pipeline with the shipped weights: accuracy, frames, sides, masks, warnings."""
 
 import dataclasses
+import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,12 +11,15 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.evaluation.metrics import assd, compare_meshes, surface_distances
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
+from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.radiographs.network_input import FramedRadiographs, network_images
 from SSRKDLib.reconstruction.field import evaluate, labels
 from SSRKDLib.reconstruction.radiographs import reconstruct
+from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import femur_doubts
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE
+from Testing.support.ball_knee import BallModel
 from Testing.support.bundled import expose, model, person, plain_case
 
 
@@ -227,3 +232,34 @@ def test_a_femur_that_no_knee_has_is_said(width, height, said):
     doubts = femur_doubts(corners + [0, 0, height])
     assert len(doubts) == (said is not None)
     assert said is None or said in doubts[0]
+
+
+class AstrayModel(BallModel):
+    """Its locator's rays meet some 60 m away: seen from 900 mm, so far off the axis the rays of two
+    perpendicular views are nearly parallel."""
+
+    def locate(self, images):
+        points = FRAME_POINTS[:, [[0, 2], [1, 2]]].transpose(1, 0, 2) / self.framing.wide_pixel_mm
+        points = points * [1, -1] + (self.framing.wide_pixels - 1) / 2
+        points[:, :, 0] += np.array([[1], [-1]]) * 0.99 * 900 / self.framing.wide_pixel_mm
+        return points
+
+
+def test_a_lost_localisation_leaves_a_report_that_json_can_hold():
+    """The starting frame is kept, and not the quality of the frame that was lost."""
+    _, rig, exposures = plain_case()
+    result = reconstruct(exposures, rig, AstrayModel(rig), spacing=4.0)
+    np.testing.assert_allclose(result.frame, np.eye(4), atol=1e-9)
+    assert result.report["locating"]["spread_mm"] is None
+    json.dumps(result.report, allow_nan=False)
+
+
+def test_no_report_holds_nan_or_infinity():
+    details = {"spread_mm": float("inf"), "frame": [[1.0, float("nan")]]}
+    by_bone = {"femur": {"agreement": {"frontal": np.float64("nan")}}}
+    torn = SimpleNamespace(volume=lambda: float("-inf"))
+    report = report_of(model(), {"femur": torn}, {}, details, by_bone)
+    json.dumps(report, allow_nan=False)
+    assert (report["spread_mm"], report["frame"]) == (None, [[1.0, None]])
+    femur = {"found": True, "volume_mm3": None, "agreement": {"frontal": None}}
+    assert report["bones"]["femur"] == femur
