@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
-
-Progress = Callable[[str, float, str], None]
+from SSRKDLib.core.progress import Progress, no_progress
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -54,7 +52,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Compare, write, and print the table.
 
     Args:
@@ -74,22 +72,21 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     from SSRKDLib.surfaces.distance import best_backend
     from SSRKDLib.surfaces.label_maps import read_reference
 
-    say = progress or (lambda stage, fraction, message: None)
     picked = _picked(arguments.pick)
     inputs = [path for path in (arguments.recon, arguments.reference, arguments.rig) if path]
     with result_folder(arguments.output, own={FILE}, mark=None, inputs=inputs) as folder:
-        say("read", 0.0, "Reading the reconstruction")
+        progress("read", 0.0, "Reading the reconstruction")
         rig = read_rig(arguments.rig) if arguments.rig else None
         told = arguments.side or (rig.laterality if rig else None) or _reported(arguments.recon)
         recon = read_reference(arguments.recon, told)
-        say("read", 0.1, "Reading the reference")
+        progress("read", 0.1, "Reading the reference")
         reference = read_reference(arguments.reference, recon.side, picked)
-        say("compare", 0.3, "Laying the reference on the reconstruction, measuring distances")
+        progress("compare", 0.3, "Laying the reference on the reconstruction, measuring distances")
         found = measure_distances(
             recon.meshes, reference.meshes, arguments.align, rig, reference.masks, best_backend()
         )
         write_comparison(folder / FILE, found.rows)
-    say("done", 1.0, "Done")
+    progress("done", 1.0, "Done")
     print(format_table(found.rows))
     for sentence in (*reference.sentences, *found.alignment.notes):
         print(f"note: {sentence}")

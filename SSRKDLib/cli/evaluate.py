@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models.loading import DEVICES
 from SSRKDLib.reconstruction.job import SPACINGS
-
-Progress = Callable[[str, float, str], None]
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -57,7 +55,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Evaluate, write, and print the summary.
 
     Args:
@@ -89,8 +87,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         write_plots(results, output)
     except MissingDependencyError as error:
         print(f"note: The plots are left out. {error}", file=sys.stderr)
-    if progress is not None:
-        progress("done", 1.0, "Done")
+    progress("done", 1.0, "Done")
     print(format_summary(results))
     print(output / "summary.md")
     return 0 if any(not result["error"] for result in results) else 1

@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_parser(subparsers)
     for chosen in subparsers.choices.values():
         chosen.add_argument(
-            "--verbose", action="store_true", help="say on stderr what is being done"
+            "--verbose", action="store_true", help="report each step on stderr"
         )
     return parser
 

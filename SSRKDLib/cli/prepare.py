@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, OutputError
-
-Progress = Callable[[str, float, str], None]
+from SSRKDLib.core.progress import Progress, no_progress
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -87,7 +85,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
 
 
-def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Prepare, write the splits, and print what was made and what failed.
 
     Args:
@@ -106,7 +104,6 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
     from SSRKDLib.datasets.splits import finished_knees, make_splits, write_info
 
-    say = progress or (lambda stage, fraction, message: None)
     settings = Settings(
         size=arguments.size,
         detector=arguments.detector,
@@ -130,11 +127,11 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     outcomes = []
     if open_jobs:
         outcomes = run_jobs(
-            open_jobs, processed, settings, arguments.workers, arguments.scheduler, say
+            open_jobs, processed, settings, arguments.workers, arguments.scheduler, progress
         )
     splits, left_out = make_splits(finished_knees(processed), arguments.seed, *shares)
     write_info(processed, splits)
-    say("done", 1.0, "Done")
+    progress("done", 1.0, "Done")
     failed = [outcome for outcome in outcomes if outcome.reason]
     print(
         f"{processed}: {len(outcomes) - len(failed)} cases prepared, "

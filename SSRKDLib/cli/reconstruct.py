@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Union
 
 from SSRKDLib.core.errors import GeometryError, InputError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import VALUE_KINDS, Rig
 from SSRKDLib.models.loading import DEVICES
 from SSRKDLib.reconstruction.job import SPACINGS
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from SSRKDLib.reconstruction.ct import CtReconstruction
     from SSRKDLib.reconstruction.radiographs import Reconstruction
 
-Progress = Callable[[str, float, str], None]
 Reconstruct = Callable[[Progress], Union["Reconstruction", "CtReconstruction"]]
 
 
@@ -67,7 +67,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Reconstruct, write, and print what was found.
 
     Args:
@@ -83,14 +83,13 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
     """
     from SSRKDLib.reconstruction.result_folder import result_folder, write_result
 
-    say = progress or (lambda stage, fraction, message: None)
     inputs, reconstruct = _of_radiographs(arguments) if arguments.ct is None else _of_ct(arguments)
     inputs += [path for path in (arguments.weights,) if path is not None]
     with result_folder(arguments.output, inputs=inputs) as folder:
-        result = reconstruct(say)
-        say("write", 0.98, "Writing the surfaces")
+        result = reconstruct(progress)
+        progress("write", 0.98, "Writing the surfaces")
         write_result(folder, result)
-    say("done", 1.0, "Done")
+    progress("done", 1.0, "Done")
     _tell(result, arguments.output, arguments.verbose)
     return 0
 
@@ -103,10 +102,12 @@ def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstru
     inputs = [] if arguments.rig is None else [arguments.rig]
     inputs += [view.image for view in rig.views if view.image is not None]
 
-    def reconstruct(say: Progress) -> Reconstruction:
-        say("read", 0.0, "Reading the radiographs")
+    def reconstruct(progress: Progress) -> Reconstruction:
+        progress("read", 0.0, "Reading the radiographs")
         spacing = 1.0 if arguments.spacing is None else arguments.spacing
-        return Job.read(rig).run_with(arguments.weights, arguments.device, spacing, progress=say)
+        return Job.read(rig).run_with(
+            arguments.weights, arguments.device, spacing, progress=progress
+        )
 
     return inputs, reconstruct
 
@@ -123,9 +124,9 @@ def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
             "Leave --spacing out.",
         )
 
-    def reconstruct(say: Progress) -> CtReconstruction:
+    def reconstruct(progress: Progress) -> CtReconstruction:
         return reconstruct_ct_file(
-            arguments.ct, arguments.weights, arguments.device, arguments.laterality, say
+            arguments.ct, arguments.weights, arguments.device, arguments.laterality, progress
         )
 
     return [arguments.ct], reconstruct

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.reconstruction.result_folder import result_folder
@@ -18,8 +18,6 @@ from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
-
-Progress = Callable[[str, float, str], None]
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -70,7 +68,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
+def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Simulate, write, and print where the files are.
 
     Args:
@@ -84,7 +82,6 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         InputError: anything that cannot be used, or an output that cannot be written; an
             existing output is left alone then.
     """
-    say = progress or (lambda stage, fraction, message: None)
     how = _exposing(arguments)
     rig = None if arguments.rig is None else read_rig(arguments.rig)
     rng = np.random.default_rng(how.seed)
@@ -93,7 +90,7 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
         inputs += [view.image for view in rig.views if view.image is not None]
     output = Path(arguments.output)
     with result_folder(output, own=_own_names(output), mark=None, inputs=inputs) as folder:
-        say("volume", 0.0, "Making the volume")
+        progress("volume", 0.0, "Making the volume")
         volume, middle, side = _volume(arguments, rng)
         side = arguments.side or side
         if rig is None:
@@ -102,9 +99,9 @@ def run(arguments: argparse.Namespace, progress: Progress | None = None) -> int:
             rig = replace(rig, laterality=arguments.side)
         write_radiographs(
             volume, rig, folder, how, rng,
-            lambda stage, fraction, message: say(stage, 0.5 + 0.5 * fraction, message),
+            lambda stage, fraction, message: progress(stage, 0.5 + 0.5 * fraction, message),
         )  # fmt: skip
-    say("done", 1.0, "Done")
+    progress("done", 1.0, "Done")
     print(f"{output / RIG}: {len(rig.views)} radiographs.")
     return 0
 

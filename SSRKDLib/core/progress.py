@@ -1,12 +1,29 @@
-"""Progress of a command, on stderr: a bar in a terminal, else lines if they are asked for."""
+"""How long work reports its progress, and how a command shows it on stderr."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from typing import TextIO
+from typing import Protocol, TextIO
 
 _BAR = 24
+
+
+class Progress(Protocol):
+    """Called by long work at every step; what it raises (:class:`~SSRKDLib.core.errors.Cancelled`)
+    ends the work.
+
+    Args:
+        stage: name of what is being done.
+        fraction: share of the whole that is done, 0 to 1.
+        message: for people; empty keeps the one before.
+    """
+
+    def __call__(self, stage: str, fraction: float, message: str) -> None: ...
+
+
+def no_progress(stage: str, fraction: float, message: str) -> None:
+    """The :class:`Progress` of callers that want none."""
 
 
 class ProgressLine:

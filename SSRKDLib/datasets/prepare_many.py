@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings, prepare_case
 from SSRKDLib.datasets.sources import VIRTUAL_EXTENT, Job, VirtualSource
@@ -67,7 +68,7 @@ def run_jobs(
     settings: Settings,
     workers: int | None = None,
     scheduler: str | None = None,
-    progress: Callable[[str, float, str], None] | None = None,
+    progress: Progress = no_progress,
 ) -> list[Outcome]:
     """Prepare cases; a broken one does not end the run.
 
@@ -87,8 +88,7 @@ def run_jobs(
         MissingDependencyError: Dask is needed and not installed.
         InputError: no scheduler at that address.
     """
-    say = progress or (lambda stage, fraction, message: None)
-    say("prepare", 0.0, f"Preparing {len(jobs)} cases")
+    progress("prepare", 0.0, f"Preparing {len(jobs)} cases")
     if workers == 0 and scheduler is None:
         outcomes: Iterator[Outcome] = (run_job(job, processed, settings) for job in jobs)
     else:
@@ -97,7 +97,9 @@ def run_jobs(
     for outcome in outcomes:
         done[outcome.case_id] = outcome
         word = "failed" if outcome.reason else "done"
-        say("prepare", len(done) / len(jobs), f"{outcome.case_id} {word} ({len(done)}/{len(jobs)})")
+        progress(
+            "prepare", len(done) / len(jobs), f"{outcome.case_id} {word} ({len(done)}/{len(jobs)})"
+        )
     return [done[job.case_id] for job in jobs]
 
 

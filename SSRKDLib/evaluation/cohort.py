@@ -19,7 +19,7 @@ import json
 import math
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -29,6 +29,7 @@ from pathlib import Path
 from SSRKDLib.clinical.comparison import compare_measures
 from SSRKDLib.clinical.measures import measure
 from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.geometry.rig_file import read_rig
@@ -137,7 +138,7 @@ def evaluate_cases(
     output: Path,
     settings: Settings,
     processes: int = 1,
-    progress: Callable[[str, float, str], None] | None = None,
+    progress: Progress = no_progress,
 ) -> list[dict]:
     """The results of all cases, in their order; finished ones are read, the others made.
 
@@ -156,16 +157,15 @@ def evaluate_cases(
     Raises:
         SSRKDError: a process died; what is finished stays.
     """
-    say = progress or (lambda stage, fraction, message: None)
     results = {case.name: _finished(case, output) for case in cases}
     open_cases = [case for case in cases if results[case.name] is None]
     done = len(cases) - len(open_cases)
-    say("cases", done / len(cases), f"{done} of {len(cases)} cases were finished before")
+    progress("cases", done / len(cases), f"{done} of {len(cases)} cases were finished before")
     for result in _run(open_cases, output, settings, processes):
         results[result["case"]] = result
         done += 1
         outcome = f"failed: {result['error']}" if result["error"] else "finished"
-        say("cases", done / len(cases), f"{result['case']} {outcome}")
+        progress("cases", done / len(cases), f"{result['case']} {outcome}")
     return [results[case.name] for case in cases]
 
 

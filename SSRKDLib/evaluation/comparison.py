@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from SSRKDLib.clinical.comparison import compare_measures
 from SSRKDLib.clinical.measures import Measure, measure
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.alignment import Alignment, align
 from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
 from SSRKDLib.evaluation.regions import Region, common_region, region_from_rig
@@ -103,7 +104,7 @@ def compare_knees(
     mode: str,
     laterality: str,
     rig: Rig | None = None,
-    progress: Callable[[str, float, str], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Compared:
     """Align the reference, measure distances and clinical measures.
 
@@ -115,10 +116,9 @@ def compare_knees(
     Raises:
         MeshError: nothing can be compared; see :func:`SSRKDLib.evaluation.alignment.align`.
     """
-    say = progress or (lambda stage, fraction, message: None)
-    say("compare", 0.1, "Laying the reference on the reconstruction, measuring distances")
+    progress("compare", 0.1, "Laying the reference on the reconstruction, measuring distances")
     rows, alignment, moved, regions = measure_distances(recon, reference, mode, rig)
-    say("colour", 0.7, "Colouring by distance")
+    progress("colour", 0.7, "Colouring by distance")
     signed, curves = {}, {}
     for bone in (bone for bone in recon if bone in moved):
         region = regions.get(bone)
@@ -129,7 +129,7 @@ def compare_knees(
             continue  # its row says why
         both = np.concatenate([found.a_to_b, found.b_to_a])
         curves[bone] = np.percentile(both, SHARES)
-    say("clinical", 0.9, "Measuring slopes, widths and angles")
+    progress("clinical", 0.9, "Measuring slopes, widths and angles")
     measures = measure(recon, laterality)
     clinical = compare_measures(measures, measure(moved, laterality))
     return Compared(rows, clinical, measures, alignment, signed, curves)

@@ -17,6 +17,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.ct.connected_components import NEARLY, one_knee, only, patellae_at_a_joint, pieces
 from SSRKDLib.ct.grid import CtGrid
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 #: A CT so many times as long as what the network learned from is worth a word.
 LONGER = 1.15
 
-Progress = Callable[[str, float, str], None]
 
 #: The fibula lies this much to one side of the tibia, or does not tell the side, mm.
 _BESIDE_MM = 5.0
@@ -62,7 +62,7 @@ def reconstruct_ct_file(
     weights: str | Path | None = None,
     device: str = "auto",
     laterality: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     load: Callable[[str | Path | None, str], CtModel] | None = None,
 ) -> CtReconstruction:
     """Read a CT, load weights and reconstruct; on the CPU where ``auto`` found a GPU too small.
@@ -81,17 +81,16 @@ def reconstruct_ct_file(
         MissingDependencyError: torch or safetensors is not installed.
         DeviceMemoryError: memory ran out.
     """
-    say = progress or (lambda stage, fraction, message: None)
     check_teacher(weights)
     start = time.perf_counter()
-    say("read", 0.0, "Reading the CT")
+    progress("read", 0.0, "Reading the CT")
     scan = read_scan(path)
     read = round(time.perf_counter() - start, 3)
 
     def run(on: str) -> CtReconstruction:
-        say("load", 0.02, "Loading the weights")
+        progress("load", 0.02, "Loading the weights")
         model = (load or models.load_ct_model)(weights, on)
-        return reconstruct_ct(scan, model, laterality, say)
+        return reconstruct_ct(scan, model, laterality, progress)
 
     result, sentence = models.with_enough_memory(run, device)
     if sentence:
@@ -106,7 +105,7 @@ def reconstruct_ct(
     scan: CtScan,
     model: CtModel,
     laterality: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> CtReconstruction:
     """Reconstruct the bones of one knee.
 
@@ -119,18 +118,17 @@ def reconstruct_ct(
     Raises:
         ImageError: a CT of impossible size, or no bone is found.
     """
-    say = progress or (lambda stage, fraction, message: None)
     start = time.perf_counter()
     if model.voxel is None:
         grid = CtGrid.stretched(scan, PUBLISHED_SIZE)
     else:
         grid = CtGrid.isotropic(scan, model.voxel)
-    margins, windows = _margins(grid, model, say)
+    margins, windows = _margins(grid, model, progress)
     seconds = {"field": round(time.perf_counter() - start, 3)}
 
     start = time.perf_counter()
-    say("surface", 0.9, "Extracting surfaces")
-    bones, choice = _surfaces(grid, margins, say)
+    progress("surface", 0.9, "Extracting surfaces")
+    bones, choice = _surfaces(grid, margins, progress)
     if not bones:
         raise ImageError(
             "No bone was found in the CT.",
@@ -158,17 +156,17 @@ def _longer_than_learned(scan: CtScan, model: CtModel) -> list[str]:
     ]
 
 
-def _margins(grid: CtGrid, model: CtModel, say: Progress) -> tuple[np.ndarray, dict[str, int]]:
+def _margins(grid: CtGrid, model: CtModel, progress: Progress) -> tuple[np.ndarray, dict[str, int]]:
     """The bones' margins on the grid, float16 ``[bones, k, j, i]``, and how many windows the
     network saw, and of how many: those that hold nothing but air are left out."""
-    say("resample", 0.04, "Resampling the CT")
-    seen = grid.seen(lambda share: say("resample", 0.04 + 0.06 * share, ""))
+    progress("resample", 0.04, "Resampling the CT")
+    seen = grid.seen(lambda share: progress("resample", 0.04 + 0.06 * share, ""))
     starts = window_starts(grid.shape, model.window)
     blend = Blend(len(BONES), grid.shape, model.window, NOT_SEEN)
     visited = 0
     for number, start in enumerate(starts):
         share = 0.1 + 0.8 * number / len(starts)
-        say("field", share, f"Marking the bones, part {number + 1} of {len(starts)}")
+        progress("field", share, f"Marking the bones, part {number + 1} of {len(starts)}")
         part = seen[tuple(slice(place, place + model.window) for place in start)]
         if part.any():
             values = np.zeros((model.window,) * 3, np.float32)  # beyond the volume there is air
@@ -178,7 +176,7 @@ def _margins(grid: CtGrid, model: CtModel, say: Progress) -> tuple[np.ndarray, d
     return blend.finish(), {"visited": visited, "total": len(starts)}
 
 
-def _surfaces(grid: CtGrid, margins: np.ndarray, say: Progress) -> tuple[dict[str, Mesh], str]:
+def _surfaces(grid: CtGrid, margins: np.ndarray, progress: Progress) -> tuple[dict[str, Mesh], str]:
     """The bones of one knee, LPS mm, and a sentence where there was a choice."""
     found = {}
     for bone, values in zip(BONES, margins):
@@ -194,7 +192,7 @@ def _surfaces(grid: CtGrid, margins: np.ndarray, say: Progress) -> tuple[dict[st
     chosen, choice = one_knee(found)
     bones = {}
     for number, (bone, piece) in enumerate(chosen.items()):
-        say("surface", 0.92 + 0.015 * number, f"Extracting the {bone}")
+        progress("surface", 0.92 + 0.015 * number, f"Extracting the {bone}")
         values, first = only(margins[BONES.index(bone)], piece)
         # In voxels: the grid's own may be no cubes and lie askew.
         field_grid = FieldGrid(values[None], first.astype(float), 1.0, values.size, values.size)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models import loading as models
 from SSRKDLib.radiographs.exposure import read_exposures
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from SSRKDLib.radiographs.exposure import Exposure
     from SSRKDLib.reconstruction.radiographs import Reconstruction
 
-Progress = Callable[[str, float, str], None]
 
 #: Grids that surfaces are taken from, offered to users, mm.
 SPACINGS = (0.5, 1.0, 2.0)
@@ -61,7 +61,7 @@ class Job:
         device: str = "auto",
         spacing: float = 1.0,
         masks: list[np.ndarray | None] | None = None,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
         load: Callable[[str | Path | None, str], KneeModel] | None = None,
     ) -> Reconstruction:
         """Load weights and reconstruct; on the CPU where ``auto`` found a GPU that is too small.
@@ -80,8 +80,7 @@ class Job:
         """
 
         def run(on: str) -> Reconstruction:
-            if progress is not None:
-                progress("load", 0.02, "Loading the weights")
+            progress("load", 0.02, "Loading the weights")
             model = (load or models.load_model)(weights, on)
             return self.run(model, spacing, masks, progress)
 
@@ -95,7 +94,7 @@ class Job:
         model: KneeModel,
         spacing: float = 1.0,
         masks: list[np.ndarray | None] | None = None,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> Reconstruction:
         """Reconstruct.
 

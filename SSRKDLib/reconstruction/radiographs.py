@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import REACH, Camera, pixel_grid
@@ -26,8 +27,6 @@ from SSRKDLib.reconstruction.localisation import Localisation, locate
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import judge
 from SSRKDLib.surfaces.mesh import Mesh
-
-Progress = Callable[[str, float, str], None]
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Reconstruction:
 class _Stages:
     """Seconds by stage, and progress on the way."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.seconds: dict[str, float] = {}
         self._progress = progress
 
@@ -78,7 +77,7 @@ def reconstruct(
     model: KneeModel | OfficialKneeModel,
     spacing: float = 1.0,
     masks: list[np.ndarray | None] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Reconstruction:
     """Reconstruct the four bones.
 

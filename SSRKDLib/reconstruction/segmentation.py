@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
@@ -34,7 +34,7 @@ def segment(
     exposures: list[Exposure],
     rig: Rig,
     model: KneeModel | OfficialKneeModel,
-    progress: Callable[[str, float, str], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Segmentation:
     """Mark the bones, as :func:`SSRKDLib.reconstruction.radiographs.reconstruct` does on its way.
 
@@ -47,11 +47,10 @@ def segment(
     Raises:
         GeometryError: the radiographs show no common place.
     """
-    say = progress or (lambda stage, fraction, message: None)
     pair = best_pair(exposures)
-    say("locate", 0.1, "Finding the knee")
+    progress("locate", 0.1, "Finding the knee")
     located = locate(pair, rig, model.finder, rig.laterality)
-    say("segment", 0.6, "Marking the bones in the radiographs")
+    progress("segment", 0.6, "Marking the bones in the radiographs")
     framing = model.framing
     images, cameras = network_images(
         pair, located.frame, framing.near_pixels, framing.near_pixel_mm
@@ -60,7 +59,9 @@ def segment(
     masks: list[np.ndarray | None] = [None] * len(exposures)
     for slot, camera in enumerate(cameras):
         exposure = pair[camera.index]
-        say("unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view")
+        progress(
+            "unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view"
+        )
         masks[exposures.index(exposure)] = np.stack(
             [
                 unframed(marked[slot, bone], exposure, camera, located.frame)

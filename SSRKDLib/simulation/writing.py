@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.progress import Progress
 from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.images.writing import write_image
@@ -62,7 +62,7 @@ def write_radiographs(
     folder: Path,
     how: Exposing,
     rng: np.random.Generator,
-    progress: Callable[[str, float, str], None],
+    progress: Progress,
 ) -> Rig:
     """Expose every view; write one line-integral image per view (NRRD, float32) and the rig.
 

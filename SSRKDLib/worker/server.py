@@ -13,10 +13,11 @@ from typing import BinaryIO
 
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import Cancelled, SSRKDError
+from SSRKDLib.core.progress import Progress
 from SSRKDLib.worker.protocol import LineReader, encode
 
 #: A task: arguments and progress in, JSON values out.
-Task = Callable[[dict, Callable[[str, float, str], None]], dict]
+Task = Callable[[dict, Progress], dict]
 
 #: Progress within a stage is told this often at most, s.
 _TELL_EVERY = 0.05

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError, InputError, SSRKDError
+from SSRKDLib.core.progress import Progress
 from SSRKDLib.images.writing import write_array
 from SSRKDLib.worker.server import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from SSRKDLib.models.loading import ModelCache
 
-    Progress = Callable[[str, float, str], None]
 
 #: Bone masks of a radiograph: uint8 ``[4, rows, columns]``, 0 to 255.
 MASKS = "masks_{index}.npy"
