@@ -227,23 +227,21 @@ def find_code_in_init(root: Path, package: Package) -> list[Violation]:
 
 def find_imports_of_higher_rooms(root: Path, package: Package) -> list[Violation]:
     """Imports of a room that stands later in the table, or of the package's top."""
-    level = {room.name: number for number, room in enumerate(package.rooms)}
-    top = len(level)
     violations = []
     for edge in _edges(root, package):
-        source, target = (
-            level.get(_room(module), top if _is_top(module, package) else None)
-            for module in (edge.source, edge.target)
-        )
-        if source is not None and target is not None and source < target:
+        if _leads_up(edge, package):
             text = f"{_room(edge.source)} must not import {edge.target}, which stands above it"
             violations.append(Violation(_file(edge.source, root, package), edge.line, text))
     return violations
 
 
 def find_circles(root: Path, package: Package) -> list[Violation]:
-    """Imports by which a module imports itself through others, each with the shortest such way."""
-    edges = _edges(root, package)
+    """Imports by which a module imports itself through others, each with the shortest such way.
+
+    A circle through a higher room contains an import of that room, which is reported by
+    :func:`find_imports_of_higher_rooms` and left out here: it would put most modules into circles.
+    """
+    edges = [edge for edge in _edges(root, package) if not _leads_up(edge, package)]
     neighbours: dict[str, list[str]] = {}
     for edge in edges:
         neighbours.setdefault(edge.source, []).append(edge.target)
@@ -311,8 +309,18 @@ def _room(module: str) -> str:
     return ".".join(module.split(".")[1:2])
 
 
-def _is_top(module: str, package: Package) -> bool:
-    return module == package.name or f"{_room(module)}.py" in package.top
+def _leads_up(edge: _Edge, package: Package) -> bool:
+    source, target = _level(edge.source, package), _level(edge.target, package)
+    return source is not None and target is not None and source < target
+
+
+def _level(module: str, package: Package) -> int | None:
+    """Place in the table; the package's top is above all rooms. None for a module in no room."""
+    names = [room.name for room in package.rooms]
+    if _room(module) in names:
+        return names.index(_room(module))
+    is_top = module == package.name or f"{_room(module)}.py" in package.top
+    return len(names) if is_top else None
 
 
 def _file(module: str, root: Path, package: Package) -> str:

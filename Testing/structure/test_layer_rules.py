@@ -108,6 +108,21 @@ def test_a_circle_inside_a_room(tmp_path):
 TOP = "(only __init__.py, __main__.py, CMakeLists.txt may be here; the rooms are low, middle, high)"
 
 
+def test_a_circle_through_a_higher_room_is_reported_once(tmp_path):
+    assert broken_rules(tmp_path, {"low/tools.py": "import Lib.high\n"}) == [
+        "place/Lib/low/tools.py:1: low must not import Lib.high, which stands above it"
+    ]
+
+
+def test_a_circle_of_modules_in_no_room(tmp_path):
+    files = {"x/a.py": "from Lib.x import b\n", "x/b.py": "from Lib.x import a\n"}
+    write(tmp_path / SMALL.folder, files)
+    assert [str(found) for found in layers.find_circles(tmp_path, SMALL)] == [
+        "place/Lib/x/a.py:1: imports Lib.x.b in a circle (Lib.x.a -> Lib.x.b -> Lib.x.a)",
+        "place/Lib/x/b.py:1: imports Lib.x.a in a circle (Lib.x.b -> Lib.x.a -> Lib.x.b)",
+    ]
+
+
 def test_a_module_in_no_room(tmp_path):
     assert broken_rules(tmp_path, {"alone.py": ""}) == [
         f"place/Lib/alone.py:1: not in a room {TOP}"
@@ -180,16 +195,15 @@ def test_all_rules_are_applied_to_the_repository_s_packages(tmp_path):
     files = {f"SSRKDLib/{room.name}/a.py": "" for room in layers.LIBRARY.rooms}
     files.update({f"SSRKD/SSRKDSlicer/{room.name}/a.py": "" for room in layers.MODULE.rooms})
     files["SSRKD/SSRKDSlicer/scene/a.py"] = "from SSRKDSlicer.panel import a\n"
-    files["SSRKD/SSRKDSlicer/panel/a.py"] = "from ..scene import a\n"
+    files["SSRKD/SSRKDSlicer/panel/a.py"] = "from . import a\n"
     files["SSRKDLib/core/a.py"] = "from SSRKDLib.cli.a import main\nimport slicer\n"
     files["SSRKDLib/cli/__init__.py"] = "main = 1\n"
     files["SSRKDLib/alone.py"] = "x = 1\n" * 401
     write(tmp_path, files)
-    module, scene, panel = "SSRKD/SSRKDSlicer", "SSRKDSlicer.scene.a", "SSRKDSlicer.panel.a"
+    module, panel = "SSRKD/SSRKDSlicer", "SSRKDSlicer.panel.a"
     top, names = SMALL.top, (room.name for room in layers.LIBRARY.rooms)
     assert [str(violation) for violation in layers.find_violations(tmp_path)] == [
-        f"{module}/panel/a.py:1: imports {scene} in a circle ({panel} -> {scene} -> {panel})",
-        f"{module}/scene/a.py:1: imports {panel} in a circle ({scene} -> {panel} -> {scene})",
+        f"{module}/panel/a.py:1: imports {panel} in a circle ({panel} -> {panel})",
         f"{module}/scene/a.py:1: scene must not import {panel}, which stands above it",
         f"SSRKDLib/alone.py:1: not in a room (only {', '.join(top)} may be here; "
         f"the rooms are {', '.join(names)})",
