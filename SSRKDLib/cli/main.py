@@ -57,9 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add_parser(subparsers)
     for chosen in subparsers.choices.values():
-        chosen.add_argument(
-            "--verbose", action="store_true", help="report each step on stderr"
-        )
+        chosen.add_argument("--verbose", action="store_true", help="report each step on stderr")
     return parser
 
 
