@@ -143,7 +143,9 @@ def write_table(output: Path, seeds: list[int]) -> None:
 
 
 def spread(values: list[float]) -> str:
-    """Mean and standard deviation over the seeds."""
+    """Mean and standard deviation over the seeds; a dash where a seed has no value."""
+    if np.isnan(values).any():
+        return "–"
     deviation = np.std(values, ddof=1) if len(values) > 1 else float("nan")
     return f"{np.mean(values):.2f} ± {deviation:.2f}"
 

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,14 @@ class Step:
     Attributes:
         name: of its log.
         command: after ``python``.
-        result: what is there when it has finished; a step whose result is there is not repeated.
+        result: what it writes at its end.
+        finished: whether a result is that of a finished step, which is not repeated.
     """
 
     name: str
     command: tuple[str, ...]
     result: Path
+    finished: Callable[[Path], bool] = Path.exists
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "command", tuple(map(str, self.command)))
@@ -62,7 +64,7 @@ def run_steps(steps: Sequence[Step], logs: Path, at_once: int = 1) -> None:
 
 
 def _run(step: Step, logs: Path) -> None:
-    if step.result.exists():
+    if step.finished(step.result):
         print(f"{step.name}: finished before", flush=True)
         return
     print(f"{step.name}: python {' '.join(step.command)}", flush=True)
@@ -79,7 +81,7 @@ def _run(step: Step, logs: Path) -> None:
         words = log.read_text(errors="replace").replace("\r", "\n").strip().splitlines()
         raise TrainingError(
             f"{step.name} ended with code {done.returncode} ({words[-1] if words else 'silent'}).",
-            f"Read {log}, mend it, and start again: what is finished stays.",
+            f"Read {log}, fix it, and start again: finished steps are kept.",
         )
     print(f"{step.name}: {time.perf_counter() - since:.0f} s", flush=True)
 
@@ -87,7 +89,12 @@ def _run(step: Step, logs: Path) -> None:
 def prepare(processed: Path, options: Sequence[str]) -> Step:
     """Make the cases."""
     command = ("-m", "SSRKDLib", "prepare", "-o", processed, *options)
-    return Step("prepare", command, processed / "info.json")
+    return Step("prepare", command, processed / "info.json", every_case_prepared)
+
+
+def every_case_prepared(info: Path) -> bool:
+    """Whether ``prepare`` wrote this ``info.json`` and no case failed."""
+    return info.exists() and not json.loads(info.read_text()).get("failed")
 
 
 def train(name: str, task: str, config: Path, processed: Path, output: Path, *options: str) -> Step:
@@ -121,14 +128,14 @@ def evaluate(name: str, cases: Path, bundle: Path, output: Path, *options: str) 
 
 def measured(evaluation: Path) -> dict[str, float]:
     """Means over all bones of all cases: ``dsc`` (per cent), ``assd_mm``; and ``missing``, how many
-    bones were not found (all four of a case that failed), which count as 0 per cent and are left
-    out of the distance."""
+    bones were not found (all four of a case that failed). These count as 0 per cent; the mean
+    distance is NaN where there are any, since leaving a bone out must not improve a result."""
     rows = list(_bone_rows(evaluation / "metrics.csv"))
     overlap = [100 * float(row["dsc"] or "nan") for row in rows]
     distance = [float(row["assd_mm"] or "nan") for row in rows]
     return {
         "dsc": float(np.nan_to_num(overlap).mean()),
-        "assd_mm": float(np.nanmean(distance)),
+        "assd_mm": float(np.mean(distance)),
         "missing": int(np.isnan(distance).sum()),
     }
 

@@ -61,7 +61,10 @@ def run(output: Path) -> Path:
     for step in everything:
         experiment.run_steps([step], logs)
     found = experiment.measured(output / "evaluation")
-    print(f"test people: DSC {found['dsc']:.1f} %, ASSD {found['assd_mm']:.2f} mm")
+    print(
+        f"test people: DSC {found['dsc']:.1f} %, ASSD {found['assd_mm']:.2f} mm, "
+        f"{found['missing']} bones not found"
+    )
     return bundle
 
 

@@ -130,9 +130,9 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
             open_jobs, processed, settings, arguments.workers, arguments.scheduler, progress
         )
     splits, left_out = make_splits(finished_knees(processed), arguments.seed, *shares)
-    write_info(processed, splits)
-    progress("done", 1.0, "Done")
     failed = [outcome for outcome in outcomes if outcome.reason]
+    write_info(processed, splits, [outcome.case_id for outcome in failed])
+    progress("done", 1.0, "Done")
     print(
         f"{processed}: {len(outcomes) - len(failed)} cases prepared, "
         f"{len(jobs) - len(open_jobs)} there already, {len(failed)} failed; "

@@ -20,7 +20,7 @@ def kept(read: _Read) -> _Read:
 
     Its ``forget()`` gives up all, for whoever has changed the files.
     """
-    results: OrderedDict[Hashable, Any] = OrderedDict()
+    results: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
     total = 0
 
     @wraps(read)
@@ -28,11 +28,13 @@ def kept(read: _Read) -> _Read:
         nonlocal total
         if key in results:
             results.move_to_end(key)
-            return results[key]
-        result = results[key] = read(*key)
-        total += _bytes(result)
+            return results[key][0]
+        result = read(*key)
+        # The size is kept: a result may grow later (cached properties), the sum must not drift.
+        results[key] = result, _bytes(result)
+        total += results[key][1]
         while total > LIMIT and len(results) > 1:
-            total -= _bytes(results.popitem(last=False)[1])
+            total -= results.popitem(last=False)[1][1]
         return result
 
     def forget() -> None:

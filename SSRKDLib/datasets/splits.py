@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,15 +113,17 @@ def finished_knees(processed: Path) -> list[Knee]:
     return knees
 
 
-def write_info(processed: Path, splits: dict[str, list[str]]) -> None:
-    """Write ``info.json`` beside the cases.
+def write_info(processed: Path, splits: dict[str, list[str]], failed: Sequence[str] = ()) -> None:
+    """Write ``info.json`` beside the cases: the splits and, under ``failed``, the cases that could
+    not be prepared and are in none of them.
 
     Raises:
         OutputError: it cannot be written.
     """
     path = processed / INFO
     try:
-        path.write_bytes((json.dumps(splits, indent=1) + "\n").encode())
+        content = {**splits, "failed": list(failed)} if failed else splits
+        path.write_bytes((json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise OutputError(
             f"'{path}' cannot be written ({error.strerror or error}).",

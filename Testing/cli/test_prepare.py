@@ -24,6 +24,7 @@ from SSRKDLib.datasets.splits import read_info
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.support.ball_scan import ball_ct, ball_meshes
 from Testing.support.command_checks import refused, tree
+from Training.experiment import every_case_prepared
 
 FLAGS = ["--size", "32", "--detector", "48", "--angles", "5",
          "--surface-points", "200", "--uniform-points", "1000"]  # fmt: skip
@@ -165,8 +166,10 @@ def test_a_broken_case_is_listed_and_does_not_end_the_run(tmp_path, capsys):
     assert "should not have happened" not in shown.err
     assert "There is no fibula" in failures[1] and "DICOM" in failures[2]
     assert sorted(path.name for path in out.iterdir()) == ["c_good", "info.json"]
-    assert json.loads((out / "info.json").read_text())["train"] == ["c_good"]
-    # Mended, only what failed is done again.
+    info = json.loads((out / "info.json").read_text())
+    assert info["train"] == ["c_good"] and info["failed"] == ["a_broken", "b_no_fibula", "d_empty"]
+    assert not every_case_prepared(out / "info.json")  # an experiment prepares again
+    # Only the failed cases are prepared again.
     for bone in BONES:
         write_mesh(knees / "b_no_fibula" / "bones" / f"{bone}.ply", ball_meshes("L")[bone])
     assert prepare(*command) == cli.FAILED

@@ -351,6 +351,23 @@ def test_what_is_kept_fits_into_its_limit(monkeypatch):
     assert reads == [0, 1, 2, 1]
 
 
+def test_a_result_that_grows_in_memory_does_not_upset_the_limit(monkeypatch):
+    monkeypatch.setattr(keeping, "LIMIT", 10_000)
+    reads = []
+
+    @keeping.kept
+    def read(number):
+        reads.append(number)
+        return {"array": np.zeros(1000, np.float32)}
+
+    for number in range(6):
+        read(number)["more"] = np.zeros(5000, np.float32)
+    reads.clear()
+    for number in range(6):  # had the sum drifted below zero, all of them would be kept
+        read(number)
+    assert [read(number) for number in (3, 4)] and reads == [0, 1, 2, 3, 4, 5, 3, 4]
+
+
 def test_crops_stay_in_the_volume_also_for_points_beyond_it(lists):
     samples = TeacherSamples(lists, 1, SIZE, 16, 10, 0.0)
     rng = np.random.default_rng(0)
