@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
-from SSRKDLib.models.loading import DEVICES
+from SSRKDLib.models.devices import DEVICES
 
 if TYPE_CHECKING:
     from SSRKDLib.datasets.demo_cases import DemoCase
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  failed: {error}")
         except Exception:
             failed.append(case.name)
-            print("  failed; this should not have happened:", flush=True)
+            print("  failed with an internal error:", flush=True)
             traceback.print_exc(file=sys.stdout)
     _summary(distances)
     if failed:

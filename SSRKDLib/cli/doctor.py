@@ -10,8 +10,9 @@ from importlib import metadata
 
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.optional_packages import OLDEST_TORCH
 
-#: Distribution and what it is for.
+#: Distribution and what it is for; the lists of pyproject.toml (a test compares them).
 _NEEDED = (
     ("numpy", "arrays"),
     ("scipy", "images and geometry"),
@@ -22,14 +23,15 @@ _NEEDED = (
     ("safetensors", "weights"),
 )
 _OPTIONAL = (
-    ("matplotlib", "pictures of the demo"),
+    ("matplotlib", "pictures and plots"),
+    ("lightning", "training"),
+    ("torchmetrics", "training"),
+    ("jsonargparse", "training"),
+    ("pyyaml", "training"),
     ("tqdm", "training"),
-    ("PyYAML", "training"),
+    ("dask", "preparing cases in parallel"),
     ("pyTIGRE", "projection on a GPU in training"),
 )
-
-#: Older releases of torch can be made to run code by a crafted checkpoint.
-_SAFE_TORCH = (2, 10)
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -79,8 +81,8 @@ def _device() -> bool:
     except Exception as error:  # a broken installation fails in many ways; all are worth a line
         remedy = "python -m pip install --force-reinstall torch"
         return _line("missing", f"device: torch does not load ({error}): {remedy}")
-    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < _SAFE_TORCH:
-        wanted = ".".join(map(str, _SAFE_TORCH))
+    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
+        wanted = ".".join(map(str, OLDEST_TORCH))
         _line("absent", f"import of official checkpoints: needs torch {wanted} or newer")
     if not torch.cuda.is_available():
         return _line("ok", f"device: CPU, {torch.get_num_threads()} threads (no CUDA device found)")

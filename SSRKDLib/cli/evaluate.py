@@ -9,7 +9,7 @@ from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError
 from SSRKDLib.core.progress import Progress, no_progress
-from SSRKDLib.models.loading import DEVICES
+from SSRKDLib.models.devices import DEVICES
 from SSRKDLib.reconstruction.job import SPACINGS
 
 
@@ -98,7 +98,7 @@ def _settings(arguments: argparse.Namespace):
 
     if arguments.no_reconstruct:
         return Settings(reconstruct=False, align=arguments.align)
-    from SSRKDLib.models.loading import resolve_device
+    from SSRKDLib.models.devices import resolve_device
     from SSRKDLib.weights.bundle import read_manifest
     from SSRKDLib.weights.catalogue import find_bundle
 

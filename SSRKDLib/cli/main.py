@@ -28,7 +28,7 @@ from SSRKDLib.cli import (
     weights,
     worker,
 )
-from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
+from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
 from SSRKDLib.core.progress import ProgressLine
 
 COMMANDS = (reconstruct, compare, evaluate, rig, simulate, prepare, weights, doctor, demo, worker)
@@ -92,8 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(f"This should not have happened ({what}). {_log(argv)}", FAILED)
+        return _fail(f"{describe_unexpected(error)} {_log(argv)}", FAILED)
 
 
 def _fail(what: object, code: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Union
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import VALUE_KINDS, Rig
-from SSRKDLib.models.loading import DEVICES
+from SSRKDLib.models.devices import DEVICES
 from SSRKDLib.reconstruction.job import SPACINGS
 
 if TYPE_CHECKING:

@@ -58,3 +58,9 @@ class Cancelled(SSRKDError):
 
     def __init__(self) -> None:
         super().__init__("Cancelled.", "")
+
+
+def describe_unexpected(error: BaseException) -> str:
+    """One sentence about an error that nobody foresaw; the traceback is for the log."""
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return f"Internal error ({what})."

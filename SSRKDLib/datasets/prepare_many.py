@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError
+from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError, describe_unexpected
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings, prepare_case
@@ -119,8 +119,7 @@ def run_job(job: Job, processed: Path, settings: Settings) -> Outcome:
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}"
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(job.case_id, f"This should not have happened ({what}; {where}).")
+        return Outcome(job.case_id, f"{describe_unexpected(error)} It came from {where}.")
     return Outcome(job.case_id)
 
 

@@ -28,7 +28,14 @@ from pathlib import Path
 
 from SSRKDLib.clinical.comparison import compare_measures
 from SSRKDLib.clinical.measures import measure
-from SSRKDLib.core.errors import Cancelled, InputError, MeshError, OutputError, SSRKDError
+from SSRKDLib.core.errors import (
+    Cancelled,
+    InputError,
+    MeshError,
+    OutputError,
+    SSRKDError,
+    describe_unexpected,
+)
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
@@ -215,8 +222,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
     except Exception as error:
         # One case's accident must not cost the others; the traceback goes where a log would be.
         traceback.print_exc()
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        result["error"] = f"This should not have happened ({what})."
+        result["error"] = describe_unexpected(error)
     _write_whole(_result_file(case, output), {"signature": signature, **result})
     return result
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.errors import MissingDependencyError, OutputError
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.evaluation.cohort_summary import TABLE
 
 
@@ -25,9 +26,7 @@ def write_plots(results: Sequence[dict], output: Path) -> list[Path]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(
-            "Matplotlib is not installed.", "Install it: python -m pip install matplotlib"
-        ) from error
+        raise missing_package("matplotlib") from error
     metrics = Figure(figsize=(11, 7), layout="constrained")
     for axes, (measure, title, factor, _) in zip(metrics.subplots(2, 2).ravel(), TABLE):
         groups = [

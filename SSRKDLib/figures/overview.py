@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.errors import MissingDependencyError, OutputError
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
@@ -64,10 +65,7 @@ def overview(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError(
-            "Pictures need matplotlib, which is not installed.",
-            "Install it: python -m pip install matplotlib",
-        ) from error
+        raise missing_package("matplotlib") from error
     models = [_Model(bones, truth, frame, side) for side in ("front", "outer side")]
     films = [_Film(exposure, bones, frame) for exposure in exposures]
     panels = [*models, *films]

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.core.batching import in_portions
-from SSRKDLib.core.errors import MissingDependencyError, WeightsError
+from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.geometry.virtual_cameras import REACH, Framing
+from SSRKDLib.models.devices import resolve_device
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.weights.bundle import read_bundle
@@ -51,19 +52,16 @@ class KneeModel:
         self.framing = Framing(**manifest["geometry"]["framing"])
 
     @classmethod
-    def load(cls, name_or_path: str | Path | None = None, device: str = "cpu") -> KneeModel:
-        """Load a bundle (None: the shipped one).
+    def load(cls, name_or_path: str | Path | None = None, device: str = "auto") -> KneeModel:
+        """Load a bundle (None: the shipped one) onto one of
+        :data:`~SSRKDLib.models.devices.DEVICES`.
 
         Raises:
             WeightsError: absent, damaged, or not the project's own networks.
+            InputError: a device that is not there.
             MissingDependencyError: torch is not installed.
         """
-        try:
-            import torch  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                "PyTorch is not installed.", "Install it: pip install torch."
-            ) from error
+        device = resolve_device(device)
         from SSRKDLib.networks.locator import Locator
         from SSRKDLib.networks.segmenter import Segmenter
         from SSRKDLib.networks.student import Student

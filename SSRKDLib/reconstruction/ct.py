@@ -23,7 +23,7 @@ from SSRKDLib.ct.connected_components import NEARLY, one_knee, only, patellae_at
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan, read_scan
 from SSRKDLib.ct.sliding_window import Blend, window_starts
-from SSRKDLib.models import loading as models
+from SSRKDLib.models import loading
 from SSRKDLib.models.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.reconstruction.field import NOT_SEEN, FieldGrid
 from SSRKDLib.reconstruction.isosurface import extract
@@ -87,14 +87,11 @@ def reconstruct_ct_file(
     scan = read_scan(path)
     read = round(time.perf_counter() - start, 3)
 
-    def run(on: str) -> CtReconstruction:
-        progress("load", 0.02, "Loading the weights")
-        model = (load or models.load_ct_model)(weights, on)
-        return reconstruct_ct(scan, model, laterality, progress)
-
-    result, sentence = models.with_enough_memory(run, device)
-    if sentence:
-        result.report["warnings"].insert(0, sentence)
+    result, warnings = loading.run_with_model(
+        lambda model: reconstruct_ct(scan, model, laterality, progress),
+        load or loading.load_ct_model, weights, device, progress,
+    )  # fmt: skip
+    result.report["warnings"][:0] = warnings
     stages = result.report["seconds"]
     total = round(stages.pop("total") + read, 3)
     result.report["seconds"] = {"read": read, **stages, "total": total}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.progress import Progress, no_progress
-from SSRKDLib.models import loading as models
+from SSRKDLib.models import loading
 from SSRKDLib.radiographs.exposure import read_exposures
 
 if TYPE_CHECKING:
@@ -79,14 +79,11 @@ class Job:
             DeviceMemoryError: memory ran out.
         """
 
-        def run(on: str) -> Reconstruction:
-            progress("load", 0.02, "Loading the weights")
-            model = (load or models.load_model)(weights, on)
-            return self.run(model, spacing, masks, progress)
-
-        result, sentence = models.with_enough_memory(run, device)
-        if sentence:
-            result.report["warnings"].insert(0, sentence)
+        result, warnings = loading.run_with_model(
+            lambda model: self.run(model, spacing, masks, progress),
+            load or loading.load_model, weights, device, progress,
+        )  # fmt: skip
+        result.report["warnings"][:0] = warnings
         return result
 
     def run(

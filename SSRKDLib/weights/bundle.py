@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from SSRKDLib.core.errors import MissingDependencyError, WeightsError
+from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.weights.archive import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
 
 if TYPE_CHECKING:
@@ -225,8 +226,5 @@ def _import_safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         package = (error.name or "safetensors").partition(".")[0]
-        raise MissingDependencyError(
-            f"The package {package}, which reads network weights, is not installed.",
-            f"Install it with: python -m pip install {package}",
-        ) from error
+        raise missing_package(package) from error
     return safetensors.torch

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.anatomy import LABELS
-from SSRKDLib.core.errors import MissingDependencyError, WeightsError
+from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.optional_packages import OLDEST_TORCH, missing_package
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
 from SSRKDLib.weights.state_dict import find_misfit
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BUNDLE_NAME = "official-ssrkd"
-OLDEST_TORCH = (2, 10)
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,7 @@ def _safe_torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise MissingDependencyError(
-            "PyTorch, which reads the official checkpoints, is not installed.",
-            "Install it with: python -m pip install torch",
-        ) from error
+        raise missing_package("torch") from error
     numbers = re.match(r"(\d+)\.(\d+)", str(torch.__version__))
     if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
         raise WeightsError(

@@ -1,11 +1,11 @@
-"""What a client and its worker say to each other: one JSON object per line, UTF-8.
+"""The messages between a client and its worker: one JSON object per line, UTF-8.
 
-The client says::
+The client sends::
 
     {"id": 1, "do": "reconstruct", ...}     a job, see SSRKDLib.worker.tasks for its arguments
     {"cancel": 1}                           stop that job
 
-The worker says::
+The worker sends::
 
     {"event": "ready", "version": "0.1.0", "pid": 4711}
     {"id": 1, "event": "progress", "stage": "field", "fraction": 0.6, "message": "..."}
@@ -13,9 +13,10 @@ The worker says::
     {"id": 1, "event": "error", "kind": "ImageError", "cause": "...", "remedy": "...", "log": ""}
     {"id": 1, "event": "cancelled"}
 
-Every job ends with exactly one of the last three. Jobs run one after the other, in the order in
-which they came. ``log`` holds a traceback where the error was not foreseen. The worker ends when
-its standard input closes.
+Every job ends with exactly one of the last three. An id is a whole number or text, used once; a
+request without one, and a line that is not a JSON object, gets an error whose id is null. Jobs run
+one after the other, in the order in which they came. ``log`` holds a traceback where the error was
+not foreseen. The worker ends when its standard input closes.
 
 Torch-free: both sides import it.
 """
@@ -53,7 +54,7 @@ class LineReader:
         for line in lines:
             try:
                 message = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # no JSON, or nested too deeply for one
                 message = None
             if isinstance(message, dict):
                 messages.append(message)

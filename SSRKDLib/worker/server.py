@@ -12,15 +12,15 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from SSRKDLib import __version__
-from SSRKDLib.core.errors import Cancelled, SSRKDError
+from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.worker.protocol import LineReader, encode
 
 #: A task: arguments and progress in, JSON values out.
 Task = Callable[[dict, Progress], dict]
 
-#: Progress within a stage is told this often at most, s.
-_TELL_EVERY = 0.05
+#: Shortest time between two reports of progress within a stage, s.
+_REPORT_EVERY = 0.05
 
 
 class Server:
@@ -42,12 +42,13 @@ class Server:
     ) -> None:
         self._source, self._sink, self._tasks, self._leave = source, sink, tasks, leave
         self._jobs: queue.Queue[dict | None] = queue.Queue()
-        self._stops: dict[object, threading.Event] = {}
+        self._stops: dict[int | str, threading.Event] = {}
+        self._used: set[int | str] = set()
         self._writing = threading.Lock()
 
     def serve(self) -> None:
         """Serve until the source ends."""
-        self._say({"event": "ready", "version": __version__, "pid": os.getpid()})
+        self._send({"event": "ready", "version": __version__, "pid": os.getpid()})
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
             request = self._jobs.get()
@@ -66,25 +67,47 @@ class Server:
                 self._leave(0)
                 return
             for message in reader.feed(data):
-                if "cancel" in message:
-                    stop = self._stops.get(message["cancel"])
-                    if stop is not None:
-                        stop.set()
-                else:
-                    self._stops[message.get("id")] = threading.Event()
-                    self._jobs.put(message)
+                try:
+                    self._accept(message)
+                except SSRKDError as error:
+                    self._refuse(error)
+            for line in reader.noise:
+                self._refuse(_bad_request(f"A line is not a JSON object ({line[:80]!r})."))
+            reader.noise.clear()
+
+    def _accept(self, message: dict) -> None:
+        """Queue a job, or stop one.
+
+        Raises:
+            InputError: an id that is not one, or that was used before.
+        """
+        if "cancel" in message:
+            stop = self._stops.get(_checked_id(message["cancel"]))
+            if stop is not None:
+                stop.set()
+            return
+        job = _checked_id(message.get("id"))
+        if job in self._used:
+            raise _bad_request(f"The id {job!r} was used before.")
+        self._used.add(job)
+        self._stops[job] = threading.Event()
+        self._jobs.put(message)
+
+    def _refuse(self, error: SSRKDError) -> None:
+        """Report a request that is not a job: no job has this answer's id."""
+        self._send({"id": None, **_error(type(error).__name__, error.cause, error.remedy)})
 
     def _run(self, request: dict) -> None:
-        job, stop = request.get("id"), self._stops[request.get("id")]
-        told = [0.0, ""]
+        job, stop = request["id"], self._stops[request["id"]]
+        last = [0.0, ""]
 
         def progress(stage: str, fraction: float, message: str) -> None:
             if stop.is_set():
                 raise Cancelled
             now = time.monotonic()
-            if stage != told[1] or message or now - told[0] > _TELL_EVERY:
-                told[:] = [now, stage]
-                self._say(
+            if stage != last[1] or message or now - last[0] > _REPORT_EVERY:
+                last[:] = [now, stage]
+                self._send(
                     {
                         "id": job,
                         "event": "progress",
@@ -97,38 +120,48 @@ class Server:
         try:
             progress("start", 0.0, "")
             result = self._task(request)(request, progress)
-            answer = {"event": "result", "result": result}
+            reply = {"event": "result", "result": result}
+            encode(reply)  # JSON cannot hold every value
         except Cancelled:
-            answer = {"event": "cancelled"}
+            reply = {"event": "cancelled"}
         except SSRKDError as error:
-            answer = _error(type(error).__name__, error.cause, error.remedy)
+            reply = _error(type(error).__name__, error.cause, error.remedy)
         except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            answer = _error(
+            reply = _error(
                 "Unexpected",
-                f"This should not have happened ({what[:200]}).",
-                "The log tells more; please report it.",
+                describe_unexpected(error),
+                "Please report it with the log.",
                 traceback.format_exc(),
             )
         del self._stops[job]
-        self._say({"id": job, **answer})
+        self._send({"id": job, **reply})
 
     def _task(self, request: dict) -> Task:
         try:
             return self._tasks[request.get("do")]
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             raise SSRKDError(
-                f"The worker knows no task '{request.get('do')}'.",
+                f"The worker has no task {str(request.get('do'))[:80]!r}.",
                 "Restart Slicer: its module and the worker belong to different versions.",
             ) from error
 
-    def _say(self, message: dict) -> None:
+    def _send(self, message: dict) -> None:
         with self._writing:
             try:
                 self._sink.write(encode(message))
                 self._sink.flush()
             except OSError:  # the client is gone
                 self._leave(0)
+
+
+def _checked_id(value: object) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or len(str(value)) > 200:
+        raise _bad_request(f"{str(value)[:80]!r} is not an id of a job.")
+    return value
+
+
+def _bad_request(cause: str) -> InputError:
+    return InputError(cause, "Give every job an id of its own, a whole number or text.")
 
 
 def _error(kind: str, cause: str, remedy: str, log: str = "") -> dict:

@@ -21,7 +21,9 @@ from SSRKDLib.worker.server import Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.models.loading import ModelCache
+    from SSRKDLib.reconstruction.segmentation import Segmentation
 
 
 #: Bone masks of a radiograph: uint8 ``[4, rows, columns]``, 0 to 255.
@@ -123,7 +125,7 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     ``notes``, ``warnings``.
     """
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.models.loading import with_enough_memory
+    from SSRKDLib.models.loading import run_with_model
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.reconstruction.segmentation import segment
@@ -131,14 +133,13 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
     job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
-    used = []
 
-    def run(device: str):
-        progress("load", 0.02, "Loading the weights")
-        used[:] = [device]
-        return segment(job.exposures, rig, models.load(request.get("weights"), device), progress)
+    def run(model: KneeModel) -> tuple[Segmentation, str]:
+        return segment(job.exposures, rig, model, progress), model.device
 
-    found, sentence = with_enough_memory(run, request.get("device", "auto"))
+    (found, device), warnings = run_with_model(
+        run, models.load, request.get("weights"), request.get("device", "auto"), progress
+    )
     output = Path(request["output"])
     names = [
         None if mask is None else MASKS.format(index=index)
@@ -151,9 +152,9 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     return {
         "masks": [None if name is None else str(output / name) for name in names],
         "laterality": found.laterality,
-        "device": used[0],
+        "device": device,
         "notes": job.notes,
-        "warnings": [sentence] if sentence else [],
+        "warnings": warnings,
     }
 
 

@@ -15,7 +15,9 @@ import pytest
 
 from SSRKDLib.cli import main as cli
 from SSRKDLib.cli import reconstruct
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
 from Testing.support.ball_knee import BallModel, write_ball_case, write_image
 from Testing.support.command_checks import refused, tree
@@ -141,9 +143,9 @@ def test_bad_input_no_cuda(case, tmp_path, capsys):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    with pytest.raises(models.InputError, match="cpu"):
-        models.resolve_device("cuda")
-    assert models.resolve_device("auto") == "cpu"
+    with pytest.raises(InputError, match="cpu"):
+        devices.resolve_device("cuda")
+    assert devices.resolve_device("auto") == "cpu"
 
 
 def test_bad_input_output_not_writable(case, balls, tmp_path, capsys, monkeypatch):
@@ -258,7 +260,7 @@ def test_a_gpu_that_is_too_small_is_replaced_by_the_cpu(case, tmp_path, capsys, 
         return (BallModel if device == "cpu" else SmallGpu)(read_rig(case))
 
     monkeypatch.setattr(models, "load_model", load)
-    monkeypatch.setattr(models, "resolve_device", lambda d: "cuda" if d == "auto" else d)
+    monkeypatch.setattr(devices, "resolve_device", lambda d: "cuda" if d == "auto" else d)
     arguments = ["reconstruct", str(case), "-o", str(tmp_path / "out"), "--spacing", "2"]
     assert cli.main([*arguments, "--device", "cuda"]) == cli.FAILED
     assert "memory" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
 from SSRKDLib.reconstruction import ct as ct_reconstruction
 from SSRKDLib.reconstruction.ct import reconstruct_ct_file
@@ -115,7 +116,7 @@ class OutOfMemoryError(RuntimeError):
 
 
 def test_ct_too_small_a_gpu_is_left_for_the_cpu_or_said(files, monkeypatch):
-    monkeypatch.setattr(models, "resolve_device", lambda d: "cuda" if d == "auto" else d)
+    monkeypatch.setattr(devices, "resolve_device", lambda d: "cuda" if d == "auto" else d)
     loaded = []
 
     def load(weights, device):
@@ -157,7 +158,7 @@ def test_ct_task_writes_surfaces_and_keeps_its_network(files, tmp_path, monkeypa
     fractions = [fraction for _, fraction, _ in steps]
     assert fractions == sorted(fractions)
     # Loaded once, and told the side.
-    monkeypatch.setattr(ct_reconstruction.models, "load_ct_model", None)
+    monkeypatch.setattr(ct_reconstruction.loading, "load_ct_model", None)
     result = task(request(files, tmp_path, laterality="L"), lambda *step: None)
     assert result["report"]["laterality"] == "L"
     assert "check the side" in result["report"]["warnings"][0]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -228,29 +229,76 @@ class Pipe(io.BytesIO):
         return self.end
 
 
-def test_worker_throttles_progress_but_tells_every_stage():
+def serve(tasks, lines: bytes, last: str) -> list[dict]:
+    """What a server in this process sends for some lines, until ``last`` stands in it."""
     source, sink = Pipe(), io.BytesIO()
+    server = Server(source, sink, tasks, leave=lambda code: None)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    writer = threading.Thread(target=os.write, args=(source.start, lines))
+    writer.start()
+    until = time.monotonic() + 20
+    while last.encode() not in sink.getvalue() and time.monotonic() < until:
+        time.sleep(0.01)
+    writer.join()
+    os.close(source.start)
+    thread.join(20)
+    assert not thread.is_alive()
+    return [json.loads(line) for line in sink.getvalue().splitlines()]
 
+
+def test_worker_throttles_progress_but_reports_every_stage():
     def task(request, progress):
         for step in range(1000):
             progress("one", step / 1000, "")
         progress("two", 1.0, "")
         return {}
 
-    server = Server(source, sink, {"many": task}, leave=lambda code: None)
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    os.write(source.start, encode({"id": 1, "do": "many"}))
-    until = time.monotonic() + 20
-    while b'"result"' not in sink.getvalue() and time.monotonic() < until:
-        time.sleep(0.01)
-    os.close(source.start)
-    thread.join(20)
-    messages = [json.loads(line) for line in sink.getvalue().splitlines()]
+    messages = serve({"many": task}, encode({"id": 1, "do": "many"}), '"result"')
     stages = [m["stage"] for m in messages if m["event"] == "progress"]
     assert stages.count("one") < 200
     assert stages[-1] == "two"
-    assert server_module._TELL_EVERY <= 0.1  # a cancel button must not look frozen
+    assert server_module._REPORT_EVERY <= 0.1  # a cancel button must not look frozen
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id": [1], "do": "good"}',
+        b'{"id": {}, "do": "good"}',
+        b'{"id": 1.5, "do": "good"}',
+        b'{"id": true, "do": "good"}',
+        b'{"do": "good"}',
+        b'{"cancel": [1]}',
+        b'{"cancel": {"id": 1}}',
+        b"[" * 50_000,
+        b'{"a":' * 50_000,
+        b"null",
+    ],
+)
+def test_worker_refuses_a_line_that_is_no_request_and_serves_the_next(line):
+    good = encode({"id": "next", "do": "good"})
+    messages = serve({"good": lambda request, progress: {}}, line + b"\n" + good, '"result"')
+    refusals = [m for m in messages if m["event"] == "error"]
+    assert [(m["id"], m["kind"]) for m in refusals] == [(None, "InputError")]
+    assert messages[-1] == {"id": "next", "event": "result", "result": {}}
+
+
+def test_worker_refuses_an_id_that_was_used():
+    lines = encode({"id": 1, "do": "good"}) * 2 + encode({"id": 2, "do": "good"})
+    messages = serve({"good": lambda request, progress: {}}, lines, '"id":2,"event":"result"')
+    assert [m["id"] for m in messages if m["event"] == "result"] == [1, 2]
+    assert ["1 was used before" in m["cause"] for m in messages if m["event"] == "error"] == [True]
+
+
+@pytest.mark.parametrize("result", [{"value": float("nan")}, {"value": object()}])
+def test_worker_reports_a_result_that_json_cannot_hold(result):
+    tasks = {"bad": lambda request, progress: result, "good": lambda request, progress: {}}
+    lines = encode({"id": 1, "do": "bad"}) + encode({"id": 2, "do": "good"})
+    messages = serve(tasks, lines, '"result"')
+    ends = [m for m in messages if m["event"] in ENDS]
+    assert [(m["id"], m["event"]) for m in ends] == [(1, "error"), (2, "result")]
+    assert ends[0]["cause"].startswith("Internal error (")
 
 
 def test_line_reader_keeps_noise_apart_and_joins_pieces():
@@ -270,7 +318,16 @@ def test_models_stay_loaded_until_their_file_changes(tmp_path):
     first = cache.load(copy, "cpu")
     assert cache.load(copy, "cpu") is first
     os.utime(copy, ns=(1, 1))
-    assert cache.load(copy, "cpu") is not first
+    second = cache.load(copy, "cpu")
+    assert second is not first
+
+    folder = tmp_path / "folder"
+    with zipfile.ZipFile(copy) as archive:
+        archive.extractall(folder)
+    first = cache.load(folder, "cpu")
+    assert cache.load(folder, "cpu") is first
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    assert cache.load(folder, "cpu") is not first
 
 
 class OutOfMemoryError(RuntimeError):
@@ -279,10 +336,10 @@ class OutOfMemoryError(RuntimeError):
 
 def test_too_small_a_gpu_is_retried_on_the_cpu_or_said(tmp_path, monkeypatch):
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.models import loading as models
+    from SSRKDLib.models import devices
 
     rig = read_rig(write_ball_case(tmp_path))
-    monkeypatch.setattr(models, "resolve_device", lambda d: "cuda" if d == "auto" else d)
+    monkeypatch.setattr(devices, "resolve_device", lambda d: "cuda" if d == "auto" else d)
     loaded = []
 
     def load(weights, device):

@@ -7,7 +7,7 @@ import slicer
 from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.geometry.views import VALUE_KINDS
-from SSRKDLib.models.loading import DEVICES
+from SSRKDLib.models.devices import DEVICES
 
 #: Roles of the two radiographs, everywhere in the module.
 VIEWS = ("frontal", "lateral")

@@ -10,13 +10,11 @@ from importlib import metadata
 import slicer
 
 from SSRKDLib.core.errors import MissingDependencyError
+from SSRKDLib.core.optional_packages import OLDEST_TORCH
 
 #: What is installed, and about how much is downloaded.
 PACKAGES = ("torch>=2.10", "safetensors>=0.4")
 SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
-
-#: Older ones could be made to run code by a crafted checkpoint, so imports refuse them.
-OLDEST_TORCH = (2, 10)
 
 OFFLINE = (
     "Without internet: on a computer with internet and the same system run\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from SSRKDLib.core.errors import Cancelled, SSRKDError
+from SSRKDLib.core.errors import Cancelled, SSRKDError, describe_unexpected
 
 
 class WorkerError(SSRKDError):
@@ -72,9 +72,8 @@ class Job:
 
 def unexpected(error):
     """An error that nobody foresaw, as one that can be shown; its traceback goes to the log."""
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return WorkerError(
-        f"This should not have happened ({what}).",
+        describe_unexpected(error),
         "The log tells more; please report it.",
         "Unexpected",
         traceback.format_exc(),

@@ -1,0 +1,24 @@
+"""Packages that may be missing: what to tell, and from which version on they are safe."""
+
+from __future__ import annotations
+
+from SSRKDLib.core.errors import MissingDependencyError
+
+#: Older versions of PyTorch could be made to run code by a crafted checkpoint.
+OLDEST_TORCH = (2, 10)
+
+_NAMES = {"torch": "PyTorch", "matplotlib": "Matplotlib"}
+
+
+def missing_package(package: str, requirement: str | None = None) -> MissingDependencyError:
+    """The error for a package that is not installed.
+
+    Args:
+        package: what is imported.
+        requirement: what pip is given, default ``package``.
+    """
+    return MissingDependencyError(
+        f"{_NAMES.get(package, package)} is not installed.",
+        "In Slicer, open the module's section Installation; elsewhere run: "
+        f"python -m pip install '{requirement or package}'",
+    )
