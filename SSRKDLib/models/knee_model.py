@@ -107,10 +107,10 @@ class KneeModel:
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:
         """The bones' field: signed distances in mm."""
-        matrices = np.stack([camera.view.projection_matrix for camera in radiographs.cameras])
+        matrices = np.stack([camera.view.projection_matrix for camera in radiographs.input.cameras])
         with self._torch.inference_mode():
             encoded = self._networks["student"].encode(
-                self._tensor(radiographs.images)[None],
+                self._tensor(radiographs.input.images)[None],
                 self._tensor(radiographs.masks)[None],
                 self._tensor(matrices)[None],
             )

@@ -1,34 +1,23 @@
 """The published pair, segmenter and student, on radiographs of any rig.
 
-The published networks were trained on projections of one geometry: source 1000 mm from the axis,
-512 x 512 pixels of 0.575 mm at 2000 mm, views along x and along y. What of that matters to a
-network is the size of a pixel at the joint (0.2875 mm), that views are seen from their source with
-the leg upright, and what an image value means. All of it is rebuilt here with virtual cameras
-(:mod:`SSRKDLib.radiographs.network_input`); the rest of the rig (distances, the angle between the
-views) enters through the cameras' own projection matrices.
-
-Two half-pixel conventions meet, and both are kept. The published simulator puts a point that it
-projects to normalised ``d`` on pixel ``(d + 1) / 2 * 512 - 0.5``, which is the convention of
-:func:`SSRKDLib.geometry.views.to_grid_sample`; the published networks, however, read their feature
-maps at ``d`` with ``align_corners=True``. Whoever corrects that reads elsewhere than training did.
+What they read, and in which units and conventions, is in
+:mod:`SSRKDLib.radiographs.published_input`.
 
 Source: Lin et al., SSR-KD, arXiv 2508.13947, and measurements of the published code.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from SSRKDLib.core.batching import in_portions
-from SSRKDLib.geometry.views import to_grid_sample
-from SSRKDLib.geometry.virtual_cameras import Camera, frame_cameras
+from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask, sample
-from SSRKDLib.radiographs.published_input import NETWORK_UNITS, OfficialImages, seen_from_source
+from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask
+from SSRKDLib.radiographs.published_input import PublishedInput, image_points, published_input
 
 if TYPE_CHECKING:
     import torch
@@ -60,20 +49,10 @@ class OfficialField:
         import torch
 
         def some(part: np.ndarray) -> np.ndarray:
-            image_points = torch.from_numpy(self.image_points(part).astype(np.float32))
-            return bone_margins(self._tables(image_points.to(self._device))).cpu().numpy()
+            located = torch.from_numpy(image_points(self.cameras, part).astype(np.float32))
+            return bone_margins(self._tables(located.to(self._device))).cpu().numpy()
 
         return in_portions(some, points, max(1, len(points)), torch.cuda.empty_cache)
-
-    def image_points(self, points: np.ndarray) -> np.ndarray:
-        """Canonical points ``[N, 3]`` mm in the published normalised coordinates: ``[2, N, 2]``
-        (row, column), -1 and 1 at the outer edges of the image; NaN behind a source."""
-        return np.stack(
-            [
-                to_grid_sample(camera.view.project(points), camera.view.size)[:, ::-1]
-                for camera in self.cameras
-            ]
-        )
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Opposite corners of the grid to evaluate, ``(3,)`` each, mm: all that both images can
@@ -90,9 +69,9 @@ class OfficialField:
         margins = []
         for camera in self.cameras:
             for view in (camera.view, camera.real):
-                image_points = view.project(points)
+                projected = view.project(points)
                 edges = np.concatenate(
-                    [image_points + 0.5, np.array(view.size) - 0.5 - image_points], axis=1
+                    [projected + 0.5, np.array(view.size) - 0.5 - projected], axis=1
                 )
                 depth = points @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
                 # Two entries per image axis: low edge and high edge.
@@ -128,8 +107,8 @@ class OfficialModel:
         self.device = device
         self._segmenter = segmenter.to(device).eval()
         self._student = student.to(device).eval()
-        self._segmenter_factor = NETWORK_UNITS * normalisation["segmenter_factor"]
-        self._student_factor = NETWORK_UNITS * normalisation["student_factor"]
+        self._segmenter_factor = normalisation["segmenter_factor"]
+        self._student_factor = normalisation["student_factor"]
         self._with_masks = len(normalisation["student_channels"]) == 2
         self._doubt = geometry.get("warning", "")
 
@@ -160,54 +139,43 @@ class OfficialModel:
             f"({width / 2:.0f} mm to each side), so shafts end there. {self._doubt}"
         ).strip()
 
-    def images(self, exposures: tuple[Exposure, Exposure], frame: np.ndarray) -> OfficialImages:
-        """Two radiographs as the published geometry would have shown them.
+    def input(self, exposures: tuple[Exposure, Exposure], frame: np.ndarray) -> PublishedInput:
+        """What the networks read of two radiographs in a frame, see
+        :func:`~SSRKDLib.radiographs.published_input.published_input`."""
+        return published_input(exposures, frame, self.pixels, self.pixel_mm)
 
-        Args:
-            exposures: natural line integrals with their views, rig coordinates.
-            frame: canonical to rig, 4x4, from locating.
-        """
-        reduced = [exposure.reduced(self.pixel_mm, frame[:3, 3]) for exposure in exposures]
-        views = tuple(exposure.view for exposure in reduced)
-        frontal, lateral = frame_cameras(views, frame, self.pixels, self.pixel_mm)
-        cameras = tuple(
-            replace(camera, view=seen_from_source(camera.view)) for camera in (lateral, frontal)
-        )
-        images, seen = zip(
-            *(sample(reduced[c.index].line_integral, reduced[c.index].valid, c) for c in cameras)
-        )
-        return OfficialImages(np.stack(images), np.stack(seen), cameras)
-
-    def segment(self, images: OfficialImages) -> np.ndarray:
+    def segment(self, radiographs: PublishedInput) -> np.ndarray:
         """Where the segmenter sees bone, bool ``[2, n, n]``."""
         import torch
 
         with torch.inference_mode():
             # One at a time: at full size a radiograph takes a gigabyte.
             logits = [
-                self._segmenter(self._tensor(image * self._segmenter_factor)[None, None])[0]
-                for image in images.images
+                self._segmenter(self._tensor(image)[None, None])[0]
+                for image in radiographs.network_values(self._segmenter_factor)
             ]
-            return (torch.stack(logits).argmax(dim=1) > 0).cpu().numpy() & images.seen
+            return radiographs.cut((torch.stack(logits).argmax(dim=1) > 0).cpu().numpy())
 
-    def encode(self, images: OfficialImages, masks: np.ndarray) -> OfficialField:
+    def encode(self, radiographs: PublishedInput, masks: np.ndarray) -> OfficialField:
         """Read two radiographs with their bone masks.
 
         Args:
-            images: from :meth:`images`.
+            radiographs: from :meth:`input`.
             masks: bool ``[2, n, n]``, from :meth:`segment` or a user's hand.
         """
         import torch
 
         from SSRKDLib.networks.point_tables import PointTables
 
-        values = images.images * self._student_factor
+        values = radiographs.network_values(self._student_factor)
         channels = values[:, None]
         if self._with_masks:
             channels = np.stack([np.where(masks, values, values / 2), values], axis=1)
         with torch.inference_mode():
             features = self._student.encode(self._tensor(channels)[None])
-            return OfficialField(PointTables(self._student, features), images.cameras, self.device)
+            return OfficialField(
+                PointTables(self._student, features), radiographs.cameras, self.device
+            )
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         import torch
@@ -239,15 +207,15 @@ class OfficialKneeModel:
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:
         """The published student's field: margins between classes, zero on the surfaces."""
-        images = self._official.images(radiographs.pair, radiographs.frame)
-        masks = self._official.segment(images)
-        for slot, camera in enumerate(images.cameras):
+        published = self._official.input(radiographs.pair, radiographs.frame)
+        masks = self._official.segment(published)
+        for slot, camera in enumerate(published.cameras):
             edited = radiographs.edited[camera.index]
             if edited is not None:
                 union = edited.max(axis=0)
                 exposure = radiographs.pair[camera.index]
                 masks[slot] = framed_mask(union, exposure, camera, radiographs.frame) > 0.5
-        field = self._official.encode(images, masks)
+        field = self._official.encode(published, masks)
         low, high = field.box()
         return BoneField(field, None, low, high, field.margin, (self._official.warning,))
 

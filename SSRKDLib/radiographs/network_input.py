@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from SSRKDLib.geometry.views import View
 from SSRKDLib.geometry.virtual_cameras import Camera, camera_map, frame_cameras
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.normalisation import network_channels
@@ -44,37 +45,57 @@ def sample(
         valid.astype(np.float32), coordinates, order=1, mode="constant", cval=0.0
     )
     sampled = ndimage.map_coordinates(image, coordinates, order=order, mode="nearest")
-    seen = inside > 0.99
-    return np.where(seen, sampled, 0).astype(image.dtype), seen
+    inside = inside > 0.99
+    return np.where(inside, sampled, 0).astype(image.dtype), inside
 
 
-def network_images(
-    exposures: tuple[Exposure, Exposure], frame: np.ndarray, pixels: int, pixel_mm: float
-) -> tuple[np.ndarray, tuple[Camera, Camera]]:
-    """What the networks read of two radiographs in a frame.
+@dataclass(frozen=True)
+class NetworkInput:
+    """What the project's own networks read of two radiographs; the more frontal view is first.
 
-    Returns:
-        ``[2, 3, pixels, pixels]`` float32 (the two channels of
-        :func:`~SSRKDLib.radiographs.normalisation.network_channels`, and where they are valid),
-        more frontal view first, and the cameras.
+    Attributes:
+        images: ``[2, 3, n, n]`` float32: the two channels of
+            :func:`~SSRKDLib.radiographs.normalisation.network_channels`, and where they are valid.
+        valid: ``[2, n, n]`` bool, where the radiographs show anything.
+        cameras: whose images these are, canonical coordinates.
     """
+
+    images: np.ndarray
+    valid: np.ndarray
+    cameras: tuple[Camera, Camera]
+
+
+def network_input(
+    exposures: tuple[Exposure, Exposure], frame: np.ndarray, pixels: int, pixel_mm: float
+) -> NetworkInput:
+    """The one way from radiographs to the project's own networks, in training and inference.
+
+    Nothing is random here: training draws exposures and frame, and passes them in.
+
+    Args:
+        exposures: two radiographs.
+        frame: canonical to rig, 4x4.
+        pixels: rows and columns of the images.
+        pixel_mm: size of a pixel at the joint.
+    """
+    reduced, cameras = reduced_to_cameras(exposures, frame, pixels, pixel_mm)
+    images, valid = [], []
+    for camera in cameras:
+        exposure = reduced[camera.index]
+        line_integral, inside = sample(exposure.line_integral, exposure.valid, camera)
+        channels = network_channels(line_integral, inside, pixel_mm)
+        images.append(np.concatenate([channels, inside[None].astype(np.float32)]))
+        valid.append(inside)
+    return NetworkInput(np.stack(images), np.stack(valid), cameras)
+
+
+def reduced_to_cameras(
+    exposures: tuple[Exposure, Exposure], frame: np.ndarray, pixels: int, pixel_mm: float
+) -> tuple[list[Exposure], tuple[Camera, Camera]]:
+    """Radiographs averaged to about the pixel size of the virtual images, and their cameras (the
+    more frontal first); arguments as in :func:`network_input`."""
     reduced = [exposure.reduced(pixel_mm, frame[:3, 3]) for exposure in exposures]
-    cameras = frame_cameras(tuple(e.view for e in reduced), frame, pixels, pixel_mm)
-    images = [
-        channels(reduced[c.index].line_integral, reduced[c.index].valid, c, pixel_mm)
-        for c in cameras
-    ]
-    return np.stack(images), cameras
-
-
-def channels(
-    line_integral: np.ndarray, valid: np.ndarray, camera: Camera, pixel_mm: float
-) -> np.ndarray:
-    """One virtual image as network input, ``[3, pixels, pixels]`` float32."""
-    seen, inside = sample(line_integral, valid, camera)
-    return np.concatenate(
-        [network_channels(seen, inside, pixel_mm), inside[None].astype(np.float32)]
-    )
+    return reduced, frame_cameras(tuple(e.view for e in reduced), frame, pixels, pixel_mm)
 
 
 @dataclass(frozen=True)
@@ -84,8 +105,7 @@ class FramedRadiographs:
     Attributes:
         pair: the exposures.
         frame: canonical to rig, 4x4.
-        images: from :func:`network_images`.
-        cameras: from :func:`network_images`.
+        input: from :func:`network_input`.
         masks: probabilities of the bones on the images, ``[2, 4, n, n]``, the user's where edited.
         edited: per exposure of the pair, the user's masks ``[4, rows, columns]`` on the
             radiograph's own pixels, or None.
@@ -93,8 +113,7 @@ class FramedRadiographs:
 
     pair: tuple[Exposure, Exposure]
     frame: np.ndarray
-    images: np.ndarray
-    cameras: tuple[Camera, Camera]
+    input: NetworkInput
     masks: np.ndarray
     edited: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
 
@@ -117,6 +136,24 @@ def framed_mask(
     reduced = own.reduced(camera.view.pixel_spacing[0], frame[:3, 3])
     real = reduced.view.transformed(np.linalg.inv(frame))
     return sample(reduced.line_integral, reduced.valid, replace(camera, real=real))[0]
+
+
+def framed_labels(labels: np.ndarray, view: View, camera: Camera, frame: np.ndarray) -> np.ndarray:
+    """Integers on a radiograph's own pixels, as one of its virtual cameras sees them.
+
+    They cannot be averaged: each pixel takes the nearest of the full resolution.
+
+    Args:
+        labels: ``[rows, columns]``, integers, the size of the view.
+        view: whose pixels they are, rig coordinates.
+        camera: one of its virtual cameras.
+        frame: canonical to rig, 4x4.
+
+    Returns:
+        ``[n, n]`` of the labels' type, 0 outside the radiograph.
+    """
+    full = replace(camera, real=view.transformed(np.linalg.inv(frame)))
+    return sample(labels, np.ones(labels.shape, bool), full, order=0)[0]
 
 
 def unframed(

@@ -20,7 +20,7 @@ from SSRKDLib.geometry.views import Rig, triangulate
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, MIRROR
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.radiographs.network_input import FramedRadiographs, network_images
+from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 
 #: Coarse grid on which a frame is judged: half edge and pitch, mm.
 _JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0
@@ -176,13 +176,11 @@ def refine_frame(
     for _ in range(rounds):
         frame = estimate.frame
         try:
-            images, cameras = network_images(
-                exposures, frame, framing.wide_pixels, framing.wide_pixel_mm
-            )
+            wide = network_input(exposures, frame, framing.wide_pixels, framing.wide_pixel_mm)
         except GeometryError:
             return FrameEstimate(start)
-        image_points = model.locate(images)
-        views = [camera.view for camera in cameras]
+        image_points = model.locate(wide.images)
+        views = [camera.view for camera in wide.cameras]
         points = np.stack(
             [triangulate(views, image_points[:, k])[0] for k in range(len(FRAME_POINTS))]
         )
@@ -203,13 +201,11 @@ def coarse_agreement(
     views and bones; 0 for a bone that is in neither, and for a frame that no view can show."""
     framing = model.framing
     try:
-        images, cameras = network_images(
-            exposures, frame, framing.near_pixels, framing.near_pixel_mm
-        )
+        near = network_input(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
     except GeometryError:
         return 0.0
-    masks = model.segment(images)
-    bone_field = model.read(FramedRadiographs(exposures, frame, images, cameras, masks))
+    masks = model.segment(near.images)
+    bone_field = model.read(FramedRadiographs(exposures, frame, near, masks))
     ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
     points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
     inside = bone_field.query(points) > 0
@@ -217,7 +213,7 @@ def coarse_agreement(
     # The projected grid has a pitch of about five pixels; blocks of six have no holes.
     cells = framing.near_pixels // 6
     scores = []
-    for slot, camera in enumerate(cameras):
+    for slot, camera in enumerate(near.cameras):
         image_points = camera.view.project(points)
         within = (np.abs(points[:, 2]) < _JUDGED_REACH) & camera.view.inside(points)
         if not within.any():
@@ -226,7 +222,7 @@ def coarse_agreement(
         limits = image_points[within][:, 1]
         judged = np.zeros((cells, cells), bool)
         judged[int(limits.min() // 6) + 1 : int(limits.max() // 6)] = True
-        judged &= images[slot, 2][: cells * 6 : 6, : cells * 6 : 6] > 0
+        judged &= near.valid[slot, : cells * 6 : 6, : cells * 6 : 6]
         blocks = masks[slot, :, : cells * 6, : cells * 6]
         blocks = blocks.reshape(4, cells, 6, cells, 6).mean((2, 4))
         for bone in range(4):

@@ -20,7 +20,12 @@ from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
-from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask, network_images
+from SSRKDLib.radiographs.network_input import (
+    FramedRadiographs,
+    NetworkInput,
+    framed_mask,
+    network_input,
+)
 from SSRKDLib.reconstruction.field import EmptyRegionError, FieldGrid, evaluate
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.reconstruction.localisation import Localisation, locate
@@ -102,15 +107,13 @@ def reconstruct(
 
     framing = model.framing
     with stages.stage("segment", 0.3, "Marking the bones in the radiographs"):
-        images, cameras = network_images(
-            pair, located.frame, framing.near_pixels, framing.near_pixel_mm
-        )
-        marked = model.segment(images)
+        near = network_input(pair, located.frame, framing.near_pixels, framing.near_pixel_mm)
+        marked = model.segment(near.images)
         edited = (None, None)
         if masks is not None:
             edited = tuple(masks[exposures.index(exposure)] for exposure in pair)
-            marked = _with_edited(marked, edited, pair, cameras, located.frame)
-        framed = FramedRadiographs(pair, located.frame, images, cameras, marked, edited)
+            marked = _with_edited(marked, edited, pair, near.cameras, located.frame)
+        framed = FramedRadiographs(pair, located.frame, near, marked, edited)
 
     with stages.stage("encode", 0.4, "Reading the radiographs"):
         bone_field = model.read(framed)
@@ -141,12 +144,12 @@ def reconstruct(
         raise _no_knee("No bone was found in the radiographs.")
 
     with stages.stage("check", 0.95, "Checking against the radiographs"):
-        agreement = silhouettes_agreement(bones, cameras, images, marked)
+        agreement = silhouettes_agreement(bones, near, marked)
         warnings = judge(pair, rig, model.finder, located, bones, agreement)
     in_rig = {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()}
     warnings = [*rig.assumptions, *bone_field.notes, *warnings]
     report = _report(model, located, in_rig, agreement, stages.seconds, spacing, grid, warnings)
-    return Reconstruction(in_rig, located.frame, located.laterality, marked, cameras, report)
+    return Reconstruction(in_rig, located.frame, located.laterality, marked, near.cameras, report)
 
 
 def _no_knee(cause: str) -> ImageError:
@@ -209,7 +212,7 @@ def region_margin(
 
 
 def silhouettes_agreement(
-    bones: dict[str, Mesh], cameras: tuple[Camera, Camera], images: np.ndarray, masks: np.ndarray
+    bones: dict[str, Mesh], near: NetworkInput, masks: np.ndarray
 ) -> dict[str, list[float | None]]:
     """Dice of each bone's projected outline with the mask it was reconstructed from, per view.
 
@@ -219,10 +222,10 @@ def silhouettes_agreement(
     agreement: dict[str, list[float | None]] = {}
     for k, bone in enumerate(BONES):
         agreement[bone] = []
-        for slot, camera in enumerate(cameras):
+        for slot, camera in enumerate(near.cameras):
             grid = pixel_grid(camera.view)
             height = camera.view.points_on_detector(grid)[..., 2]
-            judged = (images[slot, 2] > 0) & (np.abs(height) < REACH[2] - 15)
+            judged = near.valid[slot] & (np.abs(height) < REACH[2] - 15)
             seen = (masks[slot, k] > 0.5) & judged
             drawn = np.zeros_like(seen)
             if bone in bones:

@@ -12,7 +12,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
-from SSRKDLib.radiographs.network_input import network_images, unframed
+from SSRKDLib.radiographs.network_input import network_input, unframed
 from SSRKDLib.reconstruction.localisation import locate
 
 
@@ -52,12 +52,10 @@ def segment(
     located = locate(pair, rig, model.finder, rig.laterality)
     progress("segment", 0.6, "Marking the bones in the radiographs")
     framing = model.framing
-    images, cameras = network_images(
-        pair, located.frame, framing.near_pixels, framing.near_pixel_mm
-    )
-    marked = model.segment(images)
+    near = network_input(pair, located.frame, framing.near_pixels, framing.near_pixel_mm)
+    marked = model.segment(near.images)
     masks: list[np.ndarray | None] = [None] * len(exposures)
-    for slot, camera in enumerate(cameras):
+    for slot, camera in enumerate(near.cameras):
         exposure = pair[camera.index]
         progress(
             "unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view"

@@ -18,6 +18,7 @@ from SSRKDLib.models.official_model import (  # noqa: E402
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter  # noqa: E402
 from SSRKDLib.networks.official_student import OfficialStudent  # noqa: E402
 from SSRKDLib.radiographs.exposure import Exposure  # noqa: E402
+from SSRKDLib.radiographs.published_input import image_points  # noqa: E402
 from SSRKDLib.reconstruction import field  # noqa: E402
 from SSRKDLib.reconstruction import isosurface as surface  # noqa: E402
 from SSRKDLib.reconstruction.radiographs import reconstruct  # noqa: E402
@@ -89,16 +90,16 @@ def test_published_geometry_comes_out_as_it_went_in(model, pair):
     rng = np.random.default_rng(0)
     views = [published_view(degrees, 64, 4.6) for degrees in pair]
     taken = exposures(views, rng)
-    seen = model.images((taken[1], taken[0]), np.eye(4))  # the rig's order does not matter
-    assert seen.seen[:, 1:-1, 1:-1].all()  # rounding decides on the outermost pixels
+    seen = model.input((taken[1], taken[0]), np.eye(4))  # the rig's order does not matter
+    assert seen.valid[:, 1:-1, 1:-1].all()  # rounding decides on the outermost pixels
     for slot in range(2):
-        wanted = np.where(seen.seen[slot], taken[slot].line_integral, 0)
+        wanted = np.where(seen.valid[slot], taken[slot].line_integral, 0)
         np.testing.assert_allclose(seen.images[slot], wanted, atol=1e-5)
 
     points = rng.uniform(-60, 60, (200, 3))
-    answer = model.encode(seen, seen.seen)
+    answer = model.encode(seen, seen.valid)
     wanted = [published_projection(degrees, points, 64 * 4.6) for degrees in pair]
-    np.testing.assert_allclose(answer.image_points(points), wanted, atol=1e-9)
+    np.testing.assert_allclose(image_points(answer.cameras, points), wanted, atol=1e-9)
 
 
 def test_points_land_where_the_rig_s_own_matrices_put_them(model):
@@ -115,8 +116,8 @@ def test_points_land_where_the_rig_s_own_matrices_put_them(model):
         for view in rig.views:
             index = np.indices(view.size[::-1])[1 - axis].astype(np.float32)
             taken.append(Exposure(view, index, np.ones(index.shape, bool)))
-        seen = model.images(tuple(taken), frame)
-        field_points = model.encode(seen, seen.seen).image_points(points)
+        seen = model.input(tuple(taken), frame)
+        field_points = image_points(model.encode(seen, seen.valid).cameras, points)
         for slot, k in enumerate((1, 0)):  # lateral, frontal
             # The published simulator's convention: pixel = (d + 1) / 2 * n - 0.5.
             row, column = ((field_points[slot] + 1) / 2 * model.pixels - 0.5).T
@@ -137,7 +138,7 @@ def test_networks_get_their_units_channels_and_masks(model, monkeypatch):
         monkeypatch.setattr(network, name, spy(getattr(network, name), read))
     rng = np.random.default_rng(2)
     views = [published_view(degrees, 64, 4.6) for degrees in (0, 90)]
-    seen = model.images(exposures(views, rng), np.eye(4))
+    seen = model.input(exposures(views, rng), np.eye(4))
     masks = rng.random((2, 64, 64)) < 0.3
     points = rng.uniform(-50, 50, (40, 3))
     found = model.encode(seen, masks)(points)
@@ -175,8 +176,8 @@ def test_margins_tell_the_winner():
 def test_region_and_warning_state_the_extent(model):
     assert "147 mm" in model.warning and "uncertain" in model.warning
     views = [published_view(degrees, 64, 4.6) for degrees in (0, 90)]
-    seen = model.images(exposures(views, np.random.default_rng(0)), np.eye(4))
-    answer = model.encode(seen, seen.seen)
+    seen = model.input(exposures(views, np.random.default_rng(0)), np.eye(4))
+    answer = model.encode(seen, seen.valid)
     points = np.array([[0.0, 0, 0], [0, 0, 73.0], [0, 0, 75.0], [0, 60, 0], [60.0, 0, -73]])
     margin = answer.margin(points)
     assert margin[0] == pytest.approx(73.6) and margin[1] == pytest.approx(0.6)
@@ -190,7 +191,7 @@ def test_region_and_warning_state_the_extent(model):
 
 def test_small_networks_run_from_exposures_to_a_grid(model):
     rig = oblique()
-    seen = model.images(exposures(rig.views, np.random.default_rng(5)), np.eye(4))
+    seen = model.input(exposures(rig.views, np.random.default_rng(5)), np.eye(4))
     answer = model.encode(seen, model.segment(seen))
     low, high = answer.box()
     grid = field.evaluate(

@@ -13,7 +13,7 @@ from SSRKDLib.evaluation.metrics import assd, compare_meshes, surface_distances
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
-from SSRKDLib.radiographs.network_input import FramedRadiographs, network_images
+from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.field import evaluate, labels
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.report import report_of
@@ -71,8 +71,8 @@ def test_field_of_the_shipped_weights_is_sparse_without_a_different_label(index)
     pair = best_pair(exposures)
     result = reconstruct(exposures, rig, model(), spacing=2.0)
     framing = model().framing
-    images, cameras = network_images(pair, result.frame, framing.near_pixels, framing.near_pixel_mm)
-    bones = model().read(FramedRadiographs(pair, result.frame, images, cameras, result.masks))
+    near = network_input(pair, result.frame, framing.near_pixels, framing.near_pixel_mm)
+    bones = model().read(FramedRadiographs(pair, result.frame, near, result.masks))
     sparse = evaluate(bones.query, bones.low, bones.high, 2.0, factor=4, band=bones.band)
     dense = evaluate(bones.query, bones.low, bones.high, 2.0, factor=1, band=bones.band)
     np.testing.assert_array_equal(labels(sparse), labels(dense))

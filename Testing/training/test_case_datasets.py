@@ -20,6 +20,7 @@ from SSRKDLib.datasets.npz import mapped_npz  # noqa: E402
 from SSRKDLib.datasets.splits import read_info  # noqa: E402
 from SSRKDLib.networks.official_teacher import OfficialTeacher  # noqa: E402
 from SSRKDLib.networks.point_classifier import PointPrediction, sample_map  # noqa: E402
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS  # noqa: E402
 from SSRKDLib.simulation.detector import noisy  # noqa: E402
 from SSRKDLib.surfaces.mesh import Mesh  # noqa: E402
 from SSRKDLib.surfaces.obj import write_obj  # noqa: E402
@@ -320,7 +321,7 @@ def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
             hit = mask[where[:, 0], where[:, 1]] > 0
             assert hit[within].float().mean() > 0.99 and hit.float().mean() < 0.95
             # Published units come back to themselves: metres of the window's full value.
-            assert float(image.max()) == pytest.approx(0.08, rel=0.1)
+            assert NETWORK_UNITS * float(image.max()) == pytest.approx(0.08, rel=0.1)
 
 
 def test_a_case_that_is_prepared_anew_is_asked_anew(lists, tmp_path):

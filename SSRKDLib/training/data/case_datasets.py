@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from SSRKDLib.datasets.case_cache import read_points, read_radiographs, read_volume
 from SSRKDLib.radiographs.published_input import NETWORK_UNITS
-from SSRKDLib.training.data.case_images import Picture, exposures, pictures
+from SSRKDLib.training.data.case_images import case_images, exposures
 from SSRKDLib.training.data.sampling import choose_evenly, generator, visited
 
 #: Voxels brighter than this (of 255 for -400 to 500 HU; 200 HU) may be bone: where an unlabelled
@@ -95,38 +95,41 @@ class SegmentationSamples(CaseSamples):
         self.photons, self.intensity, self.flips = photons, intensity, flips
 
     def sample(self, folder: Path, rng: np.random.Generator) -> Sample:
-        picture = any_picture(folder, self.pixels, self.pixel_mm, self.photons, rng)
+        line, bits = any_image(folder, self.pixels, self.pixel_mm, self.photons, rng)
         top, left = rng.integers(0, self.pixels - self.crop + 1, 2)
         part = (slice(top, top + self.crop), slice(left, left + self.crop))
         turned = [rng.random() < 0.5 and self.flips for _ in range(2)]
         turns = tuple(slice(None, None, -1 if turn else 1) for turn in turned)
-        line = picture.line_integral[part][turns]
+        line = line[part][turns]
         contrast, brightness = 1 + self.intensity * rng.uniform(-1, 1, 2)
         scale = max(float(line.mean()), 1e-3)
         line = scale * brightness * np.abs(line / scale) ** contrast * np.sign(line)
         image = (NETWORK_UNITS * line[None]).astype(np.float32)
         sample = {"image": torch.from_numpy(np.ascontiguousarray(image))}
         if folder.name in self.lists.labelled:
-            mask = (picture.bits[part][turns] > 0).astype(np.int64)
+            mask = (bits[part][turns] > 0).astype(np.int64)
             sample["mask"] = torch.from_numpy(np.ascontiguousarray(mask))
         return sample
 
 
-def any_picture(
+def any_image(
     folder: Path,
     pixels: int,
     pixel_mm: float,
     photons: tuple[float, float],
     rng: np.random.Generator,
-) -> Picture:
-    """One radiograph of a case, of any of its views."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """One radiograph of a case, of any of its views: natural line integrals and bits ``[n, n]`` as
+    in :class:`~SSRKDLib.training.data.case_images.CaseImages`."""
     case = read_radiographs(folder)
     first = int(rng.integers(len(case.views)))
     # The cameras come in pairs: the other view is the one most nearly across.
     across = np.abs([case.views[first].axis @ view.axis for view in case.views])
     pair = (first, int(across.argmin()))
-    both = pictures(case, exposures(case, pair, photons, rng), pair, np.eye(4), pixels, pixel_mm)
-    return next(picture for picture in both if picture.camera.index == 0)
+    taken = exposures(case, pair, photons, rng)
+    images = case_images(case, taken, pair, np.eye(4), pixels, pixel_mm)
+    slot = [camera.index for camera in images.input.cameras].index(0)
+    return images.input.images[slot], None if images.bits is None else images.bits[slot]
 
 
 class TeacherSamples(CaseSamples):

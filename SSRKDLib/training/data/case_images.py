@@ -1,42 +1,36 @@
-"""From a prepared case to the images that networks learn from: noise, framing, the z-crop.
+"""From a prepared case to the images that the published networks are trained on: noise, z-crop.
 
-Images are taken by the virtual cameras that reconstruction uses
-(:mod:`SSRKDLib.radiographs.network_input`), so what a network learns from is what it is asked
-about later, whatever detector the cases were prepared with. A z-crop is a camera whose rows cover
-less of the leg: points still reach it through its own projection matrix. (The published code
-    scales heights instead, which ignores perspective.)
+Images are made by the function that inference calls
+(:func:`SSRKDLib.radiographs.published_input.published_input`), so a network is trained on what it
+reads later, whatever detector the cases were prepared with.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from SSRKDLib.datasets.case_cache import CaseRadiographs
 from SSRKDLib.geometry.views import View
-from SSRKDLib.geometry.virtual_cameras import Camera, frame_cameras
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.radiographs.network_input import sample
-from SSRKDLib.radiographs.published_input import seen_from_source
+from SSRKDLib.radiographs.network_input import framed_labels
+from SSRKDLib.radiographs.published_input import WHOLE_HEIGHT, PublishedInput, published_input
 from SSRKDLib.simulation.detector import noisy
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One radiograph as a virtual camera sees it.
+class CaseImages:
+    """Two radiographs of a case as the published networks read them.
 
     Attributes:
-        line_integral: ``[rows, columns]`` float32, natural, noisy; 0 where not seen.
-        seen: bool, the same shape.
-        bits: uint8, the same shape, as in ``CaseRadiographs.bits``; None for unlabelled cases.
-        camera: frame coordinates (see :func:`pictures`).
+        input: the images; lateral first.
+        bits: ``[2, n, n]`` uint8 as in ``CaseRadiographs.bits``, 0 where nothing is known; None for
+            unlabelled cases.
     """
 
-    line_integral: np.ndarray
-    seen: np.ndarray
+    input: PublishedInput
     bits: np.ndarray | None
-    camera: Camera
 
 
 def exposures(
@@ -71,60 +65,35 @@ def random_z_crop(shares: tuple[float, float], rng: np.random.Generator) -> tupl
     return share, rng.uniform(-0.5, 0.5) * (1 - share)
 
 
-def pictures(
+def case_images(
     case: CaseRadiographs,
     taken: tuple[Exposure, Exposure],
     indices: tuple[int, int],
     frame: np.ndarray,
     pixels: int,
     pixel_mm: float,
-    z_crop: tuple[float, float] = (1.0, 0.0),
-) -> tuple[Picture, Picture]:
-    """What the published networks see of two radiographs, the view along x (lateral) first.
+    z_crop: tuple[float, float] = WHOLE_HEIGHT,
+) -> CaseImages:
+    """Two radiographs of a case, and where the bones are on them.
 
     Args:
         case: whose radiographs they are.
         taken: from :func:`exposures`.
         indices: of the views.
-        frame: 4x4, frame mm to case mm: about the origin of the one the images are centred, and
-            its z axis is up.
-        pixels: rows and columns.
-        pixel_mm: size of a pixel at the frame's origin.
-        z_crop: from :func:`random_z_crop`; rows stay as many and become finer.
+        frame: 4x4, frame mm to case mm.
+        pixels, pixel_mm, z_crop: see
+            :func:`~SSRKDLib.radiographs.published_input.published_input`.
     """
-    reduced = [exposure.reduced(pixel_mm, frame[:3, 3]) for exposure in taken]
-    frontal, lateral = frame_cameras(tuple(e.view for e in reduced), frame, pixels, pixel_mm)
-    own = [case.views[k].transformed(np.linalg.inv(frame)) for k in indices]
-    found = []
-    for camera in (lateral, frontal):
-        view = _cropped(seen_from_source(camera.view), *z_crop)
-        camera = replace(camera, view=view)
-        exposure = reduced[camera.index]
-        line, seen = sample(exposure.line_integral, exposure.valid, camera)
-        bits = None
-        if case.bits is not None:
-            stored = case.bits[indices[camera.index]]
-            # Bits cannot be averaged: each pixel takes the nearest of the full resolution.
-            full = replace(camera, real=own[camera.index])
-            bits = sample(stored, np.ones(stored.shape, bool), full, order=0)[0]
-        found.append(Picture(line, seen, bits, camera))
-    return found[0], found[1]
+    images = published_input(taken, frame, pixels, pixel_mm, z_crop)
+    if case.bits is None:
+        return CaseImages(images, None)
+    bits = [
+        framed_labels(case.bits[indices[c.index]], case.views[indices[c.index]], c, frame)
+        for c in images.cameras
+    ]
+    return CaseImages(images, images.cut(np.stack(bits)))
 
 
 def visible(views: tuple[View, ...], points: np.ndarray) -> np.ndarray:
     """Which points ``[N, 3]`` every view shows, bool ``[N]``."""
     return np.all([view.inside(points) for view in views], axis=0)
-
-
-def _cropped(view: View, share: float, offset: float) -> View:
-    """The view with as many rows over a share of its height, ``offset`` heights from its middle."""
-    columns, rows = view.size
-    spacing = view.pixel_spacing[1]
-    # Edges are half a pixel beyond the centres of the first and last row.
-    top = (offset + (1 - share) / 2) * rows * spacing
-    first = top + (share - 1) * spacing / 2
-    return replace(
-        view,
-        detector_origin=view.detector_origin + first * view.row_direction,
-        pixel_spacing=(view.pixel_spacing[0], spacing * share),
-    )

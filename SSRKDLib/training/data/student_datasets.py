@@ -14,11 +14,10 @@ import torch
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.datasets.case_cache import CaseRadiographs, read_points, read_radiographs
-from SSRKDLib.geometry.views import View, to_grid_sample
-from SSRKDLib.radiographs.network_input import network_images
-from SSRKDLib.radiographs.published_input import NETWORK_UNITS
+from SSRKDLib.radiographs.network_input import network_input
+from SSRKDLib.radiographs.published_input import image_points
 from SSRKDLib.training.data.case_datasets import CaseSamples, Lists, Sample
-from SSRKDLib.training.data.case_images import exposures, pictures, random_z_crop, visible
+from SSRKDLib.training.data.case_images import case_images, exposures, random_z_crop, visible
 from SSRKDLib.training.data.sampling import choose_evenly
 from SSRKDLib.training.data.virtual_dataset import random_frame
 from SSRKDLib.training.pseudo_labels import read_answers
@@ -80,8 +79,8 @@ class StudentSamples(CaseSamples):
             ``labels [count]`` of the bone each point lies in, the teacher's for an unlabelled
             case; where the teacher answered, ``confidence [count]`` and ``features [64, count]``.
 
-            For the official architecture ``images [2, n, n]`` (lateral first, the published
-            units), ``masks [2, n, n]`` (where any bone is; zeros of an unlabelled case) and
+            For the official architecture ``images [2, n, n]`` (lateral first, natural line
+            integrals), ``masks [2, n, n]`` (where any bone is; zeros of an unlabelled case) and
             ``points [2, count, 2]`` (row, column) as its student takes them.
 
             For the project's own ``images [2, 3, n, n]`` (frontal first), ``matrices [2, 3, 4]``
@@ -101,9 +100,9 @@ class StudentSamples(CaseSamples):
         millimetres = case.frame.millimetres(known["points"])
         in_frame = (millimetres - frame[:3, 3]) @ frame[:3, :3]
         make = self._official if self.architecture == "official" else self._own
-        sample, views, place = make(case, pair, frame, rng)
+        sample, cameras, place = make(case, pair, frame, rng)
         real = tuple(case.views[k].transformed(np.linalg.inv(frame)) for k in pair)
-        allowed = visible((*views, *real), in_frame)
+        allowed = visible((*(camera.view for camera in cameras), *real), in_frame)
         if not allowed.any():
             raise InputError(
                 f"The radiographs of {folder} show none of its points.",
@@ -131,33 +130,24 @@ class StudentSamples(CaseSamples):
         taking = self.taking
         taken = exposures(case, pair, taking.photons, rng)
         crop = random_z_crop(taking.z_crop, rng)
-        both = pictures(case, taken, pair, frame, taking.pixels, taking.pixel_mm, crop)
-        lines = np.stack([NETWORK_UNITS * picture.line_integral for picture in both])
-        masks = np.zeros(lines.shape, np.float32)
-        if case.bits is not None:
-            masks = np.stack([picture.bits > 0 for picture in both]).astype(np.float32)
+        images = case_images(case, taken, pair, frame, taking.pixels, taking.pixel_mm, crop)
+        masks = np.zeros(images.input.images.shape, np.float32)
+        if images.bits is not None:
+            masks = (images.bits > 0).astype(np.float32)
         sample = {
-            "images": torch.from_numpy(lines.astype(np.float32)), "masks": torch.from_numpy(masks)
+            "images": torch.from_numpy(images.input.images), "masks": torch.from_numpy(masks)
         }  # fmt: skip
-        views = tuple(picture.camera.view for picture in both)
-        return sample, views, lambda points: torch.from_numpy(image_points(views, points))
+        cameras = images.input.cameras
+        return sample, cameras, lambda points: _tensor(image_points(cameras, points))
 
     def _own(self, case: CaseRadiographs, pair, frame: np.ndarray, rng):
         taking = self.taking
         taken = exposures(case, pair, taking.photons, rng)
-        images, cameras = network_images(taken, frame, taking.pixels, taking.pixel_mm)
-        matrices = np.stack([camera.view.projection_matrix for camera in cameras])
-        sample = {
-            "images": torch.from_numpy(images),
-            "matrices": torch.from_numpy(matrices.astype(np.float32)),
-        }
-        views = tuple(camera.view for camera in cameras)
-        return sample, views, lambda points: torch.from_numpy(points.astype(np.float32))
+        read = network_input(taken, frame, taking.pixels, taking.pixel_mm)
+        matrices = np.stack([camera.view.projection_matrix for camera in read.cameras])
+        sample = {"images": torch.from_numpy(read.images), "matrices": _tensor(matrices)}
+        return sample, read.cameras, _tensor
 
 
-def image_points(views: tuple[View, ...], points: np.ndarray) -> np.ndarray:
-    """Points ``[N, 3]`` mm as the official student takes them: ``[views, N, 2]`` float32 (row,
-    column), -1 and 1 at the outer edges of the image (see
-    :mod:`SSRKDLib.models.official_model` on the two conventions)."""
-    found = [to_grid_sample(view.project(points), view.size)[:, ::-1] for view in views]
-    return np.stack(found).astype(np.float32)
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.astype(np.float32))

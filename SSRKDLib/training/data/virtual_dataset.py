@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
 from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, read_knee
-from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, Framing, frame_cameras
-from SSRKDLib.radiographs.network_input import channels, sample
+from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, Framing
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.radiographs.network_input import framed_labels, network_input
 from SSRKDLib.simulation.random_radiograph import random_line_integral
 
 
@@ -68,6 +68,17 @@ def random_collimation(shape: tuple[int, int], rng: np.random.Generator) -> np.n
     return valid
 
 
+def random_exposures(knee: StoredKnee, rng: np.random.Generator) -> tuple[Exposure, Exposure]:
+    """Two radiographs of a stored knee, as reading files would give them."""
+    exposures = []
+    for k in range(2):
+        view, paths = knee.view(k), knee.paths[k].astype(np.float32)
+        joint_row = float(view.project(np.zeros(3))[1])
+        line_integral = random_line_integral(paths, joint_row, STORED_PIXEL_MM, rng)
+        exposures.append(Exposure(view, line_integral, random_collimation(paths.shape[1:], rng)))
+    return exposures[0], exposures[1]
+
+
 def make_sample(
     knee: StoredKnee, framing: Framing, points: int, rng: np.random.Generator
 ) -> dict[str, torch.Tensor]:
@@ -79,45 +90,34 @@ def make_sample(
         ``wide [2, 3, w, w]``, ``landmarks [2, 5, 2]`` (column, row) of the frame points in the
         wide images.
     """
-    views = (knee.view(0), knee.view(1))
-    radiographs, valids = [], []
-    for k, view in enumerate(views):
-        joint_row = float(view.project(np.zeros(3))[1])
-        paths = knee.paths[k].astype(np.float32)
-        radiographs.append(random_line_integral(paths, joint_row, STORED_PIXEL_MM, rng))
-        valids.append(random_collimation(knee.bones[k].shape, rng))
-
+    exposures = random_exposures(knee, rng)
     near_frame = random_frame(rng, (3.0, 9.0), (3.0, 8.0))
-    cameras = frame_cameras(views, near_frame, framing.near_pixels, framing.near_pixel_mm)
-    images, masks = [], []
-    for camera in cameras:
-        k = camera.index
-        images.append(channels(radiographs[k], valids[k], camera, framing.near_pixel_mm))
-        bits = sample(knee.bones[k], valids[k], camera, order=0)[0]
-        masks.append([bits >> bone & 1 for bone in range(4)])
+    near = network_input(exposures, near_frame, framing.near_pixels, framing.near_pixel_mm)
+    masks = []
+    for camera, valid in zip(near.cameras, near.valid):
+        bits = framed_labels(
+            knee.bones[camera.index], exposures[camera.index].view, camera, near_frame
+        )
+        masks.append([np.where(valid, bits >> bone & 1, 0) for bone in range(4)])
 
     wide_frame = random_frame(rng, (15.0, 45.0), (5.0, 12.0))
-    wide_cameras = frame_cameras(views, wide_frame, framing.wide_pixels, framing.wide_pixel_mm)
-    smooth = [ndimage.uniform_filter(image, 3) for image in radiographs]
-    wide = [
-        channels(smooth[c.index], valids[c.index], c, framing.wide_pixel_mm) for c in wide_cameras
-    ]
+    wide = network_input(exposures, wide_frame, framing.wide_pixels, framing.wide_pixel_mm)
     truth = (FRAME_POINTS - wide_frame[:3, 3]) @ wide_frame[:3, :3]
 
     chosen = rng.choice(len(knee.points), points, p=_evened(knee.distances))
     located = knee.points[chosen].astype(np.float64)
     located = (located - near_frame[:3, 3]) @ near_frame[:3, :3]
     return {
-        "images": torch.from_numpy(np.stack(images)),
+        "images": torch.from_numpy(near.images),
         "masks": torch.from_numpy(np.stack(masks).astype(np.float32)),
         "matrices": torch.from_numpy(
-            np.stack([c.view.projection_matrix for c in cameras]).astype(np.float32)
+            np.stack([c.view.projection_matrix for c in near.cameras]).astype(np.float32)
         ),
         "points": torch.from_numpy(located.astype(np.float32)),
         "distances": torch.from_numpy(knee.distances[chosen].astype(np.float32)),
-        "wide": torch.from_numpy(np.stack(wide)),
+        "wide": torch.from_numpy(wide.images),
         "landmarks": torch.from_numpy(
-            np.stack([c.view.project(truth) for c in wide_cameras]).astype(np.float32)
+            np.stack([c.view.project(truth) for c in wide.cameras]).astype(np.float32)
         ),
     }
 

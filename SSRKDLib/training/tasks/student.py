@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from SSRKDLib.core.errors import InputError, WeightsError
 from SSRKDLib.networks.official_student import OfficialStudent
+from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.checkpoints import read_network
 from SSRKDLib.training.data.case_datasets import Sample
 from SSRKDLib.training.tasks.base import Exported, Task, told
@@ -221,15 +222,15 @@ class OfficialStudentTask(StudentTask):
         ]
 
     def _channels(self, sample: Sample, labelled: bool) -> Tensor:
-        """``[B, 2, channels, n, n]`` of ``images [B, 2, n, n]``."""
+        """``[B, 2, channels, n, n]`` of ``images [B, 2, n, n]`` (natural line integrals)."""
         images = sample["images"]
-        values = STUDENT_FACTOR * images[:, :, None]
+        values = images[:, :, None] * (NETWORK_UNITS * STUDENT_FACTOR)
         if not self.masks:
             return values
         if self._segmenter:
             with torch.no_grad():
                 segmenter = self._segmenter[0].to(images.device)
-                logits = segmenter(images.flatten(0, 1)[:, None])
+                logits = segmenter(images.flatten(0, 1)[:, None] * NETWORK_UNITS)
             inside = logits.argmax(dim=1).unflatten(0, images.shape[:2]) > 0
         elif labelled:
             inside = sample["masks"] > 0
