@@ -278,7 +278,7 @@ class Tasks:
         placed = (None, None)
         if all(there):
             placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
-        models = self._showModels(folder, report, item, case.models)
+        models = self._showModels(folder, report, item, case.models, setup.croppedRig())
         outlines.updateOutlines(models, placed, item, in3D)
         made = CaseNodes(placed, case.masks, models, report)
         if not all(there):
@@ -288,9 +288,9 @@ class Tasks:
         return made
 
     @staticmethod
-    def _showModels(folder, report, item, before):
+    def _showModels(folder, report, item, before, rig=None):
         """The models of a result; earlier ones of bones that are not in it any more are removed."""
-        models = addModels(folder.output, report, item, before)
+        models = addModels(folder.output, report, item, before, rig)
         lost = [node for bone, node in before.items() if bone not in models]
         for node in (*outlines.outlinesOf(lost), *lost):
             slicer.mrmlScene.RemoveNode(node)

@@ -112,6 +112,51 @@ def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp
     assert hierarchy.GetItemName(folder).startswith("Knee of")
 
 
+def test_scene_models_keep_the_rig_of_the_cropped_images(placed, slicer, tmp_path):
+    """A comparison evaluates what the reconstruction saw, not the whole radiographs."""
+    from SSRKDLib.surfaces.mesh_files import write_mesh
+    from SSRKDSlicer.bones.results import addModels, reconstructionRig
+    from SSRKDSlicer.radiographs.view_setup import Setup, setupFromRig
+
+    rig, nodes, case = placed
+    whole = setupFromRig(*nodes, rig)
+    setup = Setup(whole.rig, whole.radiographs, ((40, 60, 160, 170), None))
+    for bone, mesh in ballMeshes().items():
+        write_mesh(tmp_path / f"{bone}.ply", mesh)
+    report = {"laterality": "R", "bones": {bone: {} for bone in BONES}}
+    models = addModels(tmp_path, report, case.folder(), rig=setup.croppedRig())
+    kept = reconstructionRig(models)
+    assert kept.views[0].size == (160, 170)
+    np.testing.assert_allclose(kept.views[0].source, setup.rig.views[0].source)
+    again = addModels(tmp_path, report, case.folder(), models)
+    assert reconstructionRig(again) is None  # such as from a CT
+
+
+def test_scene_rig_of_more_than_two_views_says_which_are_used(placed):
+    from dataclasses import replace
+
+    from SSRKDSlicer.radiographs.view_setup import setupFromRig
+
+    rig, nodes, _ = placed
+    third = replace(rig.views[0], name="oblique", source=rig.views[0].source + [200.0, 0, 0])
+    setup = setupFromRig(*nodes, replace(rig, views=(*rig.views, third)))
+    assert len(setup.rig.views) == 2
+    assert any("The rig has 3 views" in sentence for sentence in setup.summary()[1])
+
+
+def test_scene_model_with_other_points_is_not_coloured(module, slicer):
+    from SSRKDSlicer.bones.distance_colours import ARRAY, setDistances
+    from SSRKDSlicer.bones.results import addModel
+    from SSRKDSlicer.scene.folders import newFolder
+
+    mesh = ballMeshes()["femur"]
+    node = addModel("femur", mesh, "L", {}, newFolder("Knee"))
+    assert not setDistances(node, np.zeros(len(mesh.vertices) + 1))
+    assert not node.GetPolyData().GetPointData().HasArray(ARRAY)
+    assert setDistances(node, np.zeros(len(mesh.vertices)))
+    assert node.GetPolyData().GetPointData().HasArray(ARRAY)
+
+
 def test_scene_terminology_is_understood_by_slicer(module, slicer):
     from SSRKDLib.core.terminology import slicer_entry
 

@@ -166,7 +166,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
         item = _folderOf(there)
         if mode != "keep":
             _showReferences(made, reference, result["matrices"], item)
-        _colour(there, folder.output)
+        made.notes += _colour(there, folder.output)
         _tables(made, item)
         _landmarks(made, item)
         return made
@@ -235,11 +235,18 @@ def _transform(key, matrix, made, item):
 
 
 def _colour(models, folder):
-    """Signed distances as point data of the reconstruction's models."""
+    """Signed distances as point data of the reconstruction's models; sentences on those without."""
+    notes = []
     for bone, node in models.items():
         path = folder / f"{bone}.npy"
-        if path.is_file():
-            distance_colours.setDistances(node, np.load(path, allow_pickle=False))
+        if not path.is_file():
+            continue
+        if not distance_colours.setDistances(node, np.load(path, allow_pickle=False)):
+            notes.append(
+                f"The {bone} is not coloured: its model has points that belong to no face. "
+                "Clean it in the Surface Toolbox, then compare again."
+            )
+    return notes
 
 
 def _tables(made, item):

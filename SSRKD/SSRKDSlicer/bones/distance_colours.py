@@ -26,19 +26,24 @@ _STOPS = (
 
 _COLOURS = 255
 
-#: Where nothing was judged.
-_NOT_JUDGED = (0.55, 0.55, 0.58)
+#: Where nothing was evaluated.
+_NOT_EVALUATED = (0.55, 0.55, 0.58)
 
 
 def setDistances(modelNode, distances):
-    """Give a model signed distances, mm, one per point; NaN where nothing was judged."""
+    """Give a model signed distances, mm, one per point; NaN where nothing was evaluated.
+
+    Returns:
+        False where the model has another number of points: it stays in its own colour.
+    """
     polydata = modelNode.GetPolyData()
     if polydata.GetNumberOfPoints() != len(distances):
-        return  # a surface with loose points: it stays in its own colour
+        return False
     array = numpy_to_vtk(distances.astype(np.float32), deep=True)
     array.SetName(ARRAY)
     polydata.GetPointData().AddArray(array)
     polydata.Modified()
+    return True
 
 
 def colourNode():
@@ -53,7 +58,7 @@ def colourNode():
             rgb = [np.interp(place, places, channel) for channel in zip(*colours)]
             node.SetColor(index, f"{place:+.2f}", *rgb, 1.0)
     # Not saved with the scene.
-    node.GetLookupTable().SetNanColor(*_NOT_JUDGED, 1.0)
+    node.GetLookupTable().SetNanColor(*_NOT_EVALUATED, 1.0)
     return node
 
 

@@ -12,6 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
+from SSRKDLib.geometry.rig_file import rig_from_dict, rig_to_dict
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from SSRKDLib.surfaces.voxelise import label_map
@@ -22,6 +23,9 @@ from ..scene.frames import flipLpsRas
 
 #: Node attribute of a model: what the report says of its bone, as JSON.
 ABOUT = "SSRKD.About"
+
+#: Node attribute of a model: the rig of the images that it was reconstructed from, as JSON.
+RIG = "SSRKD.Rig"
 
 #: What of a report every model keeps, for exports and reports.
 _KEPT = ("spacing_mm", "weights", "weights_sha256", "device", "warnings")
@@ -38,13 +42,14 @@ def modelPolyData(mesh):
     return polydata
 
 
-def addModels(resultFolder, report, folder, before=None):
+def addModels(resultFolder, report, folder, before=None, rig=None):
     """Model nodes of a result on disk.
 
     Args:
         resultFolder: holds ``{bone}.ply``, LPS mm.
         report: the result's report.
         folder: subject hierarchy item.
+        rig: :class:`~SSRKDLib.geometry.views.Rig` of the images that the networks saw, or None.
         before: model nodes by bone that get the new surfaces and keep their look; those of bones
             that are not there any more are left to the caller.
 
@@ -62,7 +67,16 @@ def addModels(resultFolder, report, folder, before=None):
             models[bone] = addModel(
                 bone, read_mesh(path), report["laterality"], about, folder, (before or {}).get(bone)
             )
+            models[bone].SetAttribute(RIG, None if rig is None else json.dumps(rig_to_dict(rig)))
     return models
+
+
+def reconstructionRig(models):
+    """The rig of the images that models were reconstructed from, or None where none is known."""
+    for node in models.values():
+        if node.GetAttribute(RIG):
+            return rig_from_dict(json.loads(node.GetAttribute(RIG)))
+    return None
 
 
 def addModel(bone, mesh, laterality, about, folder, node=None):

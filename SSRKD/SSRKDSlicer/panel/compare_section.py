@@ -14,7 +14,7 @@ from SSRKDLib.geometry.views import Rig
 
 from ..bones import distance_colours, report
 from ..bones.comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
-from ..bones.results import aboutModel
+from ..bones.results import aboutModel, reconstructionRig
 from ..radiographs.radiographs import STORED_RIG
 from ..scene import layouts
 from ..scene.parameters import VIEWS
@@ -125,7 +125,13 @@ class CompareSection(Section):
             combo.currentIndex = names.index(found[bone]) if bone in found else 0
 
     def _rig(self):
-        """The rig of the placed radiographs, or None where they are not placed."""
+        """The rig of the images that the bones were reconstructed from, or None.
+
+        Scenes that were saved before models carried it have the whole radiographs' instead.
+        """
+        rig = reconstructionRig(self.panel.case().models)
+        if rig is not None:
+            return rig
         stored = []
         for node in self.panel.case().placed:
             text = node.GetAttribute(STORED_RIG) if node is not None else None

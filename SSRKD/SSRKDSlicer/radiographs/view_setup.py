@@ -186,10 +186,15 @@ def _fitted(rig, radiographs, side):
     """The views of a rig that belong to the radiographs: by name, else in order."""
     named = [next((v for v in rig.views if v.name.lower() == view), None) for view in VIEWS]
     views = named if all(v is not None for v in named) else rig.views[:2]
+    assumptions = rig.assumptions
+    if len(rig.views) > len(views):
+        names = " and ".join(f"'{view.name}'" for view in views)
+        assumptions = (*assumptions, f"The rig has {len(rig.views)} views; {names} are used.")
     rig = replace(
         rig,
         views=tuple(replace(view, image=None) for view in views),
         laterality=side or rig.laterality,
+        assumptions=assumptions,
     )
     return _checkedSizes(rig, radiographs)
 
