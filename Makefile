@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench | help
+# make setup | demo | test | lint | bench | gpu-check | pictures | help
 
 PYTHON ?= python3
 VENV   := .venv
@@ -8,7 +8,7 @@ ALONE  := requirements/lock-no-deps.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
 STAMP  := $(VENV)/setup-$(shell cat $(LOCK) $(ALONE) | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test lint bench pictures
+.PHONY: help setup demo test lint bench gpu-check pictures
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test   lint, then every test"
 	@echo "make lint   style and common mistakes (ruff)"
 	@echo "make bench  speed and memory, as ratios measured side by side"
+	@echo "make gpu-check  what needs a GPU, TIGRE or PyTorch3D: a line for each, passed or why not"
 	@echo "make pictures  the README's pictures of the module's panel and views, into Docs/pictures/"
 
 setup: $(STAMP)
@@ -61,6 +62,10 @@ lint: setup
 bench: setup
 	@echo "bench: measuring speed and memory"
 	@$(BIN)/python -m Testing.benchmark
+
+gpu-check: setup
+	@echo "gpu-check: package, version, test"
+	@$(BIN)/python -m Testing.gpu
 
 pictures: setup
 	@echo "pictures: clicking through the module and drawing it"

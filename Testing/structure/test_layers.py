@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from Testing.structure import layers
 from Testing.structure.loading import find_load_failures, find_loaded
 from Testing.structure.repository import ROOT
@@ -32,3 +34,9 @@ def test_vtk_free_rooms_load_without_vtk():
 
 def test_the_package_itself_loads_nothing_large():
     assert find_loaded(ROOT, "SSRKDLib", ["torch", "vtk", "vtkmodules", "scipy"]) == []
+
+
+def test_the_architecture_page_lists_the_rooms_in_their_order():
+    text = (ROOT / "Docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \|$", text, re.MULTILINE)
+    assert rows == [room.name for room in layers.LIBRARY.rooms]
