@@ -238,5 +238,10 @@ def _from_plain_images(
         )
     ]
     rig = rig_from_distances(views, arguments.laterality)
-    said = "The views are taken to be AP and mediolateral, seen from the tube, head up."
-    return replace(rig, assumptions=(*rig.assumptions, said))
+    notes = ["The views are taken to be AP and mediolateral, seen from the tube, head up."]
+    if arguments.laterality is None:
+        notes.append(
+            "The side is unknown (--laterality); the lateral view is taken to be that of a left "
+            "knee, its tube at the patient's right."
+        )
+    return replace(rig, assumptions=(*rig.assumptions, *notes))

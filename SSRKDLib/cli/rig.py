@@ -86,11 +86,33 @@ def _rig(arguments: argparse.Namespace) -> Rig:
             "The rig needs one kind of input.",
             "Give --frontal and --lateral, or --calibration per view, or --images.",
         )
+    _refuse_options(arguments, "DICOM" if dicom else "calibration" if sources[1] else "images")
     if dicom:
         return _from_dicom(arguments)
     if arguments.calibration:
         return _from_calibration(arguments)
     return _from_numbers(arguments)
+
+
+#: Options that a kind of input has no use for.
+_UNUSED = {
+    "DICOM": ("angle",),
+    "calibration": ("sdd", "sod", "spacing", "angle", "view"),
+    "images": ("view",),
+}
+
+
+def _refuse_options(arguments: argparse.Namespace, kind: str) -> None:
+    given = [f"--{key}" for key in _UNUSED[kind] if getattr(arguments, key) is not None]
+    if given:
+        source = {
+            "DICOM": "DICOM files give the directions of the views (--view replaces them)",
+            "calibration": "calibration files give the whole geometry",
+            "images": "--images take the directions of the views from --angle",
+        }[kind]
+        raise GeometryError(
+            f"{', '.join(given)} cannot be used here: {source}.", "Omit the option."
+        )
 
 
 def _from_dicom(arguments: argparse.Namespace) -> Rig:
@@ -122,8 +144,8 @@ def _from_calibration(arguments: argparse.Namespace) -> Rig:
     return rig_from_calibration(
         [(camera, _absolute(image)) for camera, image in arguments.calibration],
         laterality=arguments.side,
-        values=arguments.values[0] if arguments.values else None,
-        air=None if arguments.air is None else arguments.air[0],
+        values=_per_view(arguments, "values", len(arguments.calibration)),
+        air=_per_view(arguments, "air", len(arguments.calibration)),
     )
 
 

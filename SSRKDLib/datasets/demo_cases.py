@@ -156,8 +156,7 @@ def _biplane(source: Path, folder: Path, say: Say) -> tuple[Rig, None]:
             for k in (1, 2)
         ],
         laterality="L",
-        values="intensity",
-        air=255.0,
+        values=["intensity", "intensity"],
     )
     rig = replace(
         rig, views=tuple(replace(v, image=str(Path(v.image).resolve())) for v in rig.views)

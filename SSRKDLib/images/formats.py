@@ -24,14 +24,12 @@ _FORMATS = "Use DICOM, PNG, TIFF, NRRD, NIfTI or MetaImage."
 _AGAIN = "Copy or export it again."
 
 
-def whole_image_kind(path: str | os.PathLike) -> str:
-    """The name of ITK's reader for an image file, one of :data:`READERS`.
+def existing_file(path: str | os.PathLike) -> Path:
+    """The path of a file that is there and not empty.
 
     Raises:
-        ImageError: the file is absent, empty, cut off or of another format.
+        ImageError: it is not.
     """
-    import SimpleITK as sitk
-
     path = Path(path)
     try:
         if path.is_dir():
@@ -43,6 +41,18 @@ def whole_image_kind(path: str | os.PathLike) -> str:
         raise ImageError(f"'{path}' cannot be read ({error}).", "Check the path.") from error
     if size == 0:
         raise ImageError(f"'{path}' is empty.", _AGAIN)
+    return path
+
+
+def whole_image_kind(path: str | os.PathLike) -> str:
+    """The name of ITK's reader for an image file, one of :data:`READERS`.
+
+    Raises:
+        ImageError: the file is absent, empty, cut off or of another format.
+    """
+    import SimpleITK as sitk
+
+    path = existing_file(path)
     kind = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     if kind not in READERS:
         raise ImageError(f"'{path}' is in no format that can be read.", _FORMATS)
@@ -83,13 +93,25 @@ def _check_nifti(path: Path) -> None:
 
 
 def _check_dicom(path: Path) -> None:
-    """Length of pixels that are not compressed (PS3.5 8.1.1); decoders check the others."""
     import pydicom
 
     try:
         dataset = pydicom.dcmread(path, force=True, specific_tags=[
             "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames", "PixelData",
         ])  # fmt: skip
+    except Exception as error:  # pydicom raises many kinds on damaged files
+        raise ImageError(f"'{path}' is a damaged DICOM file ({error}).", _AGAIN) from error
+    check_dicom_pixels(dataset, path)
+
+
+def check_dicom_pixels(dataset, path: Path) -> None:
+    """Whether a pydicom dataset has all its pixels, where they are not compressed (PS3.5 8.1.1);
+    decoders check the others.
+
+    Raises:
+        ImageError: pixels are missing.
+    """
+    try:
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
         if (syntax is not None and syntax.is_compressed) or "PixelData" not in dataset:
             return
@@ -100,7 +122,7 @@ def _check_dicom(path: Path) -> None:
             * int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
         ) / 8  # fmt: skip
         whole = len(dataset.PixelData) >= needed
-    except Exception as error:  # pydicom raises many kinds on damaged files
+    except Exception as error:  # as above
         raise ImageError(f"'{path}' is a damaged DICOM file ({error}).", _AGAIN) from error
     if not whole:
         raise ImageError(f"'{path}' is cut off: pixels are missing.", _AGAIN)

@@ -12,6 +12,7 @@ from SSRKDLib.core.batching import in_portions
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle, list_bundles
+from SSRKDLib.weights.state_dict import load_network, misfit
 
 if TYPE_CHECKING:
     from SSRKDLib.networks.official_teacher import OfficialTeacher
@@ -93,15 +94,8 @@ class CtModel:
             WeightsError: there is none, or it does not fit its architecture.
         """
         from SSRKDLib.weights.official_import import architecture_class
-        from SSRKDLib.weights.state_dict import load_state
 
-        tensors = bundle.network_tensors(TEACHER)
-        entry = bundle.manifest["networks"][TEACHER]
-        try:
-            teacher = architecture_class(entry["architecture"])(**entry["arguments"])
-        except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
-            raise _misfit(bundle.manifest, f"{TEACHER}: {error}") from error
-        load_state(teacher, tensors, f"{bundle.manifest['name']}: {TEACHER}")
+        teacher = load_network(bundle, TEACHER, architecture_class)
         return cls(teacher, bundle.manifest, device)
 
     def margins(self, values: np.ndarray) -> np.ndarray:
@@ -132,13 +126,6 @@ class CtModel:
         return found.T.reshape(-1, *values.shape)
 
 
-def _misfit(manifest: dict[str, Any], what: str) -> WeightsError:
-    return WeightsError(
-        f"The teacher of the weights '{manifest['name']}' cannot be used ({what}).",
-        "Use weights made for this version of SSRKD.",
-    )
-
-
 def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int]:
     """Voxel edge in mm (None: stretched) and window of a bundle's teacher."""
     if manifest["kind"] == "official" and "ct" not in manifest["geometry"]:
@@ -147,9 +134,9 @@ def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int]:
         about = manifest["geometry"]["ct"]
         voxel, window = float(about["voxel_mm"]), int(about["window"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _misfit(manifest, "it does not say in which voxels it sees a CT") from error
+        raise misfit(manifest, "it does not say in which voxels it sees a CT") from error
     if not (math.isfinite(voxel) and 0.1 <= voxel <= 10):
-        raise _misfit(manifest, f"voxels of {voxel:g} mm")
+        raise misfit(manifest, f"voxels of {voxel:g} mm")
     if window % _MULTIPLE or not _MULTIPLE <= window <= 512:
-        raise _misfit(manifest, f"a window of {window} voxels")
+        raise misfit(manifest, f"a window of {window} voxels")
     return voxel, window

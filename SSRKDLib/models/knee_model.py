@@ -6,6 +6,7 @@ loaded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,11 @@ from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
+from SSRKDLib.weights.state_dict import load_network, misfit
 
 #: Points per query on a CPU: what the student computes of so many stays in a core's cache, which
 #: nearly halves the time per point.
 CACHED_POINTS = 4096
-
-
-def _misfit(manifest: dict, what: str) -> WeightsError:
-    return WeightsError(
-        f"The weights '{manifest['name']}' were made for another version of SSRKD ({what}).",
-        "Use weights made for this version, or update SSRKD.",
-    )
 
 
 class KneeModel:
@@ -65,28 +60,29 @@ class KneeModel:
         from SSRKDLib.networks.locator import Locator
         from SSRKDLib.networks.segmenter import Segmenter
         from SSRKDLib.networks.student import Student
-        from SSRKDLib.weights.state_dict import load_state
 
         bundle = read_bundle(find_bundle(name_or_path))
-        networks = {}
-        for name, kind in (("segmenter", Segmenter), ("locator", Locator), ("student", Student)):
-            tensors = bundle.network_tensors(name)
-            entry = bundle.manifest["networks"][name]
-            if entry["architecture"] != kind.__name__:
-                raise WeightsError(
-                    f"The weights '{bundle.manifest['name']}' hold a {entry['architecture']} "
-                    f"where a {kind.__name__} belongs.",
-                    "Choose the shipped weights, or weights exported by Training/export.py.",
-                )
-            try:
-                networks[name] = kind(**entry["arguments"])
-            except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
-                raise _misfit(bundle.manifest, f"{name}: {error}") from error
-            load_state(networks[name], tensors, f"{bundle.manifest['name']}: {name}")
+
+        def expected(kind: type) -> Callable[[str], type]:
+            def class_of(architecture: str) -> type:
+                if architecture != kind.__name__:
+                    raise WeightsError(
+                        f"The weights '{bundle.manifest['name']}' contain a {architecture} where a "
+                        f"{kind.__name__} belongs.",
+                        "Choose the shipped weights, or weights exported by Training/export.py.",
+                    )
+                return kind
+
+            return class_of
+
+        networks = {
+            name: load_network(bundle, name, expected(kind))
+            for name, kind in (("segmenter", Segmenter), ("locator", Locator), ("student", Student))
+        }
         try:
             return cls(networks, bundle.manifest, device)
         except (TypeError, ValueError, KeyError) as error:
-            raise _misfit(bundle.manifest, f"framing: {error}") from error
+            raise misfit(bundle.manifest, f"framing: {error}") from error
 
     @property
     def finder(self) -> KneeModel:

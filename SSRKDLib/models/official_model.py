@@ -18,6 +18,8 @@ from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask
 from SSRKDLib.radiographs.published_input import PublishedInput, image_points, published_input
+from SSRKDLib.weights.archive import MANIFEST
+from SSRKDLib.weights.state_dict import load_network, misfit
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from SSRKDLib.networks.official_student import OfficialStudent
     from SSRKDLib.networks.point_tables import PointTables
     from SSRKDLib.weights.bundle import Bundle
+
+
+NETWORKS = ("segmenter", "student")
 
 
 class OfficialField:
@@ -117,18 +122,18 @@ class OfficialModel:
         """The pair in a bundle of kind ``official``.
 
         Raises:
-            WeightsError: the bundle lacks one of the two, or holds tensors that do not fit.
+            WeightsError: the bundle lacks one of the two or a key of the manifest (it is named), or
+                arguments or tensors do not fit.
         """
         from SSRKDLib.weights.official_import import architecture_class
-        from SSRKDLib.weights.state_dict import load_state
 
-        networks = []
-        for name in ("segmenter", "student"):
-            tensors = bundle.network_tensors(name)
-            entry = bundle.manifest["networks"][name]
-            networks.append(architecture_class(entry["architecture"])(**entry["arguments"]))
-            load_state(networks[-1], tensors, f"{bundle.manifest['name']}: {name}")
-        return cls(*networks, bundle.manifest, device)
+        networks = [load_network(bundle, name, architecture_class) for name in NETWORKS]
+        try:
+            return cls(*networks, bundle.manifest, device)
+        except KeyError as error:
+            raise misfit(bundle.manifest, f"{MANIFEST} lacks {error.args[0]}") from error
+        except (TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+            raise misfit(bundle.manifest, f"geometry or normalisation: {error}") from error
 
     @property
     def warning(self) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -44,6 +45,7 @@ class DicomTags:
         pixel_spacing: (0028,0030), mm, (between columns, between rows).
         calibration_type: (0028,0A02).
         scanned_spacing: (0018,2010), mm, (between columns, between rows).
+        element_spacing: (0018,7022) times (0018,701A), mm, (between columns, between rows).
         isocentre_pixel: (column, row) where the central ray meets the image, from (0018,9430) and
             (0018,7030).
         oddities: sentences on tags that are present and not used.
@@ -71,6 +73,7 @@ class DicomTags:
     pixel_spacing: tuple[float, float] | None = None
     calibration_type: str = ""
     scanned_spacing: tuple[float, float] | None = None
+    element_spacing: tuple[float, float] | None = None
     isocentre_pixel: tuple[float, float] | None = None
     oddities: tuple[str, ...] = ()
     photometric: str = ""
@@ -81,8 +84,13 @@ class DicomTags:
     patient: str = ""
 
 
-def read_dicom_dataset(path: str | os.PathLike):
-    """The pydicom dataset of a radiograph, pixels left out.
+def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
+    """The pydicom dataset of a radiograph.
+
+    Args:
+        path: of the file.
+        stream: the file where it is open already: then it is read with its pixels, which otherwise
+            are left out.
 
     Raises:
         ImageError: absent, no DICOM file, no image, no radiograph, or several frames.
@@ -94,7 +102,7 @@ def read_dicom_dataset(path: str | os.PathLike):
     if not path.is_file():
         raise ImageError(f"There is no file '{path}'.", "Check the path.")
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        dataset = pydicom.dcmread(stream or path, stop_before_pixels=stream is None, force=True)
     except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:
         raise ImageError(
             f"'{path}' cannot be read as DICOM ({error}).", "Export the radiograph again."
@@ -166,6 +174,8 @@ def tags_from_dataset(dataset) -> DicomTags:
     patient = str(dataset.get("PatientID") or "")
     sign = _number(dataset, "PixelIntensityRelationshipSign")
     isocentre_pixel, oddities = _isocentre_pixel(dataset)
+    binning = _spacing(dataset, "DetectorBinning") or (1.0, 1.0)
+    element = _spacing(dataset, "DetectorElementSpacing")
     return DicomTags(
         modality=_text(dataset, "Modality"),
         size=(int(dataset.Columns), int(dataset.Rows)),
@@ -184,8 +194,9 @@ def tags_from_dataset(dataset) -> DicomTags:
         pixel_spacing=_spacing(dataset, "PixelSpacing"),
         calibration_type=_text(dataset, "PixelSpacingCalibrationType"),
         scanned_spacing=_spacing(dataset, "NominalScannedPixelSpacing"),
+        element_spacing=element and (element[0] * binning[0], element[1] * binning[1]),
         isocentre_pixel=isocentre_pixel,
-        oddities=oddities + _tilts(dataset),
+        oddities=oddities + _tilts(dataset) + _unusual_numbers(dataset),
         photometric=_text(dataset, "PhotometricInterpretation"),
         relationship=_text(dataset, "PixelIntensityRelationship"),
         relationship_sign=None if not sign else int(math.copysign(1, sign)),
@@ -264,6 +275,41 @@ def _tilts(dataset) -> tuple[str, ...]:
     )
 
 
+def _unusual_numbers(dataset) -> tuple[str, ...]:
+    """Sentences on numbers that a device wrote in another way than the standard's."""
+    notes = []
+    for keyword, name in {
+        "ImagerPixelSpacing": "imager pixel spacing (0018,1164)",
+        "PixelSpacing": "pixel spacing (0028,0030)",
+        "DistanceSourceToDetector": "source-to-detector distance (0018,1110)",
+        "DistanceSourceToPatient": "source-to-patient distance (0018,1111)",
+    }.items():
+        written = [str(value) for value in _values(_find(dataset, keyword))]
+        if any("," in text and _decimal(text) is not None for text in written):
+            notes.append(f"The {name} {' and '.join(written)} is read with a decimal comma.")
+        if keyword.endswith("Spacing") and len(written) == 1 and _decimal(written[0]) is not None:
+            notes.append(f"The {name} has one value, {written[0]}; it is used in both directions.")
+    return tuple(notes)
+
+
+def _values(value) -> list:
+    """The values of a tag, which may have one or several, or None."""
+    if value is None:
+        return []
+    single = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+    return [value] if single else list(value)
+
+
+def _decimal(value) -> float | None:
+    """A finite number; programs on some computers write it with a decimal comma, which is no
+    character of a DS or IS value (PS3.5 6.2)."""
+    try:
+        number = float(str(value).replace(",", "."))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _find(dataset, keyword: str):
     """A tag at the top level, or in the functional groups of an enhanced image; None if empty."""
     places = [dataset]
@@ -283,14 +329,8 @@ def _text(dataset, keyword: str) -> str:
 
 
 def _number(dataset, keyword: str) -> float | None:
-    value = _find(dataset, keyword)
-    if isinstance(value, (list, tuple)) or (hasattr(value, "__len__") and len(value) == 1):
-        value = value[0]
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+    values = _values(_find(dataset, keyword))
+    return _decimal(values[0]) if len(values) == 1 else None
 
 
 def _positive(dataset, keyword: str) -> float | None:
@@ -301,11 +341,8 @@ def _positive(dataset, keyword: str) -> float | None:
 
 def _spacing(dataset, keyword: str) -> tuple[float, float] | None:
     """(between columns, between rows); DICOM stores the distance between rows first (10.7.1.3)."""
-    value = _find(dataset, keyword)
-    try:
-        between_rows, between_columns = (float(v) for v in value)
-    except (TypeError, ValueError):
+    values = [_decimal(value) for value in _values(_find(dataset, keyword))]
+    values = values * 2 if len(values) == 1 else values
+    if len(values) != 2 or not all(value is not None and value > 0 for value in values):
         return None
-    if not (between_rows > 0 and between_columns > 0):
-        return None
-    return between_columns, between_rows
+    return values[1], values[0]

@@ -1,6 +1,7 @@
 """Read a radiograph from a file: DICOM, PNG, TIFF, NRRD, NIfTI or MetaImage.
 
-Pixels come through SimpleITK (GDCM decodes JPEG, JPEG-LS, JPEG 2000 and RLE), tags through pydicom.
+Tags and uncompressed pixels of DICOM files come through pydicom, all others through SimpleITK (GDCM
+decodes JPEG, JPEG-LS, JPEG 2000 and RLE).
 Row 0 is the first row stored in the file, column 0 its first column; for NRRD, NIfTI and MetaImage
 the fastest axis is the column. Origin, spacing and direction written in the file are ignored: the
 rig says where the pixels are.
@@ -17,7 +18,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.images.formats import whole_image_kind
+from SSRKDLib.images.formats import check_dicom_pixels, existing_file, whole_image_kind
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,
     modality_lut,
@@ -44,6 +45,7 @@ class Radiograph:
         dicom: the tags that matter, or None for other formats.
         valid: bool ``[rows, columns]``, the collimated field that the file declares, or None.
         notes: sentences on what was assumed.
+        eight_bit: whether the pixels are the 8-bit numbers that the file stores.
     """
 
     pixels: np.ndarray
@@ -51,6 +53,7 @@ class Radiograph:
     dicom: DicomTags | None = None
     valid: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    eight_bit: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,33 +68,65 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
         ImageError: the file is absent, cut off, unreadable, in colour, of several frames or slices,
             too small, or its pixels are constant or not all finite.
     """
-    path = Path(path)
+    path = existing_file(path)
     with _quiet():
-        kind = whole_image_kind(path)
-        return _read_dicom(path) if kind == "GDCMImageIO" else _read_plain(path)
+        with path.open("rb") as stream:
+            if stream.read(132)[128:] == b"DICM":
+                stream.seek(0)
+                dataset = read_dicom_dataset(path, stream)
+                check_dicom_pixels(dataset, path)
+                return _of_dataset(dataset, path)
+        if whole_image_kind(path) == "GDCMImageIO":
+            return _of_dataset(read_dicom_dataset(path), path)
+        return _radiograph(_one_slice(_grey(_decode(path), path), path), path)
 
 
-def _read_dicom(path: Path) -> Radiograph:
-    dataset = read_dicom_dataset(path)
+def _of_dataset(dataset, path: Path) -> Radiograph:
+    """The radiograph of a DICOM file whose dataset was read."""
     with understood_tags(path):
         tags = tags_from_dataset(dataset)
         lut = modality_lut(dataset)
         valid = valid_pixels(dataset)
-    pixels = _one_slice(_grey(_decode(path), path), path)
-    if tags.photometric == "MONOCHROME1":
-        with understood_tags(path):
-            pixels = _as_stored(pixels, dataset)
+        pixels = _native_pixels(dataset)
+    if pixels is None:
+        pixels = _one_slice(_grey(_decode(path), path), path)
+        if tags.photometric == "MONOCHROME1":
+            with understood_tags(path):
+                pixels = _as_stored(pixels, dataset)
     if lut is not None:
         table, first = lut
         pixels = table[np.clip(pixels.astype(np.int64) - first, 0, len(table) - 1)]
     values, notes = values_from_dicom(tags)
-    return Radiograph(
-        pixels=_checked(pixels, path), values=values, dicom=tags, valid=valid, notes=notes
-    )
+    return _radiograph(pixels, path, values=values, dicom=tags, valid=valid, notes=notes)
 
 
-def _read_plain(path: Path) -> Radiograph:
-    return Radiograph(pixels=_checked(_one_slice(_grey(_decode(path), path), path), path))
+def _radiograph(pixels: np.ndarray, path: Path, **details) -> Radiograph:
+    return Radiograph(_checked(pixels, path), eight_bit=pixels.dtype == np.uint8, **details)
+
+
+def _native_pixels(dataset) -> np.ndarray | None:
+    """Grey pixels ``[rows, columns]`` after rescale; None where they are compressed, in colour or
+    of another kind, which is left to ITK.
+
+    They are at hand, so the file need not be opened again; besides, ITK refuses signed pixels whose
+    rescaled values are all positive (its issue 5290). Bits beyond those stored may hold anything.
+    """
+    syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
+    grey = str(dataset.get("PhotometricInterpretation")) in ("MONOCHROME1", "MONOCHROME2")
+    allocated = int(dataset.get("BitsAllocated") or 0)
+    if syntax is None or syntax.is_compressed or not grey or allocated not in (8, 16, 32):
+        return None
+    if "PixelData" not in dataset or int(dataset.get("SamplesPerPixel") or 1) != 1:
+        return None
+    rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsStored)
+    order = "<" if syntax.is_little_endian else ">"
+    kind = f"{'i' if dataset.get('PixelRepresentation') else 'u'}{allocated // 8}"
+    stored = np.frombuffer(dataset.PixelData, order + kind, rows * columns).astype(kind)
+    unused = allocated - 1 - int(dataset.get("HighBit", bits - 1))
+    stored = ((stored << unused) >> (allocated - bits)).reshape(rows, columns)
+    slope = float(dataset.get("RescaleSlope") or 1)
+    intercept = float(dataset.get("RescaleIntercept") or 0)
+    return stored if (slope, intercept) == (1, 0) else stored * slope + intercept
 
 
 def _as_stored(pixels: np.ndarray, dataset) -> np.ndarray:

@@ -16,6 +16,9 @@ from SSRKDLib.radiographs.reading import read_radiograph
 #: The detector is put this many times as far from the source as the middle of the common field.
 _MAGNIFICATION = 1.25
 
+#: Count behind air in 8-bit images of detector counts: the detector is set so that air is white.
+EIGHT_BIT_AIR = 255.0
+
 _REMEDY = "It must hold 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
 
 
@@ -94,8 +97,8 @@ def rig_from_calibration(
     pairs: Sequence[tuple[str | os.PathLike, str | os.PathLike]],
     *,
     laterality: str | None = None,
-    values: str | None = None,
-    air: float | None = None,
+    values: Sequence[str | None] | None = None,
+    air: Sequence[float | None] | None = None,
     patient_to_rig: np.ndarray | None = None,
 ) -> Rig:
     """A rig in the calibration's own (``lab``) frame.
@@ -108,8 +111,10 @@ def rig_from_calibration(
     Args:
         pairs: (calibration file, image file) per view.
         laterality: "L", "R" or None.
-        values: kind of pixel values; default: what the image says, else ``intensity``.
-        air: count behind air; default 255 for 8-bit images of ``intensity``, else unknown.
+        values: per view the kind of pixel values, or None: what the image says, else
+            ``intensity``.
+        air: per view the count behind air, or None: :data:`EIGHT_BIT_AIR` for 8-bit images of
+            ``intensity``, else unknown.
         patient_to_rig: 4x4, if known.
 
     Raises:
@@ -117,19 +122,25 @@ def rig_from_calibration(
         ImageError: an image that cannot be read.
     """
     radiographs = [read_radiograph(image) for _, image in pairs]
-    kinds, assumptions = [], []
-    for radiograph, (_, image) in zip(radiographs, pairs):
-        kind = values or radiograph.values
+    unknown = [None] * len(pairs)
+    kinds, counts, assumptions = [], [], []
+    for radiograph, kind, count, (_, image) in zip(
+        radiographs, values or unknown, air or unknown, pairs
+    ):
+        kind = kind or radiograph.values
         if kind is None:
             kind = "intensity"
-            assumptions.append(f"'{Path(image).name}' is taken to hold detector counts.")
+            assumptions.append(f"'{Path(image).name}' is taken to contain detector counts.")
+        if kind == "intensity" and count is None and radiograph.eight_bit:
+            count = EIGHT_BIT_AIR
         kinds.append(kind)
+        counts.append(count)
     rig = rig_of_cameras(
         [calibration for calibration, _ in pairs],
         [radiograph.size for radiograph in radiographs],
         kinds,
         laterality=laterality,
-        air=air,
+        air=counts,
         patient_to_rig=patient_to_rig,
     )
     views = tuple(replace(view, image=str(image)) for view, (_, image) in zip(rig.views, pairs))
@@ -143,7 +154,7 @@ def rig_of_cameras(
     *,
     names: Sequence[str] | None = None,
     laterality: str | None = None,
-    air: float | None = None,
+    air: Sequence[float | None] | None = None,
     patient_to_rig: np.ndarray | None = None,
 ) -> Rig:
     """:func:`rig_from_calibration` for images that are in memory already.
@@ -153,7 +164,8 @@ def rig_of_cameras(
         sizes: (columns, rows) of each image.
         values: kind of pixel values of each image.
         names: of the views; default "view 1", "view 2", ...
-        laterality, air, patient_to_rig: as there.
+        laterality, patient_to_rig: as there.
+        air: per view the count behind air, or None: unknown.
 
     Raises:
         GeometryError: a calibration that cannot be used, or an image of another size.
@@ -167,7 +179,9 @@ def rig_of_cameras(
     names = names or [f"view {index + 1}" for index in range(len(cameras))]
     middle = _common_middle(cameras)
     views = []
-    for name, camera, calibration, size, kind in zip(names, cameras, calibrations, sizes, values):
+    for name, camera, calibration, size, kind, count in zip(
+        names, cameras, calibrations, sizes, values, air or [None] * len(cameras)
+    ):
         if size != camera.size:
             raise GeometryError(
                 f"The image of '{name}' has {size[0]} x {size[1]} pixels, its calibration "
@@ -180,7 +194,7 @@ def rig_of_cameras(
                 camera,
                 _MAGNIFICATION * float((camera.rotation @ middle + camera.translation)[2]),
                 values=kind,
-                air=air if kind == "intensity" else None,
+                air=count if kind == "intensity" else None,
             )
         )
     return Rig(

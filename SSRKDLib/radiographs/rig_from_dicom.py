@@ -304,10 +304,8 @@ def _view_from_orientation(orientation, name: str) -> tuple[str, str]:
 
 def _distances(tags: DicomTags, own: Overrides, label: str) -> tuple[float, float, list[str]]:
     """Source to detector and source to iso-centre, mm."""
-    notes = []
     share = _object_share(tags)
-    sdd = tags.source_to_detector if own.sdd is None else own.sdd
-    sod = tags.source_to_isocentre if own.sod is None else own.sod
+    sdd, sod, notes = _stated_distances(tags, own, label)
     if tags.modality == "DX" and own.sod is None and sod is not None:
         # For DX, (0018,1111) ends at the table or bucky beside the patient (C.8.11.5), which many
         # devices ignore; a magnification is of the patient.
@@ -328,6 +326,37 @@ def _distances(tags: DicomTags, own: Overrides, label: str) -> tuple[float, floa
         else:
             sod = sdd * CARM_OBJECT_SHARE if is_carm else sdd - TABLE_OBJECT_GAP
             notes.append(f"{label}: no source-to-knee distance; taken as {sod:g} mm.")
+    return sdd, sod, notes
+
+
+def _stated_distances(
+    tags: DicomTags, own: Overrides, label: str
+) -> tuple[float | None, float | None, list[str]]:
+    """The distances that the user or else the file states, mm; of the file's, those in centimetres
+    are converted, and an impossible one to the patient counts as absent."""
+    sdd, sod, notes = tags.source_to_detector, tags.source_to_isocentre, []
+    if own.sdd is not None:
+        sdd = own.sdd
+    elif sdd is not None and 60 <= sdd <= 300:
+        sdd = 10 * sdd
+        notes.append(
+            f"{label}: the source-to-detector distance {sdd / 10:g} is read as centimetres."
+        )
+    if own.sod is not None or sod is None:
+        return sdd, own.sod, notes
+    # A small C-arm has its source within 300 mm of the patient: ten times that is too far then.
+    if 60 <= sod <= 300 and (sdd is None or 10 * sod < sdd):
+        sod = 10 * sod
+        notes.append(
+            f"{label}: the source-to-patient distance {sod / 10:g} is read as centimetres."
+        )
+    if sod < 100 or (sdd is not None and sod >= sdd):
+        notes.append(
+            f"{label}: the source-to-patient distance of {sod:g} mm is impossible"
+            + ("" if sdd is None else f" with the detector at {sdd:g} mm")
+            + " and is not used."
+        )
+        sod = None
     return sdd, sod, notes
 
 
@@ -359,6 +388,10 @@ def _spacing_on_detector(
     spacing = tags.pixel_spacing or tags.scanned_spacing
     if spacing:
         return spacing, [f"{label}: the pixel spacing is taken to be that on the detector."]
+    if tags.element_spacing:
+        return tags.element_spacing, [
+            f"{label}: no pixel spacing; that of the detector's elements (0018,7022) is used."
+        ]
     raise GeometryError(
         f"{label} gives no pixel spacing, (0018,1164) or (0028,0030).",
         "Measure it (an object of known size on the detector) and state it in mm.",

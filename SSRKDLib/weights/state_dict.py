@@ -1,11 +1,12 @@
-"""Whether tensors fit a network: key by key, shape by shape, or not at all."""
+"""Whether weights fit a network: key by key, shape by shape, or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.weights.bundle import Bundle
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,13 +44,45 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
     Raises:
         WeightsError: A key is missing, unknown, or of another shape.
     """
-    misfit = find_misfit(module.state_dict(), tensors)
-    if misfit:
+    found = find_misfit(module.state_dict(), tensors)
+    if found:
         raise WeightsError(
-            f"The weights of {what} are for another architecture: {misfit}.",
+            f"The weights of {what} are for another architecture: {found}.",
             "Use weights made for this version of SSRKD.",
         )
     module.load_state_dict(dict(tensors))
+
+
+def load_network(
+    bundle: Bundle, name: str, class_of: Callable[[str], type[nn.Module]]
+) -> nn.Module:
+    """A network of a bundle, on the CPU.
+
+    Args:
+        name: which of the bundle's networks.
+        class_of: from an architecture as the manifest names it to the class, which is made with
+            the arguments in the manifest.
+
+    Raises:
+        WeightsError: The bundle lacks it, or arguments or tensors do not fit.
+    """
+    tensors = bundle.network_tensors(name)
+    entry = bundle.manifest["networks"][name]
+    kind = class_of(entry["architecture"])
+    try:
+        network = kind(**entry["arguments"])
+    except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
+        raise misfit(bundle.manifest, f"{name}: {error}") from error
+    load_state(network, tensors, f"{bundle.manifest['name']}: {name}")
+    return network
+
+
+def misfit(manifest: Mapping[str, Any], what: str) -> WeightsError:
+    """The error of a bundle whose manifest this version cannot use, and why."""
+    return WeightsError(
+        f"The weights '{manifest['name']}' were made for another version of SSRKD ({what}).",
+        "Use weights made for this version, or update SSRKD.",
+    )
 
 
 def _entry_misfit(wanted: Tensor, found: Any) -> str | None:

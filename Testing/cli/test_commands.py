@@ -160,6 +160,24 @@ def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
     refused(["demo", "--case", "none"], capsys, "none", "good")
 
 
+def test_plain_images_of_an_unknown_side_are_said_to_be_a_left_knees(tmp_path, monkeypatch):
+    """As for DICOM files and in the panel, what was assumed is in the report (D18)."""
+    rig = read_rig(write_ball_case(tmp_path))
+    monkeypatch.setattr(models, "load_model", lambda *_: BallModel(rig))
+    view = rig.views[0]
+    sdd = view.source_to_detector_distance
+    words = [
+        "reconstruct", "--frontal", tmp_path / "frontal.nrrd", "--lateral",
+        tmp_path / "lateral.nrrd", "--sdd", sdd, "--sod", -view.source[1], "--pixel-spacing",
+        view.pixel_spacing[0], "--values", "line_integral", "--spacing", 2, "-o", tmp_path / "out",
+    ]  # fmt: skip
+    for side in (None, "L"):
+        given = [] if side is None else ["--laterality", side]
+        assert cli.main(list(map(str, [*words, *given]))) == 0
+        warnings = json.loads((tmp_path / "out" / "report.json").read_text())["warnings"]
+        assert any("side is unknown" in text for text in warnings) == (side is None)
+
+
 def test_cases_find_the_joint_between_femur_and_tibia():
     bones = load_person(3)
     joint = centred_at_knee(bones)

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.geometry.rig_presets import oblique  # noqa: E402
 from SSRKDLib.geometry.views import View  # noqa: E402
 from SSRKDLib.geometry.virtual_cameras import MIRROR  # noqa: E402
@@ -71,6 +72,33 @@ def small_bundle(tmp_path, pixels=64):
 @pytest.fixture
 def model(tmp_path):
     return OfficialModel.from_bundle(small_bundle(tmp_path))
+
+
+KEYS = [
+    ("geometry", "detector_size"), ("geometry", "detector_spacing_mm"),
+    ("geometry", "source_to_axis_mm"), ("geometry", "source_to_detector_mm"),
+    ("normalisation", "segmenter_factor"), ("normalisation", "student_factor"),
+    ("normalisation", "student_channels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "key"), KEYS)
+def test_a_manifest_without_a_key_is_refused_by_its_name(tmp_path, part, key):
+    bundle = small_bundle(tmp_path)
+    del bundle.manifest[part][key]
+    with pytest.raises(WeightsError, match=f"lacks {key}"):
+        OfficialModel.from_bundle(bundle)
+
+
+def test_wrong_arguments_of_a_network_are_refused(tmp_path):
+    bundle = small_bundle(tmp_path)
+    bundle.manifest["networks"]["student"]["arguments"]["stages"] = 3
+    with pytest.raises(WeightsError, match="student: .*'stages'"):
+        OfficialModel.from_bundle(bundle)
+    bundle = small_bundle(tmp_path)
+    bundle.manifest["geometry"]["detector_size"] = "wide"
+    with pytest.raises(WeightsError, match="geometry"):
+        OfficialModel.from_bundle(bundle)
 
 
 def exposures(views, rng):

@@ -145,6 +145,9 @@ def test_signed_and_twelve_of_sixteen_bits(raw, tmp_path):
     signed = (stored - 20000).clip(-32768, 32767).astype("<i2")
     path = _tweaked(raw, tmp_path / "i.dcm", PixelRepresentation=1, PixelData=signed.tobytes())
     np.testing.assert_array_equal(read_radiograph(path).pixels, signed)
+    # ITK refuses signed pixels whose rescaled values are all positive (its issue 5290).
+    path = _tweaked(path, tmp_path / "u.dcm", RescaleIntercept="32768")
+    np.testing.assert_array_equal(read_radiograph(path).pixels, signed + 32768.0)
     twelve = (stored / 16).astype("<u2")
     overlay = twelve | 0x8000  # a retired overlay in an unused bit
     path = _tweaked(raw, tmp_path / "t.dcm", BitsStored=12, HighBit=11, PixelData=overlay.tobytes())

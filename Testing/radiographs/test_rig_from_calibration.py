@@ -6,6 +6,7 @@ import argparse
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from SSRKDLib.cli.rig import add_parser
 from SSRKDLib.core.errors import GeometryError
@@ -38,7 +39,7 @@ def test_geometry_calibration_projects_as_its_cameras():
         expected = projected[:, :2] / projected[:, 2:]
         np.testing.assert_allclose(view.project(points), expected, atol=1e-6)
         assert view.inside(middle) and view.image == str(image)
-        assert (view.values, view.air, view.size) == ("intensity", None, (1760, 1760))
+        assert (view.values, view.air, view.size) == ("intensity", 255.0, (1760, 1760))
         # The knee lies between the source and the detector.
         depth = view.projection_matrix @ np.append(middle, 1)
         assert depth[2] == pytest.approx(0.8, abs=0.02)
@@ -68,14 +69,59 @@ def test_geometry_damaged_calibrations_are_refused(tmp_path):
         rig_from_calibration([other])
 
 
+def command(*words):
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    arguments = parser.parse_args(["rig", *map(str, words)])
+    assert arguments.run(arguments) == 0
+
+
+@pytest.fixture
+def calibrated(tmp_path):
+    """Two cameras at right angles, an image of 8 bits and one of 16: words of the command."""
+    words = []
+    pixels = np.random.default_rng(0).integers(0, 250, (64, 80))
+    for name, kind, rotation in (
+        ("a", np.uint8, "1,0,0\n0,0,-1\n0,1,0"), ("b", np.uint16, "0,1,0\n0,0,-1\n-1,0,0")
+    ):  # fmt: skip
+        camera, image = tmp_path / f"{name}.txt", tmp_path / f"{name}.png"
+        camera.write_text(
+            f"image size\n80,64\n\ncamera matrix\n500,0,40\n0,500,32\n0,0,1\n\n"
+            f"rotation\n{rotation}\n\ntranslation\n0\n0\n800\n"
+        )
+        sitk.WriteImage(sitk.GetImageFromArray(pixels.astype(kind)), str(image))
+        words += ["--calibration", camera, image]
+    return words
+
+
+def test_each_calibrated_view_has_its_own_values_and_air(calibrated, tmp_path):
+    def made(*options):
+        command(*calibrated, *options, "-o", tmp_path / "RIG.json")
+        rig = read_rig(tmp_path / "RIG.json")
+        return [(view.values, view.air) for view in rig.views]
+
+    assert made() == [("intensity", 255.0), ("intensity", None)]  # air: of 8-bit images alone
+    assert made("--air", 200, 900) == [("intensity", 200.0), ("intensity", 900.0)]
+    assert made("--values", "display", "intensity", "--air", 700) == [
+        ("display", None), ("intensity", 700.0)
+    ]  # fmt: skip
+    with pytest.raises(GeometryError, match="--air has 3 values for 2 views"):
+        made("--air", 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "option", [("--sdd", 1000), ("--sod", 800), ("--spacing", 1), ("--angle", 0), ("--view", "AP")]
+)
+def test_options_that_a_calibration_has_no_use_for_are_refused(calibrated, tmp_path, option):
+    with pytest.raises(GeometryError, match=f"{option[0]} cannot be used"):
+        command(*calibrated, *option, "-o", tmp_path / "RIG.json")
+    assert not (tmp_path / "RIG.json").exists()
+
+
 @needs_shared
 def test_geometry_rig_command_from_calibration(tmp_path):
     words = [w for pair in biplane() for w in ("--calibration", *pair)]
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    target = ["-o", tmp_path / "RIG.json", "--side", "L"]
-    arguments = parser.parse_args(["rig", *map(str, [*words, *target])])
-    assert arguments.run(arguments) == 0
+    command(*words, "-o", tmp_path / "RIG.json", "--side", "L")
     rig = read_rig(tmp_path / "RIG.json")
     assert rig.frame == "lab" and rig.laterality == "L"
     for made, direct in zip(rig.views, rig_from_calibration(biplane()).views):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pydicom
 import pytest
 
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
 from Testing.radiographs.test_rig_sources import (
     SIZE,
     assert_same_projection,
@@ -66,3 +67,73 @@ def test_geometry_angles_against_the_named_direction_are_said(tmp_path):
     rig = rig_from_dicom(*paths)
     assert rig.views[0].axis[1] == pytest.approx(1)
     assert any("opposite direction" in s for s in rig.assumptions)
+
+
+def rewrite(path, keyword, old, new):
+    """Change the bytes of a number: pydicom would not write what some devices do."""
+    value = "\\".join(map(str, pydicom.dcmread(path)[keyword].value)).encode()
+    data = path.read_bytes()
+    assert data.count(value) == 1
+    path.write_bytes(data.replace(value, value.replace(old, new)))
+
+
+def test_geometry_a_source_to_patient_distance_that_is_impossible_counts_as_absent(tmp_path):
+    """Devices copy the source-to-detector distance into it (D29)."""
+    paths = written(plain_rig(), tmp_path, modality="CR")
+    for path in paths:
+        edit(
+            path, DistanceSourceToDetector=1150.0, DistanceSourceToPatient=1150.0,
+            EstimatedRadiographicMagnificationFactor=None,
+        )  # fmt: skip
+    rig = rig_from_dicom(*paths)
+    assert rig.views[0].source[1] == pytest.approx(-1100)
+    assert sum("1150 mm is impossible" in s for s in rig.assumptions) == 2
+    assert sum("taken as 1100 mm" in s for s in rig.assumptions) == 2
+    # With a magnification nothing need be assumed; a distance given by hand is not put aside.
+    for path in paths:
+        edit(path, EstimatedRadiographicMagnificationFactor=1.25)
+    assert rig_from_dicom(*paths).views[0].source[1] == pytest.approx(-920)
+    with pytest.raises(GeometryError, match="source-to-object distance of 1150"):
+        rig_from_dicom(*paths, frontal=Overrides(sod=1150.0))
+
+
+def test_geometry_distances_in_centimetres_are_read_as_such(tmp_path):
+    truth = plain_rig()
+    paths = written(truth, tmp_path, modality="CR")
+    for path, view in zip(paths, truth.views):
+        edit(
+            path, DistanceSourceToDetector=view.source_to_detector_distance / 10,
+            DistanceSourceToPatient=-(view.source @ view.normal) / 10,
+        )  # fmt: skip
+    rig = rig_from_dicom(*paths)
+    assert_same_projection(rig, truth)
+    assert sum("is read as centimetres" in s for s in rig.assumptions) == 4
+    # A small C-arm is that near; what is given by hand is in millimetres.
+    for path in paths:
+        edit(
+            path, DistanceSourceToDetector=450.0, DistanceSourceToPatient=250.0,
+            EstimatedRadiographicMagnificationFactor=None,
+        )  # fmt: skip
+    rig = rig_from_dicom(*paths)
+    assert rig.views[0].source[1] == pytest.approx(-250) and rig.assumptions == ()
+    with pytest.raises(GeometryError, match="source-to-detector distance of 120"):
+        rig_from_dicom(*paths, frontal=Overrides(sdd=120.0))
+
+
+def test_geometry_spacings_as_devices_write_them_are_read(tmp_path):
+    truth = plain_rig()
+    paths = written(truth, tmp_path)
+    rewrite(paths[0], "ImagerPixelSpacing", b".", b",")
+    edit(paths[1], ImagerPixelSpacing=[2.3])
+    rig = rig_from_dicom(*paths)
+    assert_same_projection(rig, truth)
+    comma, single = rig.assumptions
+    assert "0.dcm" in comma and "1,7" in comma and "decimal comma" in comma
+    assert "1.dcm" in single and "one value, 2.3" in single
+    edit(
+        paths[1], ImagerPixelSpacing=None, DetectorElementSpacing=[1.15, 1.15],
+        DetectorBinning=[2, 2],
+    )  # fmt: skip
+    rig = rig_from_dicom(*paths)
+    assert_same_projection(rig, truth)
+    assert any("(0018,7022)" in s for s in rig.assumptions)

@@ -382,6 +382,8 @@ def test_geometry_rig_command(tmp_path, capsys, monkeypatch):
         ("--frontal", "0.dcm", "-o", "x.json"),
         ("--images", "0.dcm", "1.dcm", "-o", "x.json"),
         ("--images", "0.dcm", "1.dcm", "-o", "x.json", *numbers, "--air", 1, 2, 3),
+        ("--images", "0.dcm", "1.dcm", "-o", "x.json", *numbers, "--view", "AP", "LL"),
+        ("--frontal", "0.dcm", "--lateral", "1.dcm", "-o", "x.json", "--angle", 0, 90),
     ):
         with pytest.raises(GeometryError):
             command(*words)
