@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
+from SSRKDLib.core.progress import no_progress
 from SSRKDLib.models.devices import DEVICES
 
 if TYPE_CHECKING:
     from SSRKDLib.datasets.demo_cases import DemoCase
-    from SSRKDLib.models.knee_model import KneeModel
+    from SSRKDLib.models.loading import ModelCache
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         MissingDependencyError: torch is not installed.
     """
     from SSRKDLib.datasets.demo_cases import demo_cases
-    from SSRKDLib.models.loading import load_model
+    from SSRKDLib.models import loading
 
     cases = demo_cases()
     if arguments.case:
@@ -75,7 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         if unknown:
             raise InputError(f"There is no case '{unknown[0]}'.", f"Use {', '.join(known)}.")
         cases = [case for case in cases if case.name in arguments.case]
-    model = load_model(arguments.weights, arguments.device)
+    models = loading.ModelCache(loading.load_model)
+    model, _ = loading.run_with_model(
+        lambda model: model, models.load, arguments.weights, arguments.device, no_progress
+    )
     print(f"Weights: {model.manifest['title']}, on {model.device}.")
     distances, failed = {}, []
     for case in cases:
@@ -84,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  skipped: {case.reason_to_skip}")
             continue
         try:
-            distances[case.name] = _run_case(case, model, arguments)
+            distances[case.name] = _run_case(case, models, arguments)
         except Cancelled:
             raise
         except SSRKDError as error:
@@ -100,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -> list[dict]:
+def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace) -> list[dict]:
     """Make a case, reconstruct it and write everything; returns the rows of its comparison."""
     from SSRKDLib.evaluation.metrics import compare_meshes
     from SSRKDLib.evaluation.regions import region_around
@@ -119,7 +123,10 @@ def _run_case(case: DemoCase, model: KneeModel, arguments: argparse.Namespace) -
         rig, truth = case.prepare(radiographs, steps.say)
         steps.say("reading the files")
         job = Job.read(rig)
-        result = job.run(model, arguments.spacing, progress=steps.progress)
+        result = job.run_with(
+            arguments.weights, arguments.device, arguments.spacing,
+            progress=steps.progress, load=models.load,
+        )  # fmt: skip
         write_result(folder, result)
         if truth is not None:
             steps.say("measuring distances to the true bones")

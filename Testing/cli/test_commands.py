@@ -18,6 +18,7 @@ from SSRKDLib.datasets import demo_cases
 from SSRKDLib.datasets.demo_cases import DemoCase
 from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.simulation.radiographs import centred_at_knee
@@ -143,13 +144,33 @@ def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
         DemoCase("far", "Absent", "", good, tmp_path / "none"),
     ]
     monkeypatch.setattr(demo_cases, "demo_cases", lambda: cases)
-    monkeypatch.setattr(models, "load_model", lambda *_: BallModel(read_rig(source)))
+
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    class OnDevice(BallModel):
+        """The GPU's memory suffices for the weights, not for the work."""
+
+        def __init__(self, weights, device):
+            super().__init__(read_rig(source))
+            self.device = device
+
+        def locate(self, images):
+            if self.device == "cuda":
+                raise OutOfMemoryError("CUDA out of memory")
+            return super().locate(images)
+
+    for module in (devices, models):
+        monkeypatch.setattr(module, "resolve_device", lambda d: "cuda" if d == "auto" else d)
+    monkeypatch.setattr(models, "load_model", OnDevice)
     # Balls have no shafts, by which the joint would be found.
     monkeypatch.setattr("SSRKDLib.simulation.radiographs.centred_at_knee", lambda _: np.zeros(3))
     out = tmp_path / "out"
     assert cli.main(["demo", "-o", str(out), "--spacing", "2"]) == 1
     shown = capsys.readouterr().out
     assert "failed: The image is odd. Take another." in shown
+    assert "Weights: Balls, on cuda." in shown
+    assert "warning: The GPU's memory did not suffice; the CPU was used." in shown
     assert "skipped: there is no" in shown and "Failed: bad." in shown
     assert [path.name for path in out.iterdir()] == ["good"]
     names = {path.name for path in (out / "good").iterdir()}
