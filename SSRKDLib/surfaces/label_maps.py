@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -195,7 +195,7 @@ def _segments(
     """Layer and value of every bone, the side, and sentences on what was not found."""
     entries = _named_segments(image, path)
     if not entries:
-        entries = [(Named(name), 0, value) for value, name in label_names(path).items()]
+        entries = [(Named(name), 0, value) for value, name in label_names(path, image).items()]
     if not entries:
         return {bone: (0, value) for bone, value in LABELS.items()}, laterality, ()
     matching = match_bones([named for named, _, _ in entries], laterality, chosen)
@@ -245,12 +245,15 @@ def _named_segments(image: SimpleITK.Image, path: Path) -> list[tuple[Named, int
     ]
 
 
-def label_names(path: Path) -> dict[int, str]:
-    """Names of a label map's values, from the file itself or one beside it; {} if none.
+def label_names(path: Path, image: SimpleITK.Image) -> dict[int, str]:
+    """Names of the values of a label map (file and content), from the file itself or one beside it;
+    {} if none.
 
     Looked for: TotalSegmentator's list in the header of a NIfTI file; ``NAME.json`` or nnU-Net's
     ``dataset.json`` with value and name in either order; ``NAME.ctbl``, ``NAME.txt`` or
-    ``NAME.label`` as colour tables of 3D Slicer or ITK-SNAP.
+    ``NAME.label`` as colour tables of 3D Slicer or ITK-SNAP. JSON files about other things, such
+    as those that dcm2niix writes, are ignored: one counts where it, or its ``labels``, maps values
+    to names and nothing else, and the label map has one of these values.
     """
     stem = re.sub(r"(\.seg)?(\.nii\.gz|\.\w+)$", "", path.name, flags=re.IGNORECASE)
     if path.name.lower().endswith((".nii", ".nii.gz")):
@@ -258,8 +261,9 @@ def label_names(path: Path) -> dict[int, str]:
         if names:
             return names
     for name in (f"{stem}.json", "dataset.json"):
-        if (path.parent / name).is_file():
-            return _names_in_json(path.parent / name)
+        names = _names_in_json(path.parent / name) if (path.parent / name).is_file() else {}
+        if names and _has_value(image, names):
+            return names
     for suffix in (".ctbl", ".label", ".txt"):
         if (path.parent / (stem + suffix)).is_file():
             return _names_in_table(path.parent / (stem + suffix))
@@ -280,14 +284,22 @@ def _names_in_json(path: Path) -> dict[int, str]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise MeshError(f"{path.name} cannot be read as JSON.", "Correct or remove it.") from error
-    data = data.get("labels", data) if isinstance(data, dict) else {}
+    labels = data.get("labels", data) if isinstance(data, dict) else None
     names = {}
-    for key, value in data.items() if isinstance(data, dict) else ():
-        if str(key).isdigit() and isinstance(value, str):
+    for key, value in labels.items() if isinstance(labels, dict) else ():
+        if key.isdecimal() and isinstance(value, str):
             names[int(key)] = value
-        elif isinstance(value, int) and not isinstance(value, bool):
-            names[value] = str(key)
+        elif type(value) is int:
+            names[value] = key
+        elif labels is data:
+            return {}
     return {value: name for value, name in names.items() if value > 0}
+
+
+def _has_value(image: SimpleITK.Image, values: Iterable[int]) -> bool:
+    import SimpleITK
+
+    return bool(np.isin(SimpleITK.GetArrayViewFromImage(image), list(values)).any())
 
 
 def _names_in_table(path: Path) -> dict[int, str]:

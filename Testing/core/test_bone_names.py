@@ -214,9 +214,28 @@ def test_names_that_totalsegmentator_puts_into_a_nifti_header(tmp_path):
         b"</LabelTable></VolumeInformation></CaretExtension>"
     )
     path.write_bytes(gzip.compress(raw[:352] + xml + raw[352:]))
-    assert label_names(path) == {75: "femur_left", 76: "femur_right"}
+    assert label_names(path, labelmap([75])) == {75: "femur_left", 76: "femur_right"}
     path.write_bytes(gzip.compress(raw))
-    assert label_names(path) == {}
+    assert label_names(path, labelmap([75])) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"SeriesNumber": 3, "RescaleSlope": 1, "Modality": "CT", "ImageType": ["ORIGINAL"]},
+        {"SeriesNumber": 2, "EchoTime": 0.5},
+        {"femur": 12, "tibia": 13},  # of another label map
+        [1, 2],
+    ],
+)
+def test_a_json_file_about_other_things_is_no_list_of_labels(tmp_path, content):
+    """As dcm2niix writes them: without the file and with it the same bones are found."""
+    sitk.WriteImage(labelmap([1, 2, 3, 4]), str(tmp_path / "knee.nii.gz"))
+    (tmp_path / "knee.json").write_text(json.dumps(content))
+    assert places(read_reference(tmp_path).meshes) == dict(zip(BONES, range(4)))
+    # Names from another file count then.
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"femur": 3, "region": [1, 2]}}))
+    assert places(read_reference(tmp_path).meshes) == {"femur": 2}
 
 
 def test_without_names_values_are_the_paper_s(tmp_path):
