@@ -19,7 +19,15 @@ from SSRKDLib.datasets.sources import FileSource, Job
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from Testing.support.ball_knee import BALLS, ball, distances
-from Testing.support.ball_scan import BONE_HU, PLACE, SPACING, ball_ct, ball_meshes, posed
+from Testing.support.ball_scan import (
+    BONE_HU,
+    PLACE,
+    SPACING,
+    ball_ct,
+    ball_meshes,
+    posed,
+    write_series,
+)
 from Testing.support.shared_data import SHARED
 
 EXTENT, VOXELS = 160.0, 40
@@ -224,27 +232,6 @@ def test_every_format_of_a_ct_and_a_label_map_make_the_same_case(knee, tmp_path)
             assert back.bounds == pytest.approx(ball_meshes(side)[bone].bounds, abs=1.0)
         ours, theirs = (c.volume(VOXELS).astype(float) for c in (made, case))
         assert np.abs(ours - theirs).mean() < 4
-
-
-def write_series(image: sitk.Image, folder: Path) -> None:
-    """A CT as DICOM, a file per slice."""
-    folder.mkdir()
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    for k in range(image.GetDepth()):
-        part = image[:, :, k]
-        position = image.TransformIndexToPhysicalPoint((0, 0, k))
-        tags = {
-            "0008|0060": "CT", "0020|000d": "1.2.3", "0020|000e": "1.2.3.4",
-            "0020|0013": str(k), "0008|0018": f"1.2.3.4.{k + 1}",
-            "0020|0032": "\\".join(f"{x:.6f}" for x in position),
-            "0020|0037": "\\".join(f"{x:.8f}" for x in direction[:, :2].T.ravel()),
-        }  # fmt: skip
-        for tag, value in tags.items():
-            part.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{k:03d}.dcm"))
-        writer.Execute(part)
 
 
 # --- real CT -----------------------------------------------------------------------------------

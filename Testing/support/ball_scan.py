@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import SimpleITK as sitk
 
@@ -38,6 +40,38 @@ def ball_ct(side: str) -> sitk.Image:
     filled = sitk.GetImageFromArray(np.rint(share * (BONE_HU + 1000) - 1000).astype(np.int16))
     filled.CopyInformation(image)
     return filled
+
+
+def write_series(image: sitk.Image, folder: Path, uid: str = "1.2.3.4", **tags: str) -> list[Path]:
+    """A CT as DICOM, a file per slice.
+
+    Args:
+        image: Hounsfield units.
+        folder: where; made if it is not there.
+        uid: of the series; file names begin with it.
+        tags: further ones, by "_gggg_eeee".
+    """
+    folder.mkdir(exist_ok=True)
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    paths = []
+    for k in range(image.GetDepth()):
+        part = image[:, :, k]
+        position = image.TransformIndexToPhysicalPoint((0, 0, k))
+        every = {
+            "0008|0060": "CT", "0020|000d": "1.2.3", "0020|000e": uid,
+            "0020|0013": str(k), "0008|0018": f"{uid}.{k + 1}",
+            "0020|0032": "\\".join(f"{x:.6f}" for x in position),
+            "0020|0037": "\\".join(f"{x:.8f}" for x in direction[:, :2].T.ravel()),
+            **{tag[1:].replace("_", "|"): value for tag, value in tags.items()},
+        }  # fmt: skip
+        for tag, value in every.items():
+            part.SetMetaData(tag, value)
+        paths.append(folder / f"{uid}-{k:03d}.dcm")
+        writer.SetFileName(str(paths[-1]))
+        writer.Execute(part)
+    return paths
 
 
 def ball_meshes(side: str) -> dict[str, Mesh]:
