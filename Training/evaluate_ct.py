@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.ct.hounsfield import attenuation
+from SSRKDLib.ct.hounsfield import to_hounsfield
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.evaluation.held_out_people import OFF_ORIGIN, Person, held_out_people
 from SSRKDLib.evaluation.metrics import compare_meshes
@@ -33,7 +33,7 @@ def scan_of(person: Person, side: str) -> CtScan:
     """The person's simulated CT, Hounsfield units."""
     bones = person.bones if side == "L" else person.mirrored()
     volume = voxel_knee(bones, np.random.default_rng(sum(map(ord, person.name))))
-    hounsfield = 1000 * (volume.values.numpy() / attenuation("water") - 1)
+    hounsfield = to_hounsfield(volume.values.numpy())
     affine = volume.index_to_world.copy()
     joint = OFF_ORIGIN * ([1, 1, 1] if side == "L" else [-1, 1, 1])
     centre = (np.linalg.inv(affine) @ [*joint, 1])[:3]

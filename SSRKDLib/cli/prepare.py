@@ -141,6 +141,9 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     )
     if left_out:
         print(f"In no split, since the other knee is labelled: {', '.join(left_out)}.")
+    for outcome in outcomes:
+        for note in outcome.notes:
+            print(f"note: {outcome.case_id}: {note}", file=sys.stderr)
     for outcome in failed:
         print(f"failed: {outcome.case_id}: {outcome.reason}", file=sys.stderr)
     return 1 if failed else 0

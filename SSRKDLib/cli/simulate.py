@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,9 +131,13 @@ def _volume(
 ) -> tuple[Volume, np.ndarray, str | None]:
     """What to project, the point to centre a preset on, and the side where it is known."""
     if arguments.ct is not None:
-        from SSRKDLib.simulation.ct_volume import read_ct
+        from SSRKDLib.ct.reading import read_scan
+        from SSRKDLib.simulation.ct_volume import attenuation_volume
 
-        volume = read_ct(arguments.ct, arguments.energy)
+        scan = read_scan(arguments.ct)
+        for note in scan.notes:
+            print(f"note: {note}", file=sys.stderr)
+        volume = attenuation_volume(scan, arguments.energy)
         return volume, volume.centre, None
     from SSRKDLib.simulation.voxel_phantom import voxel_knee
     from SSRKDLib.surfaces.knee import as_arrays, leg_frame

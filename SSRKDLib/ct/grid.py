@@ -1,17 +1,19 @@
-"""The voxels in which a network sees a CT, as training saw it (:mod:`SSRKDLib.datasets.prepare`):
-clip((HU + 400) / 900, 0, 1) in bytes, each voxel the mean of eight samples.
+"""The grid on which networks take a CT, for inference and training alike.
+
+Values are clip((HU + 400) / 900, 0, 1) in bytes, each voxel the mean of eight samples.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.ct.hounsfield import WINDOW_HU
+from SSRKDLib.ct.hounsfield import AIR_HU, windowed
 from SSRKDLib.ct.reading import CtScan
 
 #: Voxels by which the CT's last slices are repeated beyond its ends, so that a shaft goes on there
@@ -90,48 +92,50 @@ class CtGrid:
         """Edges of a voxel along i, j and k, ``(3,)`` mm."""
         return np.linalg.norm(self.index_to_lps[:3, :3], axis=0)
 
-    def seen(self, progress: Callable[[float], None] | None = None) -> np.ndarray:
-        """The CT as the network sees it: uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU.
+    def network_values(self, progress: Callable[[float], None] | None = None) -> np.ndarray:
+        """The CT as networks take it: uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU.
 
         Args:
-            progress: told the share that is done; what it raises ends the work.
+            progress: called with the share that is done; what it raises ends the work.
         """
-        seen = np.empty(self.shape, np.uint8)
+        values = np.empty(self.shape, np.uint8)
+        for part in self.parts():
+            if progress is not None:
+                progress(part.planes.start / len(values))
+            values[part.planes] = part.values
+        return values
+
+    def parts(self) -> Iterator[GridPart]:
+        """The grid, a few planes at a time, from the first to the last."""
         depth, height, width = self.shape
         planes = max(1, _AT_ONCE // (height * width))
         for start in range(0, depth, planes):
-            if progress is not None:
-                progress(start / depth)
-            part = seen[start : start + planes]
-            part[:] = self._planes(start, len(part))
-        return seen
+            stop = min(start + planes, depth)
+            yield GridPart(slice(start, stop), self, self._sampled(start, stop - start))
 
-    def _planes(self, start: int, count: int) -> np.ndarray:
-        """Values of :meth:`seen` in ``count`` planes from ``start`` on."""
-        from scipy import ndimage
-
-        to_scan = self._to_scan()
-        # Eight samples per voxel, a quarter of its edge from its middle along each axis.
+    def _sample_matrix(self, start: int) -> np.ndarray:
+        """4x4, indices (i, j, k) of the CT from those of the samples of planes from ``start`` on:
+        two along each edge of a voxel, a quarter of the edge from its middle."""
         fine = np.diag([0.5, 0.5, 0.5, 1.0])
         fine[:3, 3] = np.array([0, 0, start]) - 0.25
-        matrix = to_scan @ fine
+        return self._to_scan() @ fine
+
+    def _sampled(self, start: int, count: int) -> np.ndarray:
+        """Hounsfield units at the samples of ``count`` planes from ``start`` on."""
+        from scipy import ndimage
+
+        matrix = self._sample_matrix(start)
         # Along axes that become coarser the CT is smoothed first, so that nothing is skipped.
         sigma = np.maximum(np.abs(matrix[:3, :3]).max(axis=1) - 1, 0) / 2
-        shape = (count, *self.shape[1:])
-        samples = tuple(2 * n for n in shape)
+        samples = tuple(2 * n for n in (count, *self.shape[1:]))
         values, first = self._cut_out(matrix, samples, np.ceil(4 * sigma) + 1)
         if sigma.any():
             values = ndimage.gaussian_filter(values, sigma[::-1], mode="nearest")
         # From (i, j, k) to the arrays' own order.
-        sampled = ndimage.affine_transform(
+        return ndimage.affine_transform(
             values, matrix[2::-1, 2::-1], (matrix[:3, 3] - first)[::-1], samples,
             order=1, mode="nearest", output=np.float32,
         )  # fmt: skip
-        low, high = WINDOW_HU
-        window = np.clip((sampled - low) / (high - low), 0, 1)
-        window = window.reshape([n for size in shape for n in (size, 2)]).mean(axis=(1, 3, 5))
-        window[self._is_air(start, shape, to_scan)] = 0
-        return np.rint(255 * window)
 
     def margin(self, points: np.ndarray) -> np.ndarray:
         """How far points ``[N, 3]`` (i, j, k of the grid) lie inside the CT's outermost voxels'
@@ -160,20 +164,71 @@ class CtGrid:
         low = np.clip(np.floor(ends.min(axis=0)) - around, 0, shape - 1).astype(int)
         high = np.clip(np.ceil(ends.max(axis=0)) + around, 0, shape - 1).astype(int)
         part = tuple(slice(a, b + 1) for a, b in zip(low[::-1], high[::-1]))
-        # Scanners fill what they do not see with less than air has.
-        return np.maximum(self.scan.hounsfield[part], np.float32(-1000)), low
+        return np.maximum(self.scan.hounsfield[part], np.float32(AIR_HU)), low
 
-    def _is_air(self, start: int, shape: tuple[int, int, int], to_scan: np.ndarray) -> np.ndarray:
-        """Which voxels of planes from ``start`` on lie farther than :data:`BEYOND` beyond the CT,
-        bool of ``shape``."""
-        air = np.zeros(shape, bool)
-        k, j, i = np.ogrid[start : start + shape[0], : shape[1], : shape[2]]
-        for row, step, count in zip(to_scan, _steps(to_scan), self.scan.hounsfield.shape[::-1]):
+    def _beyond(
+        self, matrix: np.ndarray, shape: tuple[int, int, int], reach: np.ndarray, first: int = 0
+    ) -> np.ndarray:
+        """Which points lie beyond the middles of the CT's outermost voxels by more than ``reach``.
+
+        Args:
+            matrix: the CT's indices (i, j, k) of the points'.
+            shape: of the points, k, j, i.
+            reach: voxels of the CT along i, j, k.
+            first: index k of the first point.
+
+        Returns:
+            bool of ``shape``.
+        """
+        beyond = np.zeros(shape, bool)
+        k, j, i = np.ogrid[first : first + shape[0], : shape[1], : shape[2]]
+        for row, far, count in zip(matrix, reach, self.scan.hounsfield.shape[::-1]):
             where = row[0] * i + row[1] * j + row[2] * k + row[3]
-            # Half a voxel more: the grid's ends are no whole number of voxels from the CT's.
-            reach = (BEYOND + 0.5) * step
-            air |= (where < -reach) | (where > count - 1 + reach)
-        return air
+            beyond |= (where < -far) | (where > count - 1 + far)
+        return beyond
+
+
+@dataclass(frozen=True, eq=False)
+class GridPart:
+    """Some planes of a grid. Each voxel is represented by eight samples.
+
+    Attributes:
+        planes: which, of the grid's k.
+        grid: the whole.
+        hounsfield: the samples, float32 ``[2 k, 2 j, 2 i]``; outside the CT the nearest voxel's.
+    """
+
+    planes: slice
+    grid: CtGrid
+    hounsfield: np.ndarray
+
+    @cached_property
+    def window(self) -> np.ndarray:
+        """The samples as networks take them, 0 to 1: see :func:`~SSRKDLib.ct.hounsfield.windowed`;
+        farther than :data:`BEYOND` voxels outside the CT there is air."""
+        window = windowed(self.hounsfield)
+        to_scan, shape = self.grid._to_scan(), tuple(n // 2 for n in window.shape)
+        # Half a voxel more: the grid's ends are no whole number of voxels from the CT's.
+        reach = (BEYOND + 0.5) * _steps(to_scan)
+        air = self.grid._beyond(to_scan, shape, reach, self.planes.start)
+        _by_voxel(window).transpose(0, 2, 4, 1, 3, 5)[air] = 0
+        return window
+
+    @property
+    def values(self) -> np.ndarray:
+        """The voxels as networks take them, uint8 ``[k, j, i]``."""
+        return np.rint(255 * _by_voxel(self.window).mean(axis=(1, 3, 5))).astype(np.uint8)
+
+    @property
+    def outside(self) -> np.ndarray:
+        """Which samples lie outside the CT's voxels, bool ``[2 k, 2 j, 2 i]``."""
+        matrix = self.grid._sample_matrix(self.planes.start)
+        return self.grid._beyond(matrix, self.hounsfield.shape, np.full(3, 0.5))
+
+
+def _by_voxel(samples: np.ndarray) -> np.ndarray:
+    """A view ``[k, 2, j, 2, i, 2]`` of samples ``[2 k, 2 j, 2 i]``."""
+    return samples.reshape([n for size in samples.shape for n in (size // 2, 2)])
 
 
 def _box_corners(last: np.ndarray) -> np.ndarray:

@@ -31,6 +31,8 @@ _LIKE: dict[str, tuple[str, float]] = {
 }
 #: Names that :func:`attenuation` takes.
 TISSUES: tuple[str, ...] = (*_TABLES, *_LIKE)
+#: Air's CT number, the least there is: scanners fill what they do not see with less.
+AIR_HU = -1000.0
 #: Effective energy assumed where none is given, keV.
 DEFAULT_ENERGY = 60.0
 
@@ -66,12 +68,17 @@ def from_hounsfield(hounsfield: np.ndarray, energy: float = DEFAULT_ENERGY) -> n
     return np.clip(scaled * np.float32(attenuation("water", energy)), 0, None)
 
 
+def to_hounsfield(values: np.ndarray, energy: float = DEFAULT_ENERGY) -> np.ndarray:
+    """CT numbers, float32, of attenuation in 1/mm: the inverse of :func:`from_hounsfield`."""
+    scaled = np.asarray(values, dtype=np.float32) / np.float32(attenuation("water", energy))
+    return 1000 * (scaled - 1)
+
+
 #: The paper's window, HU: what networks see of a CT.
 WINDOW_HU = (-400.0, 500.0)
 
 
-def windowed(values: np.ndarray, energy: float) -> np.ndarray:
-    """Attenuation as the paper's window: 0 at -400 HU and below to 1 at 500 HU and above."""
-    hounsfield = 1000 * (values / np.float32(attenuation("water", energy)) - 1)
+def windowed(hounsfield: np.ndarray) -> np.ndarray:
+    """CT numbers as in the paper's window: 0 at -400 HU and below to 1 at 500 HU and above."""
     low, high = WINDOW_HU
     return np.clip((hounsfield - low) / (high - low), 0, 1)

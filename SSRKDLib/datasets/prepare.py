@@ -5,23 +5,22 @@ from __future__ import annotations
 import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, windowed
+from SSRKDLib.ct.grid import CtGrid
+from SSRKDLib.ct.hounsfield import AIR_HU, DEFAULT_ENERGY, from_hounsfield, windowed
+from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.datasets.case_folder import CaseData, write_case
 from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.surfaces import voxelise
 from SSRKDLib.surfaces.mesh import Mesh
-
-if TYPE_CHECKING:
-    from SSRKDLib.simulation.joseph import Volume
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,13 @@ class Scan:
     """What is known of one knee.
 
     Attributes:
-        volume: attenuation, 1/mm, with its affine in patient LPS mm.
+        ct: its CT.
         side: "L", "R" or None (unknown, then nothing is mirrored).
         meshes: the four bones in patient LPS mm, or None.
         centre: where the cube belongs, ``(3,)`` patient LPS mm; None: see :func:`prepare_case`.
     """
 
-    volume: Volume
+    ct: CtScan
     side: str | None = None
     meshes: dict[str, Mesh] | None = None
     centre: np.ndarray | None = None
@@ -124,6 +123,7 @@ def prepare_case(
         "side": scan.side,
         "sex": sex,
         "labelled": scan.meshes is not None,
+        **({"notes": list(scan.ct.notes)} if scan.ct.notes else {}),
         "settings": asdict(settings),
     }
     threads = torch.get_num_threads()
@@ -146,22 +146,21 @@ def _case(scan: Scan, settings: Settings, record: dict[str, Any]) -> CaseData:
             )
     to_world, half_edge = _cube(scan, settings)
     to_case = np.linalg.inv(to_world)
-    box = _seen_box(scan.volume, to_case, half_edge)
+    box = _seen_box(scan.ct, to_case, half_edge)
     angles = settings.degrees()
     pixel = fitting_pixel(box, angles, settings.sod, settings.sdd, settings.detector)
     frame = CaseFrame(
         half_edge, to_world, angles, settings.sod, settings.sdd, settings.detector, pixel
     )
-    fine = resampled(scan.volume, frame, 2 * settings.size)
-    window = windowed(fine, settings.energy)
-    coarse = window.reshape((settings.size, 2) * 3).mean(axis=(1, 3, 5))
-    index_to_case = frame.index_to_case(len(fine))
+    volumes, hounsfield = resampled(scan.ct, frame, settings.size)
+    index_to_case = frame.index_to_case(2 * settings.size)
+    attenuation = from_hounsfield(hounsfield, settings.energy)
     data = CaseData(
         frame=frame,
         record={**record, "box_mm": box.tolist()},
-        volumes=(_bytes(coarse), _bytes(window)),
-        projections=_projected(window / 1000, index_to_case, frame),
-        line_integrals=_projected(fine, index_to_case, frame),
+        volumes=volumes,
+        projections=_projected(windowed(hounsfield) / 1000, index_to_case, frame),
+        line_integrals=_projected(attenuation, index_to_case, frame),
     )
     if scan.meshes is None:
         return data
@@ -178,14 +177,14 @@ def _case(scan: Scan, settings: Settings, record: dict[str, Any]) -> CaseData:
         data,
         meshes=seen,
         masks=bone_masks(seen, frame),
-        label_map=label_map(seen, frame, len(fine)),
+        label_map=label_map(seen, frame, 2 * settings.size),
         sampling=sample_case(meshes, frame, box, *points, rng),
     )
 
 
 def _cube(scan: Scan, settings: Settings) -> tuple[np.ndarray, float]:
     """World mm of case mm, 4x4, and half the cube's edge, mm."""
-    corners = _corners(scan.volume)
+    corners = _corners(scan.ct)
     centre, edge = corners.mean(axis=0), settings.extent
     if edge is None:
         edge = float(np.ptp(corners, axis=0).max())
@@ -210,43 +209,47 @@ def joint_between(meshes: dict[str, Mesh]) -> np.ndarray:
     return (femur[close].mean(axis=0) + tibia[nearest[close]].mean(axis=0)) / 2
 
 
-def _corners(volume: Volume) -> np.ndarray:
-    """The outer corners of a volume's voxels, ``[8, 3]`` mm."""
-    size = np.array(volume.values.shape[::-1])
+def _corners(ct: CtScan) -> np.ndarray:
+    """The outer corners of a CT's voxels, ``[8, 3]`` LPS mm."""
+    size = np.array(ct.hounsfield.shape[::-1])
     ends = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T * size - 0.5
-    return ends @ volume.index_to_world[:3, :3].T + volume.index_to_world[:3, 3]
+    return ends @ ct.index_to_lps[:3, :3].T + ct.index_to_lps[:3, 3]
 
 
-def _seen_box(volume: Volume, to_case: np.ndarray, half_edge: float) -> np.ndarray:
+def _seen_box(ct: CtScan, to_case: np.ndarray, half_edge: float) -> np.ndarray:
     """Lowest and highest corner of what the CT shows of the cube, ``[2, 3]`` case mm."""
-    corners = _corners(volume) @ to_case[:3, :3].T + to_case[:3, 3]
+    corners = _corners(ct) @ to_case[:3, :3].T + to_case[:3, 3]
     box = np.clip(np.stack([corners.min(axis=0), corners.max(axis=0)]), -half_edge, half_edge)
     if (np.ptp(box, axis=0) <= 0).any():
-        raise ImageError("The cube holds nothing of the CT.", "Check that bones and CT fit.")
+        raise ImageError("The cube contains nothing of the CT.", "Check that bones and CT fit.")
     return box
 
 
-def resampled(volume: Volume, frame: CaseFrame, size: int) -> np.ndarray:
-    """The volume in the case's cube, attenuation 1/mm, float32 ``[k, j, i]``, ``size`` per edge.
+def resampled(
+    ct: CtScan, frame: CaseFrame, size: int
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """The CT in the case's cube.
 
-    Linear interpolation; along axes that become coarser the volume is smoothed first, so that
-    nothing is skipped. Beyond the volume there is air.
+    Args:
+        ct: the CT.
+        frame: the case's.
+        size: voxels per edge of the CT that networks take.
+
+    Returns:
+        What networks take, uint8, with ``size`` voxels per edge (exactly
+        :meth:`CtGrid.network_values <SSRKDLib.ct.grid.CtGrid.network_values>`), and its samples
+        with twice as many; and Hounsfield units of the samples, float32, outside the CT those of
+        air. All ``[k, j, i]``.
     """
-    from scipy import ndimage
-
-    to_volume = np.linalg.inv(volume.index_to_world)
-    matrix = to_volume @ frame.to_world @ frame.index_to_case(size)
-    values = volume.values.numpy()
-    # How many of the volume's voxels one step in the cube's grid skips, along i, j, k.
-    factor = np.abs(matrix[:3, :3]).max(axis=1)
-    sigma = np.maximum(factor - 1, 0)[::-1] / 2
-    if sigma.any():
-        values = ndimage.gaussian_filter(values, sigma, mode="nearest")
-    # From (i, j, k) to the arrays' own order.
-    return ndimage.affine_transform(
-        values, matrix[2::-1, 2::-1], matrix[2::-1, 3], (size,) * 3,
-        order=1, mode="grid-constant", output=np.float32,
-    )  # fmt: skip
+    grid = CtGrid(ct, (size,) * 3, frame.to_world @ frame.index_to_case(size))
+    coarse, fine = np.empty((size,) * 3, np.uint8), np.empty((2 * size,) * 3, np.uint8)
+    hounsfield = np.empty((2 * size,) * 3, np.float32)
+    for part in grid.parts():
+        samples = slice(2 * part.planes.start, 2 * part.planes.stop)
+        coarse[part.planes] = part.values
+        fine[samples] = np.rint(255 * part.window)
+        hounsfield[samples] = np.where(part.outside, np.float32(AIR_HU), part.hounsfield)
+    return (coarse, fine), hounsfield
 
 
 def bone_masks(meshes: dict[str, Mesh], frame: CaseFrame) -> np.ndarray:
@@ -278,7 +281,3 @@ def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.n
     with torch.no_grad():
         images = [project_view(volume, view).cpu().numpy() for view in frame.views()]
     return np.stack(images).astype(np.float32)
-
-
-def _bytes(window: np.ndarray) -> np.ndarray:
-    return np.rint(255 * window).astype(np.uint8)

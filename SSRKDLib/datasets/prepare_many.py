@@ -28,10 +28,17 @@ _LOCAL = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: ``reason`` says why it failed, None where it did not."""
+    """What became of a case.
+
+    Attributes:
+        case_id: its name.
+        reason: why it failed, None where it did not.
+        notes: sentences about how its CT was read.
+    """
 
     case_id: str
     reason: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def is_finished(job: Job, processed: Path, settings: Settings) -> bool:
@@ -120,7 +127,7 @@ def run_job(job: Job, processed: Path, settings: Settings) -> Outcome:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}"
         return Outcome(job.case_id, f"{describe_unexpected(error)} It came from {where}.")
-    return Outcome(job.case_id)
+    return Outcome(job.case_id, notes=scan.ct.notes)
 
 
 def _settings_of(job: Job, settings: Settings) -> Settings:

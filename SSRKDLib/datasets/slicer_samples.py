@@ -15,7 +15,7 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
-from SSRKDLib.ct.hounsfield import attenuation
+from SSRKDLib.ct.hounsfield import to_hounsfield
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.simulation.population import load_person
@@ -149,12 +149,6 @@ def write_ct_sample(folder: Path, say: Say) -> None:
         for where, column in (((down, coronal), i), ((down, slice(None), sagittal), j))
     ]
     write_image(folder / f"{PREFIX}CT.png", _bytes(np.hstack(halves)))
-
-
-def to_hounsfield(values: np.ndarray, energy: float) -> np.ndarray:
-    """CT numbers of attenuation in 1/mm at an energy in keV: the inverse of
-    :func:`SSRKDLib.ct.hounsfield.from_hounsfield`."""
-    return 1000 * (np.asarray(values, dtype=np.float32) / attenuation("water", energy) - 1)
 
 
 def _scan(bones: Mapping[str, Mesh]) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.datasets.prepare import Scan, Settings, joint_between
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, read_reference
 
@@ -47,13 +48,11 @@ class FileSource:
     def load(self, settings: Settings) -> Scan:
         """Read the files; raises :class:`~SSRKDLib.core.errors.InputError` where they are no
         good."""
-        from SSRKDLib.simulation.ct_volume import read_ct
-
-        volume = read_ct(self.ct, settings.energy)
+        ct = read_scan(self.ct)
         if self.bones is None:
-            return Scan(volume, self.side)
+            return Scan(ct, self.side)
         found = read_reference(self.bones, self.side)
-        return Scan(volume, self.side or found.side, found.meshes)
+        return Scan(ct, self.side or found.side, found.meshes)
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ class VirtualSource:
 
     def load(self, settings: Settings) -> Scan:
         """Make the person, and a CT of the part that the cube needs."""
+        from SSRKDLib.simulation.ct_volume import simulated_scan
         from SSRKDLib.simulation.population import shape_model
         from SSRKDLib.simulation.random_shape import random_knee
         from SSRKDLib.simulation.voxel_phantom import voxel_knee
@@ -92,7 +92,9 @@ class VirtualSource:
         # The leg's axis leans in the cube, whose ends it must still reach.
         volume = voxel_knee(meshes, rng, spacing, 0.6 * extent, energy=settings.energy)
         bones = meshes if self.labelled else None
-        return Scan(volume, self.side, bones, joint_between(meshes))
+        return Scan(
+            simulated_scan(volume, settings.energy), self.side, bones, joint_between(meshes)
+        )
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.index, stream])

@@ -137,7 +137,14 @@ def reconstruct_ct(
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
     longer = _longer_than_learned(scan, model)
-    report["warnings"] = [*model.notes, *longer, *missing, *filter(None, [choice]), *doubts]
+    report["warnings"] = [
+        *scan.notes,
+        *model.notes,
+        *longer,
+        *missing,
+        *filter(None, [choice]),
+        *doubts,
+    ]
     return CtReconstruction(bones, side, report)
 
 
@@ -154,21 +161,21 @@ def _longer_than_learned(scan: CtScan, model: CtModel) -> list[str]:
 
 
 def _margins(grid: CtGrid, model: CtModel, progress: Progress) -> tuple[np.ndarray, dict[str, int]]:
-    """The bones' margins on the grid, float16 ``[bones, k, j, i]``, and how many windows the
-    network saw, and of how many: those that hold nothing but air are left out."""
+    """The bones' margins on the grid, float16 ``[bones, k, j, i]``; how many windows the network
+    was given, and of how many: those that contain nothing but air are left out."""
     progress("resample", 0.04, "Resampling the CT")
-    seen = grid.seen(lambda share: progress("resample", 0.04 + 0.06 * share, ""))
+    values = grid.network_values(lambda share: progress("resample", 0.04 + 0.06 * share, ""))
     starts = window_starts(grid.shape, model.window)
     blend = Blend(len(BONES), grid.shape, model.window, NOT_SEEN)
     visited = 0
     for number, start in enumerate(starts):
         share = 0.1 + 0.8 * number / len(starts)
-        progress("field", share, f"Marking the bones, part {number + 1} of {len(starts)}")
-        part = seen[tuple(slice(place, place + model.window) for place in start)]
+        progress("field", share, f"Segmenting the bones, part {number + 1} of {len(starts)}")
+        part = values[tuple(slice(first, first + model.window) for first in start)]
         if part.any():
-            values = np.zeros((model.window,) * 3, np.float32)  # beyond the volume there is air
-            values[tuple(slice(0, n) for n in part.shape)] = part
-            blend.add(start, np.clip(model.margins(values / 255), NOT_SEEN, -NOT_SEEN))
+            window = np.zeros((model.window,) * 3, np.float32)  # beyond the volume there is air
+            window[tuple(slice(0, n) for n in part.shape)] = part
+            blend.add(start, np.clip(model.margins(window / 255), NOT_SEEN, -NOT_SEEN))
             visited += 1
     return blend.finish(), {"visited": visited, "total": len(starts)}
 

@@ -1,28 +1,29 @@
-"""A CT scan as a volume of attenuation."""
+"""A CT scan as a volume of attenuation, and back."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
-from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, from_hounsfield
-from SSRKDLib.ct.reading import read_scan
+from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, from_hounsfield, to_hounsfield
+from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.simulation.joseph import Volume
 
 
-def read_ct(path: str | Path, energy: float = DEFAULT_ENERGY) -> Volume:
-    """Read a CT in Hounsfield units: NIfTI, NRRD, MetaImage, or a folder with a DICOM series.
+def attenuation_volume(scan: CtScan, energy: float = DEFAULT_ENERGY) -> Volume:
+    """Attenuation of a CT in 1/mm, ``[k, j, i]``, with the CT's affine in LPS mm.
 
     Args:
-        path: the file, or the folder; of several series the one with most slices is taken.
+        scan: the CT.
         energy: effective photon energy of the radiographs to make, keV.
-
-    Returns:
-        Attenuation in 1/mm, ``[k, j, i]``, with the scan's affine in LPS mm.
-
-    Raises:
-        ImageError: see :func:`~SSRKDLib.ct.reading.read_scan`.
     """
-    scan = read_scan(path)
     return Volume(torch.from_numpy(from_hounsfield(scan.hounsfield, energy)), scan.index_to_lps)
+
+
+def simulated_scan(volume: Volume, energy: float = DEFAULT_ENERGY) -> CtScan:
+    """The CT that shows a volume: float32 Hounsfield units, without noise.
+
+    Args:
+        volume: attenuation, 1/mm, in patient LPS mm.
+        energy: that the volume's attenuation holds for, keV.
+    """
+    return CtScan(to_hounsfield(volume.values.numpy(), energy), volume.index_to_world)

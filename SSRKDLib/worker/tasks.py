@@ -164,11 +164,12 @@ def simulate(request: dict, progress: Progress) -> dict:
     Request: ``ct`` (file, Hounsfield units), ``rig`` (file, in the CT's LPS frame), ``output``,
     ``energy`` (keV), ``noise_free``, ``seed``.
 
-    Result: ``rig``, the file of the rig that names the images.
+    Result: ``rig``, the file of the rig that names the images; ``notes``, on how the CT was read.
     """
+    from SSRKDLib.ct.reading import read_scan
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.reconstruction.result_folder import result_folder
-    from SSRKDLib.simulation.ct_volume import read_ct
+    from SSRKDLib.simulation.ct_volume import attenuation_volume
     from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
 
     how = Exposing(
@@ -178,13 +179,14 @@ def simulate(request: dict, progress: Progress) -> dict:
     )
     progress("volume", 0.05, "Reading the CT")
     rig = read_rig(request["rig"])
-    volume = read_ct(request["ct"], how.energy)
+    scan = read_scan(request["ct"])
+    volume = attenuation_volume(scan, how.energy)
     with result_folder(request["output"]) as folder:
         write_radiographs(
             volume, rig, folder, how, np.random.default_rng(how.seed),
             lambda stage, fraction, message: progress(stage, 0.3 + 0.7 * fraction, message),
         )  # fmt: skip
-    return {"rig": str(Path(request["output"]) / RIG)}
+    return {"rig": str(Path(request["output"]) / RIG), "notes": list(scan.notes)}
 
 
 def compare(request: dict, progress: Progress) -> dict:

@@ -56,7 +56,7 @@ def test_ct_command_writes_surfaces_and_a_report(files, tmp_path, capsys):
     assert cli.main(arguments(files, out, "--verbose")) == 0
     shown = capsys.readouterr()
     assert "femur" in shown.out and "on cpu" in shown.out
-    assert "Marking the bones, part 2 of" in shown.err
+    assert "Segmenting the bones, part 2 of" in shown.err
     assert {path.name for path in out.iterdir()} == {*(f"{b}.ply" for b in BONES), "report.json"}
     is_the_knee(read_meshes(out))
     report = json.loads((out / "report.json").read_text())

@@ -4,53 +4,74 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct import grid as ct_grid
 from SSRKDLib.ct.grid import BEYOND, CtGrid
-from SSRKDLib.ct.hounsfield import from_hounsfield, windowed
-from SSRKDLib.ct.reading import CtScan
-from SSRKDLib.datasets.case_frame import CaseFrame
-from SSRKDLib.datasets.prepare import resampled
-from SSRKDLib.simulation.joseph import Volume
+from SSRKDLib.ct.reading import CtScan, read_scan
+from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.datasets.prepare import Settings
+from SSRKDLib.datasets.prepare_many import Outcome, run_job
+from SSRKDLib.datasets.sources import FileSource, Job
+from SSRKDLib.images.writing import write_image
+from SSRKDLib.reconstruction.ct import reconstruct_ct
 from Testing.support.ct_truth import DIRECTIONS, OBLIQUE, PLACE, ellipsoid, scan_of
 
 
-@pytest.mark.parametrize("edge", [1.6, 2.9])
-def test_the_network_sees_what_the_training_s_cases_show(edge):
-    """As :mod:`SSRKDLib.datasets.prepare` makes them, finer or coarser than the CT."""
-    size = 20
+class Recorder:
+    """A network that finds nothing, and keeps what it was given."""
+
+    name, device, window, notes, extent = "recorder", "cpu", 64, (), np.inf
+    manifest = {"sha256": "0" * 64}  # noqa: RUF012
+
+    def __init__(self, voxel):
+        self.voxel = voxel
+
+    def margins(self, values):
+        self.values = np.rint(255 * values).astype(np.uint8)
+        return np.full((len(BONES), *values.shape), -1, np.float32)
+
+
+@pytest.mark.parametrize(("size", "extent"), [(72, 108.0), (39, 113.0)])
+def test_training_and_inference_give_a_network_the_same_array(tmp_path, size, extent):
+    """A CT file, prepared as a case and reconstructed: bit for bit, finer or coarser than the CT,
+    and beyond its ends."""
     rng = np.random.default_rng(3)
-    scan = scan_of(lambda points: rng.uniform(-0.5, 1.3, len(points)), OBLIQUE)
-    frame = CaseFrame(size * edge / 2, np.eye(4), (0.0,), 1000.0, 2000.0, 8, 1.0)
-    to_world = np.eye(4)
-    to_world[:3, 3] = PLACE
-    frame = CaseFrame(frame.half_edge, to_world, (0.0,), 1000.0, 2000.0, 8, 1.0)
-    volume = Volume(torch.from_numpy(from_hounsfield(scan.hounsfield)), scan.index_to_lps)
-    fine = windowed(resampled(volume, frame, 2 * size), 60.0)
-    case = fine.reshape((size, 2) * 3).mean(axis=(1, 3, 5))
-    grid = CtGrid(scan, (size,) * 3, to_world @ frame.index_to_case(size))
-    seen = grid.seen()
-    assert seen.dtype == np.uint8 and np.ptp(seen) > 100
-    assert np.abs(seen - np.rint(255 * case)).max() <= 1
+    scan = scan_of(lambda points: rng.uniform(-0.5, 1.3, len(points)), OBLIQUE, size=(30, 40, 34))
+    write_image(tmp_path / "ct.nrrd", scan.hounsfield, scan.index_to_lps)
+    settings = Settings(size=size, detector=32, angles=2, extent=extent)
+    job = Job("case", FileSource(tmp_path / "ct.nrrd", None, None), "somebody")
+    assert run_job(job, tmp_path, settings) == Outcome("case")
+    prepared = CaseFolder(tmp_path / "case").volume(size)
+    model = Recorder(extent / size)
+    with pytest.raises(ImageError, match="No bone"):
+        reconstruct_ct(read_scan(tmp_path / "ct.nrrd"), model)
+    shape = CtGrid.isotropic(scan, model.voxel).shape
+    # Both grids are centred on the CT; the cube of the case reaches farther.
+    margins = [(size - n) // 2 for n in shape]
+    assert all(2 * margin == size - n and margin >= 0 for margin, n in zip(margins, shape))
+    inner = tuple(slice(margin, size - margin) for margin in margins)
+    given = model.values[tuple(slice(0, n) for n in shape)]
+    assert np.ptp(given) > 100
+    np.testing.assert_array_equal(prepared[inner], given)
 
 
 def test_beyond_the_ct_its_last_slices_go_on_and_then_there_is_air(monkeypatch):
     scan = scan_of(lambda points: 0.5 + 0.004 * (points - PLACE)[:, 2], np.eye(3))
     grid = CtGrid.isotropic(scan, 2.5)
-    whole, (k, j, i) = grid.seen(), grid.shape
+    whole, (k, j, i) = grid.network_values(), grid.shape
     line = whole[:, j // 2, i // 2].astype(int)
     assert (line[: BEYOND + 1] == line[BEYOND]).all() and line[BEYOND + 2] > line[BEYOND]
     assert (line[k - BEYOND - 1 :] == line[k - BEYOND - 1]).all() and line[-1] > 140
     # A few planes at a time or all at once.
     monkeypatch.setattr(ct_grid, "_AT_ONCE", 7 * i * j)
     shares = []
-    np.testing.assert_array_equal(grid.seen(shares.append), whole)
+    np.testing.assert_array_equal(grid.network_values(shares.append), whole)
     assert len(shares) == -(-k // 7) and shares == sorted(shares) and shares[-1] < 1
     # An oblique CT does not fill its grid; the corners are air.
     grid = CtGrid.isotropic(scan_of(lambda points: np.full(len(points), 0.7), OBLIQUE), 2.5)
-    seen = grid.seen()
+    seen = grid.network_values()
     assert set(np.unique(seen)) == {0, round(0.7 * 255)}
     inside = grid.margin(np.argwhere(seen > 0)[:, ::-1].astype(float))
     outside = grid.margin(np.argwhere(seen == 0)[:, ::-1].astype(float))

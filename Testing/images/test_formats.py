@@ -15,7 +15,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.simulation.ct_volume import read_ct
+from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
 
 PIXELS = np.random.default_rng(0).normal(size=(64, 80)).astype(np.float32)
@@ -57,10 +57,10 @@ def test_ct_and_label_map_are_refused_too(tmp_path):
     volume[5:15, 5:15, 5:15] = 2
     path = tmp_path / "a.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(volume), str(path))
-    read_ct(path)
+    read_scan(path)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ImageError, match="cut off"):
-        read_ct(path)
+        read_scan(path)
     with pytest.raises(MeshError, match="cut off"):
         read_labelmap_meshes(path)
 

@@ -100,7 +100,7 @@ def test_panel_ct_and_a_click_make_four_bones(core, slicer, files):
     assert core.ui.reconstructButton.text == "Cancel" and core.ui.progressBar.visible
     assert not core.ui.ctReconstructButton.enabled
     settle(core)
-    assert any("Marking the bones, part 2 of" in text for text in seen)
+    assert any("Segmenting the bones, part 2 of" in text for text in seen)
     assert "Right knee reconstructed in" in core.ui.statusLabel.text
     assert core.ui.ctReconstructButton.enabled and core.ui.reconstructButton.text == "Reconstruct"
     models = core.case().models

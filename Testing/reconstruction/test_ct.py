@@ -215,7 +215,7 @@ def test_cancelling_in_the_middle_of_the_windows_ends_the_work():
     model = BandModel(window=32)
 
     def stop(stage, fraction, message):
-        if message.startswith("Marking the bones, part 3 "):
+        if message.startswith("Segmenting the bones, part 3 "):
             raise Cancelled
 
     with pytest.raises(Cancelled):

@@ -14,11 +14,11 @@ from scipy import ndimage
 from SSRKDLib.cli import simulate
 from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield
+from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield, to_hounsfield
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.simulation import detector as physics
-from SSRKDLib.simulation.ct_volume import read_ct
+from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.simulation.joseph import project
 from SSRKDLib.simulation.soft_tissue import SoftTissue
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
@@ -135,6 +135,10 @@ def test_project_attenuation_is_nist_table_4():
         attenuation("water", 30)
     hounsfield = from_hounsfield(np.array([-3000, -1000, 0, 1000]), 60)
     np.testing.assert_allclose(hounsfield, [0, 0, 0.02059, 0.04118], rtol=1e-5)
+    numbers = np.linspace(-1000, 2000, 31, dtype=np.float32)
+    for energy in (50.0, 70.0):
+        again = to_hounsfield(from_hounsfield(numbers, energy), energy)
+        np.testing.assert_allclose(again, numbers, atol=0.01)
 
 
 def test_project_coverage_measures_volume(bones):
@@ -288,9 +292,9 @@ def test_project_ct_refuses_what_is_none(tmp_path):
     text.write_text("nothing")
     for path, words in ((labels, "Hounsfield"), (flat, "three-dim"), (text, "no format")):
         with pytest.raises(ImageError, match=words):
-            read_ct(path)
+            read_scan(path)
     with pytest.raises(ImageError, match="no DICOM series"):
-        read_ct(tmp_path)
+        read_scan(tmp_path)
 
 
 def test_project_simulate_command_replaces_its_output_or_leaves_it(scan, tmp_path):
