@@ -10,12 +10,12 @@ import pytest
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError, MeshError
+from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
 
 PIXELS = np.random.default_rng(0).normal(size=(64, 80)).astype(np.float32)

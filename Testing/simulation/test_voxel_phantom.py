@@ -14,11 +14,12 @@ from scipy import ndimage
 from SSRKDLib.cli import simulate
 from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.core.progress import no_progress
 from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield, to_hounsfield
+from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.simulation import detector as physics
-from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.simulation.joseph import project
 from SSRKDLib.simulation.soft_tissue import SoftTissue
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
@@ -244,7 +245,7 @@ def test_project_simulated_view_is_the_projection_with_noise(knee):
     assert (image == same).all()
 
 
-def simulated(*words: str, progress=None) -> int:
+def simulated(*words: str, progress=no_progress) -> int:
     parser = argparse.ArgumentParser()
     simulate.add_parser(parser.add_subparsers())
     return simulate.run(parser.parse_args(["simulate", *map(str, words)]), progress)
