@@ -18,7 +18,7 @@ help:
 	@echo "make lint   style and common mistakes (ruff)"
 	@echo "make bench  speed and memory, as ratios measured side by side"
 	@echo "make gpu-check  what needs a GPU, TIGRE or PyTorch3D: a line for each, passed or why not"
-	@echo "make pictures  the README's pictures of the module's panel and views, into Docs/pictures/"
+	@echo "make pictures  the README's pictures, into Docs/pictures/"
 
 setup: $(STAMP)
 
@@ -70,3 +70,5 @@ gpu-check: setup
 pictures: setup
 	@echo "pictures: clicking through the module and drawing it"
 	@$(BIN)/python -m Testing.module.pictures
+	@echo "pictures: reconstructing the demo knees and drawing them"
+	@$(BIN)/python -m Testing.figures.readme_pictures

@@ -72,17 +72,17 @@ class CaseNodes:
         """The case without nodes that were removed meanwhile."""
 
         def kept(nodes):
-            return tuple(node if _isThere(node) else None for node in nodes)
+            return tuple(node if _isPresent(node) else None for node in nodes)
 
-        models = {bone: node for bone, node in self.models.items() if _isThere(node)}
+        models = {bone: node for bone, node in self.models.items() if _isPresent(node)}
         return CaseNodes(kept(self.placed), kept(self.masks), models, self.report, self.messages)
 
 
 class Tasks:
     """Starts jobs in a worker and shows what comes back.
 
-    Every method returns the job at once and never raises for bad input: ``onFailed`` tells. Bad
-    input leaves the scene as it was.
+    Every method returns the job at once and never raises for bad input: ``onFailed`` gets the
+    error. Bad input leaves the scene as it was.
 
     Args:
         worker: :class:`~SSRKDSlicer.worker.worker_client.WorkerClient`.
@@ -119,12 +119,12 @@ class Tasks:
             masks, notes = prepared
             report = result["report"]
             made = self._showResult(setup, folder, report, case.stillThere(), in3D)
-            said = [
+            edited = [
                 f"The {r.role} bone masks were edited; they were used."
                 for r, mask in zip(setup.radiographs, masks)
                 if mask is not None
             ]
-            made.messages = (*report["warnings"], *said, *notes, *report["radiographs"])
+            made.messages = (*report["warnings"], *edited, *notes, *report["radiographs"])
             timing.rememberGpu(report.get("gpu"))
             timing.remember(
                 report["weights"], report["device"], options.spacing, time.monotonic() - started
@@ -136,7 +136,7 @@ class Tasks:
     def reconstructCt(self, ctNode, roiNode, laterality, options, case=None, **callbacks):
         """Bones of a CT; ``onDone`` gets the :class:`CaseNodes`.
 
-        The models come under the CT's parent transform: they are where the CT is, and stay there.
+        The models come under the CT's parent transform: they are where the CT is, and move with it.
 
         Args:
             ctNode: volume node in Hounsfield units.
@@ -165,8 +165,8 @@ class Tasks:
             item = before.folder() or newFolder(f"Knee of {name}")
             models = self._showModels(folder, report, item, before.models)
             for node in models.values():
-                node.SetNodeReferenceID(FROM_CT, ctNode.GetID() if _isThere(ctNode) else None)
-                if _isThere(ctNode):
+                node.SetNodeReferenceID(FROM_CT, ctNode.GetID() if _isPresent(ctNode) else None)
+                if _isPresent(ctNode):
                     node.SetAndObserveTransformNodeID(ctNode.GetTransformNodeID())
             timing.rememberGpu(report.get("gpu"))
             return CaseNodes(models=models, report=report, messages=tuple(report["warnings"]))
@@ -274,14 +274,14 @@ class Tasks:
 
     def _showResult(self, setup, folder, report, case, in3D):
         item = case.folder() or newCaseFolder(setup)
-        there = [_isThere(radiograph.node) for radiograph in setup.radiographs]
+        present = [_isPresent(radiograph.node) for radiograph in setup.radiographs]
         placed = (None, None)
-        if all(there):
+        if all(present):
             placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
         models = self._showModels(folder, report, item, case.models, setup.croppedRig())
         outlines.updateOutlines(models, placed, item, in3D)
         made = CaseNodes(placed, case.masks, models, report)
-        if not all(there):
+        if not all(present):
             report["warnings"].append(
                 "A radiograph was removed meanwhile; the bones are shown without outlines."
             )
@@ -302,20 +302,20 @@ def newCaseFolder(setup):
     return newFolder(f"Knee of {setup.radiographs[0].name}")
 
 
-def _isThere(node):
+def _isPresent(node):
     return node is not None and slicer.mrmlScene.IsNodePresent(node)
 
 
 def _stillThere(setup):
     from SSRKDLib.core.errors import InputError
 
-    if not all(_isThere(radiograph.node) for radiograph in setup.radiographs):
+    if not all(_isPresent(radiograph.node) for radiograph in setup.radiographs):
         raise InputError("A radiograph was removed meanwhile.", "Load it again, then click again.")
 
 
 def _edited(radiograph, placed, maskNode):
     """The user's masks of a radiograph, None where they are of another one or untouched."""
-    if placed is None or not _isThere(maskNode) or not _isThere(placed):
+    if placed is None or not _isPresent(maskNode) or not _isPresent(placed):
         return None
     if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
         return None

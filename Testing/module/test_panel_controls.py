@@ -79,7 +79,7 @@ def test_panel_sample_button_loads_and_chooses(core, slicer):
 def test_panel_manual_distances_by_keys(core, slicer, tmp_path):
     pngPair(tmp_path, slicer)
     ui = core.ui
-    assert "does not tell how it was taken" in ui.summaryLabel.text
+    assert "does not say how it was taken" in ui.summaryLabel.text
     user.choose(ui.geometryCombo, "Distances and angles")
     slicer.app.processEvents()
     assert "pixel spacing of the frontal radiograph is unknown" in ui.summaryLabel.text
@@ -130,7 +130,7 @@ def test_panel_rig_file(core, slicer, tmp_path):
     slicer.app.processEvents()
     assert "SDD 1200 mm, SOD 900 mm" in core.ui.summaryLabel.text
     assert not core.ui.ballButton.enabled
-    assert "tells the scale already" in core.ui.scaleLabel.text
+    assert "already contains the scale" in core.ui.scaleLabel.text
     user.click(core.ui.placeButton)
     placed = core.case().placed
     corner = orthogonal().views[0].detector_origin * [-1, -1, 1]

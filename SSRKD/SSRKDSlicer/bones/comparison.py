@@ -103,8 +103,8 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
         chosen: names of parts that the user picked, by bone.
         mode: "none", "all", "bone", or "keep": the copies of the reference that ``before`` holds,
             with their transforms as they are now.
-        rig: :class:`SSRKDLib.geometry.views.Rig` in the models' frame; None: judged as far as both
-            sets of surfaces go.
+        rig: :class:`SSRKDLib.geometry.views.Rig` in the models' frame; None: evaluated as far as
+            both sets of surfaces go.
         before: the :class:`Comparison` so far, whose nodes are used again.
         callbacks: onProgress, onDone, onFailed.
     """
@@ -154,19 +154,19 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
         return request, reference
 
     def show(folder, result, reference):
-        there = {b: node for b, node in models.items() if slicer.mrmlScene.IsNodePresent(node)}
-        if not there:
+        present = {b: node for b, node in models.items() if slicer.mrmlScene.IsNodePresent(node)}
+        if not present:
             raise InputError("The bones were removed meanwhile.", "Click Reconstruct again.")
         made = Comparison(
             result["rows"], result["clinical"], result["landmarks"], result["residual_mm"],
-            result["notes"], result["curves"], mode, models=there,
-            surfaces={bone: node.GetPolyData() for bone, node in there.items()},
+            result["notes"], result["curves"], mode, models=present,
+            surfaces={bone: node.GetPolyData() for bone, node in present.items()},
         )  # fmt: skip
         _useAgain(made, before)
-        item = _folderOf(there)
+        item = _folderOf(present)
         if mode != "keep":
             _showReferences(made, reference, result["matrices"], item)
-        made.notes += _colour(there, folder.output)
+        made.notes += _colour(present, folder.output)
         _tables(made, item)
         _landmarks(made, item)
         return made
@@ -219,7 +219,7 @@ def _showReferences(made, reference, matrices, item):
 
 
 def _transform(key, matrix, made, item):
-    """A linear transform node from an LPS matrix; its name tells the residual."""
+    """A linear transform node from an LPS matrix; its name contains the residual."""
     residuals = [
         value
         for bone, value in made.residuals.items()

@@ -21,7 +21,7 @@ from ..radiographs.outlines import worldMesh
 from ..scene.folders import BONE, boneColour, boneName, putInto, uniqueName
 from ..scene.frames import flipLpsRas
 
-#: Node attribute of a model: what the report says of its bone, as JSON.
+#: Node attribute of a model: the report's entry for its bone, as JSON.
 ABOUT = "SSRKD.About"
 
 #: Node attribute of a model: the rig of the images that it was reconstructed from, as JSON.
@@ -104,7 +104,7 @@ def addModel(bone, mesh, laterality, about, folder, node=None):
 
 
 def aboutModel(node):
-    """What the report said of a model's bone: volume_mm3, agreement."""
+    """The report's entry for a model's bone: volume_mm3, agreement."""
     try:
         return json.loads(node.GetAttribute(ABOUT) or "{}")
     except ValueError:

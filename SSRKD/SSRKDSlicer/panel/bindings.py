@@ -36,7 +36,7 @@ class Section:
         """Bind a widget.
 
         Args:
-            widget, signal: what tells of the user's change.
+            widget, signal: what reports the user's change.
             show: called with the parameter's value, shows it in the widget.
             get: of the parameter's value.
             store: called with no argument, stores the widget's value.

@@ -84,7 +84,7 @@ class CompareSection(Section):
             self.last, self.comparison = self.comparison, None
             fillTable(ui.compareTable, [])
             fillTable(ui.clinicalTable, [])
-        there = self.comparison is not None
+        compared = self.comparison is not None
         ui.compareButton.enabled = bool(models) and self.panel.job is None
         ui.compareButton.toolTip = (
             "Measure distances, overlap and clinical measures; colour the bones by distance."
@@ -93,8 +93,8 @@ class CompareSection(Section):
         )
         for widget in (ui.reportButton, ui.overlayButton, ui.sideBySideButton, ui.colourCheck,
                        ui.referenceCheck, ui.landmarksCheck):  # fmt: skip
-            widget.enabled = there
-        ui.undoAlignmentButton.enabled = there and bool(self.comparison.transforms)
+            widget.enabled = compared
+        ui.undoAlignmentButton.enabled = compared and bool(self.comparison.transforms)
 
     def _chosen(self):
         return {
@@ -163,12 +163,14 @@ class CompareSection(Section):
             self._fillTables(made)
             self.onLook()
             mean = made.rows[-1]["assd_mm"]
-            said = "no mean, see the table" if mean is None else f"mean ASSD {mean:.2f} mm"
+            mean_text = "no mean, see the table" if mean is None else f"mean ASSD {mean:.2f} mm"
             panel.showStatus(
-                "\n".join([f"Compared: {said}.", *(f"⚠ {sentence}" for sentence in made.notes)])
+                "\n".join(
+                    [f"Compared: {mean_text}.", *(f"⚠ {sentence}" for sentence in made.notes)]
+                )
             )
-            panel.say(f"Compared: {said}.")
-            panel.tell(made.notes)
+            panel.log(f"Compared: {mean_text}.")
+            panel.logAll(made.notes)
             self.onOverlay()
 
         panel.start("Compare", starter, done)
@@ -245,4 +247,4 @@ class CompareSection(Section):
         about = aboutModel(next(iter(self.comparison.models.values())))
         report.saveReport(path, self.comparison, about, self._rig(), names)
         self.panel.showStatus(f"The report is in {path}.")
-        self.panel.say(f"Wrote the report {path}.")
+        self.panel.log(f"Wrote the report {path}.")

@@ -30,14 +30,14 @@ class CtSection(Section):
 
     def refresh(self):
         super().refresh()
-        there = self.parameters.nodeOf("ct", "Volume") is not None
+        chosen = self.parameters.nodeOf("ct", "Volume") is not None
         for button, does in (
             (self.ui.ctReconstructButton,
              "Make surface models of patella, femur, fibula and tibia from the CT itself."),
             (self.ui.simulateButton, "Make two radiographs from the CT and choose them above."),
         ):  # fmt: skip
-            button.enabled = there and self.panel.job is None
-            button.toolTip = does if there else "Choose a CT first."
+            button.enabled = chosen and self.panel.job is None
+            button.toolTip = does if chosen else "Choose a CT first."
 
     @guarded
     def onRegionAdded(self, roiNode):
@@ -105,7 +105,7 @@ class CtSection(Section):
             layouts.showLayout()
             layouts.showRadiographs(dict(zip(VIEWS, nodes)))
             self.panel.showStatus("The simulated radiographs are chosen. Click Reconstruct.")
-            self.panel.say("Radiographs were simulated from the CT.")
+            self.panel.log("Radiographs were simulated from the CT.")
             slicer.util.showStatusMessage("Radiographs simulated.", 3000)
 
         self.panel.start("Simulate", starter, done)

@@ -42,7 +42,7 @@ class InstallationSection(Section):
             self._broken = bool(about["problem"])
             lines = installation.describeInstallation(about)
             self.ui.installationLabel.text = "\n".join(lines)
-            self.panel.tell(lines)
+            self.panel.logAll(lines)
             self.panel.showStatus("The installation was checked.")
 
         self.panel.start("Check installation", self.panel.tasks.describe, checked)

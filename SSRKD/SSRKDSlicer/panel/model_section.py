@@ -80,7 +80,7 @@ class ModelSection(Section):
         def imported(result):
             self.parameters.weights = result["name"]
             self.panel.showStatus(f"The weights '{result['title']}' were imported and chosen.")
-            self.panel.say(f"Imported the weights '{result['title']}'.")
+            self.panel.log(f"Imported the weights '{result['title']}'.")
 
         self.panel.start(
             "Import",

@@ -1,4 +1,4 @@
-"""The panel as a whole: its sections, the running job, what is told to the user."""
+"""The panel as a whole: its sections, the running job, messages to the user."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Panel(VTKObservationMixin):
     def _onSceneClosing(self, caller, event):
         self.radiographs.scale.stop()
         if self.job is not None:
-            self.say("The scene was closed; the running job was stopped.")
+            self.log("The scene was closed; the running job was stopped.")
             self.cancel()
 
     def _onSceneChanged(self, caller, event):
@@ -213,12 +213,12 @@ class Panel(VTKObservationMixin):
             onFailed: called with the error where it is not a cancellation; default: show it.
         """
         if self.job is not None:
-            self.say("Something is running already. Click Cancel to stop it.")
+            self.log("Something is running already. Click Cancel to stop it.")
             return
         self.ui.progressBar.value = 0
         self.ui.progressBar.format = what
         self.showStatus("")
-        self.say(f"{what}: started.")
+        self.log(f"{what}: started.")
         self.jobStarted = time.monotonic()
 
         def ended():
@@ -239,7 +239,7 @@ class Panel(VTKObservationMixin):
             ended()
             if isinstance(error, Cancelled):
                 self.showStatus(f"{what} was cancelled. Nothing was changed.")
-                self.say(f"{what}: cancelled.")
+                self.log(f"{what}: cancelled.")
             elif onFailed is not None:
                 onFailed(error)
             else:
@@ -260,11 +260,11 @@ class Panel(VTKObservationMixin):
         self.ui.progressBar.value = int(round(100 * fraction))
         if message:
             self.ui.progressBar.format = f"{message} (%p%)"
-            self.say(message + ".")
+            self.log(message + ".")
 
-    # Words
+    # Messages
 
-    def say(self, text):
+    def log(self, text):
         """A line in the log."""
         self.ui.logEdit.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")
 
@@ -275,13 +275,13 @@ class Panel(VTKObservationMixin):
     def showError(self, error):
         """An error as a sentence; its details go to the logs."""
         self.showStatus(f"✗ {error}")
-        self.say(f"✗ {error}")
+        self.log(f"✗ {error}")
         details = getattr(error, "log", "")
         if details:
-            self.say(details.rstrip())
+            self.log(details.rstrip())
         logging.error(f"SSRKD: {error}\n{details}".rstrip())
 
-    def tell(self, messages):
+    def logAll(self, messages):
         """Sentences into the log."""
         for sentence in messages:
-            self.say(sentence)
+            self.log(sentence)

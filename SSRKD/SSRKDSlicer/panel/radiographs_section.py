@@ -101,7 +101,7 @@ class RadiographsSection(Section):
         self.parameters.geometry = "images"
         layouts.showLayout()
         layouts.showRadiographs({"frontal": frontal, "lateral": lateral})
-        self.panel.say("The sample radiographs were loaded.")
+        self.panel.log("The sample radiographs were loaded.")
 
     @guarded
     def onPlace(self):
@@ -113,7 +113,7 @@ class RadiographsSection(Section):
         outlines.updateOutlines(case.models, case.placed, folder, in3D)
         self.panel.storeCase(case)
         self.panel.results.showCase(case, masks=not case.models)
-        self.panel.say("The radiographs stand on their detector planes.")
+        self.panel.log("The radiographs stand on their detector planes.")
 
     @guarded
     def onFrontalCrop(self, on):

@@ -178,4 +178,4 @@ class ResultsSection(Section):
         with slicer.util.WaitCursor():
             paths = exportModels(self.panel.case().models, folder, self.parameters.exportFormat)
         self.panel.showStatus(f"{len(paths)} file{'s' if len(paths) > 1 else ''} in {folder}.")
-        self.panel.tell(f"Wrote {path}." for path in paths)
+        self.panel.logAll(f"Wrote {path}." for path in paths)

@@ -62,7 +62,7 @@ class RunSection(Section):
         panel = self.panel
         if panel.job is not None:
             if time.monotonic() - panel.jobStarted < _DOUBLE_CLICK:
-                panel.say("Running already; click again to cancel.")
+                panel.log("Running already; click again to cancel.")
             else:
                 panel.cancel()
             return
@@ -128,8 +128,8 @@ class RunSection(Section):
         if missing:
             text += f" Not found: {', '.join(missing)}."
         self.panel.showStatus("\n".join([text, *(f"⚠ {sentence}" for sentence in warnings)]))
-        self.panel.say(text)
-        self.panel.tell(made.messages)
+        self.panel.log(text)
+        self.panel.logAll(made.messages)
 
     @guarded
     def onSegment(self):
@@ -150,8 +150,8 @@ class RunSection(Section):
 
         def done(made):
             panel.storeCase(made)
-            panel.tell(made.messages)
-            panel.showStatus("The bones are marked. Edit the masks, or click Reconstruct.")
+            panel.logAll(made.messages)
+            panel.showStatus("The bones are segmented. Edit the masks, or click Reconstruct.")
             panel.results.showCase(made, masks=True)
 
         panel.start("Segment", starter, done)

@@ -1,4 +1,4 @@
-"""The pixel size from a calibration ball (one click) or a ruler (two clicks)."""
+"""The pixel size from a calibration sphere (one click) or a ruler (two clicks)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..scene.frames import ijkToWorld, worldToIjk
 from ..scene.parameters import VIEWS
 from .bindings import Section, guarded
 
-#: Any pixel size will do to learn distances from tags that give none, mm.
+#: Any pixel size will do to read distances from tags without one, mm.
 _TRIAL_SPACING = 0.2
 
 
@@ -61,12 +61,12 @@ class ScaleTool(Section, VTKObservationMixin):
         elif not chosen:
             ui.scaleLabel.text = f"Choose the {self.view} radiograph first."
         elif not usable:
-            ui.scaleLabel.text = "The geometry tells the scale already."
+            ui.scaleLabel.text = "The geometry already contains the scale."
         else:
             ui.scaleLabel.text = f"Nothing was measured on the {self.view} radiograph."
 
     def stop(self):
-        """Leave the place mode and let go of what was being marked."""
+        """Leave the place mode and let go of what was being placed."""
         self.removeObservers()
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         if self._marker is not None and interaction is not None:
@@ -179,7 +179,7 @@ class ScaleTool(Section, VTKObservationMixin):
             tuple(length), self.ui.markerSize.value, self._magnification(), spacing
         )
         self.parameters.setScale(self.view, found[0])
-        self.panel.say(
+        self.panel.log(
             f"{self.view.capitalize()} scale: {self.ui.markerSize.value:g} mm over "
             f"{np.hypot(*length):.1f} pixels; a pixel is {found[0]:.4f} mm on the detector."
         )
@@ -202,7 +202,7 @@ class ScaleTool(Section, VTKObservationMixin):
     def _drawBall(self, radiograph, disc):
         node = self.parameters.nodeOf(self.view, "Ball")
         if node is None:
-            name = uniqueName(f"Ball outline ({self.view})")
+            name = uniqueName(f"Sphere outline ({self.view})")
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
             node.CreateDefaultDisplayNodes()
             node.GetDisplayNode().SetPointLabelsVisibility(False)

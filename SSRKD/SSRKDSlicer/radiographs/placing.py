@@ -45,9 +45,9 @@ def placeRadiographs(setup, folder, before=(None, None), maskNodes=(None, None))
 def _place(setup, index, folder, earlier, maskNode):
     radiograph = setup.radiographs[index]
     wanted = viewIjkToRas(setup.rig.views[index])
-    here = vtk.vtkMatrix4x4()
-    radiograph.node.GetIJKToRASMatrix(here)
-    if _same(here, wanted) and radiograph.node.GetParentTransformNode() is None:
+    current = vtk.vtkMatrix4x4()
+    radiograph.node.GetIJKToRASMatrix(current)
+    if _same(current, wanted) and radiograph.node.GetParentTransformNode() is None:
         return radiograph.node  # simulated from CT: it lies there already
     node = earlier
     if node is None or node.GetNodeReference("SSRKD.CopyOf") is not radiograph.node:
@@ -61,8 +61,8 @@ def _place(setup, index, folder, earlier, maskNode):
         image = type(radiograph.node.GetImageData())()
         image.DeepCopy(radiograph.node.GetImageData())
         node.SetAndObserveImageData(image)
-    node.GetIJKToRASMatrix(here)
-    if not _same(here, wanted):
+    node.GetIJKToRASMatrix(current)
+    if not _same(current, wanted):
         kept = masks.readMasks(maskNode, node) if maskNode is not None else None
         node.SetIJKToRASMatrix(wanted)
         if kept is not None:

@@ -20,7 +20,7 @@ from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 #: Node attribute: how a radiograph was taken, as JSON.
 STORED_RIG = "SSRKD.Rig"
 
-#: Node attribute: what the DICOM file told of the geometry, as JSON, for when a saved scene is
+#: Node attribute: the geometry in the DICOM file's tags, as JSON, for when a saved scene is
 #: opened where the file is not. No name, no date: see SSRKDLib.radiographs.dicom_tags.
 KEPT_TAGS = "SSRKD.DicomTags"
 
@@ -105,7 +105,7 @@ class RadiographNode:
 
     def values(self):
         """(kind, notes) of the pixel values that :meth:`pixels` gives, from the DICOM tags; the
-        kind is None where there are none or they tell nothing."""
+        kind is None where there are none or they do not define it."""
         tags = self.dicomTags()
         if tags is None:
             return None, ()
@@ -162,7 +162,7 @@ _guesses = {}
 
 @functools.lru_cache(maxsize=64)
 def _tagsOf(path, modified):
-    """The DICOM tags of a file; ``modified`` tells files of one name apart."""
+    """The DICOM tags of a file; ``modified`` distinguishes files of one name."""
     return read_dicom_tags(path)
 
 
@@ -175,7 +175,7 @@ def _isDicom(path):
 
 
 def storeRig(node, rig, index):
-    """Let a view of a rig, and what the rig says of the patient, travel with a volume node."""
+    """Let a view of a rig, and the rig's entries on the patient, travel with a volume node."""
     pose = rig.patient_to_rig
     data = {
         "frame": rig.frame,
@@ -211,7 +211,7 @@ def suggestPair(nodes):
     return None, None
 
 
-#: Words in names that tell the view.
+#: Words in names that identify the view.
 _WORDS = {
     "frontal": ("frontal", "ap", "pa", "anteroposterior", "front"),
     "lateral": ("lateral", "lat", "ll", "rl", "side"),

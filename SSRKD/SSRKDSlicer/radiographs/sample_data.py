@@ -129,7 +129,7 @@ def loadRadiographs(source=None):
 
     Returns:
         The nodes: frontal, lateral, and the models of patella, femur, fibula and tibia; fewer where
-        files could not be loaded, which the log of the Sample Data module tells in red.
+        files could not be loaded, which the log of the Sample Data module shows in red.
     """
     import SampleData
     import slicer

@@ -60,8 +60,8 @@ def setupFromParameters(parameters, trialSpacing=None):
 
     Args:
         parameters: :class:`~SSRKDSlicer.scene.parameters.Parameters`.
-        trialSpacing: pixel spacing that stands in where none was measured, mm; for learning the
-            distances of files that tell no spacing.
+        trialSpacing: pixel spacing that stands in where none was measured, mm; for reading the
+            distances of files without a pixel spacing.
 
     Raises:
         SSRKDError: what is missing or contradicts itself, in a sentence.
@@ -133,7 +133,7 @@ def rigFromImages(radiographs, side, scales, values):
     if None in tags:
         without = radiographs[tags.index(None)]
         raise GeometryError(
-            f"The {without.role} radiograph '{without.name}' does not tell how it was taken.",
+            f"The {without.role} radiograph '{without.name}' does not say how it was taken.",
             "Choose 'Distances and angles', or a rig or calibration file, under Geometry.",
         )
     own = [
@@ -237,7 +237,7 @@ def _fromNumbers(parameters, radiographs, side, scales):
         if spacing is None:
             raise GeometryError(
                 f"The pixel spacing of the {view} radiograph is unknown.",
-                "Type it, or measure it with a calibration ball or ruler.",
+                "Type it, or measure it with a calibration sphere or ruler.",
             )
         angle = parameters.number(view, "Angle")
         if angle is None:

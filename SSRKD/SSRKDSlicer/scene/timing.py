@@ -1,4 +1,4 @@
-"""How long reconstructions take on this machine, learned from those before."""
+"""How long reconstructions take on this machine, estimated from earlier ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def remember(weights, device, spacing, seconds):
 
 
 def rememberGpu(name):
-    """Keep the name of the GPU that a job ran on; None says nothing."""
+    """Keep the name of the GPU that a job ran on; None changes nothing."""
     if name:
         slicer.app.settings().setValue(GPU, name)
 

@@ -1,4 +1,5 @@
-"""PyTorch and what else the worker needs: what is there, and installing it after the user's click.
+"""PyTorch and what else the worker needs: what is installed, and installing it after the user's
+click.
 
 Nothing is installed or imported when the module loads.
 """
@@ -64,10 +65,10 @@ def installPyTorch(again=False):
     """Install what is missing or too old, after asking.
 
     Args:
-        again: install PyTorch anew though it is there, because it does not load.
+        again: install PyTorch anew though it is installed, because it does not load.
 
     Returns:
-        Whether everything is there now; False where the user declined.
+        Whether everything is installed now; False where the user declined.
 
     Raises:
         MissingDependencyError: the installation failed.
@@ -115,7 +116,7 @@ def _installTorch(through, again):
 
 
 def describeInstallation(about):
-    """Lines on what is there, from the worker's answer to ``describe``.
+    """Lines on what is installed, from the worker's result of ``describe``.
 
     Args:
         about: see :func:`SSRKDLib.worker.tasks.describe`.

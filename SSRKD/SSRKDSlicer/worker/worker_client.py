@@ -1,8 +1,8 @@
 """The worker process, seen from Slicer: started on first use, alive between jobs.
 
 Slicer starts Python through a launcher, so that killing the process that Slicer started may leave
-the worker itself alive. The worker therefore tells its own process number, and ends by itself when
-its standard input closes.
+the worker itself alive. The worker therefore reports its own process number, and ends by itself
+when its standard input closes.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class WorkerClient:
         return self._process is not None
 
     def submit(self, request, onProgress=None, onDone=None, onFailed=None):
-        """Give the worker a job; it is started if need be. Never raises: ``onFailed`` tells.
+        """Give the worker a job; it is started if need be. Never raises: ``onFailed`` gets the
+        error.
 
         Args:
             request: see :mod:`SSRKDLib.worker.tasks`.
@@ -71,7 +72,7 @@ class WorkerClient:
             del self._jobs[job.number]
             job.failed(error)
             return job
-        if not job.finished:  # else it could not be started, which Windows tells at once
+        if not job.finished:  # else it could not be started, which Windows reports at once
             self._write({"id": job.number, **request})
         return job
 
@@ -189,7 +190,7 @@ class WorkerClient:
         )
 
     def _onError(self, *args):
-        # A process that started tells its end by finished().
+        # A process that started reports its end by finished().
         process = self._process
         if process is None or process.state() != qt.QProcess.NotRunning or self._pid is not None:
             return

@@ -45,24 +45,24 @@ class Job:
     def progress(self, stage, fraction, message):
         self.stage = stage
         if self._onProgress is not None and not self.finished and not self.cancelling:
-            self._say(self._onProgress, stage, fraction, message)
+            self._call(self._onProgress, stage, fraction, message)
 
     def done(self, result):
         if not self.finished:
             self.finished = True
             if self.cancelling:
-                self._say(self._onFailed, Cancelled())
+                self._call(self._onFailed, Cancelled())
             else:
-                self._say(self._onDone, result)
+                self._call(self._onDone, result)
 
     def failed(self, error):
         if not self.finished:
             self.finished = True
-            self._say(self._onFailed, Cancelled() if self.cancelling else error)
+            self._call(self._onFailed, Cancelled() if self.cancelling else error)
 
     @staticmethod
-    def _say(callback, *what):
-        """Call back; an error in there must not lose what other jobs are told."""
+    def _call(callback, *what):
+        """Call back; an error in there must not cost other jobs their callbacks."""
         if callback is not None:
             try:
                 callback(*what)
@@ -74,7 +74,7 @@ def unexpected(error):
     """An error that nobody foresaw, as one that can be shown; its traceback goes to the log."""
     return WorkerError(
         describe_unexpected(error),
-        "The log tells more; please report it.",
+        "Please report it with the log.",
         "Unexpected",
         traceback.format_exc(),
     )
