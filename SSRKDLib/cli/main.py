@@ -1,7 +1,7 @@
 """The command line: ``python -m SSRKDLib <command>``.
 
 Exit codes: 0 done; 1 something failed that is not the input's fault; 2 the input cannot be used
-(one line says why and what to do); 130 cancelled. Nothing here imports torch; commands import what
+(one line with cause and remedy); 130 cancelled. Nothing here imports torch; commands import what
 they need when they run.
 """
 
@@ -102,7 +102,7 @@ def _fail(what: object, code: int) -> int:
 
 
 def _log(argv: Sequence[str]) -> str:
-    """Keep the traceback of the current exception; returns a sentence that says where."""
+    """Keep the traceback of the current exception; returns a sentence with its path."""
     text = f"SSRKD {__version__}, Python {sys.version}\n{list(argv)}\n\n{traceback.format_exc()}"
     try:
         handle, path = tempfile.mkstemp(prefix="ssrkd-", suffix=".log")

@@ -11,7 +11,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "worker",
         help="run jobs for another program (JSON lines on stdin and stdout)",
         description=(
-            "Reads jobs as JSON lines from standard input and answers on standard output until "
+            "Reads jobs as JSON lines from standard input and replies on standard output until "
             "the input closes. For programs; see SSRKDLib/worker/protocol.py."
         ),
     )

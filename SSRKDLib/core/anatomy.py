@@ -8,7 +8,7 @@ BONES: tuple[str, ...] = ("patella", "femur", "fibula", "tibia")
 #: Label of each bone in label maps, official weights and case files.
 LABELS: dict[str, int] = {bone: index + 1 for index, bone in enumerate(BONES)}
 
-#: Display colours (sRGB, 0..1), told apart with the common colour vision deficiencies
+#: Display colours (sRGB, 0..1), distinguishable with the common colour vision deficiencies
 #: (Okabe and Ito's palette).
 COLOURS: dict[str, tuple[float, float, float]] = {
     "patella": (0.90, 0.62, 0.00),

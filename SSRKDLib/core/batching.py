@@ -1,4 +1,4 @@
-"""Many points through a function a portion at a time, smaller ones where memory is short."""
+"""Many points through a function batch by batch, in smaller batches where memory is short."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ def is_out_of_memory(error: BaseException) -> bool:
     return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
 
 
-def in_portions(
+def in_batches(
     function: Callable[[np.ndarray], np.ndarray],
     points: np.ndarray,
     at_once: int,
     release: Callable[[], None] | None = None,
 ) -> np.ndarray:
-    """``function(points)``, computed in portions.
+    """``function(points)``, computed in batches.
 
     Args:
-        function: points ``[n, ...]`` to answers ``[n, ...]``, each row for itself.
+        function: points ``[n, ...]`` to results ``[n, ...]``, each row for itself.
         points: ``[N, ...]``.
-        at_once: points per portion; halved whenever memory runs out.
-        release: called before a smaller portion is tried: gives cached memory back.
+        at_once: points per batch; halved whenever memory runs out.
+        release: called before a smaller batch is tried, to give cached memory back.
 
     Raises:
         MemoryError, torch.cuda.OutOfMemoryError: not even :data:`SMALLEST` points fit.
     """
-    answers: list[np.ndarray] = []
+    results: list[np.ndarray] = []
     start = 0
-    while start < len(points) or not answers:
+    while start < len(points) or not results:
         try:
-            answers.append(function(points[start : start + at_once]))
+            results.append(function(points[start : start + at_once]))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or at_once <= SMALLEST:
                 raise
@@ -46,4 +46,4 @@ def in_portions(
                 release()
         else:
             start += at_once
-    return np.concatenate(answers)
+    return np.concatenate(results)

@@ -38,15 +38,15 @@ class WeightsError(InputError):
 
 
 class OutputError(InputError):
-    """The result cannot be written where it was asked for."""
+    """The result cannot be written to the path that was given."""
 
 
 class MissingDependencyError(SSRKDError):
-    """An optional package is needed for what was asked."""
+    """An optional package is needed for the request."""
 
 
 class DeviceMemoryError(SSRKDError):
-    """The GPU's or the computer's memory does not suffice, at the smallest portion too."""
+    """The GPU's or the computer's memory does not suffice, with the smallest batch too."""
 
 
 class TrainingError(SSRKDError):

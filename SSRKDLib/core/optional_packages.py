@@ -1,4 +1,4 @@
-"""Packages that may be missing: what to tell, and from which version on they are safe."""
+"""Packages that may be missing: the error for each, and from which version on they are safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One picture that says whether a reconstruction can be trusted."""
+"""One picture that shows whether a reconstruction can be trusted."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from SSRKDLib.core.batching import in_portions
+from SSRKDLib.core.batching import in_batches
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle, list_bundles
@@ -27,7 +27,7 @@ PUBLISHED_SIZE, PUBLISHED_WINDOW = 256, 128
 #: Every halving of the network's must come out even.
 _MULTIPLE = 16
 
-#: Voxels that the point classifier is asked about at once: on a CPU what stays in a core's cache,
+#: Voxels that the point classifier evaluates at once: on a CPU what stays in a core's cache,
 #: on a GPU some 400 MB.
 _AT_ONCE = {"cpu": 4096, "cuda": 1 << 18}
 
@@ -36,7 +36,7 @@ def check_teacher(name_or_path: str | Path | None = None) -> None:
     """Raise :class:`~SSRKDLib.core.errors.WeightsError` where weights are absent or hold no
     teacher.
 
-    Reads the manifest only, so that Slicer's own process can ask.
+    Reads the manifest only, so that Slicer's own process can call it.
 
     Args:
         name_or_path: see :func:`~SSRKDLib.weights.catalogue.find_bundle`.
@@ -66,7 +66,8 @@ class CtModel:
         voxel: edge of the cubic voxels that it was trained on, mm; None: every CT was stretched to
             :data:`PUBLISHED_SIZE` voxels along each of its axes.
         window: voxels per edge that it sees at once, a multiple of 16.
-        extent: edge of the cubes around the knee that it learned from, mm; infinite where unknown.
+        extent: edge of the cubes around the knee that it was trained on, mm; infinite where
+            unknown.
         notes: sentences that belong to every result.
     """
 
@@ -105,7 +106,7 @@ class CtModel:
             values: float32 ``[k, j, i]``, clip((HU + 400) / 900, 0, 1), sides multiples of 16.
 
         Returns:
-            float32 ``[bones, k, j, i]``, the finest head's answer at the voxels' middles.
+            float32 ``[bones, k, j, i]``, the finest head's prediction at the voxels' middles.
         """
         import torch
 
@@ -122,7 +123,7 @@ class CtModel:
                 return bone_margins(logits[0].T).cpu().numpy()
 
             everywhere = np.arange(values.size)
-            found = in_portions(some, everywhere, _AT_ONCE[self.device], torch.cuda.empty_cache)
+            found = in_batches(some, everywhere, _AT_ONCE[self.device], torch.cuda.empty_cache)
         return found.T.reshape(-1, *values.shape)
 
 
@@ -134,7 +135,7 @@ def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int]:
         about = manifest["geometry"]["ct"]
         voxel, window = float(about["voxel_mm"]), int(about["window"])
     except (KeyError, TypeError, ValueError) as error:
-        raise misfit(manifest, "it does not say in which voxels it sees a CT") from error
+        raise misfit(manifest, "it does not define the voxels in which it sees a CT") from error
     if not (math.isfinite(voxel) and 0.1 <= voxel <= 10):
         raise misfit(manifest, f"voxels of {voxel:g} mm")
     if window % _MULTIPLE or not _MULTIPLE <= window <= 512:

@@ -18,7 +18,7 @@ def resolve_device(wanted: str) -> str:
     """``"cpu"`` or ``"cuda"`` for one of :data:`DEVICES`.
 
     Raises:
-        InputError: CUDA is asked for and not there.
+        InputError: CUDA is requested and not available.
         MissingDependencyError: torch is not installed.
     """
     try:
@@ -43,7 +43,7 @@ def with_enough_memory(run: Callable[[str], _Result], device: str) -> tuple[_Res
         What ``run`` returned, and a warning where the device was not the first choice.
 
     Raises:
-        DeviceMemoryError: memory ran out, on the CPU or on the GPU that was asked for.
+        DeviceMemoryError: memory ran out, on the CPU or on the GPU that was requested.
     """
     chosen = resolve_device(device)
     try:

@@ -1,4 +1,4 @@
-"""What reconstruction asks of a model, whichever networks stand behind it."""
+"""The interface between reconstruction and models, whichever networks stand behind it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BoneField:
     Attributes:
         query: canonical points ``[N, 3]`` mm to ``[N, bones]``, positive inside.
         band: see :func:`SSRKDLib.reconstruction.field.evaluate`.
-        low, high: corners of the box in which it may be asked, ``(3,)`` mm each.
+        low, high: corners of the box in which it may be evaluated, ``(3,)`` mm each.
         margin: points to how far inside the model's own field of view they lie, ``[N]`` mm; None
             where the box is all that limits it.
         notes: sentences that belong to every result.

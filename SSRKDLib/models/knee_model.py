@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from SSRKDLib.core.batching import in_portions
+from SSRKDLib.core.batching import in_batches
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.geometry.virtual_cameras import REACH, Framing
 from SSRKDLib.models.devices import resolve_device
@@ -86,7 +86,7 @@ class KneeModel:
 
     @property
     def finder(self) -> KneeModel:
-        """The model that finds the knee and judges the result: this one."""
+        """The model that finds the knee and checks the result: this one."""
         return self
 
     def locate(self, images: np.ndarray) -> np.ndarray:
@@ -113,12 +113,12 @@ class KneeModel:
 
         def some(points: np.ndarray) -> np.ndarray:
             with self._torch.inference_mode():
-                answers = self._networks["student"].query(encoded, self._tensor(points)[None])
-                return answers[0].cpu().numpy()
+                predictions = self._networks["student"].query(encoded, self._tensor(points)[None])
+                return predictions[0].cpu().numpy()
 
         def query(points: np.ndarray) -> np.ndarray:
             at_once = CACHED_POINTS if self.device == "cpu" else max(1, len(points))
-            return in_portions(some, points, at_once, self._torch.cuda.empty_cache)
+            return in_batches(some, points, at_once, self._torch.cuda.empty_cache)
 
         return BoneField(query, "metric", -REACH, REACH)
 

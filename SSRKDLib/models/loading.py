@@ -116,13 +116,13 @@ def run_with_model(
             :meth:`ModelCache.load`.
         weights: name or path, None: the shipped ones.
         device: one of :data:`~SSRKDLib.models.devices.DEVICES`.
-        progress: told that the weights are being loaded.
+        progress: called when the weights are loaded.
 
     Returns:
         What ``work`` returned, and a warning where the device was not the first choice.
 
     Raises:
-        DeviceMemoryError: memory ran out, on the CPU or on the GPU that was asked for.
+        DeviceMemoryError: memory ran out, on the CPU or on the GPU that was requested.
     """
 
     def run(on: str) -> _Result:

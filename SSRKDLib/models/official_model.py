@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib.core.batching import in_portions
+from SSRKDLib.core.batching import in_batches
 from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.exposure import Exposure
@@ -57,7 +57,7 @@ class OfficialField:
             located = torch.from_numpy(image_points(self.cameras, part).astype(np.float32))
             return bone_margins(self._tables(located.to(self._device))).cpu().numpy()
 
-        return in_portions(some, points, max(1, len(points)), torch.cuda.empty_cache)
+        return in_batches(some, points, max(1, len(points)), torch.cuda.empty_cache)
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Opposite corners of the grid to evaluate, ``(3,)`` each, mm: all that both images can

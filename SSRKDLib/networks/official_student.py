@@ -168,13 +168,13 @@ class OfficialStudent(nn.Module):
 
         Returns:
             Every stack in training mode, which supervises them all; only the last,
-            which answers at inference, in evaluation mode.
+            which predicts at inference, in evaluation mode.
         """
         stacks = tuple(zip(self.frontal_filter(views[:, 0]), self.lateral_filter(views[:, 1])))
         return StudentFeatures(stacks if self.training else stacks[-1:])
 
     def query(self, features: StudentFeatures, points: Tensor) -> tuple[PointPrediction, ...]:
-        """What each stack says about points.
+        """The predictions of each stack for points.
 
         Args:
             features: From :meth:`encode`.
@@ -182,11 +182,11 @@ class OfficialStudent(nn.Module):
                 (row, column), -1 and 1 at the centres of the first and last pixel.
 
         Returns:
-            One prediction per stack in ``features``; the last is the answer.
+            One prediction per stack in ``features``; the last is the result.
         """
-        answers = []
+        predictions = []
         for maps in features.stacks:
             sampled = [sample_map(maps[view], points[:, view]) for view in range(VIEWS)]
             x = torch.cat(sampled, dim=1)
-            answers.append(PointPrediction(self.surface_classifier(x), self.projector(x)))
-        return tuple(answers)
+            predictions.append(PointPrediction(self.surface_classifier(x), self.projector(x)))
+        return tuple(predictions)

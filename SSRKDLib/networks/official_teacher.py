@@ -144,7 +144,7 @@ class OfficialTeacher(nn.Module):
         return TeacherFeatures(self.im_filter(volume))
 
     def query(self, features: TeacherFeatures, points: Tensor) -> tuple[PointPrediction, ...]:
-        """What each head says about points.
+        """The predictions of each head for points.
 
         Args:
             features: From :meth:`encode`.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class PointPrediction:
-    """What a network says about points.
+    """A network's predictions for points.
 
     Attributes:
         logits: ``[B, classes, N]``, background first, then the bones in label order.

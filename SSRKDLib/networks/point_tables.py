@@ -17,7 +17,7 @@ from .official_student import VIEWS, OfficialStudent, StudentFeatures
 
 
 class PointTables:
-    """The student's answer for one pair of radiographs, ready for many points.
+    """The student's features of one pair of radiographs, ready for many points.
 
     Args:
         student: The network that made ``features``.
@@ -28,7 +28,7 @@ class PointTables:
     def __init__(self, student: OfficialStudent, features: StudentFeatures) -> None:
         maps = features.stacks[-1]
         if maps[0].shape[0] != 1:
-            raise ValueError("PointTables answers for one pair of radiographs at a time")
+            raise ValueError("PointTables takes one pair of radiographs at a time")
         layers = student.surface_classifier.layers
         weights = [layer.weight[:, :, 0] for layer in layers]
         self._biases = [layer.bias.detach() for layer in layers]

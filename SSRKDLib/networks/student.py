@@ -3,7 +3,7 @@
 As in SSR-KD, a 2-D network reads each radiograph once and a point classifier reads its feature maps
 where a 3-D point projects. Unlike the published student it works in millimetres of the canonical
 frame with exact projection matrices (any rig), knows where a point lies along each ray and what
-the whole radiographs look like, and answers with a signed distance instead of a class, so that
+the whole radiographs look like, and predicts a signed distance instead of a class, so that
 surfaces come out continuous.
 """
 
@@ -81,7 +81,7 @@ class Student(nn.Module):
         context: channels of the global context.
         hidden: widths of the point network.
         reach: mm that a canonical coordinate of 1 stands for.
-        cut_off: largest distance it can answer, mm.
+        cut_off: largest distance it can predict, mm.
     """
 
     def __init__(
@@ -133,11 +133,11 @@ class Student(nn.Module):
         return self.distances(self.features(encoded, points))
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
-        """The answer of :meth:`query` from :meth:`features`."""
+        """The result of :meth:`query` from :meth:`features`."""
         return self.cut_off * torch.tanh(self.last(features))
 
     def features(self, encoded: Encoded, points: torch.Tensor) -> torch.Tensor:
-        """What the point network knows of points before it answers, ``[b, p, hidden[2]]``.
+        """What the point network computes of points before the last layer, ``[b, p, hidden[2]]``.
 
         Args:
             encoded, points: as for :meth:`query`.

@@ -1,4 +1,4 @@
 """Bundles of weights: reading, writing, the catalogue, and the import of published checkpoints.
 
-Not here: what a network is asked (see :mod:`SSRKDLib.models`).
+Not here: how a network is used (see :mod:`SSRKDLib.models`).
 """

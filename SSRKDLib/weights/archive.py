@@ -23,7 +23,7 @@ TENSORS = "model.safetensors"
 
 #: Largest members read, in bytes: the official networks together need 0.3 GB.
 LIMITS = {MANIFEST: 1 << 20, TENSORS: 2 << 30}
-#: Trained weights hardly compress; an archive that claims more is not one of ours.
+#: Trained weights hardly compress; an archive that declares more is not one of ours.
 LARGEST_RATIO = 100
 
 GET_ANOTHER = "Get the file again, from where it came, and import it once more."
@@ -88,7 +88,7 @@ def _read_from_archive(path: Path, member: str) -> bytes:
             _check_size(path, info.filename, info.file_size)
             if info.file_size > LARGEST_RATIO * max(info.compress_size, 1):
                 raise WeightsError(
-                    f"{path}: {info.filename} claims to unpack to an absurd size "
+                    f"{path}: {info.filename} declares an unpacked size that no weights have "
                     f"({info.file_size} bytes from {info.compress_size}).",
                     "Do not use this file; get the weights from a source that you trust.",
                 )

@@ -1,7 +1,7 @@
 """Bundles: the only form in which weights are read.
 
 A bundle is a folder or a zip archive with exactly two members: ``bundle.json``, which
-says what the weights are, and ``model.safetensors``, the tensors of one or several
+describes the weights, and ``model.safetensors``, the tensors of one or several
 networks, each key prefixed with the network's name (``student.conv1.weight``). Nothing
 in a bundle is ever executed, and an archive is never unpacked to disk.
 
@@ -40,7 +40,7 @@ class Bundle:
     """Weights in memory, checked.
 
     Attributes:
-        manifest: What ``bundle.json`` says.
+        manifest: The contents of ``bundle.json``.
         tensors: Prefixed key -> tensor on the CPU; floating-point ones are float32.
         path: The folder or archive they came from.
     """

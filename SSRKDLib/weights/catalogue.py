@@ -21,7 +21,7 @@ SHIPPED, IMPORTED = "shipped", "imported"
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """A bundle on disk, as far as its manifest tells.
+    """A bundle on disk, as its manifest describes it.
 
     Attributes:
         name: What :func:`find_bundle` takes.
@@ -51,7 +51,7 @@ def user_folder() -> Path:
 
 
 def list_bundles() -> list[BundleInfo]:
-    """All bundles, shipped ones first, each group by file name; damaged ones say why.
+    """All bundles, shipped ones first, each group by file name; damaged ones with the reason.
 
     Only manifests are read: ``verify_bundle`` checks the tensors.
     """

@@ -55,7 +55,7 @@ _REVISION = "e9df8f8"
 
 
 def identify_checkpoint(path: Path) -> str:
-    """Which of the published files this is, told by its keys.
+    """Which of the published files this is, by its keys.
 
     Raises:
         WeightsError: It is none of them, or cannot be read safely.
@@ -76,7 +76,7 @@ def import_official(files: Mapping[str, Path], target: Path) -> None:
 
     Raises:
         WeightsError: PyTorch is too old; or a file cannot be read safely, is another
-            checkpoint than it is said to be, or does not fit key by key.
+            checkpoint than was given, or does not fit key by key.
         OutputError: The bundle cannot be written.
     """
     networks, tensors, sources = _existing(target)

@@ -28,7 +28,7 @@ class Server:
 
     Args:
         source: binary stream of requests; the process ends when it ends.
-        sink: binary stream of answers.
+        sink: binary stream of replies.
         tasks: by name.
         leave: ends the process; replaced in tests.
     """
@@ -94,7 +94,7 @@ class Server:
         self._jobs.put(message)
 
     def _refuse(self, error: SSRKDError) -> None:
-        """Report a request that is not a job: no job has this answer's id."""
+        """Report a request that is not a job: the reply has no job's id."""
         self._send({"id": None, **_error(type(error).__name__, error.cause, error.remedy)})
 
     def _run(self, request: dict) -> None:

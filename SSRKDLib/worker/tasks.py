@@ -264,7 +264,7 @@ def describe(request: dict, progress: Progress) -> dict:
             about[name] = None
     try:
         import torch
-    except Exception as error:  # a broken installation fails in many ways; all are worth telling
+    except Exception as error:  # a broken installation fails in many ways; all are worth reporting
         about["problem"] = f"PyTorch does not load ({' '.join(str(error).split())[:200]})."
     else:
         if torch.cuda.is_available():

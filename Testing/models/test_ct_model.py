@@ -1,4 +1,4 @@
-"""The teacher as a model: what it answers, in how small portions, and which bundles hold it."""
+"""The teacher as a model: its predictions, in batches that fit, and which bundles contain it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_teacher_s_finest_head_answers_at_the_voxels_middles():
     assert margins.shape == (4, 32, 16, 48) and margins.dtype == np.float32
 
 
-def test_the_teacher_answers_in_smaller_portions_where_memory_is_short(monkeypatch):
+def test_the_teacher_predicts_in_smaller_batches_where_memory_is_short(monkeypatch):
     class OutOfMemoryError(RuntimeError):
         """Looks like torch's."""
 
