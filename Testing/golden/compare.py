@@ -45,7 +45,7 @@ UNCOMPARED = re.compile(r"seconds|program|(^|_)(version|torch|pid|time|date)$")
 SKIPPED = {".png", ".svg", ".html"}
 LOG, ITEMS = "log.txt", "items.json"
 
-_PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^/\\\s'\",;]+)*[/\\]([^/\\\s'\",;]+)")
+_PATH = re.compile(r"(?:[A-Za-z]:|\.\.)?(?:[/\\][^/\\\s'\",;]+)*[/\\]([^/\\\s'\",;]+)")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
@@ -271,7 +271,7 @@ def compare_items(before: Path, after: Path) -> Findings:
 
 
 def compare(before: Path, after: Path, only: tuple[str, ...] = ("",)) -> bool:
-    """Compare two frozen folders and print what was found; whether they are the same."""
+    """Compare two frozen folders and print what was found; return whether they are the same."""
     records = [json.loads((folder / ITEMS).read_text("utf-8")) for folder in (before, after)]
     wording, largest, count = [], 0.0, 0
     if records[0]["inputs"] != records[1]["inputs"]:
@@ -298,8 +298,8 @@ def compare(before: Path, after: Path, only: tuple[str, ...] = ("",)) -> bool:
     if wording:
         print("\nOther wording:")
         print("\n".join(f"  {line}" for line in wording))
-    told = "no difference" if not count else f"{count} differences"
-    print(f"\nLargest distance between surfaces {largest:.4f} mm; {told}.")
+    verdict = "no difference" if not count else f"differences: {count}"
+    print(f"\nLargest distance between surfaces {largest:.4f} mm; {verdict}.")
     return not count
 
 
