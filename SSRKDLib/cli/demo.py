@@ -112,7 +112,7 @@ def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace)
     from SSRKDLib.figures.overview import overview
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import result_folder, write_result
-    from SSRKDLib.simulation.radiographs import centred_at_knee
+    from SSRKDLib.surfaces.knee import joint_centre
 
     steps = _Steps()
     output = Path(arguments.output) / case.name
@@ -130,7 +130,7 @@ def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace)
         write_result(folder, result)
         if truth is not None:
             steps.say("measuring distances to the true bones")
-            region = region_around(centred_at_knee(truth))
+            region = region_around(joint_centre(truth))
             rows = compare_meshes(result.bones, truth, region)
             write_comparison(folder / FILE, rows)
         steps.say("drawing the picture")

@@ -140,7 +140,7 @@ def _volume(
         volume = attenuation_volume(scan, arguments.energy)
         return volume, volume.centre, None
     from SSRKDLib.simulation.voxel_phantom import voxel_knee
-    from SSRKDLib.surfaces.knee import as_arrays, leg_frame
+    from SSRKDLib.surfaces.knee import joint_centre
 
     if arguments.meshes is not None:
         from SSRKDLib.surfaces.mesh_files import read_meshes
@@ -150,5 +150,5 @@ def _volume(
         from SSRKDLib.simulation.population import load_person
 
         meshes, side = load_person(arguments.person), "L"
-    middle = leg_frame(as_arrays(meshes)).to_world[:3, 3]
-    return voxel_knee(meshes, rng, energy=arguments.energy), middle, side
+    volume = voxel_knee(meshes, rng, energy=arguments.energy)
+    return volume, joint_centre(meshes), side

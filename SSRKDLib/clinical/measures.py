@@ -68,7 +68,7 @@ def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
     """
     if laterality not in ("L", "R"):
         raise InputError(f"A knee is left or right, not '{laterality}'.", "Give L or R.")
-    bones = {bone: mesh for bone, mesh in bones.items() if len(mesh.faces)}
+    bones = {bone: mesh for bone, mesh in bones.items() if mesh.area() > 0}
     if laterality == "R":
         bones = {bone: mesh.transformed(_MIRROR) for bone, mesh in bones.items()}
     knee: _Knee | Unmeasurable
@@ -109,7 +109,7 @@ class _Knee:
         if absent:
             raise Unmeasurable(f"There is no {' and no '.join(absent)}.")
         femur, tibia = bones["femur"], bones["tibia"]
-        joint = joint_centre(dict(bones))
+        joint = joint_centre(bones)
         self.femur = femur_frame(femur, _middle(femur) - joint)
         self.tibia = tibia_frame(tibia, joint - _middle(tibia), self.femur.axes[0])
         self.points = femur_landmarks(femur, self.femur)

@@ -14,7 +14,8 @@ from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
-from SSRKDLib.simulation.radiographs import centred_at_knee, simulate_exposures
+from SSRKDLib.simulation.radiographs import simulate_exposures
+from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_meshes
 
@@ -117,7 +118,7 @@ def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
 
     bones = load_person(_PERSON)
     shift = np.eye(4)
-    shift[:3, 3] = _OFF_CENTRE - centred_at_knee(bones)
+    shift[:3, 3] = _OFF_CENTRE - joint_centre(bones)
     bones = {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
     rig = orthogonal(pixels=512)
     paths = []
@@ -134,7 +135,7 @@ def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
 def _visible_human(source: Path, folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
     """Line integrals as NRRD, and a rig file beside them."""
     bones = read_meshes(source)
-    rig = c_arm(laterality="L", centre=tuple(centred_at_knee(bones)))
+    rig = c_arm(laterality="L", centre=tuple(joint_centre(bones)))
     views = []
     for view, image in zip(rig.views, simulate_exposures(bones, rig, _SEED, say)):
         path = folder / f"{view.name}.nrrd"

@@ -20,6 +20,7 @@ from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.surfaces import voxelise
+from SSRKDLib.surfaces.knee import JOINT_CENTRE, joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 
 
@@ -124,6 +125,7 @@ def prepare_case(
         "sex": sex,
         "labelled": scan.meshes is not None,
         **({"notes": list(scan.ct.notes)} if scan.ct.notes else {}),
+        "joint_centre": JOINT_CENTRE,
         "settings": asdict(settings),
     }
     threads = torch.get_num_threads()
@@ -191,22 +193,12 @@ def _cube(scan: Scan, settings: Settings) -> tuple[np.ndarray, float]:
     elif scan.centre is not None:
         centre = scan.centre
     elif scan.meshes is not None:
-        centre = joint_between(scan.meshes)
+        centre = joint_centre(scan.meshes)
     to_world = np.diag([-1.0 if scan.side == "R" else 1.0, 1.0, 1.0, 1.0])
     # To a nanometre: the last bits depend on how many threads computed them, and the same input
     # makes the same files everywhere.
     to_world[:3, 3] = np.round(centre, 6)
     return to_world, edge / 2
-
-
-def joint_between(meshes: dict[str, Mesh]) -> np.ndarray:
-    """The middle of where femur and tibia are closest, ``(3,)`` mm; needs no shafts."""
-    from scipy.spatial import cKDTree
-
-    femur, tibia = meshes["femur"].vertices, meshes["tibia"].vertices
-    distance, nearest = cKDTree(tibia).query(femur)
-    close = distance < distance.min() + 6.0
-    return (femur[close].mean(axis=0) + tibia[nearest[close]].mean(axis=0)) / 2
 
 
 def _corners(ct: CtScan) -> np.ndarray:

@@ -19,7 +19,7 @@ from SSRKDLib.ct.hounsfield import to_hounsfield
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.simulation.radiographs import centred_at_knee
+from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
@@ -65,7 +65,7 @@ def write_radiograph_sample(folder: Path, say: Say) -> None:
         rig, bones = case.prepare(Path(scratch), say)
         for number, view in enumerate(rig.views, start=1):
             compress_dicom(Path(view.image), folder / f"{PREFIX}{view.name}.dcm", number)
-    joint = centred_at_knee(bones)
+    joint = joint_centre(bones)
     box = np.array([[-np.inf, -np.inf, joint[2] - TRUTH_REACH], [np.inf] * 3])
     box[1, 2] = joint[2] + TRUTH_REACH
     for bone in BONES:
@@ -130,7 +130,7 @@ def write_ct_sample(folder: Path, say: Say) -> None:
     """
     bones = {bone: mesh.transformed(MIRROR) for bone, mesh in load_person(_PERSON).items()}
     shift = np.eye(4)
-    shift[:3, 3] = CT_JOINT - centred_at_knee(bones)
+    shift[:3, 3] = CT_JOINT - joint_centre(bones)
     bones = {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
     say("filling a leg of voxels around the bones")
     hounsfield, affine = _scan(bones)

@@ -12,7 +12,8 @@ import numpy as np
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.ct.reading import read_scan
-from SSRKDLib.datasets.prepare import Scan, Settings, joint_between
+from SSRKDLib.datasets.prepare import Scan, Settings
+from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, read_reference
 
 #: Endings of CTs in one file; those of label maps are the same.
@@ -93,7 +94,7 @@ class VirtualSource:
         volume = voxel_knee(meshes, rng, spacing, 0.6 * extent, energy=settings.energy)
         bones = meshes if self.labelled else None
         return Scan(
-            simulated_scan(volume, settings.energy), self.side, bones, joint_between(meshes)
+            simulated_scan(volume, settings.energy), self.side, bones, joint_centre(meshes)
         )
 
     def _rng(self, stream: int) -> np.random.Generator:

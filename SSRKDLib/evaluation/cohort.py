@@ -42,6 +42,7 @@ from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.simulation.writing import RIG
+from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.surfaces.mesh import Mesh
 
@@ -211,6 +212,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
     Whatever goes wrong with the case becomes its ``error``.
     """
     result = {"case": case.name, "error": "", "side": "", "seconds": None, "warnings": []}
+    result |= {"joint_centre": JOINT_CENTRE}
     result |= {"rows": [], "clinical": []}
     signature = _signature(case)
     try:
@@ -311,12 +313,15 @@ def _result_file(case: Path, output: Path) -> Path:
 
 
 def _finished(case: Path, output: Path) -> dict | None:
-    """The result of a case whose files are those it was made from; None where it must be made."""
+    """The result of a case whose files are those it was made from, its region around the joint's
+    centre as now defined; None where it must be made."""
     try:
         found = json.loads(_result_file(case, output).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if found.pop("signature", None) != _signature(case):
+        return None
+    if found.get("joint_centre") != JOINT_CENTRE:
         return None
     return found
 

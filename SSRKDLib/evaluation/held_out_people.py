@@ -18,10 +18,10 @@ from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
-from SSRKDLib.simulation.radiographs import centred_at_knee
 from SSRKDLib.simulation.random_radiograph import random_line_integral
 from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
+from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_meshes
 
@@ -58,7 +58,7 @@ def held_out_people(shared: Path | None) -> list[Person]:
 
 def _placed(bones: dict[str, Mesh]) -> dict[str, Mesh]:
     shift = np.eye(4)
-    shift[:3, 3] = OFF_ORIGIN - centred_at_knee(bones)
+    shift[:3, 3] = OFF_ORIGIN - joint_centre(bones)
     return {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
 
 
@@ -75,7 +75,7 @@ def radiographs(
             for name, rig in rigs.items()
         }
     else:
-        joint = centred_at_knee(bones)
+        joint = joint_centre(bones)
         centred = {bone: mesh.vertices - joint for bone, mesh in bones.items()}
         leg = random_leg(centred, {bone: mesh.faces for bone, mesh in bones.items()}, rng)
         shift = np.eye(4)

@@ -77,7 +77,7 @@ def common_region(
     joint, and only cuts (at either end) limit what is judged. Both sets must be in one
     frame, in mm.
     """
-    joint = joint_centre(reference)
+    joint = _joint(reference)
     regions = {}
     for bone, truth in reference.items():
         if bone not in recon or not len(recon[bone].faces) or not len(truth.faces):
@@ -108,7 +108,7 @@ def region_from_rig(
     leg where the rig is in a laboratory's frame and does not say how the patient lies. The
     reconstruction only bounds the box, and never makes the judged part smaller.
     """
-    joint = joint_centre(reference)
+    joint = _joint(reference)
     seen = seen_by(rig)
     regions = {}
     for bone, truth in reference.items():
@@ -127,6 +127,12 @@ def region_from_rig(
                 notes.append(_shorten(box, cuts, axis, sign))
         regions[bone] = Region(box, "; ".join(filter(None, notes)), planes)
     return regions
+
+
+def _joint(reference: dict[str, Mesh]) -> np.ndarray | None:
+    """The joint's centre, ``(3,)`` mm; None where the reference lacks femur or tibia."""
+    whole = all(bone in reference and len(reference[bone].faces) for bone in ("femur", "tibia"))
+    return joint_centre(reference) if whole else None
 
 
 def seen_by(rig: Rig, margin: float = _MARGIN) -> np.ndarray:

@@ -7,7 +7,9 @@ be learned from; people 20 to 25 are held out: they are only ever measured.
 **The canonical frame.** Origin in the middle of the mean knee's joint space, axes as in LLP26: +x
 left (lateral, for these left legs), +y posterior, +z along the leg towards the hip; mm. A knee's
 own canonical frame is the one halfway between where its femur and where its tibia would put the
-mean knee (:func:`canonical_frame`).
+mean knee (:func:`canonical_frame`). Its origin is the networks' and stays what they were trained
+with; it lies up to 9 mm from :func:`SSRKDLib.surfaces.knee.joint_centre`, which places and measures
+knees everywhere else.
 """
 
 from __future__ import annotations
@@ -136,7 +138,8 @@ def canonical_frame(
         template: the mean knee, by default that of :func:`shape_model`.
 
     Returns:
-        4x4 rigid, canonical to the knee's frame.
+        4x4 rigid, canonical to the knee's frame. Its origin is a fit of the mean knee, not the
+        joint's centre (see the module's text).
     """
     if template is None:
         model = shape_model()

@@ -45,14 +45,3 @@ def simulate_exposures(
         say(f"projecting the {view.name} view")
         images.append(simulate_view(volume, view, rng))
     return images
-
-
-def centred_at_knee(meshes: dict[str, Mesh]) -> np.ndarray:
-    """The joint's centre, between femur and tibia, ``(3,)`` mm in the meshes' frame.
-
-    Raises:
-        MeshError: a bone is missing or they do not make a knee.
-    """
-    from SSRKDLib.surfaces.knee import as_arrays, leg_frame
-
-    return leg_frame(as_arrays(meshes)).to_world[:3, 3]

@@ -11,6 +11,52 @@ from scipy.spatial import cKDTree
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.sampling import surface_elements
+
+#: Name of the definition that :func:`joint_centre` computes, for the records of what was placed or
+#: measured by it. Records without a name are of the time before: the mean of the vertices within
+#: 6 mm of the smallest distance between the bones.
+JOINT_CENTRE = "area-weighted-1"
+
+#: Over this distance, mm, to the other bone the weight of a place on a bone falls by e.
+_DECAY = 5.0
+
+#: Sides of the triangles that surfaces are divided into, mm; how much farther than the smallest
+#: distance a place may be from the other bone to count, mm (its weight there is e^-8 of the
+#: largest).
+_ELEMENT, _REACH = 2.5, 8 * _DECAY
+
+
+def joint_centre(bones: Mapping[str, Mesh]) -> np.ndarray:
+    """The centre of the knee joint, ``(3,)`` mm: midway between the facing parts of two bones.
+
+    On the femur and on the tibia the mean over the surface, by area, weighted by
+    ``exp(-d / 5 mm)``, ``d`` being the distance to the other bone; then the mean of both. It
+    depends on the surfaces, not on how they are divided into triangles, and not on where shafts
+    end. The same input gives the same bits whatever the number of threads.
+
+    Args:
+        bones: surfaces in one frame, mm; of the four bones only ``femur`` and ``tibia`` count.
+
+    Raises:
+        MeshError: one of the two is missing or has no area.
+    """
+    for bone in ("femur", "tibia"):
+        if bone not in bones or not bones[bone].area() > 0:
+            raise MeshError(
+                f"The joint's centre needs a surface of the {bone}.", "Add it, or replace it."
+            )
+    femur, tibia = (surface_elements(bones[bone], _ELEMENT) for bone in ("femur", "tibia"))
+    means = []
+    for (points, areas), (other, _) in ((femur, tibia), (tibia, femur)):
+        tree = cKDTree(other)
+        # Most of a shaft is far away: bounds, the first from a few points, save its look-ups.
+        bound = np.nextafter(tree.query(points[::100])[0].min(), np.inf)
+        smallest = tree.query(points, distance_upper_bound=bound)[0].min()
+        distance = tree.query(points, distance_upper_bound=smallest + _REACH)[0]
+        weights = areas * np.exp((smallest - distance) / _DECAY)
+        means.append((weights[:, None] * points).sum(axis=0) / weights.sum())
+    return (means[0] + means[1]) / 2
 
 
 @dataclass(frozen=True)
@@ -18,7 +64,7 @@ class LegFrame:
     """Where a knee lies, derived from its bones.
 
     Attributes:
-        to_world: 4x4 rigid, world mm of leg mm: origin between femur and tibia, +z from the shank
+        to_world: 4x4 rigid, world mm of leg mm: origin at :func:`joint_centre`, +z from the shank
             to the thigh (the mean of both shafts), -y towards the patella, +x to complete a
             right-handed frame (the patient's left where the bones are upright LPS).
         axes: unit vectors in the leg frame along which femur, tibia and fibula leave the joint.
@@ -71,10 +117,7 @@ def leg_frame(arrays: dict[str, tuple[np.ndarray, np.ndarray]]) -> LegFrame:
     Raises:
         MeshError: the bones do not make a knee (shafts folded onto each other, for instance).
     """
-    femur, tibia = arrays["femur"][0], arrays["tibia"][0]
-    distance, nearest = cKDTree(tibia).query(femur)
-    close = distance < distance.min() + 6.0
-    joint = (femur[close].mean(0) + tibia[nearest[close]].mean(0)) / 2
+    joint = joint_centre({bone: Mesh(*arrays[bone]) for bone in ("femur", "tibia")})
     axes = {bone: _shaft_direction(arrays[bone][0], joint) for bone in ("femur", "tibia")}
     z = axes["femur"] - axes["tibia"]
     forward = arrays["patella"][0].mean(0) - joint
@@ -102,21 +145,3 @@ def _shaft_direction(vertices: np.ndarray, joint: np.ndarray) -> np.ndarray:
         raise MeshError("A long bone has no shaft.", "Give at least 60 mm of each bone.")
     direction = far.mean(0) - near.mean(0)
     return direction / np.linalg.norm(direction)
-
-
-def joint_centre(meshes: dict[str, Mesh]) -> np.ndarray | None:
-    """Where femur and tibia come closest to each other, [3] mm; None without both.
-
-    The mean of the vertices on either side whose distance to the other bone is within
-    6 mm of the smallest, which takes in both condyles.
-    """
-    if not all(bone in meshes and len(meshes[bone].faces) for bone in ("femur", "tibia")):
-        return None
-    from scipy.spatial import cKDTree
-
-    femur, tibia = meshes["femur"].vertices, meshes["tibia"].vertices
-    sides = []
-    for points, other in ((femur, tibia), (tibia, femur)):
-        distance, _ = cKDTree(other).query(points)
-        sides.append(points[distance <= distance.min() + 6.0].mean(axis=0))
-    return np.mean(sides, axis=0)

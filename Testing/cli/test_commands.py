@@ -8,7 +8,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from SSRKDLib.cli import main as cli
@@ -21,7 +20,7 @@ from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
 from SSRKDLib.simulation.population import load_person
-from SSRKDLib.simulation.radiographs import centred_at_knee
+from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER
@@ -163,8 +162,6 @@ def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
     for module in (devices, models):
         monkeypatch.setattr(module, "resolve_device", lambda d: "cuda" if d == "auto" else d)
     monkeypatch.setattr(models, "load_model", OnDevice)
-    # Balls have no shafts, by which the joint would be found.
-    monkeypatch.setattr("SSRKDLib.simulation.radiographs.centred_at_knee", lambda _: np.zeros(3))
     out = tmp_path / "out"
     assert cli.main(["demo", "-o", str(out), "--spacing", "2"]) == 1
     shown = capsys.readouterr().out
@@ -201,9 +198,9 @@ def test_plain_images_of_an_unknown_side_are_said_to_be_a_left_knees(tmp_path, m
 
 def test_cases_find_the_joint_between_femur_and_tibia():
     bones = load_person(3)
-    joint = centred_at_knee(bones)
+    joint = joint_centre(bones)
     femur, tibia = bones["femur"].bounds, bones["tibia"].bounds
     assert femur[0, 2] - 15 < joint[2] < tibia[1, 2] + 15
     moved = {b: Mesh(m.vertices + [200.0, -30.0, 5.0], m.faces) for b, m in bones.items()}
-    assert centred_at_knee(moved) == pytest.approx(joint + [200.0, -30.0, 5.0], abs=1e-6)
+    assert joint_centre(moved) == pytest.approx(joint + [200.0, -30.0, 5.0], abs=1e-6)
     assert region_around(joint).tolist() == [(joint - 80).tolist(), (joint + 80).tolist()]

@@ -21,6 +21,7 @@ from SSRKDLib.evaluation.cohort_summary import STATISTICS, format_summary, stati
 from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
+from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
@@ -227,6 +228,18 @@ def test_a_changed_case_is_done_again_and_half_a_result_too(cases, tmp_path, cou
     counted.clear()
     assert evaluate(cases, output) == cli.OK
     assert counted == ["a", "b"]
+
+
+def test_a_result_around_another_joint_centre_is_done_again(cases, tmp_path, counted, quick):
+    output = tmp_path / "out"
+    assert evaluate(cases, output) == cli.OK
+    path = output / "cases" / "c.json"
+    result = json.loads(path.read_text())
+    assert result.pop("joint_centre") == JOINT_CENTRE
+    path.write_text(json.dumps(result))  # as it was written before the definition had a name
+    counted.clear()
+    assert evaluate(cases, output) == cli.OK
+    assert counted == ["c"]
 
 
 def test_the_output_folder_is_safe(cases, tmp_path, capsys, quick):

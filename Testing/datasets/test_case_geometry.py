@@ -56,6 +56,7 @@ def test_a_prepared_case_is_whole_and_says_what_it_is(knee):
     assert case.volume_sizes() == [VOXELS, 2 * VOXELS]
     record = case.record()
     expected = {"case": "knee", "person": "somebody", "sex": "F", "side": side, "labelled": True}
+    expected["joint_centre"] = "area-weighted-1"
     assert {key: record[key] for key in expected} == expected
     assert not any(str(case.path.parent.parent) in path.read_text("utf-8", "replace")
                    for path in case.path.glob("*.json"))  # fmt: skip
