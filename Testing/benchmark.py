@@ -24,8 +24,8 @@ import torch
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct.grid import BEYOND
+from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.rig_file import write_rig
-from SSRKDLib.geometry.rig_presets import turned_view
 from SSRKDLib.geometry.views import to_grid_sample
 from SSRKDLib.models.official_model import bone_margins
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
@@ -103,7 +103,7 @@ class PublishedPair:
     def image_points(points: np.ndarray) -> torch.Tensor:
         """``[2, N, 2]`` (row, column), normalised, of points ``[N, 3]`` mm."""
         views = [
-            turned_view(str(angle), angle, 2000.0, 1000.0, (512, 512), (0.575, 0.575))
+            view_from_angles(str(angle), angle, 2000.0, 1000.0, (512, 512), (0.575, 0.575))
             for angle in (90.0, 180.0)
         ]
         where = [to_grid_sample(view.project(points), view.size)[:, ::-1] for view in views]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, InputError
-from SSRKDLib.geometry.rig_presets import turned_view
+from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
 
 
@@ -25,7 +25,8 @@ class CaseFrame:
     Attributes:
         half_edge: half the cube's edge, mm.
         to_world: 4x4, patient LPS mm of case mm; a reflection for a mirrored (right) knee.
-        angles: degrees about +z; the source is at the left (+x) at 0 and behind (+y) at 90.
+        angles: as stored, degrees about +z; the source is at the left (+x) at 0 and behind (+y)
+            at 90 (see :func:`azimuth`).
         sod: source to the cube's middle, mm.
         sdd: source to detector, mm.
         detector: pixels along each edge of the square detector.
@@ -113,14 +114,19 @@ PUBLISHED_FRAME = CaseFrame(
 )
 
 
+def azimuth(angle: float) -> float:
+    """Azimuth of the source (see :mod:`SSRKDLib.geometry.centred_views`), degrees, of a case's
+    stored angle: those count from the x axis, as the published code does."""
+    return angle + 90.0
+
+
 def case_views(
     angles: tuple[float, ...], sod: float, sdd: float, detector: int, pixel: float
 ) -> tuple[View, ...]:
     """Views from a circle around the origin: see :class:`CaseFrame`."""
     size, spacing = (detector, detector), (pixel, pixel)
-    # The published geometry counts from the x axis, turned_view from the patient's front.
     return tuple(
-        turned_view(f"{angle:g}", angle + 90.0, sdd, sod, size, spacing) for angle in angles
+        view_from_angles(f"{angle:g}", azimuth(angle), sdd, sod, size, spacing) for angle in angles
     )
 
 

@@ -93,9 +93,7 @@ class VirtualSource:
         # The leg's axis leans in the cube, whose ends it must still reach.
         volume = voxel_knee(meshes, rng, spacing, 0.6 * extent, energy=settings.energy)
         bones = meshes if self.labelled else None
-        return Scan(
-            simulated_scan(volume, settings.energy), self.side, bones, joint_centre(meshes)
-        )
+        return Scan(simulated_scan(volume, settings.energy), self.side, bones, joint_centre(meshes))
 
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.index, stream])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.population import shape_model
 from SSRKDLib.simulation.random_shape import random_knee
@@ -81,46 +82,24 @@ def random_views(rng: np.random.Generator) -> tuple[View, View]:
     for k, name in enumerate(("frontal", "lateral")):
         spread = 6.0 if rng.random() < 0.7 else 16.0
         elevation = np.clip(rng.normal(0, spread), -32, 32)
+        joint = distance[k] / magnification[k]
+        spacing = STORED_PIXEL_MM * distance[k] / joint
+        # Of the joint on the detector, in millimetres at the joint.
+        offset = rng.normal(0, 12 if rng.random() < 0.6 else 32, 2)
         views.append(
-            _centred_view(
+            view_from_angles(
                 name,
-                np.deg2rad(azimuths[k]),
-                np.deg2rad(elevation),
-                distance[k] / magnification[k],
+                azimuths[k],
                 distance[k],
-                rng.normal(0, 12 if rng.random() < 0.6 else 32, 2),
-                np.deg2rad(rng.normal(0, 5)),
+                joint,
+                (STORED_PIXELS,) * 2,
+                (spacing,) * 2,
+                elevation=elevation,
+                shift=offset / STORED_PIXEL_MM * spacing,
+                roll=rng.normal(0, 5),
             )
         )
     return views[0], views[1]
-
-
-def _centred_view(
-    name: str,
-    azimuth: float,
-    elevation: float,
-    joint_distance: float,
-    detector_distance: float,
-    shift: np.ndarray,
-    roll: float,
-) -> View:
-    """A stored detector. Azimuth 0 has the source in front of the knee (-y), 90 degrees to its
-    left (+x); ``shift`` moves the joint on the detector (mm at the joint)."""
-    towards = np.array([
-        np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)
-    ])  # fmt: skip
-    source = towards * joint_distance
-    axis = -towards
-    down = -np.array([0.0, 0.0, 1.0]) + axis[2] * axis
-    down /= np.linalg.norm(down)
-    across = np.cross(down, axis)
-    row = np.cos(roll) * down + np.sin(roll) * across
-    column = np.cross(row, axis)
-    spacing = STORED_PIXEL_MM * detector_distance / joint_distance
-    half = (STORED_PIXELS - 1) / 2
-    corner = np.array([-half, -half]) + shift / STORED_PIXEL_MM
-    origin = source + axis * detector_distance + (corner[0] * column + corner[1] * row) * spacing
-    return View(name, source, origin, column, row, (spacing,) * 2, (STORED_PIXELS,) * 2)
 
 
 def make_knee(seed: int, index: int) -> StoredKnee:

@@ -1,4 +1,4 @@
-"""A view from its central ray, and how images of a patient are laid out on a detector.
+"""How images of a patient are laid out on a detector, and which distances a view may have.
 
 World frame LPS, mm: +x patient left, +y posterior, +z superior.
 """
@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.views import View
+from SSRKDLib.geometry.centred_views import angles_from_positioner, seen_from_source
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -26,35 +26,9 @@ LETTERS = {
 }
 
 
-def centred_view(
-    name: str,
-    axis: np.ndarray,
-    column_direction: np.ndarray,
-    row_direction: np.ndarray,
-    *,
-    sdd: float,
-    sod: float,
-    pixel_spacing: tuple[float, float],
-    size: tuple[int, int],
-    centre_pixel: tuple[float, float] | None = None,
-    **details,
-) -> View:
-    """A view whose central ray passes through the origin and meets the detector squarely.
-
-    Args:
-        name: label.
-        axis: unit vector from the source to the detector.
-        column_direction, row_direction: unit vectors, perpendicular to ``axis``.
-        sdd: source to detector, mm.
-        sod: source to the origin (the iso-centre), mm.
-        pixel_spacing: mm on the detector, (between columns, between rows).
-        size: (columns, rows).
-        centre_pixel: (column, row) where the central ray meets the detector; default: the middle.
-        details: further fields of :class:`~SSRKDLib.geometry.views.View`.
-
-    Raises:
-        GeometryError: distances that no X-ray set-up has, or what View refuses.
-    """
+def check_distances(name: str, sdd: float, sod: float) -> None:
+    """Raise :class:`~SSRKDLib.core.errors.GeometryError` for distances (mm) from the source to the
+    detector and to the knee that no X-ray set-up has; ``name`` is the view's."""
     if not (math.isfinite(sdd) and math.isfinite(sod) and 300 <= sdd <= 5000):
         raise GeometryError(
             f"View '{name}': a source-to-detector distance of {sdd:g} mm is impossible.",
@@ -67,25 +41,6 @@ def centred_view(
             "Give the distance from the source to the knee in millimetres, less than that to the "
             "detector.",
         )
-    if centre_pixel is None:
-        centre_pixel = ((size[0] - 1) / 2, (size[1] - 1) / 2)
-    source = -sod * axis
-    origin = (
-        source
-        + sdd * axis
-        - centre_pixel[0] * pixel_spacing[0] * column_direction
-        - centre_pixel[1] * pixel_spacing[1] * row_direction
-    )
-    return View(
-        name=name,
-        source=source,
-        detector_origin=origin,
-        column_direction=column_direction,
-        row_direction=row_direction,
-        pixel_spacing=pixel_spacing,
-        size=size,
-        **details,
-    )
 
 
 def seen_from_tube(axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,25 +49,12 @@ def seen_from_tube(axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def seen_from_detector(primary: float, secondary: float) -> tuple[np.ndarray, ...]:
-    """Axis, column and row direction of a C-arm.
+    """Axis, column and row direction of a C-arm's image, from its positioner angles in degrees.
 
-    PS3.3 C.8.7.5.1.2: with both angles zero the detector is in front of the chest (so that the beam
-    runs from posterior to anterior); +90 degrees of the primary angle bring it to the patient's
-    left (LAO), +90 of the secondary one to the head (cranial). C.8.19.6.13.1.2: rows and columns
-    are those seen looking from the detector towards the source.
-
-    Args:
-        primary, secondary: degrees.
+    C.8.19.6.13.1.2: rows and columns are those seen looking from the detector towards the source.
     """
-    turn, lift = math.radians(primary), math.radians(secondary)
-    about_z = np.array(
-        [[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1]]
-    )
-    about_x = np.array(
-        [[1, 0, 0], [0, math.cos(lift), math.sin(lift)], [0, -math.sin(lift), math.cos(lift)]]
-    )
-    pose = about_z @ about_x
-    return pose @ LETTERS["A"], pose @ LETTERS["L"], pose @ LETTERS["F"]
+    axis, column, row = seen_from_source(*angles_from_positioner(primary, secondary))
+    return axis, -column, row
 
 
 def orientation_vector(letters: str) -> np.ndarray | None:

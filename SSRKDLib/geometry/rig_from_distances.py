@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.detector_pose import centred_view, seen_from_tube
+from SSRKDLib.geometry.centred_views import view_from_angles
+from SSRKDLib.geometry.detector_pose import check_distances
 from SSRKDLib.geometry.views import Rig
 
 
@@ -18,7 +17,7 @@ class PlainView:
     """One view in plain numbers.
 
     Attributes:
-        angle: degrees about the leg; 0: source in front of the patient (AP), 90: source at the
+        angle: azimuth of the source, degrees; 0: in front of the patient (AP), 90: at the
             patient's left, -90: at the right, 180: behind (PA).
         sdd: source to detector, mm.
         sod: source to the knee (the point that all central rays pass through), mm.
@@ -65,23 +64,19 @@ def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None
                 f"View '{name}': a pixel spacing of {list(plain.pixel_spacing)} mm is impossible.",
                 "Give positive millimetres.",
             )
-        turn = math.radians(plain.angle)
-        axis = np.array([-math.sin(turn), math.cos(turn), 0.0])
-        column, row = seen_from_tube(axis)
+        check_distances(name, plain.sdd, plain.sod)
         centre_pixel = tuple(
             (n - 1) / 2 - shift / spacing
             for n, shift, spacing in zip(plain.size, plain.detector_shift, plain.pixel_spacing)
         )
         made.append(
-            centred_view(
+            view_from_angles(
                 name,
-                axis,
-                column,
-                row,
-                sdd=plain.sdd,
-                sod=plain.sod,
-                pixel_spacing=plain.pixel_spacing,
-                size=plain.size,
+                plain.angle,
+                plain.sdd,
+                plain.sod,
+                plain.size,
+                plain.pixel_spacing,
                 centre_pixel=centre_pixel,
                 image=plain.image,
                 values=plain.values,

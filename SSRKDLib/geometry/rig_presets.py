@@ -13,53 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import Rig, View
-
-
-def turned_view(
-    name: str,
-    angle: float,
-    sdd: float,
-    sod: float,
-    size: tuple[int, int],
-    spacing: tuple[float, float],
-    *,
-    shift: tuple[float, float] = (0.0, 0.0),
-    elevation: float = 0.0,
-    centre: Sequence[float] = (0.0, 0.0, 0.0),
-) -> View:
-    """A view whose central ray passes through ``centre`` and meets the detector squarely.
-
-    Args:
-        name: label.
-        angle: degrees about +z; 0 has the source in front (-y), 90 at the patient's left (+x).
-        sdd: source to detector, mm.
-        sod: source to ``centre``, mm.
-        size: (columns, rows).
-        spacing: mm on the detector, (between columns, between rows).
-        shift: mm by which the detector's middle is off the central ray, along (columns, rows).
-        elevation: degrees by which the source is raised towards +z.
-        centre: mm.
-    """
-    turn, lift = math.radians(angle), math.radians(elevation)
-    column = np.array([math.cos(turn), math.sin(turn), 0.0])
-    flat = np.array([math.sin(turn), -math.cos(turn), 0.0])
-    to_source = math.cos(lift) * flat + math.sin(lift) * np.array([0.0, 0.0, 1.0])
-    # Rows grow downwards: rows, columns and the beam make the image as seen from the source.
-    row = np.cross(column, to_source)
-    row *= -np.sign(row[2])
-    source = np.asarray(centre, dtype=np.float64) + sod * to_source
-    middle = source - sdd * to_source + shift[0] * column + shift[1] * row
-    half = (np.array(size) - 1) / 2 * np.array(spacing)
-    return View(
-        name=name,
-        source=source,
-        detector_origin=middle - half[0] * column - half[1] * row,
-        column_direction=column,
-        row_direction=row,
-        pixel_spacing=tuple(spacing),
-        size=tuple(size),
-    )
 
 
 def orthogonal(
@@ -78,7 +33,7 @@ def orthogonal(
     """
     pixel = (225.0 * sdd / sod) / pixels if pixel is None else pixel
     views = [
-        turned_view(name, angle, sdd, sod, (pixels, pixels), (pixel, pixel), centre=centre)
+        view_from_angles(name, angle, sdd, sod, (pixels, pixels), (pixel, pixel), centre=centre)
         for name, angle in (("frontal", 0.0), ("lateral", 90.0))
     ]
     return Rig(views=tuple(views), laterality=laterality)
@@ -97,10 +52,10 @@ def c_arm(
 
 def oblique(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 0.0, 0.0)) -> Rig:
     """Central rays 82 degrees apart, a distance and a detector shift of its own for each view."""
-    frontal = turned_view(
+    frontal = view_from_angles(
         "frontal", 5.0, 1150.0, 880.0, (320, 320), (1.0, 1.0), shift=(12.0, -9.0), centre=centre
     )
-    lateral = turned_view(
+    lateral = view_from_angles(
         "lateral", 87.0, 1000.0, 740.0, (384, 400), (0.86, 0.86), shift=(-10.0, 14.0),
         centre=centre,
     )  # fmt: skip
@@ -114,11 +69,11 @@ def asymmetric(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 
     one image turned in its plane by 25 degrees and one by 90 and mirrored, the sources raised and
     lowered. Sees some 70 mm around the centre.
     """
-    frontal = turned_view(
+    frontal = view_from_angles(
         "frontal", -12.0, 1100.0, 800.0, (300, 260), (0.9, 1.1), shift=(14.0, 6.0), elevation=7.0,
         centre=centre,
     )  # fmt: skip
-    lateral = turned_view(
+    lateral = view_from_angles(
         "lateral", 68.0, 1400.0, 1150.0, (220, 340), (1.2, 0.7), shift=(-8.0, -11.0),
         elevation=-5.0, centre=centre,
     )  # fmt: skip

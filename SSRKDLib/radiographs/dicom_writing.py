@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError, OutputError
+from SSRKDLib.geometry.centred_views import positioner_from_angles, source_angles
 from SSRKDLib.geometry.detector_pose import LETTERS, orientation_letters
 from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.dicom_tags import tags_from_dataset
@@ -176,12 +177,10 @@ def _add_geometry(dataset, view: View, modality: str) -> None:
         dataset.ViewCodeSequence = [_code(*_VIEW_CODES[named[0]])]
         dataset.PositionerType = "COLUMN"
         return
-    normal = view.normal
+    primary, secondary = positioner_from_angles(*source_angles(-view.normal))
     dataset.PositionerType = "CARM"
-    dataset.PositionerPrimaryAngle = _decimal(math.degrees(math.atan2(normal[0], -normal[1])))
-    dataset.PositionerSecondaryAngle = _decimal(
-        math.degrees(math.atan2(normal[2], math.hypot(normal[0], normal[1])))
-    )
+    dataset.PositionerPrimaryAngle = _decimal(primary)
+    dataset.PositionerSecondaryAngle = _decimal(secondary)
 
 
 def _decimal(number: float) -> str:

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import (
     LETTERS,
-    centred_view,
+    check_distances,
     laid_out,
     orientation_vector,
     seen_from_detector,
@@ -169,6 +170,7 @@ def view_from_tags(
     notes += more
     values, more = (own.values, ()) if own.values else values_from_dicom(tags)
     notes += [f"{label}: {note}" for note in (*more, *tags.oddities)]
+    check_distances(name, sdd, sod)
     view = centred_view(
         name,
         axis,

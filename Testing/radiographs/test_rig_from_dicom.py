@@ -6,7 +6,8 @@ import pydicom
 import pytest
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
+from SSRKDLib.geometry.centred_views import centred_view
+from SSRKDLib.geometry.detector_pose import seen_from_detector
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
 from Testing.radiographs.test_rig_sources import (

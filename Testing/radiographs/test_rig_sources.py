@@ -11,7 +11,8 @@ import pytest
 
 from SSRKDLib.cli import rig as rig_command
 from SSRKDLib.core.errors import GeometryError, ImageError
-from SSRKDLib.geometry.detector_pose import centred_view, seen_from_detector
+from SSRKDLib.geometry.centred_views import centred_view
+from SSRKDLib.geometry.detector_pose import seen_from_detector
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.geometry.views import Rig

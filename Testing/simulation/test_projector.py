@@ -10,6 +10,7 @@ import torch
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry import rig_presets
+from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.joseph import Volume, project
 from Testing.support.projection_truth import (
@@ -107,7 +108,7 @@ def test_project_equals_rtk_on_a_mirrored_grid(noise):
 
 def test_project_wide_cone_changes_axis_from_ray_to_ray(noise):
     """A source 110 mm from the centre: rays of one view drive along different axes."""
-    near = rig_presets.turned_view("near", 40, 230, 110, (150, 150), (2.0, 2.0), elevation=30)
+    near = view_from_angles("near", 40, 230, 110, (150, 150), (2.0, 2.0), elevation=30)
     ray = near.rays(np.array([[c, r] for c in (0, 149) for r in (0, 149)], float)) @ OBLIQUE
     assert len(set(np.abs(ray / [1.3, 2.1, 1.7]).argmax(1))) > 1
     assert relative_l2(project(noise, near), rtk_joseph(noise, near)) < 1e-3
