@@ -276,11 +276,11 @@ def test_absurd_sizes(bundle, tmp_path):
     rezip(bundle, [(MANIFEST, text), (TENSORS, bytes(50_000_000))], zipfile.ZIP_DEFLATED)
     refused("unpacked size that no weights have", bundle)
     rezip(bundle, [(MANIFEST, b" " * 2_000_000), (TENSORS, b"")])
-    refused("unpacked size that no weights have", bundle, read_manifest)
+    refused("absurd size", bundle, read_manifest)
     folder = tmp_path / "folder"
     write_bundle(folder, manifest(), tensors())
     os.truncate(folder / TENSORS, 3 << 30)  # sparse: takes no room
-    refused("unpacked size that no weights have", folder)
+    refused("absurd size", folder)
 
 
 # Catalogue ----------------------------------------------------------------------------
