@@ -19,7 +19,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.core.terminology import SIDES
-from SSRKDLib.ct.connected_components import NEARLY, one_knee, only, patellae_at_a_joint, pieces
+from SSRKDLib.ct.connected_components import components, isolated_field, one_knee
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan, read_scan
 from SSRKDLib.ct.sliding_window import Blend, window_starts
@@ -125,7 +125,7 @@ def reconstruct_ct(
 
     start = time.perf_counter()
     progress("surface", 0.9, "Extracting surfaces")
-    bones, choice = _surfaces(grid, margins, progress)
+    bones, choices = _surfaces(grid, margins, progress)
     if not bones:
         raise ImageError(
             "No bone was found in the CT.",
@@ -137,14 +137,7 @@ def reconstruct_ct(
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
     longer = _longer_than_learned(scan, model)
-    report["warnings"] = [
-        *scan.notes,
-        *model.notes,
-        *longer,
-        *missing,
-        *filter(None, [choice]),
-        *doubts,
-    ]
+    report["warnings"] = [*scan.notes, *model.notes, *longer, *missing, *choices, *doubts]
     return CtReconstruction(bones, side, report)
 
 
@@ -180,30 +173,28 @@ def _margins(grid: CtGrid, model: CtModel, progress: Progress) -> tuple[np.ndarr
     return blend.finish(), {"visited": visited, "total": len(starts)}
 
 
-def _surfaces(grid: CtGrid, margins: np.ndarray, progress: Progress) -> tuple[dict[str, Mesh], str]:
-    """The bones of one knee, LPS mm, and a sentence where there was a choice."""
-    found = {}
-    for bone, values in zip(BONES, margins):
-        # Of the patella also small pieces: which one it is, the other bones tell.
-        nearly = 0.0 if bone == "patella" else NEARLY
-        some = pieces(values > 0, grid.index_to_lps, nearly)
-        if some:
-            found[bone] = some
+def _surfaces(
+    grid: CtGrid, margins: np.ndarray, progress: Progress
+) -> tuple[dict[str, Mesh], list[str]]:
+    """The bones of one knee, LPS mm, and sentences on what was chosen and left out."""
+    found = {
+        bone: some
+        for bone, values in zip(BONES, margins)
+        if (some := components(values > 0, grid.index_to_lps))
+    }
     if not found:
-        return {}, ""
-    if "patella" in found:
-        found["patella"] = patellae_at_a_joint(found)
-    chosen, choice = one_knee(found)
+        return {}, []
+    chosen, sentences = one_knee(found)
     bones = {}
-    for number, (bone, piece) in enumerate(chosen.items()):
+    for number, (bone, component) in enumerate(chosen.items()):
         progress("surface", 0.92 + 0.015 * number, f"Extracting the {bone}")
-        values, first = only(margins[BONES.index(bone)], piece)
+        values, first = isolated_field(margins[BONES.index(bone)], component)
         # In voxels: the grid's own may be no cubes and lie askew.
         field_grid = FieldGrid(values[None], first.astype(float), 1.0, values.size, values.size)
         mesh = extract(field_grid, 0, clip=grid.margin)
         if mesh is not None:
             bones[bone] = mesh.transformed(grid.index_to_lps)
-    return bones, choice
+    return bones, sentences
 
 
 def _side(bones: dict[str, Mesh], given: str | None) -> tuple[str | None, list[str]]:

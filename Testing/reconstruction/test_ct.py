@@ -11,7 +11,6 @@ import pytest
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, ImageError
-from SSRKDLib.ct import connected_components as ct_pieces
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.ct.sliding_window import window_starts
@@ -221,27 +220,3 @@ def test_cancelling_in_the_middle_of_the_windows_ends_the_work():
     with pytest.raises(Cancelled):
         reconstruct_ct(CtScan(*band_ct()), model, progress=stop)
     assert len(model.asked) == 2
-
-
-def block(low, high, shape=(60, 40, 40)):
-    marked = np.zeros(shape, bool)
-    marked[tuple(slice(a, b) for a, b in zip(low, high))] = True
-    return marked
-
-
-def test_the_patella_is_the_piece_at_the_joint_not_the_largest():
-    affine = np.diag([5.0, 5.0, 5.0, 1.0])  # 300 mm high
-    found = {
-        "femur": ct_pieces.pieces(block((30, 15, 15), (58, 25, 25)), affine),
-        "tibia": ct_pieces.pieces(block((2, 15, 15), (29, 25, 25)), affine),
-    }
-    own, spurious = block((32, 6, 18), (38, 10, 22)), block((52, 4, 4), (59, 14, 14))
-    for marked, count in ((own | spurious, 1), (spurious, 1), (own, 1)):
-        found["patella"] = ct_pieces.pieces(marked, affine, 0.0)
-        kept = ct_pieces.patellae_at_a_joint(found)
-        assert len(kept) == count
-        # Where nothing lies at the joint, the largest piece is better than none.
-        expected = 35.0 if (marked & own).any() else 55.0
-        assert kept[0].centre[2] / 5 == pytest.approx(expected, abs=0.6)
-    alone = {"patella": ct_pieces.pieces(own | spurious, affine, 0.0)}
-    assert [piece.voxels for piece in ct_pieces.patellae_at_a_joint(alone)] == [700]
