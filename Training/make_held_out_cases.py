@@ -19,7 +19,7 @@ from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.evaluation.held_out_people import RIGS, Person, held_out_people
 from SSRKDLib.simulation.voxel_phantom import voxel_knee
-from SSRKDLib.simulation.writing import Exposing, write_radiographs
+from SSRKDLib.simulation.writing import ExposureSettings, write_radiographs
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
 
@@ -34,7 +34,7 @@ def write_knee(person: Person, side: str, output: Path) -> None:
     for name, folder in folders.items():
         rig = RIGS[name](laterality=side)
         with replaced_folder(folder) as fresh:
-            write_radiographs(volume, rig, fresh, Exposing(), rng, lambda *_: None)
+            write_radiographs(volume, rig, fresh, ExposureSettings(), rng, lambda *_: None)
             (fresh / "truth").mkdir()
             for bone, mesh in bones.items():
                 write_mesh(fresh / "truth" / f"{bone}.ply", mesh, COLOURS[bone])

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from SSRKDLib.cli.simulate import add_projector
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.progress import Progress, no_progress
 
@@ -42,6 +43,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="of virtual people, points and splits (default: 0)"
     )
     _add_settings(parser)
+    add_projector(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N",
         help="processes; 0: this one, without Dask (default: by cores and memory)",
@@ -112,6 +114,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         surface_points=arguments.surface_points,
         uniform_points=arguments.uniform_points,
         seed=arguments.seed,
+        projector=arguments.projector,
     )
     shares = (arguments.eval_share, arguments.test_share)
     make_splits([], arguments.seed, *shares)  # refuses bad shares before the work, not after it

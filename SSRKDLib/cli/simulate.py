@@ -15,7 +15,7 @@ from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.reconstruction.result_folder import result_folder
-from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
+from SSRKDLib.simulation.writing import PROJECTORS, RIG, ExposureSettings, write_radiographs
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
@@ -65,8 +65,17 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--noise-free", action="store_true", help="bare projections: no noise, scatter or blur"
     )
+    add_projector(parser)
     parser.set_defaults(run=run)
     return parser
+
+
+def add_projector(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the method of projection."""
+    parser.add_argument(
+        "--projector", choices=PROJECTORS, default=PROJECTORS[0],
+        help="Joseph's method, or TIGRE's on a GPU (default: joseph)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
@@ -83,7 +92,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         InputError: anything that cannot be used, or an output that cannot be written; an
             existing output is left alone then.
     """
-    how = _exposing(arguments)
+    how = _exposure_settings(arguments)
     rig = None if arguments.rig is None else read_rig(arguments.rig)
     rng = np.random.default_rng(how.seed)
     inputs = [path for path in (arguments.rig, arguments.ct, arguments.meshes) if path is not None]
@@ -103,7 +112,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
             lambda stage, fraction, message: progress(stage, 0.5 + 0.5 * fraction, message),
         )  # fmt: skip
     progress("done", 1.0, "Done")
-    print(f"{output / RIG}: {len(rig.views)} radiographs.")
+    print(f"{output / RIG}: {len(rig.views)} radiographs, projected by {how.projector}.")
     return 0
 
 
@@ -114,15 +123,16 @@ def _own_names(folder: Path) -> set[str]:
     return {RIG, *(image.name for image in folder.glob("*.nrrd"))}
 
 
-def _exposing(arguments: argparse.Namespace) -> Exposing:
+def _exposure_settings(arguments: argparse.Namespace) -> ExposureSettings:
     if arguments.person is not None and not 0 <= arguments.person <= 25:
         raise InputError(f"There is no person {arguments.person}.", "Give 0 to 25.")
-    return Exposing(
+    return ExposureSettings(
         energy=arguments.energy,
         photons=arguments.photons,
         scatter=arguments.scatter,
         noise_free=arguments.noise_free,
         seed=arguments.seed,
+        projector=arguments.projector,
     )
 
 

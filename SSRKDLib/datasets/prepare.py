@@ -19,6 +19,7 @@ from SSRKDLib.datasets.case_folder import CaseData, write_case
 from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
 from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.simulation.writing import check_projector
 from SSRKDLib.surfaces import voxelise
 from SSRKDLib.surfaces.knee import JOINT_CENTRE, joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
@@ -38,6 +39,8 @@ class Settings:
         sod, sdd: source to the cube's middle, and to the detector, mm.
         energy: effective photon energy of ``line_integrals``, keV.
         seed: of the points.
+        projector: method of the radiographs, see
+            :func:`~SSRKDLib.simulation.projector.project_view`.
     """
 
     size: int = 256
@@ -50,6 +53,7 @@ class Settings:
     sdd: float = 2000.0
     energy: float = DEFAULT_ENERGY
     seed: int = 0
+    projector: str = "joseph"
 
     def __post_init__(self) -> None:
         limits = {
@@ -66,6 +70,7 @@ class Settings:
                     f"{name.replace('_', ' ').capitalize()} cannot be {value:g}.",
                     f"Give {low} to {high}.",
                 )
+        check_projector(self.projector)
         if self.sod >= self.sdd:
             raise InputError("The source is beyond the detector.", "Give sod less than sdd.")
 
@@ -155,14 +160,14 @@ def _case(scan: Scan, settings: Settings, record: dict[str, Any]) -> CaseData:
         half_edge, to_world, angles, settings.sod, settings.sdd, settings.detector, pixel
     )
     volumes, hounsfield = resampled(scan.ct, frame, settings.size)
-    index_to_case = frame.index_to_case(2 * settings.size)
+    how = (frame.index_to_case(2 * settings.size), frame, settings.projector)
     attenuation = from_hounsfield(hounsfield, settings.energy)
     data = CaseData(
         frame=frame,
         record={**record, "box_mm": box.tolist()},
         volumes=volumes,
-        projections=_projected(windowed(hounsfield) / 1000, index_to_case, frame),
-        line_integrals=_projected(attenuation, index_to_case, frame),
+        projections=_projected(windowed(hounsfield) / 1000, *how),
+        line_integrals=_projected(attenuation, *how),
     )
     if scan.meshes is None:
         return data
@@ -262,7 +267,9 @@ def label_map(meshes: dict[str, Mesh], frame: CaseFrame, size: int) -> np.ndarra
     return voxelise.label_map(meshes, origin, spacing, np.full(3, size))
 
 
-def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.ndarray:
+def _projected(
+    values: np.ndarray, affine: np.ndarray, frame: CaseFrame, projector: str
+) -> np.ndarray:
     """Line integrals through every view, float32 ``[views, rows, columns]``."""
     import torch
 
@@ -271,5 +278,5 @@ def _projected(values: np.ndarray, affine: np.ndarray, frame: CaseFrame) -> np.n
 
     volume = Volume(torch.from_numpy(np.ascontiguousarray(values)), affine)
     with torch.no_grad():
-        images = [project_view(volume, view).cpu().numpy() for view in frame.views()]
-    return np.stack(images).astype(np.float32)
+        images = [project_view(volume, view, projector=projector) for view in frame.views()]
+    return np.stack([image.cpu().numpy() for image in images]).astype(np.float32)

@@ -58,12 +58,14 @@ def is_finished(job: Job, processed: Path, settings: Settings) -> bool:
             "Choose another output folder.",
         )
     record = CaseFolder(path).record()
-    then, now = record.get("settings"), asdict(_settings_of(job, settings))
+    # Cases of before there was a choice name no projector.
+    then = {"projector": Settings.projector, **(record.get("settings") or {})}
+    now = asdict(_settings_of(job, settings))
     if then != now:
-        other = next((key for key in now if (then or {}).get(key) != now[key]), "settings")
+        other = next((key for key in now if then.get(key) != now[key]), "settings")
         raise InputError(
             f"'{path}' was prepared with another {other.replace('_', ' ')} "
-            f"({(then or {}).get(other)}, now {now[other]}).",
+            f"({then.get(other)}, now {now.get(other)}).",
             "Use the same settings, or another output folder.",
         )
     return record.get("labelled") == job.source.labelled

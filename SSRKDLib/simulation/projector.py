@@ -1,28 +1,45 @@
-"""One function for every caller that needs a projection: TIGRE where it can, else Joseph."""
+"""One function for every caller that needs a projection, by the method that it names."""
 
 from __future__ import annotations
 
 import torch
 
+from SSRKDLib.core.errors import GeometryError, MissingDependencyError
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation import joseph, tigre
 from SSRKDLib.simulation.joseph import Volume
 
 
-def project_view(volume: Volume, view: View, supersample: int = 1) -> torch.Tensor:
+def project_view(
+    volume: Volume, view: View, supersample: int = 1, projector: str = "joseph"
+) -> torch.Tensor:
     """Line integrals of a volume through a view, ``[rows, columns]``, without unit.
-
-    TIGRE does the work where it is installed with a GPU and can express the view; gradients and
-    supersampling are Joseph's alone. Both give the same to the accuracy of their sampling.
 
     Args:
         volume: attenuation, 1/mm.
         view: source and detector in the volume's world frame.
-        supersample: rays per pixel edge (see :func:`joseph.project`).
+        supersample: rays per pixel edge (see :func:`joseph.project`); 1 for TIGRE.
+        projector: one of :data:`~SSRKDLib.simulation.writing.PROJECTORS`. TIGRE's has no gradient.
+
+    Raises:
+        MissingDependencyError: TIGRE was asked for and is not installed, or finds no GPU.
+        GeometryError: TIGRE cannot express the volume or the view.
+        ValueError: another projector, or supersampling by TIGRE.
     """
-    wants_gradient = volume.values.requires_grad and torch.is_grad_enabled()
-    if supersample == 1 and not wants_gradient and tigre.available():
-        image = tigre.project(volume, view)
-        if image is not None:
-            return image
-    return joseph.project(volume, view, supersample)
+    if projector == "joseph":
+        return joseph.project(volume, view, supersample)
+    if projector != "tigre" or supersample != 1:
+        raise ValueError("the projector must be 'joseph' or, without supersampling, 'tigre'")
+    if not tigre.available():
+        raise MissingDependencyError(
+            "The projector 'tigre' needs TIGRE and a GPU, and one of them was not found.",
+            "Install TIGRE (https://github.com/CERN/TIGRE), or use the projector 'joseph'.",
+        )
+    image = tigre.project(volume, view)
+    if image is None:
+        raise GeometryError(
+            f"TIGRE cannot project the view '{view.name}': it needs cubic voxels, perpendicular "
+            "detector axes and a source outside of the volume.",
+            "Use the projector 'joseph'.",
+        )
+    return image

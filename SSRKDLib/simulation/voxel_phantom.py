@@ -144,6 +144,7 @@ def simulate_view(
     scatter_fraction: float = 0.15,
     blur_px: float = 0.4,
     supersample: int = 1,
+    projector: str = "joseph",
 ) -> np.ndarray:
     """A radiograph of a volume: projected, detected with noise, turned back to line integrals.
 
@@ -152,13 +153,13 @@ def simulate_view(
         view: where from.
         rng: the noise.
         photons, electronic_sd, scatter_fraction, blur_px: see :func:`physics.detect`.
-        supersample: see :func:`joseph.project`.
+        supersample, projector: see :func:`~SSRKDLib.simulation.projector.project_view`.
 
     Returns:
         Line integrals with noise, float32 ``[rows, columns]``.
     """
     with torch.no_grad():
-        clean = project_view(volume, view, supersample).cpu().numpy()
+        clean = project_view(volume, view, supersample, projector).cpu().numpy()
     counts = physics.detect(clean, photons, electronic_sd, rng, scatter_fraction, blur_px)
     return physics.to_line_integral(counts, photons).astype(np.float32)
 

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 #: Name of the rig beside the images.
 RIG = "rig.json"
 
+#: Methods of projection by name: Joseph's, in torch, anywhere; TIGRE's, on a GPU. They agree to the
+#: accuracy of their sampling.
+PROJECTORS = ("joseph", "tigre")
+
 #: Effective photon energies that attenuation is known for, keV.
 ENERGIES = (40.0, 100.0)
 
 
 @dataclass(frozen=True)
-class Exposing:
+class ExposureSettings:
     """How radiographs are exposed.
 
     Attributes:
@@ -35,6 +39,7 @@ class Exposing:
         scatter: scatter / (scatter + primary) behind the leg.
         noise_free: bare projections: no noise, scatter or blur.
         seed: of the noise.
+        projector: see :func:`~SSRKDLib.simulation.projector.project_view`.
     """
 
     energy: float = 60.0
@@ -42,25 +47,32 @@ class Exposing:
     scatter: float = 0.15
     noise_free: bool = False
     seed: int = 0
+    projector: str = "joseph"
 
     def __post_init__(self) -> None:
         if not ENERGIES[0] <= self.energy <= ENERGIES[1]:
-            raise InputError(f"An energy of {self.energy:g} keV is impossible.", "Give 40 to 100.")
+            raise InputError(f"The energy must be 40 to 100 keV (got {self.energy:g}).")
         if not 1 <= self.photons <= 1e12:
-            raise InputError(f"A count of {self.photons:g} is impossible.", "Give 1 to 1e12.")
+            raise InputError(f"The count of photons must be 1 to 1e12 (got {self.photons:g}).")
         if not 0 <= self.scatter < 0.95:
-            raise InputError(
-                f"A scatter share of {self.scatter:g} is impossible.", "Give 0 to 0.95."
-            )
+            raise InputError(f"The share of scatter must be 0 to 0.95 (got {self.scatter:g}).")
         if self.seed < 0:
-            raise InputError(f"A seed of {self.seed} is impossible.", "Give 0 or more.")
+            raise InputError(f"The seed must be 0 or more (got {self.seed}).")
+        check_projector(self.projector)
+
+
+def check_projector(name: str) -> None:
+    """Raise :class:`~SSRKDLib.core.errors.InputError` where a name is not in
+    :data:`PROJECTORS`."""
+    if name not in PROJECTORS:
+        raise InputError(f"'{name}' is not a projector: use {' or '.join(PROJECTORS)}.")
 
 
 def write_radiographs(
     volume: Volume,
     rig: Rig,
     folder: Path,
-    how: Exposing,
+    how: ExposureSettings,
     rng: np.random.Generator,
     progress: Progress,
 ) -> Rig:
@@ -91,7 +103,9 @@ def write_radiographs(
     return made
 
 
-def _expose(volume: Volume, view: View, how: Exposing, rng: np.random.Generator) -> np.ndarray:
+def _expose(
+    volume: Volume, view: View, how: ExposureSettings, rng: np.random.Generator
+) -> np.ndarray:
     """Line integrals of one view, float32 ``[rows, columns]``."""
     import torch
 
@@ -100,8 +114,13 @@ def _expose(volume: Volume, view: View, how: Exposing, rng: np.random.Generator)
 
     if how.noise_free:
         with torch.no_grad():
-            return project_view(volume, view).cpu().numpy().astype(np.float32)
-    return simulate_view(volume, view, rng, photons=how.photons, scatter_fraction=how.scatter)
+            return (
+                project_view(volume, view, projector=how.projector).cpu().numpy().astype(np.float32)
+            )
+    return simulate_view(
+        volume, view, rng, photons=how.photons, scatter_fraction=how.scatter,
+        projector=how.projector,
+    )  # fmt: skip
 
 
 def _file_name(view: View, index: int, before: list[View]) -> str:

@@ -162,20 +162,22 @@ def simulate(request: dict, progress: Progress) -> dict:
     """Radiographs of a CT.
 
     Request: ``ct`` (file, Hounsfield units), ``rig`` (file, in the CT's LPS frame), ``output``,
-    ``energy`` (keV), ``noise_free``, ``seed``.
+    ``energy`` (keV), ``noise_free``, ``seed``, ``projector``.
 
-    Result: ``rig``, the file of the rig that names the images; ``notes``, on how the CT was read.
+    Result: ``rig``, the file of the rig that names the images; ``notes``, on how the CT was read;
+    ``projector``.
     """
     from SSRKDLib.ct.reading import read_scan
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.simulation.ct_volume import attenuation_volume
-    from SSRKDLib.simulation.writing import RIG, Exposing, write_radiographs
+    from SSRKDLib.simulation.writing import RIG, ExposureSettings, write_radiographs
 
-    how = Exposing(
+    how = ExposureSettings(
         energy=float(request.get("energy", 60.0)),
         noise_free=bool(request.get("noise_free", False)),
         seed=int(request.get("seed", 0)),
+        projector=request.get("projector", "joseph"),
     )
     progress("volume", 0.05, "Reading the CT")
     rig = read_rig(request["rig"])
@@ -186,7 +188,8 @@ def simulate(request: dict, progress: Progress) -> dict:
             volume, rig, folder, how, np.random.default_rng(how.seed),
             lambda stage, fraction, message: progress(stage, 0.3 + 0.7 * fraction, message),
         )  # fmt: skip
-    return {"rig": str(Path(request["output"]) / RIG), "notes": list(scan.notes)}
+    rig_path = str(Path(request["output"]) / RIG)
+    return {"rig": rig_path, "notes": list(scan.notes), "projector": how.projector}
 
 
 def compare(request: dict, progress: Progress) -> dict:

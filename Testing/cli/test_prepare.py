@@ -105,13 +105,19 @@ def test_dask_missing_or_silent_is_said(tmp_path, monkeypatch, capsys):
 
 
 def test_resume_repeats_nothing(virtual, tmp_path, monkeypatch, capsys):
-    before = {path: path.stat().st_mtime_ns for path in virtual.glob("virtual*/*")}
+    out = tmp_path / "processed"
+    shutil.copytree(virtual, out)
+    for path in out.glob("*/case.json"):  # as written before there was a choice of projector
+        record = json.loads(path.read_text())
+        assert record["settings"].pop("projector") == "joseph"
+        path.write_text(json.dumps(record))
+    before = {path: path.stat().st_mtime_ns for path in out.glob("virtual*/*")}
     monkeypatch.setattr(
         "SSRKDLib.datasets.prepare_many.run_jobs", lambda *_: pytest.fail("repeated")
     )
-    assert prepare("--virtual", 2, "--labelled", 1, *FLAGS, "-o", virtual) == cli.OK
+    assert prepare("--virtual", 2, "--labelled", 1, *FLAGS, "-o", out) == cli.OK
     assert "0 cases prepared, 2 there already" in capsys.readouterr().out
-    assert before == {path: path.stat().st_mtime_ns for path in virtual.glob("virtual*/*")}
+    assert before == {path: path.stat().st_mtime_ns for path in out.glob("virtual*/*")}
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(virtual, tmp_path):
@@ -188,6 +194,7 @@ def test_what_cannot_be_prepared_is_refused_before_any_work(virtual, tmp_path, c
     (tmp_path / "empty").mkdir()
     refused([*two, tmp_path / "empty", "-o", out], capsys, "There is no CT")
     assert not out.exists()
+    refused([*two, "--projector", "other", "-o", out], capsys, "joseph")
     other = [flag if flag != "48" else "64" for flag in FLAGS]
     refused([*two, *other, "-o", virtual], capsys, "another detector (48, now 64)")
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
+from SSRKDLib.core.errors import GeometryError, MissingDependencyError
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.simulation import joseph, tigre
 from SSRKDLib.simulation import projector as forward
@@ -109,7 +110,7 @@ def test_project_tigre_gets_the_view_that_was_asked_for(name, turn, mirror, stan
             pixel_spacing=tuple(4 * s for s in full.pixel_spacing),
             size=tuple(n // 4 for n in full.size),
         )
-        image = forward.project_view(volume, view)
+        image = forward.project_view(volume, view, projector="tigre")
         assert relative_l2(image, joseph.project(volume, view)) < 5e-3
     assert stand_in.calls == 2
 
@@ -139,16 +140,27 @@ def test_project_tigre_refuses_what_it_cannot_express():
     assert tigre.express(blobs(np.eye(3)), view) is not None
 
 
-def test_project_view_falls_back_to_joseph(stand_in):
+def test_the_projector_is_the_one_that_was_named(stand_in):
+    """Joseph's method by default, also where TIGRE is installed: everywhere the same images."""
     view = rig_presets.orthogonal(pixels=32).views[0]
     volume = blobs(np.eye(3))
-    flat = Volume(volume.values, grid(SHAPE, (2.0, 2.0, 3.0), np.eye(3)))
-    torch.testing.assert_close(forward.project_view(flat, view), joseph.project(flat, view))
+    assert forward.project_view(volume, view).equal(joseph.project(volume, view))
     values = volume.values.clone().requires_grad_()
-    forward.project_view(Volume(values, volume.index_to_world), view).sum().backward()
-    assert float(values.grad.abs().max()) > 0
-    forward.project_view(volume, view, supersample=2)
-    assert stand_in.calls == 0
+    forward.project_view(Volume(values, volume.index_to_world), view, 2).sum().backward()
+    assert float(values.grad.abs().max()) > 0 and stand_in.calls == 0
+    flat = Volume(volume.values, grid(SHAPE, (2.0, 2.0, 3.0), np.eye(3)))
+    with pytest.raises(GeometryError, match="cubic voxels.*'joseph'"):
+        forward.project_view(flat, view, projector="tigre")
+    for wrong in ({"projector": "other"}, {"projector": "tigre", "supersample": 2}):
+        with pytest.raises(ValueError, match="projector"):
+            forward.project_view(volume, view, **wrong)
+
+
+def test_tigre_that_is_not_there_is_refused(monkeypatch):
+    view = rig_presets.orthogonal(pixels=32).views[0]
+    monkeypatch.setattr(tigre, "available", lambda: False)
+    with pytest.raises(MissingDependencyError, match="'joseph'"):
+        forward.project_view(blobs(np.eye(3)), view, projector="tigre")
 
 
 def test_project_tigre_absent_is_no_error(monkeypatch):

@@ -271,7 +271,8 @@ def test_project_simulate_command_sees_the_ct(scan, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     simulated("--ct", scan, "-o", out, "--noise-free", progress=lambda *a: told.append(a))
     assert sorted(p.name for p in out.iterdir()) == ["frontal.nrrd", "lateral.nrrd", "rig.json"]
-    assert str(out / "rig.json") in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert str(out / "rig.json") in shown and "projected by joseph" in shown
     assert [fraction for _, fraction, _ in told] == sorted(fraction for _, fraction, _ in told)
     rig = read_rig(out / "rig.json")
     np.testing.assert_allclose(rig.central_point(), [40, 500, -700], atol=0.01)
