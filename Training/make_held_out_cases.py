@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.datasets.evaluation_cases import RIG_CASE, write_truth
 from SSRKDLib.evaluation.held_out_people import RIGS, Person, held_out_people
 from SSRKDLib.simulation.voxel_phantom import voxel_knee
 from SSRKDLib.simulation.writing import ExposureSettings, write_radiographs
-from SSRKDLib.surfaces.mesh_files import write_mesh
 
 
 def write_knee(person: Person, side: str, output: Path) -> None:
@@ -33,11 +32,9 @@ def write_knee(person: Person, side: str, output: Path) -> None:
     volume = voxel_knee(bones, rng)
     for name, folder in folders.items():
         rig = RIGS[name](laterality=side)
-        with replaced_folder(folder) as fresh:
+        with replaced_folder(folder, RIG_CASE) as fresh:
             write_radiographs(volume, rig, fresh, ExposureSettings(), rng, lambda *_: None)
-            (fresh / "truth").mkdir()
-            for bone, mesh in bones.items():
-                write_mesh(fresh / "truth" / f"{bone}.ply", mesh, COLOURS[bone])
+            write_truth(fresh, bones)
         print(folder, flush=True)
 
 

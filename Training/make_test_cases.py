@@ -14,7 +14,7 @@ from pathlib import Path
 
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.datasets.evaluation_cases import write_rig_case
+from SSRKDLib.datasets.evaluation_cases import RIG_CASES, write_rig_case
 from SSRKDLib.datasets.splits import SPLITS, read_info
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         names = read_info(arguments.processed)[arguments.split]
-        with replaced_folder(arguments.output) as fresh:
+        with replaced_folder(arguments.output, RIG_CASES, [arguments.processed]) as fresh:
             for name in names:
                 write_rig_case(arguments.processed / name, fresh / name)
     except SSRKDError as error:

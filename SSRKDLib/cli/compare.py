@@ -18,7 +18,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         description=(
             "Writes OUT/compare.csv, a row per bone, and prints the table. RECON and REFERENCE are "
             "folders of meshes (PLY, STL, OBJ, VTP) or label maps (NIfTI, NRRD, .seg.nrrd), in "
-            "millimetres; bones are found by terminology and by name. An existing OUT is replaced."
+            "millimetres; bones are found by terminology and by name. An earlier compare.csv is "
+            "replaced, other files stay."
         ),
     )
     parser.add_argument("recon", metavar="RECON", help="folder of meshes, or label map")
@@ -65,16 +66,16 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     Raises:
         InputError: anything that cannot be used; an existing output is left alone then.
     """
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.evaluation.comparison import measure_distances
-    from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
+    from SSRKDLib.evaluation.tables import COMPARISON, FILE, format_table, write_comparison
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.surfaces.distance import best_backend
     from SSRKDLib.surfaces.label_maps import read_reference
 
     picked = _picked(arguments.pick)
     inputs = [path for path in (arguments.recon, arguments.reference, arguments.rig) if path]
-    with result_folder(arguments.output, own={FILE}, mark=None, inputs=inputs) as folder:
+    with replaced_folder(arguments.output, COMPARISON, inputs) as folder:
         progress("read", 0.0, "Reading the reconstruction")
         rig = read_rig(arguments.rig) if arguments.rig else None
         told = arguments.side or (rig.laterality if rig else None) or _reported(arguments.recon)

@@ -6,11 +6,13 @@ import argparse
 import sys
 import time
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
+from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import no_progress
 from SSRKDLib.models.devices import DEVICES
 
@@ -37,6 +39,19 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument("--spacing", type=float, choices=(0.5, 1.0, 2.0), default=1.0)
     parser.set_defaults(run=run)
     return parser
+
+
+def _earlier(folder: Path) -> Collection[str]:
+    from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION
+
+    names = ("frontal.dcm", "lateral.dcm", "frontal.nrrd", "lateral.nrrd", "rig.json")
+    more = {"compare.csv", "overview.png", *(f"radiographs/{name}" for name in names)}
+    reconstruction = set(RECONSTRUCTION.earlier(folder))
+    return reconstruction | more if reconstruction else ()
+
+
+#: What is written of a case.
+DEMO = ResultKind("demo", _earlier)
 
 
 class _Steps:
@@ -106,18 +121,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace) -> list[dict]:
     """Make a case, reconstruct it and write everything; returns the rows of its comparison."""
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.evaluation.metrics import compare_meshes
     from SSRKDLib.evaluation.regions import region_around
     from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
     from SSRKDLib.figures.overview import overview
     from SSRKDLib.reconstruction.job import Job
-    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
+    from SSRKDLib.reconstruction.result_folder import write_result
     from SSRKDLib.surfaces.knee import joint_centre
 
     steps = _Steps()
     output = Path(arguments.output) / case.name
     rows: list[dict] = []
-    with result_folder(output) as folder:
+    with replaced_folder(output, DEMO) as folder:
         radiographs = folder / "radiographs"
         radiographs.mkdir()
         rig, truth = case.prepare(radiographs, steps.say)

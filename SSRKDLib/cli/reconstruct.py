@@ -29,8 +29,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         help="two radiographs, or a CT, in; four bone surfaces out",
         description=(
             "Writes OUT/{patella,femur,fibula,tibia}.ply (mm, in the rig's frame; of a CT: the "
-            "patient's, LPS) and OUT/report.json. An existing OUT is replaced as a whole, at the "
-            "end."
+            "patient's, LPS) and OUT/report.json. Of an earlier result in OUT, "
+            "these files are replaced, all at the end; other files stay."
         ),
     )
     parser.add_argument("rig", nargs="?", metavar="RIG.json", help="how the views were taken")
@@ -81,11 +81,12 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         InputError: anything that cannot be used; an existing output is left alone then.
         SSRKDError: what is missing on this computer.
     """
-    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
+    from SSRKDLib.core.output_folder import replaced_folder
+    from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, write_result
 
     inputs, reconstruct = _of_radiographs(arguments) if arguments.ct is None else _of_ct(arguments)
     inputs += [path for path in (arguments.weights,) if path is not None]
-    with result_folder(arguments.output, inputs=inputs) as folder:
+    with replaced_folder(arguments.output, RECONSTRUCTION, inputs) as folder:
         result = reconstruct(progress)
         progress("write", 0.98, "Writing the surfaces")
         write_result(folder, result)

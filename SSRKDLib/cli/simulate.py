@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
-from SSRKDLib.reconstruction.result_folder import result_folder
-from SSRKDLib.simulation.writing import PROJECTORS, RIG, ExposureSettings, write_radiographs
+from SSRKDLib.simulation.writing import (
+    PROJECTORS,
+    RIG,
+    SIMULATION,
+    ExposureSettings,
+    write_radiographs,
+)
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
@@ -27,8 +33,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "simulate",
         help="make radiographs from a CT, bone surfaces or a virtual knee",
         description=(
-            "Writes OUT/rig.json and one line-integral image per view (NRRD, float32). An "
-            "existing OUT is replaced."
+            "Writes OUT/rig.json and one line-integral image per view (NRRD, float32). Of "
+            "an earlier simulation in OUT, these files are replaced; other files stay."
         ),
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
@@ -99,7 +105,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     if rig is not None:
         inputs += [view.image for view in rig.views if view.image is not None]
     output = Path(arguments.output)
-    with result_folder(output, own=_own_names(output), mark=None, inputs=inputs) as folder:
+    with replaced_folder(output, SIMULATION, inputs) as folder:
         progress("volume", 0.0, "Making the volume")
         volume, middle, side = _volume(arguments, rng)
         side = arguments.side or side
@@ -114,13 +120,6 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     progress("done", 1.0, "Done")
     print(f"{output / RIG}: {len(rig.views)} radiographs, projected by {how.projector}.")
     return 0
-
-
-def _own_names(folder: Path) -> set[str]:
-    """What an earlier simulation consists of: images, and the rig that lies beside them."""
-    if not (folder / RIG).is_file():
-        return set()
-    return {RIG, *(image.name for image in folder.glob("*.nrrd"))}
 
 
 def _exposure_settings(arguments: argparse.Namespace) -> ExposureSettings:

@@ -1,66 +1,264 @@
-"""Writing a folder of results whole or not at all."""
+"""Result folders: written completely or not at all, and nothing of the user's is lost.
+
+The one rule is: delete or replace only what this program wrote and what is unchanged since. When a
+folder is replaced, the files that its manifest names are, and nothing else: what the user added
+stays, and where the user changed a file, the folder is left alone and the file is named.
+
+A new result is written to a hidden folder beside its place, ``.NAME.xxxxxxxx.new``. To take its
+place, the earlier one steps aside (``.NAME.xxxxxxxx.old``), what the user added to that moves over,
+and the new one is renamed. Where a process is killed in between, the next one that uses the same
+place brings the earlier result back (:func:`recover`). A process that is at work holds a lock on
+``.NAME.xxxxxxxx.lock``, which the operating system releases however the process ends; who replaces
+holds one on ``.NAME.lock`` meanwhile.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import (
+    acquire_lock,
+    cannot_write,
+    folder_lock,
+    hidden,
+    release_lock,
+    resolved,
+)
+from SSRKDLib.core.output_manifest import (
+    MANIFEST,
+    ResultKind,
+    file_hash,
+    file_hashes,
+    foreign_names,
+    own_files,
+    read_manifest,
+    recorded_files,
+    unchanged_files,
+    write_manifest,
+)
+
+#: A leftover of which no lock tells whether it is in use (an earlier version wrote none) is cleared
+#: when it was untouched for this long, s.
+_ABANDONED = 24 * 3600
 
 
 @contextmanager
-def replaced_folder(path: str | os.PathLike) -> Iterator[Path]:
+def replaced_folder(
+    path: str | os.PathLike, kind: ResultKind, inputs: Iterable[str | os.PathLike] = ()
+) -> Iterator[Path]:
     """A new folder to write into, which takes the place of ``path`` when the block ends well.
 
-    The new folder lies beside ``path``, so that taking its place is a rename. An existing folder
-    is replaced as a whole; where the block raises, it is left alone and nothing stays behind.
+    What an earlier result of the same kind consists of is replaced; other files and folders stay
+    where they are, also those that come into ``path`` while the block runs. Where the block raises,
+    ``path`` is left alone and nothing stays behind, new parent folders included. A link to a folder
+    is followed.
+
+    Args:
+        path: where the result belongs.
+        kind: what is written.
+        inputs: files and folders that must not lie in ``path``.
 
     Raises:
-        OutputError: the place cannot be written to, or holds something that must not be replaced
-            (a file, the working folder or one above it, the home folder or one above it).
+        OutputError: ``path`` cannot be written, or contains something that must not be replaced: no
+            result of this kind, a result that was changed since, an input; or it is a file, the
+            working folder, the home folder or a folder above one of these.
     """
-    path = Path(os.path.abspath(path))
-    _check(path)
-    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")
-    old = fresh.with_suffix(".old")
+    path = resolved(path)
+    recover(path)
+    _check_place(path, inputs)
+    before = own_files(path, kind)
+    missing = [folder for folder in path.parents if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
-    except OSError as error:
-        raise _unwritable(path, error) from error
+        with _new_folder(path) as fresh:
+            yield fresh
+            try:
+                written = file_hashes(fresh)
+                write_manifest(fresh, kind, written)
+                _flush(fresh, written)
+                with folder_lock(path):
+                    try:
+                        _take_place(fresh, path, kind, before, written)
+                    finally:
+                        _settle(fresh, path)
+            except OSError as error:
+                raise cannot_write(path, error) from error
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # not empty: someone else uses it by now
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _new_folder(path: Path) -> Iterator[Path]:
+    """A hidden folder beside ``path``, held by a lock; it goes unless it took its place."""
+    fresh = hidden(path, "new")
+    lock = fresh.with_suffix(".lock")
+    handle = None
     try:
-        yield fresh
         try:
-            if path.exists():
-                path.rename(old)
-            fresh.rename(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = acquire_lock(lock)
+            fresh.mkdir()
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise cannot_write(path, error) from error
+        yield fresh
     finally:
-        # Whatever came between the two renames, an interrupt included, the old folder comes back.
-        if old.exists() and not path.exists():
-            old.rename(path)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _clear(fresh)
+        release_lock(lock, handle)
 
 
-def _check(path: Path) -> None:
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise OutputError(f"'{path}' exists and is no folder.", "Choose another output folder.")
-    for kept in (Path.cwd(), Path.home()):
-        if path == kept or path in kept.parents:
+def recover(path: str | os.PathLike) -> None:
+    """Bring to an end what processes that were killed left beside a result folder.
+
+    An earlier result that had stepped aside comes back, and what they had begun is removed. What
+    belongs to a process that is at work stays.
+
+    Raises:
+        OutputError: it cannot be brought back.
+    """
+    path = resolved(path)
+    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})\.(?:new|old|lock)")
+    if not path.parent.is_dir():
+        return
+    try:
+        found = [name.fullmatch(entry.name) for entry in os.scandir(path.parent)]
+        tokens = {match.group(1) for match in found if match}
+        if not tokens:
+            return
+        with folder_lock(path):
+            for token in sorted(tokens):
+                _recover(path.with_name(f".{path.name}.{token}.new"), path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _recover(fresh: Path, path: Path) -> None:
+    lock = fresh.with_suffix(".lock")
+    in_doubt = not lock.exists() and not fresh.with_suffix(".old").exists()
+    handle = acquire_lock(lock, wait=False)
+    if handle is None:
+        return  # its process is at work
+    try:
+        _settle(fresh, path)
+        if not in_doubt or _untouched_for(fresh) > _ABANDONED:
+            _clear(fresh)
+    finally:
+        release_lock(lock, handle)
+
+
+def _check_place(path: Path, inputs: Iterable[str | os.PathLike]) -> None:
+    if os.path.lexists(path) and not path.is_dir():
+        raise OutputError(f"'{path}' is not a folder.", "Choose another output folder.")
+    if os.path.ismount(path):
+        raise OutputError(
+            f"'{path}' is the uppermost folder of a disk, which cannot be replaced.",
+            "Choose a folder in it.",
+        )
+    kept = []
+    with suppress(OSError):  # a working folder that was removed
+        kept.append(Path.cwd().resolve())
+    with suppress(RuntimeError, OSError):  # no home folder
+        kept.append(Path.home().resolve())
+    if any(path == folder or path in folder.parents for folder in kept):
+        raise OutputError(
+            f"The output folder '{path}' is, or contains, the working folder or the home folder.",
+            "Choose a folder that contains nothing but results.",
+        )
+    for source in inputs if path.is_dir() else ():
+        place = Path(os.path.realpath(source))
+        if path == place or path in place.parents:
             raise OutputError(
-                f"The output folder '{path}' would be replaced as a whole.",
-                "Choose a folder that holds nothing but results.",
+                f"The output folder '{path}' holds the input '{source}'.",
+                "Choose another output folder.",
             )
 
 
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"The folder '{path}' cannot be written ({error.strerror or error}).",
-        "Choose a place that you may write to and that has space left.",
-    )
+def _take_place(
+    fresh: Path, path: Path, kind: ResultKind, before: Mapping[str, str], written: Collection[str]
+) -> None:
+    """Put the new folder where ``path`` is; what is not this program's moves over.
+
+    The old folder steps aside first and is looked at then, since nobody adds to it any more.
+    """
+    if path.is_dir() and not path.is_symlink():
+        old = fresh.with_suffix(".old")
+        path.rename(old)
+        recorded = read_manifest(old, kind, path)
+        own = unchanged_files(old, before if recorded is None else recorded, path)
+        foreign = foreign_names(old, own, written)
+        for name in foreign:
+            if any(other == name or other.startswith(f"{name}/") for other in written):
+                raise OutputError(
+                    f"'{path / name}' was not written by this program, and would be replaced.",
+                    "Move or rename it, or choose another output folder.",
+                )
+        if recorded is None:
+            write_manifest(old, kind, own)
+        fresh.chmod(stat.S_IMODE(old.stat().st_mode))
+        for name in foreign:
+            _move(old, fresh, name)
+    fresh.rename(path)
+
+
+def _settle(fresh: Path, path: Path) -> None:
+    """Leave one folder at ``path``: the new one where it took its place, else the earlier one."""
+    old = fresh.with_suffix(".old")
+    if not old.is_dir():
+        return
+    if fresh.is_dir():
+        with suppress(FileNotFoundError, ValueError):  # an earlier version's
+            for name in foreign_names(fresh, recorded_files(fresh)[1], ()):
+                _move(fresh, old, name)
+    elif (path / MANIFEST).is_file():
+        _remove_own(old)
+    if old.is_dir():
+        # Somebody may have put something else there after the process was killed.
+        taken = os.path.lexists(path)
+        old.rename(path.with_name(f"{path.name}.earlier{old.suffixes[-2]}") if taken else path)
+
+
+def _move(source: Path, target: Path, name: str) -> None:
+    if os.path.lexists(target / name):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target / name))
+    (target / name).parent.mkdir(parents=True, exist_ok=True)
+    (source / name).rename(target / name)
+
+
+def _remove_own(folder: Path) -> None:
+    """Remove what a folder's manifest names and is unchanged; the folder too where that was all."""
+    with suppress(FileNotFoundError, ValueError):
+        _, files = recorded_files(folder)
+        for name, digest in files.items():
+            if file_hash(folder, name) == digest:
+                (folder / name).unlink()
+        (folder / MANIFEST).unlink()
+        for place, _, _ in os.walk(folder, topdown=False):
+            with suppress(OSError):  # not empty
+                os.rmdir(place)
+
+
+def _flush(folder: Path, names: Iterable[str]) -> None:
+    """Have the disk hold the files, so that a power cut after the renames leaves no empty ones."""
+    for name in names:
+        with (folder / name).open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def _clear(fresh: Path) -> None:
+    """Remove a new folder that did not take its place; everything in it is this process's."""
+    if not fresh.with_suffix(".old").exists():
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _untouched_for(folder: Path) -> float:
+    return time.time() - folder.stat().st_mtime if folder.exists() else 0.0

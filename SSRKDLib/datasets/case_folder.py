@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError, OutputError
+from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame
 from SSRKDLib.datasets.npz import read_npz
 from SSRKDLib.datasets.point_sampling import Sampling, sampling_from
@@ -41,6 +43,21 @@ LABEL_MAP = ("seg_mask.nii.gz", "seg_mask.npz")
 
 _CT = re.compile(r"ct_(\d+)x\.(?:nii\.gz|npz)")
 _AGAIN = "Prepare the case again."
+
+
+def _earlier(folder: Path) -> Collection[str]:
+    try:
+        if not CaseFolder(folder).record():
+            return ()
+    except InputError:
+        return ()
+    fixed = {RECORD, PROJECTIONS, MASKS[0], LABEL_MAP[0], SAMPLING, SPACING, MESH}
+    volumes = (f"ct_{size}x.nii.gz" for size in CaseFolder(folder).volume_sizes())
+    return {*fixed, *SUBMESHES.values(), *volumes}
+
+
+#: What ``prepare`` makes of a CT.
+PREPARED_CASE = ResultKind("prepared case", _earlier)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.hounsfield import AIR_HU, DEFAULT_ENERGY, from_hounsfield, windowed
 from SSRKDLib.ct.reading import CtScan
-from SSRKDLib.datasets.case_folder import CaseData, write_case
+from SSRKDLib.datasets.case_folder import PREPARED_CASE, CaseData, write_case
 from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.point_sampling import sample_case
 from SSRKDLib.geometry.rasterise import silhouette
@@ -133,13 +133,13 @@ def prepare_case(
         "joint_centre": JOINT_CENTRE,
         "settings": asdict(settings),
     }
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # cases are what runs in parallel; and sums keep their order
-    try:
-        data = _case(scan, settings, record)
-    finally:
-        torch.set_num_threads(threads)
-    with replaced_folder(folder) as fresh:
+    with replaced_folder(folder, PREPARED_CASE) as fresh:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # cases are what runs in parallel; and sums keep their order
+        try:
+            data = _case(scan, settings, record)
+        finally:
+            torch.set_num_threads(threads)
         write_case(fresh, data)
 
 

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.evaluation.metrics import MEASURES, MORE_MEASURES
 from SSRKDLib.reconstruction.result_folder import write_text
 
@@ -25,6 +26,18 @@ FILE = "compare.csv"
 _ALIGNMENT = ("align", "residual_mm", "reference_to_recon")
 
 _COLUMNS = ("bone", *MEASURES, "region_mm", "note", *MORE_MEASURES, *_ALIGNMENT)
+
+
+def _earlier(folder: Path) -> Collection[str]:
+    try:
+        with (folder / FILE).open("rb") as file:
+            return {FILE} if file.read(100).startswith(b"bone,assd_mm,") else ()
+    except OSError:
+        return ()
+
+
+#: What ``compare`` writes.
+COMPARISON = ResultKind("comparison", _earlier)
 
 
 def say_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None:

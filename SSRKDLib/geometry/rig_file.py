@@ -50,6 +50,17 @@ def read_rig(path: str | os.PathLike) -> Rig:
     )
 
 
+def read_written_rig(path: Path) -> Rig | None:
+    """The rig in a file that looks as :func:`write_rig` writes it, image paths as they are there;
+    None for any other file, a rig that was edited by hand among them."""
+    try:
+        text = path.read_bytes().decode()
+        data = json.loads(text)
+        return rig_from_dict(data) if text == json.dumps(data, indent=2) + "\n" else None
+    except (OSError, ValueError, RecursionError, GeometryError):
+        return None
+
+
 def rig_from_dict(data: object) -> Rig:
     """A rig from the parsed JSON (image paths as written)."""
     if not isinstance(data, dict):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.surfaces.mesh_files import write_mesh
+from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.surfaces.mesh_files import is_written_mesh, write_mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.reconstruction.ct import CtReconstruction
@@ -20,71 +18,25 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 
-#: What a reconstruction consists of.
-RESULT_FILES = frozenset({*(f"{bone}.ply" for bone in BONES), REPORT})
 
-
-@contextmanager
-def result_folder(
-    path: str | os.PathLike,
-    own: Collection[str] = RESULT_FILES,
-    mark: str | None = REPORT,
-    inputs: Iterable[str | os.PathLike] = (),
-) -> Iterator[Path]:
-    """A new folder that takes the place of ``path`` when the block ends well.
-
-    An existing folder is replaced as a whole, or left alone where the block raises; then nothing
-    stays behind, new parent folders included. Since replacing means deleting, a folder is only
-    replaced that looks like an earlier result.
-
-    Args:
-        path: where the result belongs.
-        own: names that results consist of; a folder that holds nothing else may be replaced.
-        mark: a name that tells an earlier result even among other files, or None.
-        inputs: files that must not be deleted along.
-
-    Raises:
-        OutputError: the place cannot be written to, or holds something else.
-    """
-    path = Path(os.path.abspath(path))
-    _refuse_to_delete(path, own, mark, inputs)
-    missing = [folder for folder in path.parents if not folder.exists()]
+def is_reconstruction(folder: Path) -> bool:
+    """Whether the report in a folder is a reconstruction's, of any version."""
     try:
-        with replaced_folder(path) as folder:
-            yield folder
-    except BaseException:
-        for folder in missing:
-            with suppress(OSError):  # not empty: someone else uses it by now
-                folder.rmdir()
-        raise
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    program = report.get("program") if isinstance(report, dict) else None
+    return isinstance(program, str) and program.startswith("SSRKD ")
 
 
-def _refuse_to_delete(
-    path: Path, own: Collection[str], mark: str | None, inputs: Iterable[str | os.PathLike]
-) -> None:
-    if not path.is_dir():
-        return
-    try:
-        names = {entry.name for entry in path.iterdir()}
-    except OSError as error:
-        raise OutputError(
-            f"The folder '{path}' cannot be read ({error.strerror}).", "Choose another folder."
-        ) from error
-    if mark not in names and not names <= set(own):
-        other = sorted(names - set(own))[0]
-        raise OutputError(
-            f"The folder '{path}' holds other things than an earlier result ('{other}'), which "
-            "would be deleted.",
-            "Choose a new or an empty folder.",
-        )
-    real = Path(os.path.realpath(path))
-    for source in inputs:
-        place = Path(os.path.realpath(source))
-        if real == place or real in place.parents:
-            raise OutputError(
-                f"The output folder '{path}' would be replaced, and holds the input '{source}'.",
-                "Choose another output folder.",
-            )
+def _earlier(folder: Path) -> Collection[str]:
+    if not is_reconstruction(folder):
+        return ()
+    names = (f"{bone}.ply" for bone in BONES)
+    return {REPORT, *(name for name in names if is_written_mesh(folder / name))}
+
+
+RECONSTRUCTION = ResultKind("reconstruction", _earlier)
 
 
 def write_result(folder: Path, result: Reconstruction | CtReconstruction) -> None:

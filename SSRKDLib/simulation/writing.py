@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
-from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.geometry.rig_file import read_written_rig, write_rig
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.images.writing import write_image
 
@@ -24,6 +26,27 @@ RIG = "rig.json"
 #: Methods of projection by name: Joseph's, in torch, anywhere; TIGRE's, on a GPU. They agree to the
 #: accuracy of their sampling.
 PROJECTORS = ("joseph", "tigre")
+
+
+def earlier_radiographs(folder: Path) -> Collection[str]:
+    """Names of the files in a folder that :func:`write_radiographs` wrote, as far as they tell.
+
+    A folder of a user's radiographs with a rig is not taken for one: the rig has to be as this
+    program writes it, with every image named after its view, and of the only kind that is made.
+    """
+    rig = read_written_rig(folder / RIG)
+    if rig is None:
+        return ()
+    names: list[str] = []
+    for index, view in enumerate(rig.views):
+        names.append(_file_name(view, index, names))
+        if (view.image, view.values, view.air) != (names[-1], "line_integral", None):
+            return ()
+    return {RIG, *names}
+
+
+#: What ``simulate`` writes.
+SIMULATION = ResultKind("simulation", earlier_radiographs)
 
 #: Effective photon energies that attenuation is known for, keV.
 ENERGIES = (40.0, 100.0)
@@ -95,7 +118,7 @@ def write_radiographs(
     views: list[View] = []
     for index, view in enumerate(rig.views):
         progress("project", index / len(rig.views), f"Projecting {view.name}")
-        name = _file_name(view, index, views)
+        name = _file_name(view, index, [str(other.image) for other in views])
         write_image(folder / name, _expose(volume, view, how, rng))
         views.append(replace(view, image=name, values="line_integral", air=None))
     made = replace(rig, views=tuple(views))
@@ -123,8 +146,8 @@ def _expose(
     )  # fmt: skip
 
 
-def _file_name(view: View, index: int, before: list[View]) -> str:
+def _file_name(view: View, index: int, before: Collection[str]) -> str:
     """The view's name as a file name, made unique."""
     name = re.sub(r"[^A-Za-z0-9-]+", "_", view.name).strip("_") or f"view_{index}"
-    taken = {Path(other.image).stem for other in before}
+    taken = {Path(other).stem for other in before}
     return f"{name}_{index}.nrrd" if name in taken else f"{name}.nrrd"

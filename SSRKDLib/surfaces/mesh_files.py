@@ -86,6 +86,9 @@ def _check_stl_length(path: Path) -> None:
         raise ValueError("it ends too early")
 
 
+_COMMENTS = ("SPACE=LPS", "units mm")
+
+
 def write_mesh(
     path: str | Path, mesh: Mesh, colour: tuple[float, float, float] | None = None
 ) -> None:
@@ -97,13 +100,22 @@ def write_mesh(
     path = Path(path)
     if path.suffix.lower() != ".ply":
         raise OutputError(f"Meshes are written as PLY, not as {path.name}.", "Use a .ply name.")
-    comments = ("SPACE=LPS", "units mm")
     try:
-        write_ply(path, mesh.vertices, mesh.faces, mesh.vertex_normals(), colour, comments)
+        write_ply(path, mesh.vertices, mesh.faces, mesh.vertex_normals(), colour, _COMMENTS)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}).", "Choose a folder you may write to."
         ) from error
+
+
+def is_written_mesh(path: Path) -> bool:
+    """Whether a file is one of :func:`write_mesh`, which no other program saved since."""
+    wanted = "".join(f"comment {comment}\n" for comment in _COMMENTS).encode()
+    try:
+        with path.open("rb") as file:
+            return wanted in file.read(200)
+    except OSError:
+        return False
 
 
 def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, Mesh]:

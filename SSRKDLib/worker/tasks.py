@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError, InputError, SSRKDError
+from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.images.writing import write_array
 from SSRKDLib.worker.server import Task
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Bone masks of a radiograph: uint8 ``[4, rows, columns]``, 0 to 255.
 MASKS = "masks_{index}.npy"
+
+#: What the tasks ``segment`` and ``compare`` write; the others write what the commands do.
+SEGMENTATION, DISTANCES = ResultKind("segmentation"), ResultKind("distances")
 
 
 def all_tasks() -> dict[str, Task]:
@@ -55,9 +59,10 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
 
     Result: ``report``, as in report.json; the surfaces lie in ``output``.
     """
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.reconstruction.job import Job
-    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
+    from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, write_result
 
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
@@ -65,7 +70,7 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
         None if mask is None else mask.astype(np.float32) / 255
         for mask in _arrays(request.get("masks"), len(rig.views))
     ]
-    with result_folder(request["output"]) as folder:
+    with replaced_folder(request["output"], RECONSTRUCTION) as folder:
         job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
         _check_masks(masks, [exposure.valid.shape for exposure in job.exposures])
         result = job.run_with(
@@ -90,10 +95,11 @@ def _reconstruct_ct(models: ModelCache, request: dict, progress: Progress) -> di
 
     Result: as of ``reconstruct``.
     """
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.reconstruction.ct import reconstruct_ct_file
-    from SSRKDLib.reconstruction.result_folder import result_folder, write_result
+    from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, write_result
 
-    with result_folder(request["output"]) as folder:
+    with replaced_folder(request["output"], RECONSTRUCTION) as folder:
         result = reconstruct_ct_file(
             request["ct"],
             request.get("weights"),
@@ -124,10 +130,10 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     Result: ``masks``, per view a file as :data:`MASKS` or None, ``laterality``, ``device``,
     ``notes``, ``warnings``.
     """
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.models.loading import run_with_model
     from SSRKDLib.reconstruction.job import Job
-    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.reconstruction.segmentation import segment
 
     progress("read", 0.0, "Reading the radiographs")
@@ -137,15 +143,15 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     def run(model: KneeModel) -> tuple[Segmentation, str]:
         return segment(job.exposures, rig, model, progress), model.device
 
-    (found, device), warnings = run_with_model(
-        run, models.load, request.get("weights"), request.get("device", "auto"), progress
-    )
     output = Path(request["output"])
-    names = [
-        None if mask is None else MASKS.format(index=index)
-        for index, mask in enumerate(found.masks)
-    ]
-    with result_folder(output, own=[name for name in names if name]) as folder:
+    with replaced_folder(output, SEGMENTATION) as folder:
+        (found, device), warnings = run_with_model(
+            run, models.load, request.get("weights"), request.get("device", "auto"), progress
+        )
+        names = [
+            None if mask is None else MASKS.format(index=index)
+            for index, mask in enumerate(found.masks)
+        ]
         for name, mask in zip(names, found.masks):
             if name is not None:
                 write_array(folder / name, np.round(255 * mask).astype(np.uint8))
@@ -167,11 +173,11 @@ def simulate(request: dict, progress: Progress) -> dict:
     Result: ``rig``, the file of the rig that names the images; ``notes``, on how the CT was read;
     ``projector``.
     """
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.ct.reading import read_scan
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.simulation.ct_volume import attenuation_volume
-    from SSRKDLib.simulation.writing import RIG, ExposureSettings, write_radiographs
+    from SSRKDLib.simulation.writing import RIG, SIMULATION, ExposureSettings, write_radiographs
 
     how = ExposureSettings(
         energy=float(request.get("energy", 60.0)),
@@ -181,9 +187,9 @@ def simulate(request: dict, progress: Progress) -> dict:
     )
     progress("volume", 0.05, "Reading the CT")
     rig = read_rig(request["rig"])
-    scan = read_scan(request["ct"])
-    volume = attenuation_volume(scan, how.energy)
-    with result_folder(request["output"]) as folder:
+    with replaced_folder(request["output"], SIMULATION) as folder:
+        scan = read_scan(request["ct"])
+        volume = attenuation_volume(scan, how.energy)
         write_radiographs(
             volume, rig, folder, how, np.random.default_rng(how.seed),
             lambda stage, fraction, message: progress(stage, 0.3 + 0.7 * fraction, message),
@@ -203,16 +209,18 @@ def compare(request: dict, progress: Progress) -> dict:
     reference to reconstruction), ``residual_mm``, ``notes``, ``curves`` (by bone); ``output`` holds
     ``{bone}.npy``, signed distances of the reconstruction's vertices, mm.
     """
+    from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.evaluation.comparison import compare_knees
     from SSRKDLib.geometry.rig_file import read_rig
-    from SSRKDLib.reconstruction.result_folder import result_folder
     from SSRKDLib.surfaces.mesh_files import read_meshes
 
     progress("read", 0.0, "Reading the surfaces")
     recon, reference = read_meshes(request["recon"]), read_meshes(request["reference"])
     rig = read_rig(request["rig"]) if request.get("rig") else None
-    found = compare_knees(recon, reference, request["align"], request["laterality"], rig, progress)
-    with result_folder(request["output"], own=[f"{bone}.npy" for bone in recon]) as folder:
+    with replaced_folder(request["output"], DISTANCES) as folder:
+        found = compare_knees(
+            recon, reference, request["align"], request["laterality"], rig, progress
+        )
         for bone, distances in found.signed.items():
             write_array(folder / f"{bone}.npy", distances)
     return {

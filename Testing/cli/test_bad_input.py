@@ -16,11 +16,12 @@ import pytest
 from SSRKDLib.cli import main as cli
 from SSRKDLib.cli import reconstruct
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
 from Testing.support.ball_knee import BallModel, write_ball_case, write_image
-from Testing.support.command_checks import refused, tree
+from Testing.support.command_checks import refused, tree, write_earlier_result
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,9 +117,7 @@ def test_bad_input_is_refused_and_leaves_nothing(how, case, balls, tmp_path, cap
 
 def test_bad_input_leaves_an_earlier_result_alone(case, balls, tmp_path, capsys):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "report.json").write_text("{}")
-    (out / "femur.ply").write_text("of before")
+    write_earlier_result(out)
     write_image(frontal(case), np.zeros((64, 64)))
     before = tree(tmp_path)
     refused(["reconstruct", case, "-o", out], capsys, "zeros")
@@ -192,11 +191,9 @@ def test_bad_input_command_line(case, tmp_path, capsys):
 
 def test_reconstruct_replaces_an_earlier_result_as_a_whole(case, balls, tmp_path, capsys):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "report.json").write_text("{}")
-    (out / "notes.txt").write_text("of before")
+    write_earlier_result(out)
     assert cli.main(["reconstruct", str(case), "-o", str(out), "--spacing", "2"]) == cli.OK
-    names = ["femur.ply", "fibula.ply", "patella.ply", "report.json", "tibia.ply"]
+    names = [MANIFEST, "femur.ply", "fibula.ply", "patella.ply", "report.json", "tibia.ply"]
     assert sorted(tree(out)) == names
     report = json.loads((out / "report.json").read_text())
     assert report["weights"] == "balls" and report["device"] == "cpu"
@@ -209,10 +206,41 @@ def test_reconstruct_replaces_an_earlier_result_as_a_whole(case, balls, tmp_path
     assert not list(tmp_path.glob(".*"))
 
 
+def test_reconstruct_keeps_what_the_user_has_in_the_output_folder(case, balls, tmp_path, capsys):
+    study, out = tmp_path / "study", tmp_path / "out"
+    (study / "raw").mkdir(parents=True)
+    (study / "report.json").write_text('{"tool": "other"}')
+    (study / "raw" / "ct.nii.gz").write_text("ct")
+    before = tree(tmp_path)
+    refused(["reconstruct", case, "-o", study, "--spacing", "2"], capsys, "raw")
+    (study / "raw" / "ct.nii.gz").rename(study / "femur.ply")
+    (study / "raw").rmdir()
+    refused(["reconstruct", case, "-o", study, "--spacing", "2"], capsys, "femur.ply")
+    (study / "femur.ply").unlink()
+    refused(["reconstruct", case, "-o", study, "--spacing", "2"], capsys, "report.json")
+    assert tree(study) == {"report.json": before["study/report.json"]}
+    # What is added to a result stays beside the next one.
+    again = ["reconstruct", case, "-o", out, "--spacing", "2"]
+    assert cli.main([str(word) for word in again]) == cli.OK
+    (out / "notes.txt").write_text("mine")
+    (out / "edited").mkdir()
+    (out / "edited" / "femur.stl").write_text("mine too")
+    assert cli.main([str(word) for word in again]) == cli.OK
+    after = tree(out)
+    assert (after["notes.txt"], after["edited/femur.stl"]) == (b"mine", b"mine too")
+    capsys.readouterr()
+    # A surface that was edited is no longer the program's to replace.
+    (out / "femur.ply").write_text("smoothed")
+    before = tree(tmp_path)
+    refused(again, capsys, "femur.ply' was changed")
+    refused(["compare", out, case.parent, "-o", out], capsys, "holds the input")
+    refused(["simulate", "--person", "20", "-o", out], capsys, "another kind")
+    assert tree(tmp_path) == before
+
+
 def test_a_full_disk_leaves_the_earlier_result(case, balls, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "report.json").write_text("{}")
+    write_earlier_result(out)
     before = tree(tmp_path)
 
     def full(*_):

@@ -12,6 +12,7 @@ import pytest
 
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.datasets import demo_cases
 from SSRKDLib.datasets.demo_cases import DemoCase
@@ -55,7 +56,7 @@ def test_compare_writes_a_row_per_bone_and_prints_them(folders, capsys):
     assert cli.main(arguments) == 0
     capsys.readouterr()
     before = tree(folders)
-    refused([*arguments[:3], "-o", folders / "recon"], capsys, "deleted")
+    refused([*arguments[:3], "-o", folders / "recon"], capsys, "holds the input")
     refused(["compare", folders / "recon", folders / "none", "-o", out], capsys, "none")
     assert tree(folders) == before
 
@@ -172,7 +173,7 @@ def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
     assert [path.name for path in out.iterdir()] == ["good"]
     names = {path.name for path in (out / "good").iterdir()}
     assert names == {*(f"{bone}.ply" for bone in BALLS), "report.json", "overview.png",
-                     "compare.csv", "radiographs"}  # fmt: skip
+                     "compare.csv", "radiographs", MANIFEST}  # fmt: skip
     rows = {row["bone"]: row for row in csv.DictReader((out / "good" / "compare.csv").open())}
     assert float(rows["mean"]["assd_mm"]) < 0.3
     refused(["demo", "--case", "none"], capsys, "none", "good")

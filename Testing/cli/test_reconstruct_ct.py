@@ -10,6 +10,7 @@ import pytest
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
+from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
@@ -57,7 +58,8 @@ def test_ct_command_writes_surfaces_and_a_report(files, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "femur" in shown.out and "on cpu" in shown.out
     assert "Segmenting the bones, part 2 of" in shown.err
-    assert {path.name for path in out.iterdir()} == {*(f"{b}.ply" for b in BONES), "report.json"}
+    names = {*(f"{b}.ply" for b in BONES), "report.json", MANIFEST}
+    assert {path.name for path in out.iterdir()} == names
     is_the_knee(read_meshes(out))
     report = json.loads((out / "report.json").read_text())
     assert report["weights"] == "bands" and len(report["weights_sha256"]) == 64

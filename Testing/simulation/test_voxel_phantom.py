@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import types
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ from scipy import ndimage
 
 from SSRKDLib.cli import simulate
 from SSRKDLib.core.errors import ImageError, InputError, MeshError, OutputError
-from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.core.progress import no_progress
 from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield, to_hounsfield
 from SSRKDLib.ct.reading import read_scan
@@ -27,6 +29,7 @@ from SSRKDLib.surfaces.knee import leg_frame
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.surfaces.voxelise import coverage
+from Testing.support.command_checks import tree
 from Testing.support.projection_truth import relative_l2, rotation
 
 SPACING = 3.0
@@ -270,7 +273,8 @@ def test_project_simulate_command_sees_the_ct(scan, tmp_path, capsys):
     told = []
     out = tmp_path / "new" / "out"
     simulated("--ct", scan, "-o", out, "--noise-free", progress=lambda *a: told.append(a))
-    assert sorted(p.name for p in out.iterdir()) == ["frontal.nrrd", "lateral.nrrd", "rig.json"]
+    names = [MANIFEST, "frontal.nrrd", "lateral.nrrd", "rig.json"]
+    assert sorted(p.name for p in out.iterdir()) == names
     shown = capsys.readouterr().out
     assert str(out / "rig.json") in shown and "projected by joseph" in shown
     assert [fraction for _, fraction, _ in told] == sorted(fraction for _, fraction, _ in told)
@@ -322,6 +326,35 @@ def test_project_simulate_command_replaces_its_output_or_leaves_it(scan, tmp_pat
     assert read_rig(tmp_path / "again" / "rig.json").views[1].size == (384, 400)
 
 
+def test_project_simulate_command_keeps_a_user_s_radiographs(scan, tmp_path):
+    study, out = tmp_path / "study", tmp_path / "out"
+    simulated("--ct", scan, "-o", out)
+    study.mkdir()
+    for name in ("rig.json", "frontal.nrrd", "lateral.nrrd"):
+        shutil.copy(out / name, study)
+    shutil.copy(out / "frontal.nrrd", study / "other.nrrd")
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=r"other\.nrrd"):
+        simulated("--ct", scan, "-o", study)
+    assert tree(tmp_path) == before
+    (study / "other.nrrd").unlink()
+    # A rig that another hand wrote, or whose images have names or values of their own.
+    rig = json.loads((study / "rig.json").read_text())
+    for change in ({}, {"image": "scan.nrrd"}, {"values": "display"}):
+        rig["views"][0] |= change
+        indent = 2 if change else 1
+        (study / "rig.json").write_text(json.dumps(rig, indent=indent) + "\n")
+        before = tree(tmp_path)
+        with pytest.raises(OutputError, match="frontal"):
+            simulated("--ct", scan, "-o", study)
+        assert tree(tmp_path) == before
+        rig = json.loads((out / "rig.json").read_text())
+    # What a version without a manifest simulated is replaced.
+    shutil.copy(out / "rig.json", study)
+    simulated("--ct", scan, "-o", study, "--side", "R")
+    assert read_rig(study / "rig.json").laterality == "R"
+
+
 def test_project_simulate_command_takes_meshes(bones, tmp_path, monkeypatch):
     for bone, (vertices, faces) in bones.items():
         write_mesh(tmp_path / f"{bone}.ply", Mesh(vertices, faces))
@@ -353,16 +386,3 @@ def test_project_simulate_command_refuses_in_one_line(words, tmp_path):
         simulated(*words, "-o", tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
-
-
-def test_project_output_folder_refuses_what_it_must_not_replace(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("x")
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    for place in (tmp_path / "file", tmp_path, tmp_path / "work", tmp_path / "file" / "below"):
-        with pytest.raises(OutputError), replaced_folder(place):
-            pass
-    with pytest.raises(KeyboardInterrupt), replaced_folder(tmp_path / "new") as folder:
-        (folder / "half").write_text("x")
-        raise KeyboardInterrupt
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "work"]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+
 from SSRKDLib.cli import main as cli
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 
 def tree(folder: Path) -> dict[str, bytes | None]:
@@ -13,6 +18,13 @@ def tree(folder: Path) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def write_earlier_result(folder: Path) -> None:
+    """What a version before the manifest left of a reconstruction that found one bone."""
+    folder.mkdir()
+    write_mesh(folder / "femur.ply", Mesh(np.eye(3), np.array([[0, 1, 2]])))
+    (folder / "report.json").write_text(json.dumps({"program": "SSRKD 0.1.0", "warnings": []}))
 
 
 def refused(arguments: list, capsys, *words: str) -> None:

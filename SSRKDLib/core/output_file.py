@@ -1,0 +1,148 @@
+"""Writing a file completely or not at all, and locks among processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Union
+
+from SSRKDLib.core.errors import OutputError
+
+#: What a file is written from: its text, its bytes, or a function that writes into a stream.
+Content = Union[str, bytes, Callable[[BinaryIO], object]]
+
+
+def write_file(path: str | os.PathLike, content: Content) -> None:
+    """Write a file completely or not at all; one that is there is replaced. Text is UTF-8.
+
+    Raises:
+        OutputError: the file cannot be written; what was there before is left alone then.
+    """
+    path = resolved(path)
+    part = hidden(path, "part")
+    try:
+        _clear_parts(path)
+        try:
+            with part.open("xb") as stream:
+                _take_lock(stream.fileno(), wait=False)
+                if callable(content):
+                    content(stream)
+                else:
+                    stream.write(content.encode() if isinstance(content, str) else content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if path.is_file():
+                shutil.copymode(path, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
+    """What to raise where writing failed: a full disk and missing permission have own sentences."""
+    cause = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            f"'{path}' cannot be written: the disk is full ({cause}).",
+            "Make space on that disk, or choose a folder on another one.",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputError(
+            f"'{path}' cannot be written: permission is missing ({cause}).",
+            "Choose a folder that you may write to.",
+        )
+    return OutputError(f"'{path}' cannot be written ({cause}).", "Choose another folder.")
+
+
+def resolved(path: str | os.PathLike) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except OSError as error:  # of a relative path
+        raise OutputError(
+            f"The working folder does not exist any more ({error.strerror or error}).",
+            "Change to a folder that exists.",
+        ) from error
+
+
+def _clear_parts(path: Path) -> None:
+    """Remove what killed processes left of a file."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part")
+    for entry in os.scandir(path.parent):
+        if name.fullmatch(entry.name):
+            with suppress(OSError), open(entry.path, "rb+") as stream:
+                if _take_lock(stream.fileno(), wait=False):
+                    os.unlink(entry.path)
+
+
+def hidden(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{ending}")
+
+
+@contextmanager
+def folder_lock(path: Path) -> Iterator[None]:
+    """One process at a time replaces a folder."""
+    place = path.with_name(f".{path.name}.lock")
+    lock = acquire_lock(place)
+    try:
+        yield
+    finally:
+        release_lock(place, lock)
+
+
+def acquire_lock(place: Path, wait: bool = True) -> int | None:
+    """Make a file and lock it; None where someone else holds it and ``wait`` is not set."""
+    while True:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _take_lock(handle, wait):
+            os.close(handle)
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(place)):
+                return handle
+        os.close(handle)  # who held it before removed it
+
+
+def release_lock(place: Path, handle: int | None) -> None:
+    if handle is None:
+        return
+    if os.name == "nt":  # open files cannot be removed there
+        os.close(handle)
+    with suppress(OSError):
+        place.unlink()
+    if os.name != "nt":
+        os.close(handle)
+
+
+def _take_lock(handle: int, wait: bool) -> bool:
+    """Lock an open file until it is closed or the process ends, however that comes.
+
+    Where the file system has no locks, who waits goes on without and who does not gets none.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        while True:
+            try:
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            except OSError:
+                if not wait:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return wait
+    return True

@@ -1,0 +1,166 @@
+"""Which files in a result folder this program wrote, and which of them were changed since.
+
+The manifest of a folder (:data:`MANIFEST`) is JSON: ``written_by``, ``kind`` (what wrote it) and
+``files`` (name to SHA-256). A name has ``/`` between folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from SSRKDLib import __version__
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import write_file
+
+MANIFEST = ".ssrkd-manifest.json"
+
+
+@dataclass(frozen=True)
+class ResultKind:
+    """What writes a result folder; a folder of another kind is not replaced.
+
+    Attributes:
+        name: stands in the manifest.
+        earlier: names of the files that versions before the manifest wrote into the folder given,
+            as far as their contents tell. A folder without a manifest may be replaced only where it
+            contains nothing else.
+    """
+
+    name: str
+    earlier: Callable[[Path], Collection[str]] = lambda folder: ()
+
+
+def own_files(path: Path, kind: ResultKind) -> dict[str, str]:
+    """SHA-256 of the files of an earlier result, by name; raises where there is anything else."""
+    if not path.is_dir():
+        return {}
+    try:
+        recorded = read_manifest(path, kind, path)
+        if recorded is not None:
+            return unchanged_files(path, recorded, path)
+        known = set(kind.earlier(path)) if any(path.iterdir()) else set()
+        own = {name: digest for name, digest in file_hashes(path).items() if name in known}
+        other = foreign_names(path, [name for name in own if own[name]], ())
+        if other:
+            raise OutputError(
+                f"The folder '{path}' holds other things than an earlier result ('{other[0]}').",
+                "Choose a new or an empty folder.",
+            )
+        return own
+    except OSError as error:
+        raise OutputError(
+            f"The folder '{path}' cannot be read ({error.strerror or error}).",
+            "Choose another folder.",
+        ) from error
+
+
+def read_manifest(folder: Path, kind: ResultKind, path: Path) -> dict[str, str] | None:
+    """What was written into a folder that belongs at ``path``; None where nothing tells."""
+    try:
+        found, files = recorded_files(folder)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise OutputError(
+            f"'{path / MANIFEST}' is damaged, so that nothing tells which files in the folder are "
+            "results.",
+            "Choose another folder, or move what you need out of this one and remove it.",
+        ) from error
+    if found != kind.name:
+        raise OutputError(
+            f"The folder '{path}' contains a result of another kind ({found}, not {kind.name}).",
+            "Choose a new or an empty folder.",
+        )
+    return files
+
+
+def recorded_files(folder: Path) -> tuple[str, dict[str, str]]:
+    """Kind and files of a manifest. Raises FileNotFoundError, or ValueError where it is damaged."""
+    place = folder / MANIFEST
+    if place.is_symlink():
+        raise ValueError("a link")
+    data = json.loads(place.read_bytes())
+    kind, files = (data.get("kind"), data.get("files")) if isinstance(data, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(files, dict):
+        raise ValueError("not a manifest")
+    for name, digest in files.items():
+        inside = PurePath(name)  # by the rules of this computer
+        if not name or inside.anchor or ".." in inside.parts or not isinstance(digest, str):
+            raise ValueError("not a manifest")
+    return kind, files
+
+
+def write_manifest(folder: Path, kind: ResultKind, files: Mapping[str, str]) -> None:
+    data = {"written_by": f"SSRKD {__version__}", "kind": kind.name, "files": dict(files)}
+    write_file(folder / MANIFEST, json.dumps(data, indent=1) + "\n")
+
+
+def unchanged_files(folder: Path, recorded: Mapping[str, str], path: Path) -> dict[str, str]:
+    """Those of the recorded files that are there; raises where one was changed."""
+    there = {}
+    for name, digest in recorded.items():
+        found = file_hash(folder, name)
+        if found not in (None, digest):
+            raise OutputError(
+                f"'{path / name}' was changed since this program wrote it, and would be replaced.",
+                "Move or rename it, or choose another output folder.",
+            )
+        if found is not None:
+            there[name] = digest
+    return there
+
+
+def foreign_names(
+    folder: Path, own: Collection[str], shared: Collection[str], below: str = ""
+) -> list[str]:
+    """Names of what is not this program's: files, links, and folders that contain only such.
+
+    Folders that contain files of ``own`` or ``shared`` are looked into. Links are not followed.
+    """
+    found = []
+    for entry in sorted(os.scandir(folder / below), key=lambda entry: entry.name):
+        name = below + entry.name
+        if name in own or name == MANIFEST:
+            continue
+        into = any(other.startswith(f"{name}/") for other in (*own, *shared))
+        if into and entry.is_dir(follow_symlinks=False):
+            found += foreign_names(folder, own, shared, f"{name}/")
+        else:
+            found.append(name)
+    return found
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a folder but the manifest, by name, ``/`` between folders."""
+    names = [
+        (Path(place) / file).relative_to(folder).as_posix()
+        for place, _, files in os.walk(folder)
+        for file in files
+    ]
+    return {name: str(file_hash(folder, name)) for name in sorted(names) if name != MANIFEST}
+
+
+def file_hash(folder: Path, name: str) -> str | None:
+    """SHA-256 of a file; "" for what is not one (a link, a folder), None where there is nothing."""
+    place = folder
+    for part in PurePath(name).parent.parts:
+        place /= part
+        if place.is_symlink():
+            return None
+    place = folder / name
+    try:
+        if not stat.S_ISREG(place.lstat().st_mode):
+            return ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    digest = hashlib.sha256()
+    with place.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,54 @@
+"""The folders that the worker's tasks write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION
+from SSRKDLib.simulation.writing import SIMULATION
+from SSRKDLib.surfaces.mesh_files import write_mesh
+from SSRKDLib.worker.tasks import DISTANCES, SEGMENTATION, all_tasks
+from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
+from Testing.support.command_checks import tree, write_earlier_result
+
+
+def test_tasks_replace_only_what_they_wrote(tmp_path, monkeypatch):
+    model = BallModel(read_rig(write_ball_case(tmp_path / "case")))
+    monkeypatch.setattr("SSRKDLib.models.loading.load_model", lambda *_: model)
+    for name in ("recon", "reference"):
+        (tmp_path / name).mkdir()
+        for bone, about in BALLS.items():
+            write_mesh(tmp_path / name / f"{bone}.ply", ball(*about))
+    known, out = all_tasks(), tmp_path / "out"
+    requests = {
+        "reconstruct": {"spacing": 2.0}, "segment": {}, "simulate": {},
+        "compare": {"align": "none", "laterality": "L"},
+    }  # fmt: skip
+    shared = {"rig": tmp_path / "case" / "rig.json", "ct": tmp_path / "none"}
+    shared |= {"recon": tmp_path / "recon", "reference": tmp_path / "reference"}
+    shared = {key: str(path) for key, path in shared.items()}
+
+    def run(task: str, output: Path) -> None:
+        known[task]({**shared, **requests[task], "output": str(output)}, lambda *_: None)
+
+    kinds = dict(zip(requests, (RECONSTRUCTION, SEGMENTATION, SIMULATION, DISTANCES)))
+    for task, kind in kinds.items():
+        with replaced_folder(out / task, kind) as folder:
+            (folder / "file").write_text("of before")
+    before = tree(out)
+    for task in requests:
+        for other in set(requests) - {task}:
+            with pytest.raises(OutputError, match="another kind"):
+                run(task, out / other)
+    assert tree(out) == before
+    write_earlier_result(tmp_path / "earlier")
+    before = tree(tmp_path / "earlier")
+    for task in ("segment", "simulate", "compare"):
+        with pytest.raises(OutputError, match="holds other things"):
+            run(task, tmp_path / "earlier")
+    assert tree(tmp_path / "earlier") == before
