@@ -1,4 +1,4 @@
-"""A cohort of virtual knees on disk, made once and learned from many times.
+"""A cohort of virtual knees: on disk, made once and used many times, or made as they are needed.
 
 A knee is stored as path lengths through each material on two virtual detectors, not as finished
 radiographs: exposure, spectrum, scatter, noise and framing are drawn anew whenever it is used
@@ -8,12 +8,15 @@ machine.
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.population import shape_model
@@ -24,8 +27,32 @@ from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 #: Stored detectors: square, this many pixels of this many mm at the joint.
 STORED_PIXELS, STORED_PIXEL_MM = 320, 1.0
 
+#: Raised whenever shapes, tissue, views or points of the same seed come out differently.
+SIMULATOR_VERSION = 1
+
+#: What a stored knee's origin is: the definition of its joint centre.
+CENTRING = "population.canonical_frame"
+
+#: The cohort's fingerprint in its folder.
+FINGERPRINT = "cohort.json"
+
 #: Half edge of the box that field samples come from, mm.
 FIELD_REACH_MM = 104.0
+
+
+@dataclass(frozen=True)
+class ViewRanges:
+    """How the views of a cohort are drawn, lowest and highest.
+
+    Attributes:
+        source_to_detector_mm: distance from the source to the detector.
+        magnification: of the joint on the detector.
+        angle_between_views_degrees: between the two views' axes; most pairs are near 90.
+    """
+
+    source_to_detector_mm: tuple[float, float] = (900.0, 2000.0)
+    magnification: tuple[float, float] = (1.05, 1.6)
+    angle_between_views_degrees: tuple[float, float] = (45.0, 135.0)
 
 
 @dataclass(frozen=True)
@@ -62,15 +89,16 @@ class StoredKnee:
         )
 
 
-def random_views(rng: np.random.Generator) -> tuple[View, View]:
+def random_views(rng: np.random.Generator, ranges: ViewRanges = ViewRanges()) -> tuple[View, View]:
     """A frontal and a lateral view of a knee in its canonical frame.
 
-    Source-to-detector distances 900 to 2000 mm, magnification 1.05 to 1.6, angle between the views
-    45 to 135 degrees with most near 90, the pair turned about the leg by 25 degrees and sometimes
-    more, sources above or below the joint, and the joint away from the middle of the detector.
+    Besides what ``ranges`` says, the pair is turned about the leg by 25 degrees and sometimes more,
+    sources are above or below the joint, and the joint is away from the middle of the detector.
     """
-    distance, magnification = rng.uniform(900, 2000, 2), rng.uniform(1.05, 1.6, 2)
-    between = rng.normal(90, 4) if rng.random() < 0.6 else rng.uniform(45, 135)
+    distance = rng.uniform(*ranges.source_to_detector_mm, 2)
+    magnification = rng.uniform(*ranges.magnification, 2)
+    evenly = rng.random() >= 0.6
+    between = rng.uniform(*ranges.angle_between_views_degrees) if evenly else rng.normal(90, 4)
     turn = rng.uniform(-28, 28) if rng.random() < 0.75 else rng.uniform(-50, 50)
     # Half of what two views differ from 90 degrees by goes to each, and the whole pair turns.
     azimuths = turn + np.array([0.5, -0.5]) * (90 - between) + [0.0, 90.0]
@@ -102,13 +130,13 @@ def random_views(rng: np.random.Generator) -> tuple[View, View]:
     return views[0], views[1]
 
 
-def make_knee(seed: int, index: int) -> StoredKnee:
-    """Knee ``index`` of the cohort with this seed."""
+def make_knee(seed: int, index: int, ranges: ViewRanges = ViewRanges()) -> StoredKnee:
+    """Knee ``index`` of the cohort with this seed and these views."""
     rng = np.random.default_rng([seed, index])
     faces = shape_model().faces
     bones = random_knee(rng)
     leg = random_leg(bones, faces, rng)
-    views = random_views(rng)
+    views = random_views(rng, ranges)
     paths, masks = zip(*(material_paths(leg, view) for view in views))
     bits = (np.stack(masks) * np.array([1, 2, 4, 8], np.uint8)[:, None, None]).sum(1)
     points, distances = field_samples(
@@ -130,24 +158,100 @@ def make_knee(seed: int, index: int) -> StoredKnee:
     )
 
 
-def knee_path(folder: Path, index: int) -> Path:
-    return folder / f"{index // 1000:03d}" / f"{index:06d}.npz"
+@dataclass(frozen=True)
+class VirtualCohort:
+    """The knees of a seed.
+
+    Attributes:
+        seed: of the knees.
+        folder: where they are kept, 2.4 MB each; None keeps none.
+        ranges: how their views are drawn.
+    """
+
+    seed: int
+    folder: Path | None = None
+    ranges: ViewRanges = ViewRanges()
+
+    @property
+    def fingerprint(self) -> dict:
+        """What the knees depend on."""
+        described = {
+            "seed": self.seed,
+            "simulator": SIMULATOR_VERSION,
+            "centring": CENTRING,
+            "pixels": STORED_PIXELS,
+            "pixel_mm": STORED_PIXEL_MM,
+            "views": asdict(self.ranges),
+        }
+        return json.loads(json.dumps(described))  # tuples are lists in a file
+
+    def check(self) -> None:
+        """Write the fingerprint into a new cohort's folder, and compare it with an old one's.
+
+        Raises:
+            InputError: the folder holds knees of another seed, simulator or other views.
+            OutputError: the fingerprint cannot be written.
+        """
+        if self.folder is None:
+            return
+        path = self.folder / FINGERPRINT
+        if not path.exists() and not any(self.folder.glob("[0-9][0-9][0-9]/*.npz")):
+            _write(path, json.dumps(self.fingerprint, indent=1).encode() + b"\n")
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        wanted = self.fingerprint
+        if not isinstance(found, dict) or not found:
+            raise self._refusal("does not record how its knees were made")
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                raise self._refusal(f"has knees of another {key} ({found.get(key)}, not {value})")
+
+    def _refusal(self, what: str) -> InputError:
+        return InputError(
+            f"The cohort '{self.folder}' {what}.",
+            "Give another folder, or delete this one: its knees are made again.",
+        )
+
+    def path(self, index: int) -> Path:
+        """Where a knee is kept."""
+        return self.folder / f"{index // 1000:03d}" / f"{index:06d}.npz"
+
+    def write(self, index: int) -> None:
+        """Make one knee, unless it is there. Safe to interrupt, and for several processes at once.
+
+        Raises:
+            InputError: the folder is another cohort's.
+            OutputError: it cannot be written.
+        """
+        path = self.path(index)
+        if not path.exists():
+            self.check()
+            content = BytesIO()
+            np.savez(content, **vars(make_knee(self.seed, index, self.ranges)))
+            _write(path, content.getbuffer())
+
+    def read(self, index: int) -> StoredKnee:
+        """A knee, made first where it is not kept yet."""
+        if self.folder is None:
+            return make_knee(self.seed, index, self.ranges)
+        self.write(index)
+        with np.load(self.path(index)) as data:
+            return StoredKnee(**{key: data[key] for key in data.files})
 
 
-def write_knee(folder: Path, seed: int, index: int) -> None:
-    """Make one knee, unless it is there. Safe to interrupt, and for several processes at once."""
-    path = knee_path(folder, index)
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("wb") as stream:
-        np.savez(stream, **vars(make_knee(seed, index)))
-    unfinished.replace(path)
-
-
-def read_knee(folder: Path, seed: int, index: int) -> StoredKnee:
-    """Knee ``index`` of the cohort, made first if it is not there yet."""
-    write_knee(folder, seed, index)
-    with np.load(knee_path(folder, index)) as data:
-        return StoredKnee(**{key: data[key] for key in data.files})
+def _write(path: Path, content: bytes | memoryview) -> None:
+    unfinished = path.with_suffix(f".{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The cohort's file '{path}' cannot be written ({error.strerror or error}).",
+            "Choose a folder that you may write to, on a disk with space left.",
+        ) from error

@@ -18,6 +18,7 @@ from SSRKDLib.geometry.virtual_cameras import REACH, Framing
 from SSRKDLib.models.devices import resolve_device
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.network_input import FramedRadiographs
+from SSRKDLib.radiographs.normalisation import LOCAL_CONTRAST_NAMES
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.weights.state_dict import load_network, misfit
@@ -62,6 +63,13 @@ class KneeModel:
         from SSRKDLib.networks.student import Student
 
         bundle = read_bundle(find_bundle(name_or_path))
+        normalisation = bundle.manifest["normalisation"]
+        if normalisation not in LOCAL_CONTRAST_NAMES:
+            raise WeightsError(
+                f"The weights '{bundle.manifest['name']}' need the normalisation "
+                f"{normalisation!r}, which this version of SSRKD does not have.",
+                "Update SSRKD, or use weights made for this version.",
+            )
 
         def expected(kind: type) -> Callable[[str], type]:
             def class_of(architecture: str) -> type:

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+#: What bundles call :func:`network_channels`.
+LOCAL_CONTRAST = "local-contrast-1"
+#: Every name of it: the first bundles had the function's place instead.
+LOCAL_CONTRAST_NAMES = (LOCAL_CONTRAST, "SSRKDLib.radiographs.intensity.network_channels")
+
 #: Standard deviation of the window of the local contrast normalisation, mm on the detector.
 CONTRAST_SIGMA_MM = 12.0
 

@@ -13,6 +13,7 @@ from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
+from SSRKDLib.training import earlier_format
 from SSRKDLib.weights.bundle import read_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.weights.official_import import architecture_class
@@ -20,6 +21,8 @@ from SSRKDLib.weights.state_dict import load_state
 
 #: Key of a checkpoint under which :class:`~SSRKDLib.training.tasks.base.Task` describes itself.
 ENTRY = "ssrkd"
+#: The newest checkpoint's name in a training's folder.
+LAST = "last.ckpt"
 #: Layout of that entry.
 FORMAT = 1
 
@@ -34,14 +37,14 @@ def read_network(path: str | Path, name: str) -> nn.Module:
         name: in a bundle: ``segmenter``, ``locator``, ``student`` or ``teacher``.
 
     Raises:
-        WeightsError: absent, damaged, or it holds no such network.
+        WeightsError: absent, damaged, or it contains no such network.
     """
-    if str(path).endswith(".ckpt"):
+    if str(path).endswith((".ckpt", ".pt")):
         checkpoint = read_checkpoint(path)
         entries = checkpoint[ENTRY]["networks"]
         if name not in entries:
             raise WeightsError(
-                f"The checkpoint {path} holds no {name}, only {', '.join(entries)}.",
+                f"The checkpoint {path} contains no {name}, only {', '.join(entries)}.",
                 f"Give the checkpoint of a training of the {name}.",
             )
         tensors = network_state(checkpoint, name)
@@ -62,26 +65,30 @@ def build_network(architecture: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint that :class:`~SSRKDLib.training.tasks.base.Task` wrote; no code in it is run.
+    """A checkpoint that :class:`~SSRKDLib.training.tasks.base.Task` wrote, or the first version's
+    training of the default weights; no code in it is run.
 
     Raises:
         WeightsError: absent, damaged, or of another program.
     """
     checkpoint = read_values(Path(path))
+    if earlier_format.is_earlier(checkpoint):
+        entry = {"format": FORMAT, **earlier_format.described(checkpoint)}
+        return {ENTRY: entry, "state_dict": earlier_format.tensors(checkpoint)}
     entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or entry.get("format") != FORMAT:
         raise WeightsError(
-            f"{path} is no checkpoint of this program's trainings.",
-            "Give a .ckpt file that Training/learn.py of this version wrote.",
+            f"{path} is not a checkpoint of this program's trainings.",
+            "Give a .ckpt file that Training/train.py wrote.",
         )
     return checkpoint
 
 
 def read_values(path: Path) -> Any:
-    """What a PyTorch file holds, on the CPU; no code in it is run.
+    """The content of a PyTorch file, on the CPU; no code in it is run.
 
     Raises:
-        WeightsError: absent, damaged, or it holds more than plain values.
+        WeightsError: absent, damaged, or it contains more than plain values.
     """
     if not path.is_file():
         raise WeightsError(f"There is no checkpoint {path}.", "Check the path.")
@@ -89,7 +96,7 @@ def read_values(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
         raise WeightsError(
-            f"The checkpoint {path} is damaged, or holds more than plain values.",
+            f"The checkpoint {path} is damaged, or contains more than plain values.",
             "Use another checkpoint of the training (it keeps its last ones).",
         ) from error
 

@@ -1,13 +1,14 @@
 """The trainings' command line, on LightningCLI.
 
-``segmentation``, ``teacher``, ``student`` and ``own_student`` are the tasks; everything else
-(several GPUs and nodes, precision, clipping, loggers) is Lightning's own. A training whose output
-folder holds a checkpoint goes on from it.
+``default``, ``segmentation``, ``teacher``, ``student`` and ``own_student`` are the tasks;
+everything else (several GPUs and nodes, precision, clipping, loggers) is Lightning's own. A
+training whose output folder contains a checkpoint goes on from it.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,30 +16,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from SSRKDLib.core.errors import InputError, SSRKDError, WeightsError
-from SSRKDLib.training.checkpoints import ENTRY, read_checkpoint
-from SSRKDLib.training.data import modules as case_data
-from SSRKDLib.training.data import student_modules as student_data
+from SSRKDLib.training import earlier_format
+from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint, read_values
+from SSRKDLib.training.data.modules import SegmentationData, TeacherData
+from SSRKDLib.training.data.student_modules import OwnStudentData, StudentData
+from SSRKDLib.training.data.virtual_modules import VirtualKneeData
 from SSRKDLib.training.tasks.base import Task
+from SSRKDLib.training.tasks.default import DefaultTask
 from SSRKDLib.training.tasks.own_student import OwnStudentTask
 from SSRKDLib.training.tasks.segmentation import SegmentationTask
 from SSRKDLib.training.tasks.student import OfficialStudentTask
 from SSRKDLib.training.tasks.teacher import TeacherTask
 
 TASKS = {
-    "segmentation": (SegmentationTask, case_data.SegmentationData),
-    "teacher": (TeacherTask, case_data.TeacherData),
-    "student": (OfficialStudentTask, student_data.StudentData),
-    "own_student": (OwnStudentTask, student_data.OwnStudentData),
+    "default": (DefaultTask, VirtualKneeData),
+    "segmentation": (SegmentationTask, SegmentationData),
+    "teacher": (TeacherTask, TeacherData),
+    "student": (OfficialStudentTask, StudentData),
+    "own_student": (OwnStudentTask, OwnStudentData),
 }
 
-#: The newest checkpoint's name in a training's folder.
-LAST = "last.ckpt"
-#: What a training leaves of the ``test`` split's measurement.
+#: The ``test`` split's scores in a training's folder.
 SCORES = "scores.json"
 
 
@@ -63,6 +67,7 @@ class _Command(LightningCLI):
                 "trainer.log_every_n_steps": 10,
                 # Samples are dealt out by the step, not by Lightning.
                 "trainer.use_distributed_sampler": False,
+                **self.model_class.DEFAULTS,
             }
         )
 
@@ -77,8 +82,18 @@ class _Command(LightningCLI):
         given = self.config_init["trainer"].get("callbacks") or []
         given = given if isinstance(given, list) else [given]
         return super().instantiate_trainer(
-            **options, default_root_dir=self.config["output"], callbacks=[*given, keep]
-        )
+            **options, default_root_dir=self.config["output"],
+            callbacks=[*given, keep, _SaveWhenStopped()],
+        )  # fmt: skip
+
+
+class _SaveWhenStopped(Callback):
+    """A checkpoint of the step after which SIGTERM ended the training."""
+
+    def on_exception(self, trainer: Trainer, task: Task, exception: BaseException) -> None:
+        if isinstance(exception, SIGTERMException):
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / LAST)
+            print(f"Stopped after step {trainer.global_step}; start again to go on.", flush=True)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -88,24 +103,29 @@ def run(arguments: Sequence[str]) -> int:
         arguments: a task's name, then LightningCLI's: ``--config FILE --output FOLDER ...``.
 
     Returns:
-        0, or 2 where something cannot be used as it is, said in one line.
+        0; 2 after an error in the input, which is reported in one line; 143 where SIGTERM stopped
+        the training, which has then kept its last step.
     """
     try:
         if not arguments or arguments[0] not in TASKS:
             raise InputError(
-                f"'{arguments[0] if arguments else ''}' is no task.",
-                f"Give one of {', '.join(TASKS)}.",
+                f"'{arguments[0] if arguments else ''}' is not a task.",
+                f"Use one of {', '.join(TASKS)}.",
             )
-        # It is told its arguments without the task's name, which stands in sys.argv.
+        # Its arguments lack the task's name, which sys.argv contains.
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         task, data = TASKS[arguments[0]]
         command = _Command(
             task, data, args=list(arguments[1:]), run=False, seed_everything_default=0,
             save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
         )  # fmt: skip
+        command.model.check_trainer(command.trainer)
         last = Path(command.config["output"]) / LAST
+        earlier = last.with_name(earlier_format.CHECKPOINT)
         if last.exists():
             _check_same(command.model, last)
+        elif earlier.exists() and isinstance(command.model, DefaultTask):
+            _continue_from(command, earlier)
         command.trainer.fit(
             command.model,
             command.datamodule,
@@ -116,6 +136,11 @@ def run(arguments: Sequence[str]) -> int:
         _test(command, Path(command.config["output"]))
     except SSRKDError as error:
         print(f"error: {_without_trace(error)}", file=sys.stderr)
+        return 2
+    except SIGTERMException:
+        return 128 + signal.SIGTERM
+    except MisconfigurationException as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error}. Choose an --output that you may write to.", file=sys.stderr)
@@ -134,6 +159,19 @@ def _check_same(model: Task, last: Path) -> None:
         )
 
 
+def _continue_from(command: _Command, earlier: Path) -> None:
+    """Go on from an earlier version's checkpoint."""
+    state = read_values(earlier)
+    if not earlier_format.is_earlier(state):
+        raise WeightsError(
+            f"{earlier} is not a checkpoint of this program's trainings.",
+            "Choose another --output, or delete that file to begin anew.",
+        )
+    command.model.continue_from(state)
+    steps = command.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
+    steps.ready = steps.completed = state["step"]
+
+
 def _without_trace(error: SSRKDError) -> str:
     """The sentences of an error; one from a loader's process arrives with its traceback."""
     text = str(error)
@@ -141,8 +179,8 @@ def _without_trace(error: SSRKDError) -> str:
 
 
 def _test(command: _Command, output: Path) -> None:
-    """Measure the cases of ``test`` and leave what came out beside the checkpoints."""
-    if not command.datamodule.held_out["test"].labelled:
+    """Measure the cases of ``test`` and write the scores beside the checkpoints."""
+    if not command.datamodule.has_test_cases:
         return
     scores = command.trainer.test(command.model, command.datamodule, verbose=False)[0]
     if command.trainer.is_global_zero:

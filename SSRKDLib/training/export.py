@@ -1,4 +1,4 @@
-"""From the trainings of the three tasks to a bundle that Reconstruct reads."""
+"""From trainings' checkpoints to a bundle that Reconstruct reads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import InputError, WeightsError
+from SSRKDLib.radiographs.normalisation import LOCAL_CONTRAST, LOCAL_CONTRAST_NAMES
 from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.checkpoints import ENTRY, network_state, read_checkpoint
 from SSRKDLib.weights.bundle import Bundle, read_bundle, write_bundle
@@ -22,7 +23,7 @@ NOMINAL_DISTANCES = (2000.0, 1000.0)
 def export(
     checkpoints: Sequence[Path],
     path: Path,
-    name: str,
+    name: str | None = None,
     base: str | None = None,
     scores: Path | None = None,
 ) -> None:
@@ -31,13 +32,13 @@ def export(
     Args:
         checkpoints: of trainings of different networks.
         path: the bundle, ``.zip`` or a folder.
-        name: of the bundle.
+        name: of the bundle; by default its configuration's, else that of ``path``.
         base: a bundle whose other networks are taken along; the project's own student brings the
             one that it was trained on.
         scores: JSON of an evaluation to record in it.
 
     Raises:
-        WeightsError: a checkpoint is damaged, two hold the same network, or what they hold does
+        WeightsError: a checkpoint is damaged, two contain the same network, or their networks do
             not make a bundle that can reconstruct.
         InputError: ``scores`` cannot be read.
         OutputError: the bundle cannot be written.
@@ -49,13 +50,15 @@ def export(
         checkpoint = read_checkpoint(file)
         for network, entry in checkpoint[ENTRY]["networks"].items():
             if network in networks:
-                raise WeightsError(f"Two of the checkpoints hold a {network}.", "Give one of them.")
+                raise WeightsError(
+                    f"Two of the checkpoints contain a {network}.", "Give one of them."
+                )
             networks[network] = {k: entry[k] for k in ("architecture", "arguments")}
             state = network_state(checkpoint, network)
             tensors |= {f"{network}.{key}": tensor for key, tensor in state.items()}
             entries[network] = {**checkpoint[ENTRY], "networks": [network]}
-    base = base or next((e["normalisation"]["base"] for e in entries.values()
-                         if "base" in e["normalisation"]), None)  # fmt: skip
+    own_bases = (_described(entry).get("base") for entry in entries.values())
+    base = base or next(filter(None, own_bases), None)
     manifest = _manifest_of(entries)
     if base is not None:
         below = read_bundle(find_bundle(base))
@@ -68,19 +71,64 @@ def export(
             tensors |= {f"{network}.{key}": tensor for key, tensor in state.items()}
     if not {"segmenter", "student"} <= set(networks):
         raise WeightsError(
-            f"A bundle needs a segmenter and a student; there is {', '.join(networks)}.",
+            f"A bundle needs a segmenter and a student (got {', '.join(networks)}).",
             "Give the checkpoints of both, or a bundle to add to (--base).",
         )
-    if manifest.get("name") != name:
-        manifest |= {"name": name, "title": f"{name} (for research, not for diagnosis)"}
+    manifest |= _texts(entries, manifest, name, Path(path).stem)
     manifest["networks"] = networks
     if scores is not None:
         manifest["scores"] = _read_scores(scores)
     write_bundle(path, manifest, tensors)
 
 
+def _texts(
+    entries: dict[str, Any], manifest: dict[str, Any], name: str | None, stem: str
+) -> dict[str, Any]:
+    """The manifest's texts: from the configuration, unless another ``name`` was asked for; else
+    those of the base; else made of the name."""
+    texts = next((e["bundle"] for e in entries.values() if e.get("bundle")), {})
+    chosen = name or texts.get("name") or stem
+    title = f"{chosen} (for research, not for diagnosis)"
+    if manifest.get("name") == chosen:
+        title = manifest["title"]
+    if texts.get("name", chosen) == chosen:
+        title = texts.get("title", title)
+    return {**texts, "name": chosen, "title": title}
+
+
+def _described(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry's normalisation, where it is more than a name."""
+    return {} if isinstance(entry["normalisation"], str) else entry["normalisation"]
+
+
 def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
-    """A manifest from what the checkpoints say of themselves, without its networks."""
+    """A manifest from the descriptions in the checkpoints, without its networks."""
+    own = {n: e for n, e in entries.items() if isinstance(e["normalisation"], str)}
+    others = {n: e for n, e in entries.items() if n not in own}
+    if own and not set(others) <= {"teacher"}:
+        raise WeightsError(
+            f"The published {min(set(others) - {'teacher'})} does not work with the project's own "
+            f"{min(own)}.",
+            "Export them to bundles of their own.",
+        )
+    manifest = _published_manifest(others)
+    if own:
+        entry = next(iter(own.values()))
+        about = {key: value for key, value in entry["about"].items() if key != "geometry"}
+        manifest |= {
+            "kind": "ssrkd",
+            "storage": "float16",
+            "geometry": {**entry["about"]["geometry"], **manifest["geometry"]},
+            "normalisation": entry["normalisation"],
+            "training": {
+                "steps": entry["steps"], **entry["options"], **about, **manifest["training"]
+            },
+        }  # fmt: skip
+    return manifest
+
+
+def _published_manifest(entries: dict[str, Any]) -> dict[str, Any]:
+    """:func:`_manifest_of` networks trained on prepared cases."""
     geometry: dict[str, Any] = {}
     normalisation: dict[str, Any] = {"ct": "clip((HU + 400) / 900, 0, 1)"}
     for network, entry in entries.items():
@@ -130,8 +178,8 @@ def _check_fits(
 ) -> None:
     """Refuse networks that the rest of a bundle cannot work with."""
     for network, entry in entries.items():
-        learned_with = entry["normalisation"].get("base_sha256", base.manifest["sha256"])
-        if learned_with != base.manifest["sha256"]:
+        trained_with = _described(entry).get("base_sha256", base.manifest["sha256"])
+        if trained_with != base.manifest["sha256"]:
             raise WeightsError(
                 f"The {network} was trained with other weights than '{base.manifest['name']}'.",
                 "Give the bundle that it was trained with (model.base) as base.",
@@ -155,11 +203,13 @@ def _check_fits(
 
 
 def _joined(base: dict[str, Any], manifest: dict[str, Any], networks: set[str]) -> dict[str, Any]:
-    """The base's manifest with what the new networks say of themselves."""
+    """The base's manifest with the descriptions of the new networks."""
     joined = {key: value for key, value in base.items() if key not in ("format", "sha256")}
     joined["geometry"] = {**base["geometry"], **manifest["geometry"]}
     if base["kind"] == "official":
         joined["normalisation"] = {**base["normalisation"], **manifest["normalisation"]}
+    elif base["normalisation"] in LOCAL_CONTRAST_NAMES:
+        joined["normalisation"] = LOCAL_CONTRAST
     joined["training"] = {**base["training"], **manifest["training"]}
     if networks & {"segmenter", "student"}:
         joined["scores"] = {}  # what the base's were worth is not what these are

@@ -13,6 +13,21 @@ from Testing.support.prepared_cases import PIXEL_MM, PIXELS, SIZE
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = {"pixels": PIXELS, "pixel_mm": PIXEL_MM}
 SMALL = {
+    "default": {
+        "model": {
+            "networks": {
+                "segmenter": {"widths": [8, 8, 8, 8, 8]},
+                "locator": {"width": 8},
+                "student": {"widths": [8, 8, 8, 8, 8], "features": 8, "context": 8,
+                            "hidden": [16, 16, 16]},
+            }
+        },
+        "data": {
+            "knees": 3, "batch_size": 2, "points": 200,
+            "framing": {"near_pixels": 64, "near_pixel_mm": 3.4, "wide_pixels": 64,
+                        "wide_pixel_mm": 6.0},
+        },
+    },
     "segmentation": {"model": {"width": 4, "ramp_steps": 4}, "data": {**IMAGES, "crop": 32}},
     "teacher": {
         "model": {"width": 2, "head_channels": 4, "hidden": [8], "ramp_steps": 4},
@@ -22,17 +37,20 @@ SMALL = {
         "model": {"width": 16, "stacks": 1, "depth": 1, "hidden": [8], "embedding": 4},
         "data": {"taking": IMAGES, "points": 50, "size": SIZE, "window": 16, "answers": 100},
     },
-}
+}  # fmt: skip
+
+#: The option that says where the data are.
+CASES = {task: "cohort" if task == "default" else "processed" for task in SMALL}
 
 
-def arguments(task: str, processed: Path, output: Path, steps: int, **options: object) -> list[str]:
+def arguments(task: str, cases: Path, output: Path, steps: int, **options: object) -> list[str]:
     """A small training's command line; its configuration lies beside its output."""
     config = {
         "trainer": {
             "accelerator": "cpu", "devices": 1, "max_steps": steps, "log_every_n_steps": 1,
             "enable_progress_bar": False, "enable_model_summary": False,
         },
-        "data": {"processed": str(processed), "batch_size": 1, "steps_per_epoch": 5, "workers": 0},
+        "data": {CASES[task]: str(cases), "batch_size": 1, "steps_per_epoch": 5, "workers": 0},
         "checkpoint_every": 1,
         "output": str(output),
     }  # fmt: skip
@@ -43,8 +61,8 @@ def arguments(task: str, processed: Path, output: Path, steps: int, **options: o
     return [task, "--config", str(file), *(f"--{k}={v}" for k, v in options.items())]
 
 
-def train(task: str, processed: Path, output: Path, steps: int, **options: object) -> Path:
-    assert command.run(arguments(task, processed, output, steps, **options)) == 0
+def train(task: str, cases: Path, output: Path, steps: int, **options: object) -> Path:
+    assert command.run(arguments(task, cases, output, steps, **options)) == 0
     return output / command.LAST
 
 

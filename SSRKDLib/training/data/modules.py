@@ -18,7 +18,8 @@ from SSRKDLib.datasets.case_cache import read_frame, read_points, read_volume
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.splits import read_info
 from SSRKDLib.training.data.case_datasets import Lists, SegmentationSamples, TeacherSamples
-from SSRKDLib.training.data.resumable_loader import StepLoader, Steps, one_thread
+from SSRKDLib.training.data.resumable_loader import step_loader
+from SSRKDLib.training.data.sampling import ENDLESS
 from SSRKDLib.training.pseudo_labels import check_window, reading_window
 
 #: What belongs to weights that learned from cases of the published code.
@@ -74,6 +75,10 @@ class CaseData(lightning.LightningDataModule):
             split: Lists(self.processed, tuple(splits[split]), (), 0) for split in ("eval", "test")
         }
 
+    @property
+    def has_test_cases(self) -> bool:
+        return bool(self.held_out["test"].labelled)
+
     def samples(self, lists: Lists, items: int) -> Dataset:
         """The task's samples."""
         raise NotImplementedError
@@ -113,25 +118,9 @@ class CaseData(lightning.LightningDataModule):
         return all(CaseFolder(self.processed / name).finished for name in cases)
 
     def train_dataloader(self) -> DataLoader:
-        trainer = self.trainer
-        if self.steps_per_epoch % trainer.accumulate_grad_batches:
-            raise InputError(
-                f"An epoch of {self.steps_per_epoch} steps is not made of whole groups of "
-                f"{trainer.accumulate_grad_batches} (accumulate_grad_batches).",
-                "Give a number of steps that is a multiple of it (data.steps_per_epoch).",
-            )
-
-        def position() -> tuple[int, int, int]:
-            step = trainer.global_step * trainer.accumulate_grad_batches
-            return step, trainer.global_rank, trainer.world_size
-
-        items = 1 << 62  # as many as anyone asks for
-        return StepLoader(
-            self.samples(self.lists, items),
-            batch_sampler=Steps(self.batch_size, self.steps_per_epoch, position),
-            num_workers=self.workers,
-            worker_init_fn=one_thread,
-            persistent_workers=self.workers > 0,
+        samples = self.samples(self.lists, ENDLESS)
+        return step_loader(
+            samples, self.batch_size, self.steps_per_epoch, self.workers, self.trainer
         )
 
     def val_dataloader(self) -> list[DataLoader]:

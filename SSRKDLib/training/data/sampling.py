@@ -1,7 +1,7 @@
-"""Which case each item shows: drawn from seed and item alone.
+"""Which case each item shows: determined by seed and item alone.
 
-Item ``i`` of a training is the same sample whoever asks for it and when, so a resumed training goes
-on as if it had not stopped, and several processes share a batch without a word.
+Item ``i`` of a training is the same sample in every process and at any time, so a resumed training
+goes on as if it had not stopped, and several processes share a batch without communication.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
+#: Items of a training: more than it will ever use.
+ENDLESS = 1 << 62
 
 
 def visited(cases: Sequence[str], seed: int, stream: int, item: int) -> str:
@@ -23,6 +26,15 @@ def visited(cases: Sequence[str], seed: int, stream: int, item: int) -> str:
     epoch, place = divmod(item, len(cases))
     order = np.random.default_rng([seed, stream, epoch]).permutation(len(cases))
     return cases[int(order[place])]
+
+
+def streamed(pool: int, uses: int, seed: int, item: int) -> int:
+    """The index of an item's case in an endless stream: each block of ``pool`` new cases is gone
+    through ``uses`` times, in another order every time, and never again."""
+    block, place = divmod(item, pool * uses)
+    turn, place = divmod(place, pool)
+    order = np.random.default_rng([seed, block, turn, 2]).permutation(pool)
+    return block * pool + int(order[place])
 
 
 def generator(seed: int, stream: int, item: int) -> np.random.Generator:

@@ -2,43 +2,85 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
-from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, read_knee
+from SSRKDLib.datasets.memory_cache import kept
+from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, VirtualCohort
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, Framing
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import framed_labels, network_input
 from SSRKDLib.simulation.random_radiograph import random_line_integral
+from SSRKDLib.training.data.sampling import ENDLESS, streamed
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """How knees that are not kept on disk are used.
+
+    Attributes:
+        pool: knees in memory at a time (2.4 MB each, in each of the loader's processes).
+        uses: of each knee, with another exposure, framing and points every time.
+    """
+
+    pool: int = 64
+    uses: int = 8
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pool <= 100 or self.uses < 1:
+            raise ValueError(f"a pool of {self.pool} knees (1 to 100) used {self.uses} times")
 
 
 class KneeSamples(Dataset):
-    """Samples drawn from seed, step and place in the batch alone.
+    """Samples that depend on seed and item alone.
 
-    Item ``i`` is a sample of its own for every ``i``: knees are visited in a new random order each
-    epoch, and exposure, framing and points are never drawn the same twice. A resumed training goes
-    on at the item where it stopped and sees exactly what it would have seen.
+    Item ``i`` is a sample of its own for every ``i``: exposure, framing and points are never drawn
+    the same twice. A resumed training goes on at the item where it stopped and sees exactly what
+    it would have seen.
+
+    Args:
+        cohort: the knees. Those of a folder are visited in a new random order each epoch; a cohort
+            without a folder is a stream of new knees.
+        knees: how many of a folder's cohort are used.
+        framing: of the networks' images.
+        points: of a sample.
+        streaming: how a stream's knees are used.
     """
 
     def __init__(
-        self, folder: Path, knees: int, framing: Framing, points: int, seed: int, items: int
+        self,
+        cohort: VirtualCohort,
+        knees: int,
+        framing: Framing,
+        points: int,
+        streaming: Streaming = Streaming(),
     ) -> None:
-        self.folder, self.knees, self.framing = Path(folder), knees, framing
-        self.points, self.seed, self.items = points, seed, items
+        self.cohort, self.knees, self.framing = cohort, knees, framing
+        self.points, self.streaming = points, streaming
 
     def __len__(self) -> int:
-        return self.items
+        return ENDLESS
 
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
-        epoch, place = divmod(item, self.knees)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.knees)
-        knee = read_knee(self.folder, self.seed, int(order[place]))
-        rng = np.random.default_rng([self.seed, epoch, place])
+        seed = self.cohort.seed
+        if self.cohort.folder is None:
+            index = streamed(self.streaming.pool, self.streaming.uses, seed, item)
+            knee, rng = _made(self.cohort, index), np.random.default_rng([seed, item])
+        else:
+            epoch, place = divmod(item, self.knees)
+            order = np.random.default_rng([seed, epoch]).permutation(self.knees)
+            knee = self.cohort.read(int(order[place]))
+            rng = np.random.default_rng([seed, epoch, place])
         return make_sample(knee, self.framing, self.points, rng)
+
+
+@kept
+def _made(cohort: VirtualCohort, index: int) -> StoredKnee:
+    return cohort.read(index)
 
 
 def random_frame(

@@ -1,11 +1,11 @@
-"""What the tasks have in common: optimiser, schedule, and a checkpoint that says what it holds."""
+"""What the tasks have in common: optimiser, schedule, and a checkpoint that describes itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -43,6 +43,9 @@ class Task(lightning.LightningModule):
         scheduler: makes the schedule of an optimiser, counted in steps; None keeps the rate.
     """
 
+    #: Defaults of the command's options, where the task's differ from the others'.
+    DEFAULTS: ClassVar[dict[str, Any]] = {}
+
     def __init__(
         self,
         classes: int,
@@ -57,13 +60,21 @@ class Task(lightning.LightningModule):
         """The networks for a bundle, by their name in it."""
         raise NotImplementedError
 
-    def normalisation(self) -> dict[str, Any]:
-        """What a bundle's manifest says of the networks' input, beside the data's own words."""
+    def normalisation(self) -> dict[str, Any] | str:
+        """How a bundle's manifest describes the networks' input; of the project's own networks the
+        name of their normalisation."""
+        return {}
+
+    def bundle(self) -> dict[str, Any]:
+        """Keys of the manifest that the configuration determines: ``name``, ``title``..."""
         return {}
 
     def options(self) -> dict[str, Any]:
         """What else the weights depend on, as JSON values: where they began, weights of losses."""
         return {}
+
+    def check_trainer(self, trainer: lightning.Trainer) -> None:
+        """Raise :class:`~SSRKDLib.core.errors.InputError` where the task cannot be trained so."""
 
     def learned_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that are trained."""
@@ -105,6 +116,7 @@ class Task(lightning.LightningModule):
             "networks": {name: vars(network) for name, network in self.exported().items()},
             "normalisation": self.normalisation(),
             "options": self.options(),
+            "bundle": self.bundle(),
             "about": self.trainer.datamodule.about(),
         }
 

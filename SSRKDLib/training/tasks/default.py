@@ -1,166 +1,234 @@
-"""The training of the default weights: segmenter, locator and student together.
+"""The default weights: segmenter, locator and student together, on virtual knees.
 
-The student sees the segmenter's masks as they are at inference, warts and all; sometimes the truth
-or nothing, so that an edited or a missing mask is something it knows.
+The student sees the segmenter's masks as they are at inference, errors included; sometimes the
+truth or nothing, so that it has seen edited and missing masks.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
+import lightning
 import torch
+from lightning.pytorch import Callback
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Subset
 
-from SSRKDLib.geometry.virtual_cameras import Framing
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
-from SSRKDLib.training.data.virtual_dataset import KneeSamples
+from SSRKDLib.radiographs.normalisation import LOCAL_CONTRAST
 from SSRKDLib.training.losses import distance_loss, landmark_loss, mask_loss
+from SSRKDLib.training.step_log import StepLog
+from SSRKDLib.training.tasks.base import Exported, Task
+from SSRKDLib.weights.state_dict import load_state
 
 NETWORKS = {"segmenter": Segmenter, "locator": Locator, "student": Student}
 
+#: Largest norm of each network's gradient.
+CLIP = {"student": 5.0, "segmenter": 1.0, "locator": 1.0}
 
-@dataclass
-class Settings:
-    """Everything that a training depends on; the committed configuration files fill it in.
 
-    ``precision`` is that of the convolutions, ``bfloat16`` (twice as fast where the processor has
-    instructions for it) or ``float32``; losses, weights and geometry are float32 always.
+@dataclass(frozen=True)
+class BundleText:
+    """What a bundle of these weights says of itself.
+
+    Attributes:
+        name: null: that of the exported file.
+        title: null: made of the name.
+        licence: of the weights.
     """
 
-    knees: int = 4000
-    seed: int = 1
-    batch: int = 4
-    points: int = 2400
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 1e-3
-    warm_up: int = 100
-    averaging: float = 0.995
-    precision: str = "bfloat16"
-    framing: Framing = field(default_factory=Framing)
-    networks: dict = field(default_factory=lambda: {name: {} for name in NETWORKS})
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Settings:
-        values = dict(values)
-        framing = Framing(**values.pop("framing", {}))
-        return cls(framing=framing, **values)
+    name: str | None = None
+    title: str | None = None
+    licence: str = "MIT; for research, not for diagnosis"
 
 
-class Training:
-    """State of a training: networks, their running averages, optimiser and step.
+class DefaultTask(Task):
+    """Train the project's own networks from nothing.
 
-    ``state()`` and ``restore()`` carry all of it; samples depend on seed and step alone, so a
-    resumed training goes on as if it had not stopped.
+    The learning rate warms up and stays where it is, so that a training can go on for as long as
+    there is time, and be finished at any moment by ``decay``. The exported networks are running
+    averages.
+
+    Args:
+        networks: arguments of each network, by its name.
+        learning_rate: after the warm-up.
+        weight_decay: of AdamW.
+        warm_up: steps in which the rate rises.
+        decay: last steps of ``trainer.max_steps`` in which the rate falls, to 2 %; 0: none.
+        averaging: share of the average that a step keeps.
+        precision: of the convolutions; ``bfloat16`` is twice as fast where the processor has
+            instructions for it. Losses, weights and geometry are float32 always.
+        seed: of the first weights and of the masks that the student is given.
+        bundle: what an exported bundle says of itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        torch.manual_seed(settings.seed)
-        self.networks = nn.ModuleDict(
-            {name: kind(**settings.networks[name]) for name, kind in NETWORKS.items()}
-        ).to(memory_format=torch.channels_last)
-        self.optimiser = torch.optim.AdamW(
-            self.networks.parameters(),
-            settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
+    # Three backward passes in a row need the memory of one.
+    automatic_optimization = False
+
+    DEFAULTS: ClassVar[dict[str, Any]] = {
+        "trainer.devices": 1,
+        "trainer.gradient_clip_val": None,
+        "trainer.logger": False,
+        "trainer.enable_progress_bar": False,
+        "checkpoint_every": 100,
+    }
+
+    def __init__(
+        self,
+        networks: dict[str, dict[str, Any]] = {},  # noqa: B006 - a default that is only read
+        learning_rate: float = 1.5e-3,
+        weight_decay: float = 1e-3,
+        warm_up: int = 100,
+        decay: int = 0,
+        averaging: float = 0.995,
+        precision: Literal["bfloat16", "float32"] = "bfloat16",
+        seed: int = 1,
+        bundle: BundleText = BundleText(),
+    ) -> None:
+        super().__init__(5, self._adamw, None)
+        self.arguments = {name: dict(networks.get(name, {})) for name in NETWORKS}
+        if unknown := set(networks) - set(NETWORKS):
+            raise InputError(
+                f"There is no network '{min(unknown)}' in this task.",
+                f"model.networks has the keys {', '.join(NETWORKS)}.",
+            )
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.warm_up, self.decay, self.averaging = warm_up, decay, averaging
+        self.precision, self.seed, self.bundle_text = precision, seed, bundle
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.networks = nn.ModuleDict(
+                {name: kind(**self.arguments[name]) for name, kind in NETWORKS.items()}
+            ).to(memory_format=torch.channels_last)
+        self.average = deepcopy(self.networks).requires_grad_(False)
+        self._earlier: dict[str, Any] | None = None
+
+    def _adamw(self, parameters: Any) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            parameters, self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
-        self.average = {k: v.detach().clone() for k, v in self.networks.state_dict().items()}
-        self.step = 0
 
-    def state(self) -> dict:
+    def configure_callbacks(self) -> list[Callback]:
+        return [StepLog()]
+
+    def exported(self) -> dict[str, Exported]:
         return {
-            "settings": asdict(self.settings),
-            "networks": self.networks.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
+            name: Exported(kind.__name__, self.arguments[name], f"average.{name}")
+            for name, kind in NETWORKS.items()
         }
 
-    def restore(self, state: dict) -> None:
-        self.networks.load_state_dict(state["networks"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
+    def normalisation(self) -> str:
+        return LOCAL_CONTRAST
 
-    def batches(self, folder: Path, steps: int, workers: int) -> Iterator[dict]:
-        """Batches from this step on to step ``steps`` (exclusive)."""
-        settings = self.settings
-        items = steps * settings.batch
-        samples = KneeSamples(
-            folder, settings.knees, settings.framing, settings.points, settings.seed, items
-        )
-        rest = Subset(samples, range(self.step * settings.batch, items))
-        yield from DataLoader(rest, settings.batch, num_workers=workers, worker_init_fn=_one_thread)
+    def bundle(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self.bundle_text).items() if value is not None}
 
-    def train_step(self, batch: dict, learning_rate: float) -> dict[str, float]:
-        """One step; returns the losses."""
-        self.networks.train()
-        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
-        autocast = torch.autocast("cpu", torch.bfloat16, self.settings.precision == "bfloat16")
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-        self.optimiser.zero_grad(set_to_none=True)
+    def options(self) -> dict[str, Any]:
+        keys = ("learning_rate", "weight_decay", "warm_up", "decay", "averaging", "precision")
+        return {key: getattr(self, key) for key in keys}
+
+    def check_trainer(self, trainer: lightning.Trainer) -> None:
+        if trainer.world_size > 1:
+            raise InputError(
+                "The task 'default' trains on one device.",
+                "Set trainer.devices and trainer.num_nodes to 1.",
+            )
+        if self.decay and trainer.max_steps < self.decay:
+            raise InputError(
+                f"A decay over the last {self.decay} steps needs as many steps.",
+                f"Set trainer.max_steps to {self.decay} or more.",
+            )
+
+    def continue_from(self, state: dict[str, Any]) -> None:
+        """Go on from an earlier version's checkpoint, before the training starts.
+
+        Args:
+            state: see :mod:`SSRKDLib.training.earlier_format`.
+
+        Raises:
+            WeightsError: it is of other networks or sizes.
+        """
+        load_state(self.networks, state["networks"], "The checkpoint")
+        load_state(self.average, state["average"], "The checkpoint")
+        self._earlier = state
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        optimiser = super().configure_optimizers()
+        if self._earlier is not None:
+            optimiser.load_state_dict(self._earlier["optimiser"])
+        return optimiser
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> dict[str, torch.Tensor]:
+        """One step; returns the losses and the rate."""
+        step, networks, optimiser = self.global_step, self.networks, self.optimizers()
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        bfloat16 = self.precision == "bfloat16"
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16)
+        rate = self.rate(step, self.trainer.max_steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad(set_to_none=True)
 
         images, truth = batch["images"], batch["masks"]
         with autocast:
-            logits = self.networks["segmenter"](images.flatten(0, 1))
+            logits = networks["segmenter"](images.flatten(0, 1))
         logits = logits.float()
         segmentation = mask_loss(logits, truth.flatten(0, 1), images.flatten(0, 1)[:, 2:])
-        (segmentation * 2).backward()
+        self.manual_backward(segmentation * 2)
 
         with autocast:
-            marked, heat = self.networks["locator"](batch["wide"])
-        located = landmark_loss(marked.float(), heat.float(), batch["landmarks"])
-        (located * 0.05).backward()
+            landmarks, heat = networks["locator"](batch["wide"])
+        locating = landmark_loss(landmarks.float(), heat.float(), batch["landmarks"])
+        self.manual_backward(locating * 0.05)
 
         predicted = torch.sigmoid(logits.detach()).unflatten(0, truth.shape[:2])
         masks = mixed_masks(predicted, truth, generator)
-        student = self.networks["student"]
+        student = networks["student"]
         with autocast:
             encoded = student.encode(images, masks, batch["matrices"])
             distances = student.query(encoded, batch["points"])
         field = distance_loss(distances.float(), batch["distances"])
-        field.backward()
+        self.manual_backward(field)
 
-        nn.utils.clip_grad_norm_(self.networks["student"].parameters(), 5.0)
-        nn.utils.clip_grad_norm_(self.networks["segmenter"].parameters(), 1.0)
-        nn.utils.clip_grad_norm_(self.networks["locator"].parameters(), 1.0)
-        self.optimiser.step()
-        self.step += 1
+        for name, norm in CLIP.items():
+            nn.utils.clip_grad_norm_(networks[name].parameters(), norm)
+        optimiser.step()
+        self._update_average(step + 1)
+        losses = {"field": field, "segmentation": segmentation, "locating": locating}
+        return {**{key: loss.detach() for key, loss in losses.items()}, "rate": rate}
+
+    def rate(self, step: int, last: int) -> float:
+        """The learning rate of a step (from 0) of a training that ends at step ``last``: it rises
+        over ``warm_up`` steps, stays, and falls along half a cosine to 2 % in the last ``decay``
+        steps."""
+        rate = self.learning_rate * min(1.0, (step + 1) / self.warm_up)
+        if self.decay and step >= last - self.decay:
+            share = min(1.0, (step - last + self.decay) / self.decay)
+            rate *= 0.5 * (1 + math.cos(math.pi * share)) * 0.98 + 0.02
+        return rate
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
         # The average forgets the first, worst networks sooner than its steady rate would.
-        keep = min(self.settings.averaging, (1 + self.step) / (10 + self.step))
-        for key, value in self.networks.state_dict().items():
-            self.average[key].lerp_(value, 1 - keep)
-        return {
-            "field": field.item(),
-            "segmentation": segmentation.item(),
-            "locating": located.item(),
-        }
-
-    def averaged(self) -> nn.ModuleDict:
-        """The networks with averaged weights, for evaluation and export."""
-        networks = nn.ModuleDict(
-            {name: kind(**self.settings.networks[name]) for name, kind in NETWORKS.items()}
+        keep = min(self.averaging, (1 + step) / (10 + step))
+        average, current = (
+            list(networks.state_dict().values()) for networks in (self.average, self.networks)
         )
-        networks.load_state_dict(self.average)
-        return networks.eval()
+        torch._foreach_lerp_(average, current, 1 - keep)
 
 
 def mixed_masks(
     predicted: torch.Tensor, truth: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
     """The masks that the student is given, knee by knee: two thirds predicted, a fifth the truth
-    with a border moved and bones left out, the rest nothing. All ``[b, 2, 4, n, n]``."""
+    with a border moved and bones left out, the rest nothing. All ``[b, 2, 4, n, n]``; the
+    generator is the CPU's, so that every device sees the same."""
     chosen = []
     for k in range(len(predicted)):
         draw = torch.rand(3, generator=generator)
@@ -170,62 +238,7 @@ def mixed_masks(
             blurred = F.avg_pool2d(truth[k], 5, 1, 2)
             moved = torch.sigmoid((blurred - (0.25 + 0.5 * draw[1])) * 12)
             kept = torch.rand(2, 4, 1, 1, generator=generator) > 0.15
-            chosen.append(moved * kept)
+            chosen.append(moved * kept.to(moved.device))
         else:
             chosen.append(torch.zeros_like(predicted[k]))
     return torch.stack(chosen)
-
-
-def learning_rate(settings: Settings, step: int, decay: tuple[int, int] | None) -> float:
-    """Warm up, stay, and fall to nothing between the two steps of ``decay``.
-
-    A rate that stays lets a training go on for as long as there is time, and be finished at any
-    moment by a short fall.
-    """
-    rate = settings.learning_rate * min(1.0, (step + 1) / settings.warm_up)
-    if decay is not None and step >= decay[0]:
-        share = min(1.0, (step - decay[0]) / max(1, decay[1] - decay[0]))
-        rate *= 0.5 * (1 + math.cos(math.pi * share)) * 0.98 + 0.02
-    return rate
-
-
-def run(
-    settings: Settings,
-    cohort: Path,
-    output: Path,
-    steps: int,
-    decay: int,
-    workers: int = 1,
-    checkpoint_every: int = 100,
-) -> Training:
-    """Train up to ``steps``, the last ``decay`` of them with a falling rate; resumes from
-    ``output/checkpoint.pt`` and leaves ``output/log.jsonl`` (a line every 20 steps)."""
-    training = Training(settings)
-    output.mkdir(parents=True, exist_ok=True)
-    checkpoint = output / "checkpoint.pt"
-    if checkpoint.exists():
-        training.restore(torch.load(checkpoint, weights_only=True))
-        print(f"Resumed at step {training.step}.", flush=True)
-    fall = (steps - decay, steps) if decay else None
-    recent: list[dict[str, float]] = []
-    since = time.time()
-    with (output / "log.jsonl").open("a") as log:
-        for batch in training.batches(cohort, steps, workers):
-            rate = learning_rate(settings, training.step, fall)
-            recent.append(training.train_step(batch, rate))
-            if training.step % 20 == 0:
-                line = {key: sum(r[key] for r in recent) / len(recent) for key in recent[0]}
-                line = {"step": training.step, **{k: round(v, 4) for k, v in line.items()}}
-                line |= {"rate": rate, "seconds": round((time.time() - since) / len(recent), 2)}
-                log.write(json.dumps(line) + "\n")
-                log.flush()
-                recent, since = [], time.time()
-            if training.step % checkpoint_every == 0 or training.step == steps:
-                unfinished = checkpoint.with_suffix(".tmp")
-                torch.save(training.state(), unfinished)
-                unfinished.replace(checkpoint)
-    return training
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)

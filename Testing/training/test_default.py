@@ -1,0 +1,334 @@
+"""The training of the default weights: samples, stopping and resuming, export."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from SSRKDLib.core.errors import InputError, WeightsError  # noqa: E402
+from SSRKDLib.datasets.virtual_cohort import FINGERPRINT, ViewRanges, VirtualCohort  # noqa: E402
+from SSRKDLib.geometry.virtual_cameras import Framing  # noqa: E402
+from SSRKDLib.models.knee_model import KneeModel  # noqa: E402
+from SSRKDLib.training import command, earlier_format  # noqa: E402
+from SSRKDLib.training.checkpoints import ENTRY, LAST, read_network  # noqa: E402
+from SSRKDLib.training.data.sampling import streamed  # noqa: E402
+from SSRKDLib.training.data.virtual_dataset import KneeSamples, Streaming  # noqa: E402
+from SSRKDLib.training.export import export  # noqa: E402
+from SSRKDLib.training.step_log import LOG  # noqa: E402
+from SSRKDLib.training.tasks.default import DefaultTask, mixed_masks  # noqa: E402
+from SSRKDLib.weights.bundle import read_bundle, read_manifest, write_bundle  # noqa: E402
+from Testing.support.small_trainings import ROOT, SMALL, arguments, train  # noqa: E402
+
+FRAMING = Framing(**SMALL["default"]["data"]["framing"])
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return tmp_path_factory.mktemp("cohort")
+
+
+@pytest.fixture(scope="module")
+def straight(cohort, tmp_path_factory):
+    """The last checkpoint of 20 steps in one go."""
+    return go(cohort, tmp_path_factory.mktemp("straight"), 20)
+
+
+def go(cohort: Path, output: Path, steps: int, **options: object) -> Path:
+    return train("default", cohort, output, steps, checkpoint_every=100, **options)
+
+
+def samples(folder: Path, points: int, framing: Framing = FRAMING) -> KneeSamples:
+    return KneeSamples(VirtualCohort(1, folder), 3, framing, points)
+
+
+def assert_same_state(first: Path, second: Path) -> None:
+    """Networks, averages and optimiser, bit for bit."""
+    a, b = (torch.load(path, weights_only=True) for path in (first, second))
+    assert a["global_step"] == b["global_step"]
+    for key, value in a["state_dict"].items():
+        assert torch.equal(b["state_dict"][key], value), key
+    a, b = (state["optimizer_states"][0]["state"] for state in (a, b))
+    for index, moments in a.items():
+        assert all(torch.equal(b[index][key], value) for key, value in moments.items()), index
+
+
+def steps_logged(output: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (output / LOG).read_text().splitlines()]
+
+
+def test_points_of_a_sample_project_into_their_masks(cohort):
+    sample = samples(cohort, 4000, Framing())[0]
+    for k in range(2):
+        matrix = sample["matrices"][k]
+        projected = sample["points"] @ matrix[:, :3].T + matrix[:, 3]
+        where = (projected[:, :2] / projected[:, 2:]).round().long()
+        seen = ((where >= 0) & (where < 192)).all(1)
+        for bone in range(4):
+            deep = seen & (sample["distances"][:, bone] > 1.5)
+            hits = sample["masks"][k, bone][where[deep, 1], where[deep, 0]]
+            valid = sample["images"][k, 2][where[deep, 1], where[deep, 0]] > 0
+            assert (hits[valid] > 0.5).float().mean() > 0.99
+
+
+def test_samples_depend_on_seed_and_item_alone(cohort):
+    first, second = samples(cohort, 50), samples(cohort, 50)
+    torch.testing.assert_close(first[7], second[7])
+    assert not torch.equal(first[1]["images"], first[4]["images"])
+
+
+def test_ten_steps_and_ten_resumed_ones_are_twenty(cohort, straight, tmp_path):
+    output = tmp_path / "stopped"
+    go(cohort, output, 10)
+    assert_same_state(straight, go(cohort, output, 20))
+    assert steps_logged(output) == steps_logged(straight.parent) == [20]
+
+
+def test_a_training_stopped_by_sigterm_loses_no_step(cohort, straight, tmp_path):
+    output = tmp_path / "stopped"
+    asked = arguments("default", cohort, output, 20, checkpoint_every=1000)
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOP_AFTER_THREE, *asked], cwd=ROOT, encoding="utf-8",
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 128 + signal.SIGTERM and "Stopped after step 3;" in out
+    assert torch.load(output / LAST, weights_only=True)["global_step"] == 3
+    assert_same_state(straight, go(cohort, output, 20))
+
+
+#: A training that receives SIGTERM in the middle of its third step.
+STOP_AFTER_THREE = """
+import os, signal, sys
+import torch
+from SSRKDLib.training import command
+from SSRKDLib.training.tasks import default
+
+torch.set_num_threads(1)
+mixed, calls = default.mixed_masks, []
+
+def mixed_masks(*arguments):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return mixed(*arguments)
+
+default.mixed_masks = mixed_masks
+sys.exit(command.run(sys.argv[1:]))
+"""
+
+
+def test_an_earlier_version_s_checkpoint_is_continued_or_refused(
+    cohort, straight, tmp_path, capsys
+):
+    output = tmp_path / "earlier"
+    ten = torch.load(go(cohort, tmp_path / "ten", 10), weights_only=True)
+    output.mkdir()
+    state = {
+        part: {k.partition(".")[2]: v for k, v in ten["state_dict"].items() if k.startswith(part)}
+        for part in ("networks", "average")
+    }
+    state |= {"optimiser": ten["optimizer_states"][0], "step": 10, "settings": {
+        "networks": SMALL["default"]["model"]["networks"], "batch": 2, "knees": 3,
+        "framing": vars(FRAMING)}}  # fmt: skip
+    torch.save(state, output / earlier_format.CHECKPOINT)
+    assert_same_state(straight, go(cohort, output, 20))
+    # It can be exported, too, as it is.
+    export([output / earlier_format.CHECKPOINT], tmp_path / "earlier.zip")
+    export([tmp_path / "ten" / LAST], tmp_path / "today.zip")
+    a, b = (read_bundle(tmp_path / f"{name}.zip") for name in ("earlier", "today"))
+    assert all(torch.equal(b.tensors[key], value) for key, value in a.tensors.items())
+    assert a.manifest["geometry"] == b.manifest["geometry"]
+    (output / LAST).unlink()
+    other = arguments("default", cohort, output, 20, **{"model.networks.locator.width": 16})
+    assert command.run(other) == 2
+    torch.save({"state_dict": {}}, output / earlier_format.CHECKPOINT)
+    assert command.run(arguments("default", cohort, output, 20)) == 2
+    errors = capsys.readouterr().err.splitlines()
+    errors = [line for line in errors if line.startswith("error: ")]
+    assert "does not fit" in errors[0] or "do not fit" in errors[0]
+    assert "is not a checkpoint of this program's trainings" in errors[1]
+
+
+def test_the_first_form_of_the_command_is_the_same_training_also_with_a_loader_s_process(
+    cohort, straight, tmp_path
+):
+    settings = {"batch": 2, "knees": 3, "points": 200, "framing": vars(FRAMING),
+                "networks": SMALL["default"]["model"]["networks"]}  # fmt: skip
+    config = tmp_path / "flat.yaml"
+    config.write_text(json.dumps(settings))
+    output = tmp_path / "first"
+    subprocess.run(
+        [sys.executable, ROOT / "Training" / "train.py", config, "--cohort", cohort, "--output",
+         output, "--steps", "20", "--threads", "1", "--workers", "1"],
+        cwd=ROOT, check=True, capture_output=True, timeout=240,
+    )  # fmt: skip
+    assert_same_state(straight, output / LAST)
+
+
+def test_training_lowers_its_losses(straight, cohort, tmp_path):
+    task = DefaultTask(SMALL["default"]["model"]["networks"], learning_rate=3e-3, warm_up=1)
+    made = samples(cohort, 200)
+    batch = torch.utils.data.default_collate([made[0], made[1]])
+    found = steps_of(task, batch, 25)
+    for key in ("field", "segmentation", "locating"):
+        assert found[-1][key] < 0.8 * found[0][key]
+
+
+def steps_of(task: DefaultTask, batch: dict, count: int) -> list[dict[str, float]]:
+    """The losses of steps on one batch, without a loader."""
+    from lightning.pytorch import Trainer
+
+    losses = []
+
+    class Log:
+        def on_train_batch_end(self, outputs, *_):
+            losses.append({key: float(value) for key, value in outputs.items()})
+
+    task.on_train_batch_end = Log().on_train_batch_end
+    task.configure_callbacks = lambda: []
+    trainer = Trainer(
+        accelerator="cpu", devices=1, max_steps=count, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(task, torch.utils.data.DataLoader([batch] * count, batch_size=None))
+    return losses
+
+
+def test_the_rate_warms_up_stays_and_falls_to_two_per_cent():
+    task = DefaultTask(SMALL["default"]["model"]["networks"], decay=100)
+    rates = [task.rate(step, 600) for step in (0, 99, 400, 550, 600)]
+    assert rates[0] < rates[1] == rates[2] > rates[3] > rates[4]
+    assert rates[4] == pytest.approx(0.02 * rates[2])
+    task.decay = 0
+    assert task.rate(600, 600) == task.learning_rate
+
+
+def test_an_export_reads_back_as_a_model_and_describes_its_training(straight, tmp_path):
+    text = {"name": "tiny", "title": "Tiny knees"}
+    checkpoint = torch.load(straight, weights_only=True)
+    checkpoint[ENTRY]["bundle"] |= text
+    torch.save(checkpoint, tmp_path / "named.ckpt")
+    export([tmp_path / "named.ckpt"], tmp_path / "small.zip")
+    manifest = read_manifest(tmp_path / "small.zip")
+    assert (manifest["name"], manifest["title"]) == ("tiny", "Tiny knees")
+    assert manifest["normalisation"] == "local-contrast-1" and manifest["storage"] == "float16"
+    assert manifest["geometry"]["framing"] == vars(FRAMING)
+    assert manifest["geometry"]["magnification"] == [1.05, 1.6]
+    assert "people 20 to 25 held out" in manifest["training"]["data"]
+    assert (manifest["training"]["steps"], manifest["training"]["batch"]) == (20, 2)
+    # Weights whose configuration has no name, or that are given one, are their own.
+    export([straight], tmp_path / "mine.zip")
+    assert read_manifest(tmp_path / "mine.zip")["name"] == "mine"
+    export([tmp_path / "named.ckpt"], tmp_path / "small.zip", "other")
+    assert read_manifest(tmp_path / "small.zip")["title"].startswith("other (")
+    model = KneeModel.load(tmp_path / "small.zip")
+    images = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    segmenter = read_network(straight, "segmenter")
+    expected = segmenter(torch.from_numpy(images)).sigmoid().detach()
+    np.testing.assert_allclose(model.segment(images), expected, atol=5e-3)
+    for key, value in segmenter.state_dict().items():
+        assert torch.equal(value, checkpoint["state_dict"][f"average.segmenter.{key}"])
+
+
+def test_manifests_with_the_first_bundles_normalisation_load_and_unknown_ones_do_not(
+    straight, tmp_path
+):
+    export([straight], tmp_path / "a.zip")
+    bundle = read_bundle(tmp_path / "a.zip")
+    place = "SSRKDLib.radiographs.intensity.network_channels"
+    write_bundle(tmp_path / "b.zip", {**bundle.manifest, "normalisation": place}, bundle.tensors)
+    assert KneeModel.load(tmp_path / "b.zip").name == "a"
+    unknown = {**bundle.manifest, "normalisation": "global-contrast-2"}
+    write_bundle(tmp_path / "c.zip", unknown, bundle.tensors)
+    with pytest.raises(WeightsError, match="'global-contrast-2', which this version"):
+        KneeModel.load(tmp_path / "c.zip")
+
+
+def test_a_cohort_of_another_seed_or_simulator_is_refused(cohort, straight, tmp_path, capsys):
+    assert command.run(arguments("default", cohort, tmp_path / "x", 1, **{"data.seed": 2})) == 2
+    assert "has knees of another seed (1, not 2)" in capsys.readouterr().err
+    VirtualCohort(1, cohort).check()
+    with pytest.raises(InputError, match="another views"):
+        VirtualCohort(1, cohort, ViewRanges(magnification=(1.1, 1.2))).check()
+    knees = tmp_path / "knees"
+    VirtualCohort(3, knees).check()
+    recorded = json.loads((knees / FINGERPRINT).read_text())
+    (knees / FINGERPRINT).write_text(json.dumps({**recorded, "simulator": 0}))
+    with pytest.raises(InputError, match=r"another simulator \(0, not"):
+        VirtualCohort(3, knees).check()
+    (knees / FINGERPRINT).unlink()
+    (knees / "000").mkdir()
+    (knees / "000" / "000000.npz").touch()
+    with pytest.raises(InputError, match="does not record how its knees were made"):
+        VirtualCohort(3, knees).check()
+    assert sorted(path.name for path in knees.iterdir()) == ["000"]
+
+
+def test_a_stream_uses_each_knee_as_often_as_asked_and_then_never_again():
+    indices = [streamed(4, 3, seed=1, item=item) for item in range(24)]
+    assert sorted(indices) == sorted([*range(8)] * 3)
+    assert set(indices[:12]) == set(range(4)) and sorted(indices[4:8]) == [0, 1, 2, 3]
+    assert len({tuple(indices[k : k + 4]) for k in (0, 4, 8)}) > 1
+
+
+def test_a_stream_s_samples_are_resumed_without_a_folder(monkeypatch):
+    made = KneeSamples(VirtualCohort(1), 0, FRAMING, 50, Streaming(pool=1, uses=2))
+    first = made[0]
+    again = KneeSamples(VirtualCohort(1), 0, FRAMING, 50, Streaming(pool=1, uses=2))
+    second = again[1]
+    monkeypatch.setattr(VirtualCohort, "read", None)  # the knee is kept in memory
+    torch.testing.assert_close(made[1], second)
+    assert not torch.equal(first["images"], second["images"])
+
+
+def test_every_tensor_of_a_step_is_on_the_task_s_device(cohort, monkeypatch):
+    # The meta device stands in for a GPU: it refuses tensors of the CPU.
+    task = DefaultTask(SMALL["default"]["model"]["networks"]).to("meta")
+    made, asked = samples(cohort, 200), []
+    batch = torch.utils.data.default_collate([made[0], made[1]])
+    batch = {key: value.to("meta") for key, value in batch.items()}
+    optimiser = torch.optim.SGD(task.learned_parameters())
+
+    def autocast(device, *_, **__):
+        asked.append(device)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    monkeypatch.setattr(task, "optimizers", lambda: optimiser)
+    monkeypatch.setattr(task, "manual_backward", lambda loss: loss.backward())
+    monkeypatch.setattr(task, "rate", lambda *_: 1e-3)
+    monkeypatch.setattr(DefaultTask, "global_step", 0)
+    monkeypatch.setattr(DefaultTask, "trainer", types.SimpleNamespace(max_steps=9))
+    assert task.training_step(batch, 0)["field"].device.type == "meta" and asked == ["meta"]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(8):  # masks of every kind are drawn
+        masks = mixed_masks(batch["masks"], batch["masks"], generator)
+        assert masks.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"model.decay": 5}, "A decay over the last 5 steps needs as many steps"),
+        ({"trainer.devices": 2}, "trains on one device"),
+        ({"trainer.gradient_clip_val": 1}, "gradient clipping is not supported"),
+        ({"data.batch_size": 0}, "must be 1 or more"),
+        ({"model.networks": '{"teacher": {}}'}, "There is no network 'teacher'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_line(cohort, tmp_path, capsys, options, match):
+    assert command.run(arguments("default", cohort, tmp_path / "x", 2, **options)) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and match in error
