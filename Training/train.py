@@ -50,6 +50,9 @@ def from_earlier_form(given: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        sys.exit(0)
     if arguments and arguments[0] not in TASKS and Path(arguments[0]).suffix in (".yaml", ".yml"):
         arguments = from_earlier_form(arguments)
     sys.exit(run(arguments))
