@@ -98,9 +98,9 @@ def every_case_prepared(info: Path) -> bool:
 
 
 def train(name: str, task: str, config: Path, processed: Path, output: Path, *options: str) -> Step:
-    """Train a network; options are LightningCLI's."""
+    """Train a network; options are those of Training/train.py."""
     command = (
-        SCRIPTS / "learn.py", task, "--config", config, "--data.processed", processed,
+        SCRIPTS / "train.py", task, "--config", config, "--data.processed", processed,
         "--output", output, *options,
     )  # fmt: skip
     return Step(name, command, output / "scores.json")

@@ -110,7 +110,7 @@ def test_ddp_of_two_processes_is_one_with_the_doubled_batch(processed, trained, 
     last = train("student", processed, one, 4, **options, **{"data.batch_size": 2})
     asked = arguments("student", processed, two, 4, **options)
     asked += ["--trainer.devices=2", "--trainer.strategy=ddp"]
-    script = ROOT / "Training" / "learn.py"
+    script = ROOT / "Training" / "train.py"
     done = subprocess.run(
         [sys.executable, str(script), *asked], cwd=ROOT, capture_output=True, encoding="utf-8",
         timeout=400, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
