@@ -240,7 +240,7 @@ def test_the_installed_training_scripts_run(installed, tmp_path):
     training = installed.parents[2] / INSTALLED_IN["Training"]
     result = run_installed(installed, tmp_path, training / "train.py", "--help")
     assert result.returncode == 0, result.stderr
-    assert "--cohort" in result.stdout
+    assert "--data.cohort" in result.stdout
 
 
 # What the Extensions Index looks at
