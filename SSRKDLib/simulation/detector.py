@@ -65,20 +65,39 @@ def _scatter(line_integral: np.ndarray, primary: np.ndarray, fraction: float) ->
     return shape * (ratio * primary[shadow].sum() / shape[shadow].sum())
 
 
-def to_line_integral(counts: np.ndarray, photons: float) -> np.ndarray:
+def to_line_integral(counts: np.ndarray, photons: float, least: float = _LEAST_COUNT) -> np.ndarray:
     """Natural log of I0/I, ``[rows, columns]`` float64, from counts and the air count.
 
-    Slightly negative in air, where noise lifts a count above the mean.
+    Slightly negative in air, where noise lifts a count above the mean. Counts below ``least`` are
+    taken as ``least``.
     """
-    return -np.log(np.maximum(np.asarray(counts, dtype=np.float64), _LEAST_COUNT) / photons)
+    return -np.log(np.maximum(np.asarray(counts, dtype=np.float64), least) / photons)
 
 
-#: Electronic noise of the detector, standard deviation in counts, as in the published code.
-ELECTRONIC_NOISE = 10.0
+#: Electronic noise of the detector, standard deviation in counts, and the least count, as in the
+#: published code.
+ELECTRONIC_NOISE, _PUBLISHED_LEAST = 10.0, 1.0
 
 
 def noisy(line_integral: np.ndarray, photons: float, rng: np.random.Generator) -> np.ndarray:
-    """A natural line integral as a detector with so many photons in air measures it, float32."""
-    counts = rng.poisson(photons * np.exp(-line_integral.astype(np.float64)))
-    counts = counts + rng.normal(0, ELECTRONIC_NOISE, counts.shape)
-    return np.log(photons / np.maximum(counts, 1.0)).astype(np.float32)
+    """A natural line integral as a detector with so many photons in air measures it, float32: as
+    the published code makes it."""
+    counts = detect(line_integral, photons, ELECTRONIC_NOISE, rng)
+    return to_line_integral(counts, photons, _PUBLISHED_LEAST).astype(np.float32)
+
+
+def add_noise(
+    transmitted: np.ndarray, photons: float, electronic_sd: float, rng: np.random.Generator
+) -> np.ndarray:
+    """The noise of :func:`detect` on the transmitted share of the beam, as a normal distribution of
+    the same variance: several times as fast, and as good above some ten counts.
+
+    Args:
+        transmitted: ``[rows, columns]`` float32, I/I0.
+        photons, electronic_sd, rng: see :func:`detect`.
+
+    Returns:
+        The measured share, of the same type; may be negative.
+    """
+    noise = np.sqrt(np.maximum(transmitted, 0) / photons + (electronic_sd / photons) ** 2)
+    return transmitted + noise * rng.standard_normal(transmitted.shape, np.float32)

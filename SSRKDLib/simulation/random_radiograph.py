@@ -1,8 +1,7 @@
 """Random radiographs from path lengths: spectrum, tissue, scatter, dose, detector, post-processing.
 
 Wide on purpose. A network trained on one recipe learns the recipe; what it should learn is what all
-recipes have in common, the outlines of the bones. Attenuation coefficients are those of NIST (XCOM,
-ICRU-44 tissues), in 1/mm.
+recipes have in common, the outlines of the bones.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-#: Effective energies, keV, and linear attenuation there, 1/mm, at nominal density.
-ENERGIES_KEV = np.array([40.0, 50.0, 60.0, 80.0])
-CORTICAL = np.array([0.1278, 0.0814, 0.0604, 0.0428])
-MUSCLE = np.array([0.0282, 0.0238, 0.0215, 0.0192])
-FAT = np.array([0.0227, 0.0202, 0.0188, 0.0171])
+from SSRKDLib.ct.hounsfield import attenuation
+from SSRKDLib.simulation.detector import add_noise
+
+#: Effective energies beyond these are taken as these, keV.
+_ENERGIES_KEV = (40.0, 80.0)
 
 
 def random_line_integral(
@@ -43,8 +42,8 @@ def random_line_integral(
     transmitted = np.zeros(paths.shape[1:], np.float32)
     for energy, weight in zip(energies, weights):
         cortical, muscle, fat = (
-            np.exp(np.interp(np.log(energy), np.log(ENERGIES_KEV), np.log(table)))
-            for table in (CORTICAL, MUSCLE, FAT)
+            attenuation(tissue, np.clip(energy, *_ENERGIES_KEV))
+            for tissue in ("cortical_bone", "muscle", "adipose")
         )
         fat = fat * relative_fat
         marrow = fat + (muscle - fat) * rng.uniform(0, 1)
@@ -103,8 +102,7 @@ def _detected(transmitted: np.ndarray, pixel_mm: float, rng: np.random.Generator
     if rng.random() < 0.7:
         transmitted = ndimage.gaussian_filter(transmitted, rng.uniform(0.2, 1.3) / pixel_mm)
     photons = 10 ** rng.uniform(3.4, 5.2)
-    noise = np.sqrt(np.maximum(transmitted, 0) / photons + (rng.uniform(0, 6) / photons) ** 2)
-    transmitted = transmitted + noise * rng.standard_normal(transmitted.shape, np.float32)
+    transmitted = add_noise(transmitted, photons, rng.uniform(0, 6), rng)
     if rng.random() < 0.2:
         transmitted = np.round(transmitted * 255) / 255
     line = -np.log(np.clip(transmitted, rng.choice([1e-4, 1e-3, 4e-3]), None))

@@ -46,14 +46,14 @@ def lengthened(
 
 @dataclass(frozen=True)
 class Box:
-    """A piece of the grid: first index and count along (k, j, i)."""
+    """A part of the grid: first index and count along (k, j, i)."""
 
     start: tuple[int, int, int]
     shape: tuple[int, int, int]
 
     @property
     def slices(self) -> tuple[slice, slice, slice]:
-        """The piece as an index into the whole grid."""
+        """The part as an index into the whole grid."""
         return tuple(slice(a, a + n) for a, n in zip(self.start, self.shape))
 
 
@@ -83,44 +83,10 @@ def coverage(
     low, high = np.clip(low, 0, size - 1), np.clip(high, 0, size - 1)
     count = high - low + 1
     first = origin + low * spacing - spacing / 4
-    inside = _stencil(vertices, faces, first, spacing / 2, 2 * count)
+    inside = _inside(Mesh(vertices, faces), first, spacing / 2, 2 * count)
     k, j, i = (int(n) for n in count[::-1])
     share = inside.reshape(k, 2, j, 2, i, 2).mean((1, 3, 5), dtype=np.float32)
     return share, Box(tuple(int(n) for n in low[::-1]), (k, j, i))
-
-
-def _stencil(
-    vertices: np.ndarray, faces: np.ndarray, origin: np.ndarray, spacing: float, count: np.ndarray
-) -> np.ndarray:
-    """1 where a voxel's centre lies inside the surface, uint8 ``[k, j, i]``."""
-    from vtkmodules.util import numpy_support
-    from vtkmodules.vtkCommonCore import VTK_UNSIGNED_CHAR, vtkPoints
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
-    from vtkmodules.vtkImagingStencil import vtkImageStencil, vtkPolyDataToImageStencil
-
-    points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
-    points.SetData(numpy_support.numpy_to_vtk(np.ascontiguousarray(vertices), deep=True))
-    cells.SetData(3, numpy_support.numpy_to_vtkIdTypeArray(faces.ravel().copy(), deep=True))
-    surface.SetPoints(points)
-    surface.SetPolys(cells)
-    image = vtkImageData()
-    image.SetDimensions(*(int(n) for n in count))
-    image.SetSpacing(spacing, spacing, spacing)
-    image.SetOrigin(*origin)
-    image.AllocateScalars(VTK_UNSIGNED_CHAR, 1)
-    image.GetPointData().GetScalars().Fill(1)
-    stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(surface)
-    stencil.SetOutputOrigin(image.GetOrigin())
-    stencil.SetOutputSpacing(image.GetSpacing())
-    stencil.SetOutputWholeExtent(image.GetExtent())
-    cutter = vtkImageStencil()
-    cutter.SetInputData(image)
-    cutter.SetStencilConnection(stencil.GetOutputPort())
-    cutter.SetBackgroundValue(0)
-    cutter.Update()
-    scalars = cutter.GetOutput().GetPointData().GetScalars()
-    return numpy_support.vtk_to_numpy(scalars).reshape(count[::-1])
 
 
 def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -> np.ndarray:
@@ -129,15 +95,21 @@ def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -
     ``origin`` [3] is the centre of voxel (0, 0, 0) in mm, ``size`` [3] the number of
     voxels along x, y, z; the grid is parallel to the axes. Open ends are capped.
     """
+    # VTK 9.7 joins loose ends of a slice by itself; its documentation asks for closed input.
+    return _inside(mesh.capped(), origin, spacing, size) > 0
+
+
+def _inside(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -> np.ndarray:
+    """As :func:`voxelise` without caps, uint8: 1 inside."""
     from vtkmodules.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkImagingStencil import vtkImageStencilToImage, vtkPolyDataToImageStencil
 
-    # VTK 9.7 joins loose ends of a slice by itself; its documentation asks for closed input.
+    columns, rows, slices = (int(n) for n in size)
     stencil = vtkPolyDataToImageStencil()
-    stencil.SetInputData(to_polydata(mesh.capped()))
+    stencil.SetInputData(to_polydata(mesh))
     stencil.SetOutputOrigin(*origin)
     stencil.SetOutputSpacing(spacing, spacing, spacing)
-    stencil.SetOutputWholeExtent(0, int(size[0]) - 1, 0, int(size[1]) - 1, 0, int(size[2]) - 1)
+    stencil.SetOutputWholeExtent(0, columns - 1, 0, rows - 1, 0, slices - 1)
     image = vtkImageStencilToImage()
     image.SetInputConnection(stencil.GetOutputPort())
     image.SetInsideValue(1)
@@ -145,7 +117,7 @@ def voxelise(mesh: Mesh, origin: np.ndarray, spacing: float, size: np.ndarray) -
     image.SetOutputScalarTypeToUnsignedChar()
     image.Update()
     scalars = image.GetOutput().GetPointData().GetScalars()
-    return vtk_to_numpy(scalars).reshape(int(size[2]), int(size[1]), int(size[0])) > 0
+    return vtk_to_numpy(scalars).reshape(slices, rows, columns)
 
 
 def label_map(
