@@ -231,7 +231,7 @@ def test_project_knee_refuses_what_is_none(bones):
         voxel_knee({b: m for b, m in bones.items() if b != "fibula"}, rng)
     with pytest.raises(MeshError, match="finite"):
         voxel_knee({**bones, "tibia": (bones["tibia"][0] * np.nan, bones["tibia"][1])}, rng)
-    with pytest.raises(MeshError, match="bones of a knee"):
+    with pytest.raises(MeshError, match="bones of a knee|no shaft"):
         voxel_knee({**bones, "tibia": bones["femur"]}, rng)
 
 
