@@ -1,7 +1,7 @@
-"""Which part of a reference is which bone, of which side, and whether it can be a knee's.
+"""Which part of a reference is which bone, and of which side.
 
 Bones are found by what the user picked, then by terminology (SNOMED CT, or the older SRT codes
-that DICOM still carries), then by name in English or Latin. What is not found is said.
+that DICOM still carries), then by name in English or Latin. What is not found is reported.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _OTHER_THINGS = (
 _NOT_BONE = frozenset(_OTHER_THINGS.split())
 
 
-class Named(NamedTuple):
+class NamedSurface(NamedTuple):
     """A segment, model or file: its ``name``, and any ``codes`` of its terminology.
 
     Codes may stand alone or anywhere in a longer text, as in the tags of ``.seg.nrrd`` files.
@@ -59,30 +59,30 @@ class Named(NamedTuple):
     codes: tuple[str, ...] = ()
 
 
-class Matching(NamedTuple):
-    """What was found: ``bones`` (bone to name), ``unmatched`` bones, ``sentences`` that say
-    why, the ``side`` ("L", "R" or None) that names and codes tell, and ``rivals``: names that
-    claim one bone, of which none was taken."""
+class NameMatch(NamedTuple):
+    """What was found: ``bones`` (bone to name), ``unmatched`` bones, ``sentences`` that give the
+    reasons, the ``side`` ("L", "R" or None) of names and codes, and ``candidates``: names that
+    match one bone equally well, of which none was taken."""
 
     bones: dict[str, str]
     unmatched: tuple[str, ...]
     sentences: tuple[str, ...]
     side: str | None
-    rivals: dict[str, tuple[str, ...]]
+    candidates: dict[str, tuple[str, ...]]
 
 
 def match_bones(
-    names: Sequence[Named],
+    names: Sequence[NamedSurface],
     laterality: str | None = None,
     chosen: Mapping[str, str] | None = None,
-) -> Matching:
+) -> NameMatch:
     """Find the bones among named things.
 
     Args:
-        names: the things. Where several claim a bone, the one called exactly like it is taken;
+        names: the things. Where several match a bone, the one called exactly like it is taken;
             where there is none such, none is.
         laterality: side of the knee that is wanted, "L", "R" or None (unknown). Things of the
-            other side are then no candidates.
+            other side are then not considered.
         chosen: bone to name, as picked by the user.
 
     Raises:
@@ -92,17 +92,17 @@ def match_bones(
     chosen = dict(chosen or {})
     _check_chosen(chosen, names)
     known = {item.name: (identify(item), side_of(item)) for item in names}
-    bones, rivals, sentences, other_side = {}, {}, [], []
+    bones, candidates, sentences, other_side = {}, {}, [], []
     for bone in BONES:
         if bone in chosen:
             bones[bone] = chosen[bone]
             continue
-        claims = [
+        matches = [
             name
             for name, (what, _) in known.items()
             if what == bone and name not in chosen.values()
         ]
-        fitting = [name for name in claims if _agree(known[name][1], laterality)]
+        fitting = [name for name in matches if _agree(known[name][1], laterality)]
         sided = [name for name in fitting if known[name][1] is not None]
         exact = [name for name in fitting if name.strip().lower() == bone]
         if laterality is not None and len(sided) == 1:
@@ -111,22 +111,22 @@ def match_bones(
         if len(best) == 1:
             bones[bone] = best[0]
         elif best:
-            rivals[bone] = tuple(best)
-            sentences.append(f"Both {best[0]} and {best[1]} claim the {bone}: pick one.")
-        elif claims:
-            other_side += claims
-            sentences.append(f"The {bone} is there only for the other side ({claims[0]}).")
+            candidates[bone] = tuple(best)
+            sentences.append(f"Both {best[0]} and {best[1]} match the {bone}: pick one.")
+        elif matches:
+            other_side += matches
+            sentences.append(f"The {bone} was found only for the other side ({matches[0]}).")
         else:
             sentences.append(f"Nothing is named after the {bone}.")
     wrong = [name for name in bones.values() if not _agree(known[name][1], laterality)]
-    if wrong or (other_side and not bones and not rivals):
+    if wrong or (other_side and not bones and not candidates):
         _refuse(laterality, (wrong or other_side)[0])
     side = _common_side({bone: known[name][1] for bone, name in bones.items()})
     unmatched = tuple(bone for bone in BONES if bone not in bones)
-    return Matching(bones, unmatched, tuple(sentences), side or laterality, rivals)
+    return NameMatch(bones, unmatched, tuple(sentences), side or laterality, candidates)
 
 
-def identify(item: Named) -> str | None:
+def identify(item: NamedSurface) -> str | None:
     """The bone that a thing is by its codes, else by its name; None if none, or several."""
     coded = {bone for code, bone in _CODE_TO_BONE.items() if _has_code(item.codes, code)}
     if coded:
@@ -139,7 +139,7 @@ def identify(item: Named) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def side_of(item: Named) -> str | None:
+def side_of(item: NamedSurface) -> str | None:
     """The side of a thing by its codes, else by its name: "L", "R" or None."""
     coded = {side for code, side in _CODE_TO_SIDE.items() if _has_code(item.codes, code)}
     named = {_WORD_TO_SIDE[word] for word in _words(item.name) if word in _WORD_TO_SIDE}
@@ -181,21 +181,21 @@ def _agree(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other
 
 
-def _check_chosen(chosen: Mapping[str, str], names: Sequence[Named]) -> None:
+def _check_chosen(chosen: Mapping[str, str], names: Sequence[NamedSurface]) -> None:
     for bone, name in chosen.items():
         if bone not in BONES or name not in {item.name for item in names}:
-            raise MeshError(f"There is no '{name}' to be the {bone}.", "Pick one that exists.")
+            raise MeshError(f"There is no '{name}' to pick as the {bone}.", "Pick one that exists.")
     twice = [name for name in chosen.values() if list(chosen.values()).count(name) > 1]
     if twice:
         raise MeshError(f"'{twice[0]}' was picked for two bones.", "Pick it for one.")
 
 
 def _common_side(sides: Mapping[str, str | None]) -> str | None:
-    told = {bone: side for bone, side in sides.items() if side is not None}
-    if len(set(told.values())) > 1:
-        parts = " and ".join(f"{SIDES[side]} {bone}" for bone, side in told.items())
+    known = {bone: side for bone, side in sides.items() if side is not None}
+    if len(set(known.values())) > 1:
+        parts = " and ".join(f"{SIDES[side]} {bone}" for bone, side in known.items())
         raise MeshError(f"The bones are of both sides ({parts}).", "Pick those of one knee.")
-    return next(iter(told.values()), None)
+    return next(iter(known.values()), None)
 
 
 def _refuse(laterality: str | None, name: str) -> None:

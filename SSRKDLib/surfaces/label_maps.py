@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
-from SSRKDLib.core.bone_names import Named, match_bones
+from SSRKDLib.core.bone_names import NamedSurface, match_bones
 from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
@@ -71,7 +71,7 @@ def read_reference(
             meshes = {bone: read_mesh(files[name]) for bone, name in found.bones.items()}
             return Reference(meshes, found.side, found.sentences, {})
         if len(maps) > 1:
-            raise MeshError(f"{path} holds {len(maps)} label maps.", "Name the one to use.")
+            raise MeshError(f"{path} contains {len(maps)} label maps.", "Name the one to use.")
         path = maps[0]
     masks, side, sentences = _read_masks(path, laterality, chosen)
     meshes = {bone: mask_surface(*mask) for bone, mask in masks.items()}
@@ -95,7 +95,7 @@ def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:
 def _read_masks(
     path: Path, laterality: str | None = None, chosen: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Mask], str | None, tuple[str, ...]]:
-    """The bones' voxels, the side their names tell, and sentences."""
+    """The bones' voxels, the side according to their names, and sentences."""
     if not path.is_file():
         raise MeshError(f"There is no file {path}.", "Check the path.")
     if not _is_labelmap(path):
@@ -107,14 +107,14 @@ def _read_masks(
     masks = {}
     for bone, (layer, value) in segments.items():
         if not 0 <= layer < len(layers):
-            raise MeshError(f"{path.name} lacks the layer of its {bone}.", "Export it again.")
+            raise MeshError(f"{path.name} has no layer for its {bone}.", "Export it again.")
         mask = layers[layer] == value
         if mask.any():
             masks[bone] = Mask(mask, affine)
         else:
             sentences += (f"The {bone} has no voxel in {path.name}.",)
     if not masks:
-        raise MeshError(f"{path.name} holds no bone.", _REMEDY)
+        raise MeshError(f"{path.name} contains no bone.", _REMEDY)
     return masks, side, sentences
 
 
@@ -195,14 +195,16 @@ def _segments(
     """Layer and value of every bone, the side, and sentences on what was not found."""
     entries = _named_segments(image, path)
     if not entries:
-        entries = [(Named(name), 0, value) for value, name in label_names(path, image).items()]
+        entries = [
+            (NamedSurface(name), 0, value) for value, name in label_names(path, image).items()
+        ]
     if not entries:
         return {bone: (0, value) for bone, value in LABELS.items()}, laterality, ()
     matching = match_bones([named for named, _, _ in entries], laterality, chosen)
-    for bone, rivals in matching.rivals.items():
+    for bone, candidates in matching.candidates.items():
         raise MeshError(
-            f"{path.name} has two segments called {bone} ({rivals[0]}, {rivals[1]}).",
-            "Rename one, or say which side is wanted.",
+            f"{path.name} has two segments called {bone} ({candidates[0]}, {candidates[1]}).",
+            "Rename one, or give the side that is wanted.",
         )
     if not matching.bones:
         found = ", ".join(named.name for named, _, _ in entries[:12])
@@ -215,7 +217,7 @@ def _segments(
     return segments, matching.side, matching.sentences
 
 
-def _named_segments(image: SimpleITK.Image, path: Path) -> list[tuple[Named, int, int]]:
+def _named_segments(image: SimpleITK.Image, path: Path) -> list[tuple[NamedSurface, int, int]]:
     """Name with terminology, layer and value of the segments in a ``.seg.nrrd``."""
     keys = set(image.GetMetaDataKeys())
     entries = []
@@ -236,7 +238,7 @@ def _named_segments(image: SimpleITK.Image, path: Path) -> list[tuple[Named, int
                 f"{path.name}: layer or label value of the segment '{name}' is not a number.",
                 "Export the segmentation again.",
             ) from error
-        entries.append((Named(name, codes), *place))
+        entries.append((NamedSurface(name, codes), *place))
     # Two segments of one name would hide each other.
     counts = Counter(named.name for named, _, _ in entries)
     return [

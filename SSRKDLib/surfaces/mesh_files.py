@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.bone_names import Matching, Named, match_bones
+from SSRKDLib.core.bone_names import NamedSurface, NameMatch, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.surfaces.mesh import Mesh, _tidy, from_polydata
 from SSRKDLib.surfaces.ply import read_ply, write_ply
@@ -124,7 +124,7 @@ def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, 
     Names are read by :func:`~SSRKDLib.core.bone_names.match_bones`; ``laterality`` ("L", "R")
     picks one knee of two. Bones without a file are absent from the result, which keeps the order of
     :data:`~SSRKDLib.core.anatomy.BONES`. Raises :class:`~SSRKDLib.core.errors.MeshError` where the
-    folder is absent or holds none, two files claim one bone, or the bones are of the other side.
+    folder is absent or holds none, two files match one bone, or the bones are of the other side.
     """
     files, matching = match_files(folder, laterality)
     return {bone: read_mesh(files[name]) for bone, name in matching.bones.items()}
@@ -134,7 +134,7 @@ def match_files(
     folder: str | Path,
     laterality: str | None = None,
     chosen: Mapping[str, str] | None = None,
-) -> tuple[dict[str, Path], Matching]:
+) -> tuple[dict[str, Path], NameMatch]:
     """The mesh files of a folder by name (without ending), and which is which bone.
 
     ``laterality`` and ``chosen`` as for :func:`~SSRKDLib.core.bone_names.match_bones`.
@@ -147,10 +147,10 @@ def match_files(
     # One bone may lie there in two formats: then the whole name tells them apart.
     stems = [path.stem for path in found]
     files = {p.stem if stems.count(p.stem) == 1 else p.name: p for p in found}
-    matching = match_bones([Named(name) for name in files], laterality, chosen)
-    for bone, rivals in matching.rivals.items():
-        names = " and ".join(files[name].name for name in rivals[:2])
-        raise MeshError(f"Both {names} in {folder} claim the {bone}.", "Remove one.")
+    matching = match_bones([NamedSurface(name) for name in files], laterality, chosen)
+    for bone, candidates in matching.candidates.items():
+        names = " and ".join(files[name].name for name in candidates[:2])
+        raise MeshError(f"Both {names} in {folder} match the {bone}.", "Remove one.")
     if not matching.bones:
         names = ", ".join(f"{bone}.ply" for bone in BONES)
         raise MeshError(f"There is no bone surface in {folder}.", f"Expected any of {names}.")

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 import trimesh
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.bone_names import Named, check_sides, identify, match_bones, side_of
+from SSRKDLib.core.bone_names import NamedSurface, check_sides, identify, match_bones, side_of
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.checks import check_surfaces
 from SSRKDLib.surfaces.label_maps import label_names, read_reference
@@ -71,58 +71,60 @@ def tag(bone: str, side: str | None = None) -> str:
     ],
 )
 def test_names_in_english_and_latin(name, bone, side):
-    assert identify(Named(name)) == bone
-    assert side_of(Named(name)) == side
+    assert identify(NamedSurface(name)) == bone
+    assert side_of(NamedSurface(name)) == side
 
 
 @pytest.mark.parametrize("bone", BONES)
 def test_codes_decide_over_names(bone):
     other = "tibia" if bone != "tibia" else "femur"
     for codes in ((SNOMED[bone],), (tag(bone),)):
-        assert identify(Named(other, codes)) == bone
-    assert side_of(Named("left", (tag(bone, "R"),))) == "R"
-    assert side_of(Named("anything", (tag(bone, "L"),))) == "L"
+        assert identify(NamedSurface(other, codes)) == bone
+    assert side_of(NamedSurface("left", (tag(bone, "R"),))) == "R"
+    assert side_of(NamedSurface("anything", (tag(bone, "L"),))) == "L"
     # A code is a whole number, not a part of a longer one.
-    assert identify(Named("", (f"1{SNOMED[bone]}",))) is None
+    assert identify(NamedSurface("", (f"1{SNOMED[bone]}",))) is None
 
 
 def test_older_codes_are_known():
     for code, bone in (("T-12710", "femur"), ("T-12740", "tibia"), ("T-12730", "patella")):
-        assert identify(Named("", (f"SRT^{code}^Bone",))) == bone
+        assert identify(NamedSurface("", (f"SRT^{code}^Bone",))) == bone
 
 
-TWO_KNEES = [Named(f"{bone}_{side}") for bone in BONES for side in ("left", "right")]
+TWO_KNEES = [NamedSurface(f"{bone}_{side}") for bone in BONES for side in ("left", "right")]
 
 
 def test_one_knee_of_two_is_picked_by_its_side():
-    found = match_bones([*TWO_KNEES, Named("sacrum")], "R")
+    found = match_bones([*TWO_KNEES, NamedSurface("sacrum")], "R")
     assert found.bones == {bone: f"{bone}_right" for bone in BONES}
     assert (found.side, found.unmatched, found.sentences) == ("R", (), ())
 
 
-def test_two_knees_of_unknown_side_are_rivals():
+def test_two_knees_of_unknown_side_are_candidates():
     found = match_bones(TWO_KNEES)
     assert found.bones == {} and found.unmatched == BONES
-    assert found.rivals["femur"] == ("femur_left", "femur_right")
-    assert "Both femur_left and femur_right claim the femur" in found.sentences[1]
+    assert found.candidates["femur"] == ("femur_left", "femur_right")
+    assert "Both femur_left and femur_right match the femur" in found.sentences[1]
 
 
-def test_what_is_not_found_is_said():
-    found = match_bones([Named("femur"), Named("bone 2"), Named("tibia_right")], "L")
+def test_what_is_not_found_is_reported():
+    found = match_bones(
+        [NamedSurface("femur"), NamedSurface("bone 2"), NamedSurface("tibia_right")], "L"
+    )
     assert found.bones == {"femur": "femur"}
     assert found.unmatched == ("patella", "fibula", "tibia")
     assert "Nothing is named after the patella." in found.sentences
-    assert "The tibia is there only for the other side (tibia_right)." in found.sentences
+    assert "The tibia was found only for the other side (tibia_right)." in found.sentences
 
 
 def test_what_the_user_picks_is_taken():
-    names = [Named("bone A"), Named("femur"), Named("tibia")]
+    names = [NamedSurface("bone A"), NamedSurface("femur"), NamedSurface("tibia")]
     found = match_bones(names, None, {"patella": "bone A", "fibula": "tibia"})
     # What was picked for one bone is no candidate for another.
     assert found.bones == {"patella": "bone A", "femur": "femur", "fibula": "tibia"}
     for chosen, words in (
         ({"femur": "none"}, "no 'none'"),
-        ({"hip": "femur"}, "no 'femur' to be the hip"),
+        ({"hip": "femur"}, "no 'femur' to pick as the hip"),
         ({"femur": "tibia", "tibia": "tibia"}, "two bones"),
     ):
         with pytest.raises(MeshError, match=words) as caught:
@@ -131,18 +133,18 @@ def test_what_the_user_picks_is_taken():
 
 
 def test_the_exact_name_wins():
-    names = [Named("femur old"), Named("Femur"), Named("distal femur")]
+    names = [NamedSurface("femur old"), NamedSurface("Femur"), NamedSurface("distal femur")]
     assert match_bones(names).bones == {"femur": "Femur"}
 
 
 def test_left_against_right_is_refused():
-    right = [Named(f"{bone}_right") for bone in BONES]
+    right = [NamedSurface(f"{bone}_right") for bone in BONES]
     with pytest.raises(MeshError, match="left knee is wanted.*patella_right"):
         match_bones(right, "L")
     with pytest.raises(MeshError, match="left knee is wanted.*femur_right"):
         match_bones(right, "L", {"femur": "femur_right"})
     with pytest.raises(MeshError, match=r"both sides \(left femur and right tibia\)"):
-        match_bones([Named("femur_left"), Named("tibia_right")])
+        match_bones([NamedSurface("femur_left"), NamedSurface("tibia_right")])
     with pytest.raises(MeshError, match="right knee, the reconstruction a left"):
         check_sides("R", "L")
     check_sides("R", "R")
@@ -272,5 +274,5 @@ def test_folders_of_meshes_in_other_words_and_of_two_knees(tmp_path):
     }  # fmt: skip
     assert left.side == "L" and left.masks == {}
     assert round(read_meshes(tmp_path, "R")["femur"].bounds[1, 0]) == 70
-    with pytest.raises(MeshError, match="claim the femur"):
+    with pytest.raises(MeshError, match="match the femur"):
         read_reference(tmp_path)

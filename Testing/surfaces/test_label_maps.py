@@ -121,7 +121,7 @@ def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
         "absent.nrrd": "no file",
         "garbage.nrrd": "in no format that can be read",
         "knee.txt": "not a kind of label map",
-        "empty.nii.gz": "holds no bone",
+        "empty.nii.gz": "contains no bone",
         "flat.nrrd": "not a volume (8 x 8)",
         "skin.seg.nrrd": "found Skin",
     }

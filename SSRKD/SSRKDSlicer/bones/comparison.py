@@ -83,7 +83,7 @@ def matchReference(referenceNode, laterality, chosen):
         chosen: names that the user picked, by bone.
 
     Returns:
-        (parts by name, :class:`SSRKDLib.core.bone_names.Matching`).
+        (parts by name, :class:`SSRKDLib.core.bone_names.NameMatch`).
 
     Raises:
         MeshError: everything is of the other side.

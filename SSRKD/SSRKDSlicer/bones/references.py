@@ -9,7 +9,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from SSRKDLib.core.bone_names import Named
+from SSRKDLib.core.bone_names import NamedSurface
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.label_maps import mask_surface
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata
@@ -27,7 +27,7 @@ class Part:
 
     Attributes:
         name: unique among the parts.
-        codes: terminology, see :class:`SSRKDLib.core.bone_names.Named`.
+        codes: terminology, see :class:`SSRKDLib.core.bone_names.NamedSurface`.
         node: that holds it.
         key: segment ID or label value; None for a model.
     """
@@ -38,7 +38,7 @@ class Part:
     key: object = None
 
     def named(self):
-        return Named(self.name, self.codes)
+        return NamedSurface(self.name, self.codes)
 
     def mesh(self):
         """Its surface, LPS mm, where it stands in the world.
