@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         known = [case.name for case in cases]
         unknown = [name for name in arguments.case if name not in known]
         if unknown:
-            raise InputError(f"There is no case '{unknown[0]}'.", f"Use {', '.join(known)}.")
+            raise InputError(f"The demo has no case '{unknown[0]}'.", f"Use {', '.join(known)}.")
         cases = [case for case in cases if case.name in arguments.case]
     models = loading.ModelCache(loading.load_model)
     model, _ = loading.run_with_model(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from SSRKDLib.core.errors import MissingDependencyError
 
 #: Older versions of PyTorch could be made to run code by a crafted checkpoint.
@@ -20,5 +22,5 @@ def missing_package(package: str, requirement: str | None = None) -> MissingDepe
     return MissingDependencyError(
         f"{_NAMES.get(package, package)} is not installed.",
         "In Slicer, open the module's section Installation; elsewhere run: "
-        f"python -m pip install '{requirement or package}'",
+        f"python -m pip install {shlex.quote(requirement or package)}",
     )

@@ -57,7 +57,7 @@ def read_scan(path: str | Path) -> CtScan:
 
     path = Path(path)
     if not path.exists():
-        raise ImageError(f"There is no CT '{path}'.", "Check the path.")
+        raise ImageError(f"'{path}' was not found.", "Check the path.")
     try:
         files, notes = _series(path) if path.is_dir() else ([str(path)], ())
         for file in files:

@@ -161,7 +161,7 @@ class CaseFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise InputError(f"There is no case {self.path}.", "Check the path.")
+            raise InputError(f"'{self.path}' was not found.", "Check the path.")
 
     @property
     def case_id(self) -> str:

@@ -53,7 +53,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
                 name.removesuffix(".npy"): _member(archive, name) for name in archive.namelist()
             }
     except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}.", "Check the path.") from error
+        raise InputError(f"'{path}' was not found.", "Check the path.") from error
     except (
         OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError,
         MemoryError, NotImplementedError, OverflowError, RuntimeError, struct.error, zlib.error,

@@ -168,7 +168,7 @@ def _jobs_in(path: Path, side: str | None) -> list[Job]:
         elif child.name.lower().endswith(CT_SUFFIXES):
             jobs.append(_single(child, side))
     if not jobs:
-        raise InputError(f"There is no CT in '{path}'.", "Give CTs, case folders or a table.")
+        raise InputError(f"'{path}' contains no CT.", "Give CTs, case folders or a table.")
     return jobs
 
 
@@ -225,7 +225,9 @@ def _table(path: Path, side: str | None) -> list[Job]:
         if None in row or not cell["ct"]:
             raise InputError(f"{where} no CT, or too many cells.", "Correct the line.")
         if cell["side"] not in ("", "L", "R"):
-            raise InputError(f"{where} '{cell['side']}' is no side.", "Use L, R or nothing.")
+            raise InputError(
+                f"{where} '{cell['side']}' is not a side.", "Use L or R, or leave it empty."
+            )
         if cell["case"] and not _NAME.fullmatch(cell["case"]):
             raise InputError(
                 f"{where} '{cell['case']}' cannot name a folder.", "Use letters, digits, _, - and ."

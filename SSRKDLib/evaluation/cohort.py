@@ -89,7 +89,7 @@ def find_cases(folder: Path) -> list[Path]:
         InputError: the folder is absent, or holds no case.
     """
     if not folder.is_dir():
-        raise InputError(f"There is no folder '{folder}'.", "Check the path.")
+        raise InputError(f"The folder '{folder}' does not exist.", "Check the path.")
     cases = [
         path
         for path in sorted(folder.iterdir())
@@ -99,7 +99,7 @@ def find_cases(folder: Path) -> list[Path]:
     ]
     if not cases:
         raise InputError(
-            f"There is no case in '{folder}'.",
+            f"'{folder}' contains no case.",
             f"A case is a sub-folder with {RIG}, its images and {TRUTHS[0]}/.",
         )
     return cases
@@ -115,7 +115,9 @@ def prepare_output(output: Path, settings: Settings) -> None:
     wanted = settings.as_dict()
     mark = output / SETTINGS
     if output.exists() and not output.is_dir():
-        raise OutputError(f"'{output}' exists and is no folder.", "Choose another output folder.")
+        raise OutputError(
+            f"'{output}' exists and is not a folder.", "Choose another output folder."
+        )
     try:
         if mark.is_file():
             found = json.loads(mark.read_text(encoding="utf-8"))

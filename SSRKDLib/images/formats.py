@@ -36,7 +36,7 @@ def existing_file(path: str | os.PathLike) -> Path:
             raise ImageError(f"'{path}' is a folder.", "Choose one image file.")
         size = path.stat().st_size
     except FileNotFoundError as error:
-        raise ImageError(f"There is no file '{path}'.", "Check the path.") from error
+        raise ImageError(f"'{path}' was not found.", "Check the path.") from error
     except (OSError, ValueError) as error:
         raise ImageError(f"'{path}' cannot be read ({error}).", "Check the path.") from error
     if size == 0:

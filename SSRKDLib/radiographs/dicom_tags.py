@@ -100,7 +100,7 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
 
     path = Path(path)
     if not path.is_file():
-        raise ImageError(f"There is no file '{path}'.", "Check the path.")
+        raise ImageError(f"'{path}' was not found.", "Check the path.")
     try:
         dataset = pydicom.dcmread(stream or path, stop_before_pixels=stream is None, force=True)
     except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:

@@ -97,7 +97,7 @@ def _read_masks(
 ) -> tuple[dict[str, Mask], str | None, tuple[str, ...]]:
     """The bones' voxels, the side according to their names, and sentences."""
     if not path.is_file():
-        raise MeshError(f"There is no file {path}.", "Check the path.")
+        raise MeshError(f"'{path}' was not found.", "Check the path.")
     if not _is_labelmap(path):
         raise MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
     image = _read(path)

@@ -28,7 +28,7 @@ def read_mesh(path: str | Path) -> Mesh:
     if path.suffix.lower() not in SUFFIXES:
         raise MeshError(f"{path.name} is not a kind of mesh file that can be read.", _READABLE)
     if not path.is_file():
-        raise MeshError(f"There is no file {path}.", "Check the path.")
+        raise MeshError(f"'{path}' was not found.", "Check the path.")
     try:
         if path.suffix.lower() == ".ply":
             mesh = _tidy(*read_ply(path))
@@ -142,7 +142,7 @@ def match_files(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise MeshError(f"There is no folder {folder}.", "Check the path.")
+        raise MeshError(f"The folder '{folder}' does not exist.", "Check the path.")
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     # One bone may lie there in two formats: then the whole name tells them apart.
     stems = [path.stem for path in found]

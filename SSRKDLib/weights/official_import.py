@@ -119,7 +119,7 @@ def _load(path: Path) -> Any:
     """Whatever plain content the file has; never runs code from it."""
     torch = _safe_torch()
     if not path.is_file():
-        raise WeightsError(f"There is no file {path}.", "Check the path.")
+        raise WeightsError(f"'{path}' was not found.", "Check the path.")
     with path.open("rb") as file:
         start = file.read(2)
     # A zip archive, or a bare pickle of protocol 2 and later: nothing else is PyTorch's.

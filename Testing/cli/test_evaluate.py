@@ -250,7 +250,7 @@ def test_the_output_folder_is_safe(cases, tmp_path, capsys, quick):
     refused([*base, "-o", foreign], capsys, "other things than an earlier evaluation")
     assert tree(foreign) == {"thesis.txt": b"years of work"}
     refused([*base, "-o", cases], capsys, "other things")
-    refused([*base, "-o", foreign / "thesis.txt"], capsys, "no folder")
+    refused([*base, "-o", foreign / "thesis.txt"], capsys, "not a folder")
     output = tmp_path / "out"
     assert evaluate(cases, output) == cli.OK
     before = tree(output)
@@ -261,8 +261,8 @@ def test_the_output_folder_is_safe(cases, tmp_path, capsys, quick):
 
 def test_input_that_cannot_be_used_is_refused(cases, tmp_path, capsys, quick):
     output = tmp_path / "out"
-    refused(["evaluate", tmp_path / "none", "-o", output], capsys, "There is no folder")
-    refused(["evaluate", cases / "notes", "-o", output], capsys, "There is no case")
+    refused(["evaluate", tmp_path / "none", "-o", output], capsys, "does not exist")
+    refused(["evaluate", cases / "notes", "-o", output], capsys, "contains no case")
     refused(["evaluate", cases, "-o", output, "--limit", 0], capsys, "--limit 0")
     refused(["evaluate", cases, "-o", output, "--processes", -1], capsys, "--processes -1")
     refused(["evaluate", cases, "-o", output, "--weights", tmp_path / "x"], capsys, "weights")

@@ -190,9 +190,9 @@ def test_what_cannot_be_prepared_is_refused_before_any_work(virtual, tmp_path, c
     refused([*two, "--size", "4", "-o", out], capsys, "Size cannot be 4")
     refused([*two, "--test-share", "1", "-o", out], capsys, "nothing to train on")
     refused([*two, "--seed", "-1", "-o", out], capsys, "Seed")
-    refused(["prepare", tmp_path / "none", "-o", out], capsys, "There is no")
+    refused(["prepare", tmp_path / "none", "-o", out], capsys, "was not found")
     (tmp_path / "empty").mkdir()
-    refused([*two, tmp_path / "empty", "-o", out], capsys, "There is no CT")
+    refused([*two, tmp_path / "empty", "-o", out], capsys, "contains no CT")
     assert not out.exists()
     refused([*two, "--projector", "other", "-o", out], capsys, "joseph")
     other = [flag if flag != "48" else "64" for flag in FLAGS]

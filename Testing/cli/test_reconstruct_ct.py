@@ -89,7 +89,7 @@ def test_ct_command_refuses_what_it_cannot_use(files, tmp_path, capsys):
     refused(arguments(files, out)[:1] + ["--ct", labels, *arguments(files, out)[3:]], capsys,
             "Hounsfield")  # fmt: skip
     refused(["reconstruct", "--ct", tmp_path / "no.nrrd", *arguments(files, out)[3:]], capsys,
-            "no CT")  # fmt: skip
+            "was not found")  # fmt: skip
     (tmp_path / "empty").mkdir()
     refused(["reconstruct", "--ct", tmp_path / "empty", *arguments(files, out)[3:]], capsys,
             "no DICOM series")  # fmt: skip

@@ -177,7 +177,7 @@ def test_damaged_points_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(InputError, match="cannot be read"):
         read_npz(path)
-    with pytest.raises(InputError, match="There is no file"):
+    with pytest.raises(InputError, match="was not found"):
         read_npz(tmp_path / "none.npz")
 
 
@@ -360,7 +360,7 @@ def test_folders_tables_and_files_are_found(tmp_path):
     assert (second.case_id, second.source.side, second.sex) == ("ct", "R", None)
     with pytest.raises(InputError, match="Two cases are called k3"):
         find_jobs([tmp_path, tmp_path / "k3.nrrd"])
-    with pytest.raises(InputError, match="There is no CT"):
+    with pytest.raises(InputError, match="contains no CT"):
         find_jobs([tmp_path / "empty"])
 
 
@@ -369,7 +369,7 @@ def test_folders_tables_and_files_are_found(tmp_path):
     [
         ("case,side\nA,L\n", "no column 'ct'"),
         ("ct,hip\nA,L\n", "a column 'hip'"),
-        ("ct,side\nA.nii,left\n", "line 2: 'left' is no side"),
+        ("ct,side\nA.nii,left\n", "line 2: 'left' is not a side"),
         ("ct,case\na.nii,../up\n", "cannot name a folder"),
         ("ct\n", "has no line"),
         ("ct,side\na.nii,L,x\n", "too many cells"),

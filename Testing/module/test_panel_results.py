@@ -54,7 +54,7 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
         assert str(folder) in ui.statusLabel.text
     user.type_text(ui.exportFolder, str(tmp_path / "absent"))
     user.click(ui.exportButton)
-    assert "There is no folder" in ui.statusLabel.text
+    assert "does not exist" in ui.statusLabel.text
     chosen = [""]
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *a, **k: chosen[0])
     user.type_text(ui.exportFolder, "")

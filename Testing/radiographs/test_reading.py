@@ -72,7 +72,7 @@ def test_bad_images_are_refused_in_one_sentence(tmp_path):
     cut.write_bytes(whole[: len(whole) // 2])
     colour = rng.integers(0, 255, (40, 60, 3)).astype(np.uint8)
     cases = {
-        "no file": tmp_path / "absent.dcm",
+        "was not found": tmp_path / "absent.dcm",
         "folder": tmp_path,
         "is empty": empty,
         "format|decoded": junk,

@@ -118,7 +118,7 @@ def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
     empty.SetMetaData("Segment0_Name", "Skin")
     sitk.WriteImage(empty, str(tmp_path / "skin.seg.nrrd"))
     causes = {
-        "absent.nrrd": "no file",
+        "absent.nrrd": "was not found",
         "garbage.nrrd": "in no format that can be read",
         "knee.txt": "not a kind of label map",
         "empty.nii.gz": "contains no bone",

@@ -208,7 +208,7 @@ def bad_file(tmp_path, kind: str):
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        ("absent.ply", "no file"),
+        ("absent.ply", "was not found"),
         ("empty.ply", "does not begin with 'ply'"),
         ("garbage.ply", "does not begin with 'ply'"),
         ("header.ply", "property wobble y"),
@@ -263,7 +263,7 @@ def test_bones_are_found_by_name(tmp_path, box, pyramid):
 
 
 def test_folders_without_bones_are_refused(tmp_path, box):
-    with pytest.raises(MeshError, match="no folder"):
+    with pytest.raises(MeshError, match="does not exist"):
         read_meshes(tmp_path / "absent")
     write_mesh(tmp_path / "skin.ply", box)
     with pytest.raises(MeshError, match="no bone surface"):

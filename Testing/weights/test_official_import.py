@@ -139,7 +139,7 @@ def test_one_bad_file_keeps_the_good_one_out(tmp_path, user):
 def test_files_that_are_no_official_checkpoint(tmp_path, user):
     seg = small_state("bone_seg")
     file = tmp_path / "f.pth"
-    refused("There is no file", file, catalogue.import_bundle)
+    refused("was not found", file, catalogue.import_bundle)
     refused("none of the SSR-KD", saved(file, {"weight": torch.zeros(1)}), catalogue.import_bundle)
     refused("none of the SSR-KD", saved(file, torch.zeros(1)), catalogue.import_bundle)
     refused("two networks", saved(file, seg), catalogue.import_bundle)

@@ -35,7 +35,7 @@ def writeCt(ctNode, roiNode, path, inWorld=True):
         raise InputError("No CT is chosen.", "Choose a CT volume, or load one first.")
     name = ctNode.GetName()
     if ctNode.GetImageData() is None or ctNode.IsA("vtkMRMLVectorVolumeNode"):
-        raise ImageError(f"'{name}' is no CT.", "Choose a CT in Hounsfield units.")
+        raise ImageError(f"'{name}' is not a CT.", "Choose a CT in Hounsfield units.")
     array = slicer.util.arrayFromVolume(ctNode)
     if min(array.shape) < 2:
         raise ImageError(f"'{name}' has a single slice.", "Choose a CT, not a radiograph.")

@@ -56,7 +56,7 @@ def _asHtml(path):
 
     path = Path(path)
     if not path.parent.is_dir():
-        raise OutputError(f"There is no folder '{path.parent}'.", "Choose another place.")
+        raise OutputError(f"The folder '{path.parent}' does not exist.", "Choose another place.")
     return path if path.suffix.lower() in (".html", ".htm") else path.with_suffix(".html")
 
 

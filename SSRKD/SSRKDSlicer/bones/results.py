@@ -129,7 +129,9 @@ def exportModels(models, folder, kind):
     if not models:
         raise InputError("There are no bones to export.", "Click Reconstruct first.")
     if not folder or not os.path.isdir(folder):
-        raise InputError(f"There is no folder '{folder}'.", "Choose the folder to export to.")
+        raise InputError(
+            f"The folder '{folder}' does not exist.", "Choose the folder to export to."
+        )
     side = next(iter(models.values())).GetAttribute("SSRKD.Laterality") or ""
     prefix = f"{SIDES[side]}_" if side in SIDES else ""
     if kind == "labelmap":
