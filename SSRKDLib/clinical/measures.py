@@ -18,11 +18,9 @@ from SSRKDLib.clinical.frames import Frame, Unmeasurable, femur_frame, tibia_fra
 from SSRKDLib.clinical.patella import articular_surface
 from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
-
-#: Turns a right knee into a left one: x of the world is mirrored.
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 
 #: Past this flexion, degrees, measures made for an extended knee are marked.
 _FLEXED = 30.0
@@ -70,7 +68,7 @@ def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
         raise InputError(f"A knee is left or right, not '{laterality}'.", "Give L or R.")
     bones = {bone: mesh for bone, mesh in bones.items() if mesh.area() > 0}
     if laterality == "R":
-        bones = {bone: mesh.transformed(_MIRROR) for bone, mesh in bones.items()}
+        bones = {bone: mesh.transformed(MIRROR) for bone, mesh in bones.items()}
     knee: _Knee | Unmeasurable
     try:
         knee = _Knee(bones)
@@ -93,7 +91,7 @@ def _one(definition: Definition, knee: _Knee | Unmeasurable) -> Measure:
 
 
 def _mirrored(result: Measure) -> Measure:
-    flip = np.array([-1.0, 1.0, 1.0])
+    flip = MIRROR.diagonal()[:3]
     return replace(
         result,
         landmarks={name: point * flip for name, point in result.landmarks.items()},

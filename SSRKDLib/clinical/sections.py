@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from SSRKDLib.core.boxes import bounding_box
+
 #: A section counts as closed where what is left open is below this share of its outline.
 _OPEN_SHARE = 1e-3
 
@@ -92,7 +94,7 @@ def heights_above(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
     ``corners`` [M, 3, 3] are the triangles' corners.
     """
-    reach = np.stack([points.min(axis=0), points.max(axis=0)])
+    reach = bounding_box(points)
     flat = corners[:, :, :2]
     near = (flat.max(axis=1) >= reach[0]).all(axis=1) & (flat.min(axis=1) <= reach[1]).all(axis=1)
     corners, flat = corners[near], flat[near]

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from SSRKDLib.core.boxes import bounding_box, box_corners
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct.hounsfield import AIR_HU, windowed
 from SSRKDLib.ct.reading import CtScan
@@ -52,9 +53,9 @@ class CtGrid:
             ImageError: the CT has a size that no CT of a knee has, or is too large for the memory.
         """
         _check_size(scan)
-        corners = _box_corners(np.array(scan.hounsfield.shape[::-1]) - 1)
+        corners = box_corners([[0, 0, 0], np.array(scan.hounsfield.shape[::-1]) - 1])
         corners = corners @ scan.index_to_lps[:3, :3].T + scan.index_to_lps[:3, 3]
-        low, high = corners.min(axis=0), corners.max(axis=0)
+        low, high = bounding_box(corners)
         count = np.ceil((high - low) / voxel).astype(int) + 1 + 2 * BEYOND
         total = float(np.prod(count, dtype=np.float64))
         if total > LARGEST_GRID:
@@ -160,9 +161,10 @@ class CtGrid:
             around: further voxels of the CT along i, j, k.
         """
         shape = np.array(self.scan.hounsfield.shape[::-1])
-        ends = _box_corners(np.array(samples[::-1]) - 1) @ matrix[:3, :3].T + matrix[:3, 3]
-        low = np.clip(np.floor(ends.min(axis=0)) - around, 0, shape - 1).astype(int)
-        high = np.clip(np.ceil(ends.max(axis=0)) + around, 0, shape - 1).astype(int)
+        ends = box_corners([[0, 0, 0], np.array(samples[::-1]) - 1])
+        low, high = bounding_box(ends @ matrix[:3, :3].T + matrix[:3, 3])
+        low = np.clip(np.floor(low) - around, 0, shape - 1).astype(int)
+        high = np.clip(np.ceil(high) + around, 0, shape - 1).astype(int)
         part = tuple(slice(a, b + 1) for a, b in zip(low[::-1], high[::-1]))
         return np.maximum(self.scan.hounsfield[part], np.float32(AIR_HU)), low
 
@@ -229,11 +231,6 @@ class GridPart:
 def _by_voxel(samples: np.ndarray) -> np.ndarray:
     """A view ``[k, 2, j, 2, i, 2]`` of samples ``[2 k, 2 j, 2 i]``."""
     return samples.reshape([n for size in samples.shape for n in (size // 2, 2)])
-
-
-def _box_corners(last: np.ndarray) -> np.ndarray:
-    """The corners ``[8, 3]`` of a box from the origin to ``last``."""
-    return np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T * last
 
 
 def _steps(to_scan: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from SSRKDLib.core.boxes import box_corners
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
@@ -142,8 +143,7 @@ def fitting_pixel(
     Raises:
         GeometryError: the sources would be inside the box.
     """
-    ends = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T
-    corners = np.take_along_axis(box, ends, axis=0)
+    corners = box_corners(box)
     reach = 0.0
     for view in case_views(angles, sod, sdd, detector, 1.0):
         depth = (corners - view.source) @ view.axis

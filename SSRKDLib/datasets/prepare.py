@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.boxes import bounding_box, box_corners
 from SSRKDLib.core.errors import ImageError, InputError, MeshError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.ct.grid import CtGrid
@@ -209,14 +210,14 @@ def _cube(scan: Scan, settings: Settings) -> tuple[np.ndarray, float]:
 def _corners(ct: CtScan) -> np.ndarray:
     """The outer corners of a CT's voxels, ``[8, 3]`` LPS mm."""
     size = np.array(ct.hounsfield.shape[::-1])
-    ends = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T * size - 0.5
+    ends = box_corners(np.stack([np.zeros(3), size]) - 0.5)
     return ends @ ct.index_to_lps[:3, :3].T + ct.index_to_lps[:3, 3]
 
 
 def _seen_box(ct: CtScan, to_case: np.ndarray, half_edge: float) -> np.ndarray:
     """Lowest and highest corner of what the CT shows of the cube, ``[2, 3]`` case mm."""
     corners = _corners(ct) @ to_case[:3, :3].T + to_case[:3, 3]
-    box = np.clip(np.stack([corners.min(axis=0), corners.max(axis=0)]), -half_edge, half_edge)
+    box = np.clip(bounding_box(corners), -half_edge, half_edge)
     if (np.ptp(box, axis=0) <= 0).any():
         raise ImageError("The cube contains nothing of the CT.", "Check that bones and CT fit.")
     return box

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
+from SSRKDLib.core.boxes import bounding_box, box_corners
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.ct.hounsfield import to_hounsfield
@@ -160,9 +161,9 @@ def _scan(bones: Mapping[str, Mesh]) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(_SEED)
     leg = voxel_knee(bones, rng, 1.0, _LENGTH / 2 + 20, energy=_ENERGY)
     fine = ndimage.gaussian_filter(to_hounsfield(leg.values.numpy(), _ENERGY), _BLUR)
-    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in fine.shape[::-1]]), -1).reshape(-1, 3)
+    corners = box_corners([[0, 0, 0], np.array(fine.shape[::-1]) - 1])
     corners = corners @ leg.index_to_world[:3, :3].T + leg.index_to_world[:3, 3]
-    low, high = corners.min(0), corners.max(0)
+    low, high = bounding_box(corners)
     low[2], high[2] = CT_JOINT[2] - _LENGTH / 2, CT_JOINT[2] + _LENGTH / 2
     affine = np.diag([_VOXEL, _VOXEL, _VOXEL, 1.0])
     affine[:3, 3] = np.round(low, 2)
@@ -239,7 +240,7 @@ def _middle(bones: Mapping[str, Mesh], joint: np.ndarray) -> np.ndarray:
     """The middle of what a thumbnail shows of the bones, ``(3,)`` mm."""
     points = np.concatenate([mesh.vertices for mesh in bones.values()])
     points = points[np.abs(points - joint)[:, 2] < 60]
-    return (points.min(0) + points.max(0)) / 2
+    return bounding_box(points).mean(axis=0)
 
 
 def _coloured(hounsfield: np.ndarray, labels: np.ndarray, middle: tuple) -> np.ndarray:

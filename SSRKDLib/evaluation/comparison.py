@@ -17,7 +17,8 @@ from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
 from SSRKDLib.evaluation.regions import Region, common_region, region_from_rig
 from SSRKDLib.evaluation.tables import say_alignment
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.surfaces.mesh import Mesh, to_polydata
+from SSRKDLib.surfaces.distance import signed_distances
+from SSRKDLib.surfaces.mesh import Mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.surfaces.label_maps import Mask
@@ -122,7 +123,7 @@ def compare_knees(
     signed, curves = {}, {}
     for bone in (bone for bone in recon if bone in moved):
         region = regions.get(bone)
-        signed[bone] = signed_distances(recon[bone], moved[bone], region)
+        signed[bone] = judged_distances(recon[bone], moved[bone], region)
         try:
             found = surface_distances(recon[bone], moved[bone], region)
         except MeshError:
@@ -135,22 +136,10 @@ def compare_knees(
     return Compared(rows, clinical, measures, alignment, signed, curves)
 
 
-def signed_distances(mesh: Mesh, reference: Mesh, region: Region | None) -> np.ndarray:
-    """Signed distance of each vertex to a reference surface, mm: positive outside it.
-
-    NaN outside the region. Near an open end of the reference the sign is that of the side of the
-    nearest triangle.
-    """
-    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-    from vtkmodules.vtkCommonCore import vtkDoubleArray
-    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
-
-    field = vtkImplicitPolyDataDistance()
-    field.SetInput(to_polydata(reference))
-    values = vtkDoubleArray()
-    points = numpy_to_vtk(np.ascontiguousarray(mesh.vertices), deep=True)
-    field.FunctionValue(points, values)
-    distances = vtk_to_numpy(values).astype(np.float64)
+def judged_distances(mesh: Mesh, reference: Mesh, region: Region | None) -> np.ndarray:
+    """Signed distance of each vertex to a reference surface, mm: positive outside it, NaN outside
+    the region (see :func:`SSRKDLib.surfaces.distance.signed_distances`)."""
+    distances = signed_distances(mesh.vertices, reference)
     if region is not None:
         for plane in region.sides():
             distances[mesh.vertices @ plane[:3] < plane[3]] = np.nan

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.figures.shading import shade
@@ -130,7 +131,7 @@ class _Model:
         self.bones = {bone: mesh.transformed(to_patient) for bone, mesh in bones.items()}
         self.truth = {b: m.transformed(to_patient) for b, m in (truth or {}).items() if b in bones}
         points = np.concatenate([mesh.vertices for mesh in self.bones.values()])
-        self.middle = (points.min(0) + points.max(0)) / 2
+        self.middle = bounding_box(points).mean(axis=0)
         span = np.ptp(points, axis=0)
         self.half_height = span[2] / 2 + 8
         # Both 3D panels are equally wide, so that they share their scale.
@@ -254,7 +255,7 @@ def _sharpened(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def _cropped(exposure: Exposure, bones: dict[str, Mesh]) -> Exposure:
     """The part of a radiograph around the bones, averaged down to a size fit for a picture."""
     points = np.concatenate([mesh.vertices for mesh in bones.values()])
-    middle = (points.min(0) + points.max(0)) / 2
+    middle = bounding_box(points).mean(axis=0)
     view = exposure.view
     low, high = _around(view, points)
     depth = (view.projection_matrix @ [*middle, 1.0])[2]

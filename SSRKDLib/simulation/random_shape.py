@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.simulation.population import ShapeModel, canonical_frame, shape_model
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Centre of the circle that the mean knee's posterior condyles describe seen from the side, in the
 #: (y, z) plane: the axis about which the tibia flexes (Iwaki et al., J Bone Joint Surg Br 82(8),
@@ -123,7 +124,7 @@ def cleared(
     clearance; without one they are pushed along the obstacle's normal, only when they are closer.
     """
     tree = cKDTree(obstacle)
-    normals = vertex_normals(obstacle, obstacle_faces)
+    normals = Mesh(obstacle, obstacle_faces).vertex_normals()
     for _ in range(4):
         distance, nearest = tree.query(points, distance_upper_bound=25.0)
         near = np.isfinite(distance)
@@ -145,17 +146,3 @@ def cleared(
             rate = max(0.5, float(unit @ normals[nearest[near][worst]]))
             points = points + np.clip(lack / rate, -12, 12) * unit
     return points
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Area-weighted unit normals ``[N, 3]`` at the vertices of a closed outward mesh."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    face_normals = np.cross(b - a, c - a)
-    normals = np.stack(
-        [
-            np.bincount(faces.ravel(), np.repeat(face_normals[:, k], 3), len(vertices))
-            for k in range(3)
-        ],
-        axis=1,
-    )
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)

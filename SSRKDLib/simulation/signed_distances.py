@@ -6,31 +6,16 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.simulation.random_shape import Bones, vertex_normals
+from SSRKDLib.core.boxes import bounding_box
+from SSRKDLib.simulation.random_shape import Bones
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.sampling import sample_with_normals
 
 #: Distances are cut off here, mm: farther away only the side matters.
 CUT_OFF_MM = 12.0
 
 
-def surface_samples(
-    vertices: np.ndarray, faces: np.ndarray, density: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Random points on a mesh, ``density`` per mm2, and unit normals there, ``[N, 3]`` each.
-
-    Normals are interpolated between the vertices: the faces are facets of a smooth surface.
-    """
-    normals = vertex_normals(vertices, faces)
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
-    face = np.repeat(np.arange(len(faces)), rng.poisson(areas * density))
-    weights = rng.dirichlet((1.0, 1.0, 1.0), len(face))
-    corners = faces[face]
-    points = np.einsum("nk,nkd->nd", weights, vertices[corners])
-    directions = np.einsum("nk,nkd->nd", weights, normals[corners])
-    return points, directions / np.linalg.norm(directions, axis=1, keepdims=True)
-
-
-def signed_distances(
+def sampled_distances(
     points: np.ndarray, samples: tuple[np.ndarray, np.ndarray], spacing: float
 ) -> np.ndarray:
     """Distance from points ``[N, 3]`` to a densely sampled surface, mm, positive inside, ``[N]``.
@@ -88,7 +73,7 @@ def field_samples(
     density, spacing = 0.6, 1.3
     clouds = {}
     for bone in BONES:
-        surface, normals = surface_samples(bones[bone], faces[bone], density, rng)
+        surface, normals = sample_with_normals(Mesh(bones[bone], faces[bone]), density, rng)
         near = (np.abs(surface) < reach + CUT_OFF_MM).all(1)
         clouds[bone] = surface[near], normals[near]
     points = [rng.uniform(-reach, reach, (anywhere, 3))]
@@ -103,8 +88,8 @@ def field_samples(
 
     distances = np.empty((len(points), len(BONES)), np.float16)
     for k, bone in enumerate(BONES):
-        signed = signed_distances(exact, clouds[bone], spacing)
-        low, high = clouds[bone][0].min(0), clouds[bone][0].max(0)
+        signed = sampled_distances(exact, clouds[bone], spacing)
+        low, high = bounding_box(clouds[bone][0])
         far = (signed == -CUT_OFF_MM) & ((exact > low) & (exact < high)).all(1)
         signed[deep_inside(exact, clouds[bone], far)] = CUT_OFF_MM
         distances[:, k] = signed

@@ -13,9 +13,11 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.path_lengths import path_lengths
-from SSRKDLib.simulation.random_shape import Bones, vertex_normals
+from SSRKDLib.simulation.random_shape import Bones
+from SSRKDLib.surfaces.mesh import Mesh
 
 #: Materials whose path lengths make a radiograph, in the order of :func:`material_paths`.
 MATERIALS = ("cortical", "trabecular", "muscle", "fat")
@@ -63,7 +65,7 @@ def cortex_offset(
     coordinates = (np.clip(vertices, -140, 140) + 140).T / 40
     uneven = ndimage.map_coordinates(knots, coordinates, order=3, mode="nearest")
     thickness = (ends + (shaft - ends) * share) * np.clip(uneven, 0.5, 1.6)
-    return thickness[:, None] * vertex_normals(vertices, faces)
+    return thickness[:, None] * Mesh(vertices, faces).vertex_normals()
 
 
 def leg_outlines(
@@ -82,7 +84,7 @@ def leg_outlines(
     for k in range(len(heights)):
         section = points[np.abs(level - k) <= 1, :2]
         if len(section):
-            centres[k] = (section.min(0) + section.max(0)) / 2
+            centres[k] = bounding_box(section).mean(axis=0)
         else:  # short bones, much flexed: the far end of the tube stays where the bones end
             centres[k] = np.nan
     known = np.flatnonzero(np.isfinite(centres[:, 0]))

@@ -61,6 +61,21 @@ def point_distances(points: np.ndarray, mesh: Mesh, backend: str = "vtk") -> np.
     return np.linalg.norm(np.asarray(points, dtype=np.float64) - places, axis=1)
 
 
+def signed_distances(points: np.ndarray, mesh: Mesh) -> np.ndarray:
+    """Exact distance [N] in mm of each point [N, 3] to the surface, positive outside it.
+
+    Near an open end the sign is that of the side of the nearest triangle.
+    """
+    from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+    from vtkmodules.vtkCommonCore import vtkDoubleArray
+    from vtkmodules.vtkFiltersCore import vtkImplicitPolyDataDistance
+
+    field, values = vtkImplicitPolyDataDistance(), vtkDoubleArray()
+    field.SetInput(to_polydata(mesh))
+    field.FunctionValue(numpy_to_vtk(np.ascontiguousarray(points), deep=True), values)
+    return vtk_to_numpy(values).astype(np.float64)
+
+
 def best_backend() -> str:
     """``"pytorch3d"`` where it works beside a GPU that torch can use, else ``"vtk"``."""
     if find_spec("pytorch3d") is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.core.errors import MeshError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Mesh:
         """Smallest and largest corner [2, 3] in mm (NaN for an empty mesh)."""
         if not len(self.vertices):
             return np.full((2, 3), np.nan)
-        return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
+        return bounding_box(self.vertices)
 
     def corners(self) -> np.ndarray:
         """Corner positions of every face, [M, 3 corners, 3 coordinates] mm."""
@@ -82,10 +83,9 @@ class Mesh:
 
     def vertex_normals(self) -> np.ndarray:
         """Outward unit normals [N, 3]: faces' normals weighted by area, (0, 0, 0) if alone."""
-        normals = np.zeros_like(self.vertices)
-        vectors = self.area_vectors()
-        for corner in range(3):
-            np.add.at(normals, self.faces[:, corner], vectors)
+        corners, count = self.faces.ravel(), len(self.vertices)
+        vectors = np.repeat(self.area_vectors(), 3, axis=0)
+        normals = np.stack([np.bincount(corners, part, count) for part in vectors.T], axis=1)
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
 
@@ -185,23 +185,32 @@ class Mesh:
         return edges[:, 0] * max(len(self.vertices), 1) + edges[:, 1]
 
 
+def points_to_polydata(points: np.ndarray) -> vtkPolyData:
+    """A ``vtkPolyData`` of points ``[N, 3]`` alone (a copy, float64)."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkPolyData
+
+    copied = vtkPoints()
+    copied.SetDataTypeToDouble()
+    copied.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
+    polydata = vtkPolyData()
+    polydata.SetPoints(copied)
+    return polydata
+
+
 def to_polydata(mesh: Mesh) -> vtkPolyData:
     """A ``vtkPolyData`` of the same triangles (a copy, float64, same frame)."""
-    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-    from vtkmodules.vtkCommonCore import vtkPoints
-    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+    from vtkmodules.util.numpy_support import numpy_to_vtkIdTypeArray
+    from vtkmodules.vtkCommonDataModel import vtkCellArray
 
-    points = vtkPoints()
-    points.SetDataTypeToDouble()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.vertices), deep=True))
     offsets = np.arange(0, 3 * len(mesh.faces) + 1, 3, dtype=np.int64)
     cells = vtkCellArray()
     cells.SetData(
         numpy_to_vtkIdTypeArray(offsets, deep=True),
         numpy_to_vtkIdTypeArray(np.ascontiguousarray(mesh.faces).ravel(), deep=True),
     )
-    polydata = vtkPolyData()
-    polydata.SetPoints(points)
+    polydata = points_to_polydata(mesh.vertices)
     polydata.SetPolys(cells)
     return polydata
 

@@ -39,6 +39,23 @@ def sample_surface_even(mesh: Mesh, count: int, seed: int = 0) -> np.ndarray:
     return points[keep][:count]
 
 
+def sample_with_normals(
+    mesh: Mesh, density: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Independent points, ``density`` per mm^2, and unit normals there, ``[N, 3]`` each.
+
+    Their number is random too. Normals are interpolated between the vertices: the faces are facets
+    of a smooth surface.
+    """
+    areas = np.linalg.norm(mesh.area_vectors(), axis=1)
+    face = np.repeat(np.arange(len(areas)), rng.poisson(areas * density))
+    weights = rng.dirichlet((1.0, 1.0, 1.0), len(face))
+    corners = mesh.faces[face]
+    points = np.einsum("nk,nkd->nd", weights, mesh.vertices[corners])
+    normals = np.einsum("nk,nkd->nd", weights, mesh.vertex_normals()[corners])
+    return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
 def surface_elements(mesh: Mesh, edge: float, most: int = 40) -> tuple[np.ndarray, np.ndarray]:
     """The surface as small triangles of almost equal size: for integrals over the area.
 

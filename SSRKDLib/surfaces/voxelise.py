@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 
 #: Shafts are cut this far before their end before they are lengthened, mm: a cut need not be
@@ -78,8 +79,9 @@ def coverage(
         float32 ``[k, j, i]`` for the box around the surface, and that box.
     """
     size = np.array(shape[::-1])
-    low = np.floor((vertices.min(0) - margin - origin) / spacing).astype(int)
-    high = np.ceil((vertices.max(0) + margin - origin) / spacing).astype(int)
+    low, high = bounding_box(vertices)
+    low = np.floor((low - margin - origin) / spacing).astype(int)
+    high = np.ceil((high + margin - origin) / spacing).astype(int)
     low, high = np.clip(low, 0, size - 1), np.clip(high, 0, size - 1)
     count = high - low + 1
     first = origin + low * spacing - spacing / 4

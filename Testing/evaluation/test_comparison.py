@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.evaluation.comparison import SHARES, compare_knees, signed_distances
+from SSRKDLib.evaluation.comparison import SHARES, compare_knees, judged_distances
 from SSRKDLib.evaluation.html_report import Report, curves_svg, render
 from SSRKDLib.evaluation.regions import Region
 from SSRKDLib.geometry.rig_presets import orthogonal
@@ -21,14 +21,14 @@ from Testing.support.ball_knee import ball
 def test_signed_distance_of_concentric_balls_is_the_difference_of_radii():
     inner, outer = ball((3.0, 4.0, 5.0), 20.0), ball((3.0, 4.0, 5.0), 24.0)
     # A sphere of chords lies up to r (1 - cos(3 degrees)) inside its circle.
-    np.testing.assert_allclose(signed_distances(outer, inner, None), 4.0, atol=0.05)
-    np.testing.assert_allclose(signed_distances(inner, outer, None), -4.0, atol=0.05)
+    np.testing.assert_allclose(judged_distances(outer, inner, None), 4.0, atol=0.05)
+    np.testing.assert_allclose(judged_distances(inner, outer, None), -4.0, atol=0.05)
 
 
 def test_signed_distance_outside_the_region_is_nothing():
     box = np.array([[-100.0, -100, 0], [100, 100, 100]])
     mesh = ball((0.0, 0.0, 0.0), 20.0)
-    distances = signed_distances(mesh, ball((0.0, 0.0, 0.0), 19.0), Region(box))
+    distances = judged_distances(mesh, ball((0.0, 0.0, 0.0), 19.0), Region(box))
     np.testing.assert_array_equal(np.isnan(distances), mesh.vertices[:, 2] < 0)
 
 

@@ -10,7 +10,8 @@ from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.reconstruction.field import NOT_SEEN, evaluate, labels
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person
-from SSRKDLib.simulation.signed_distances import CUT_OFF_MM, signed_distances, surface_samples
+from SSRKDLib.simulation.signed_distances import CUT_OFF_MM, sampled_distances
+from SSRKDLib.surfaces.sampling import sample_with_normals
 
 BANDS = ("metric", None)
 
@@ -107,12 +108,12 @@ def test_field_of_a_held_out_person_equals_dense():
     rng = np.random.default_rng(1)
     clouds = []
     for bone in BONES:
-        points, normals = surface_samples(person[bone].vertices, person[bone].faces, 0.5, rng)
+        points, normals = sample_with_normals(person[bone], 0.5, rng)
         near = (np.abs(points) < 75).all(axis=1)
         clouds.append((points[near], normals[near]))
 
     def query(points):
-        return np.stack([signed_distances(points, cloud, 1.4) for cloud in clouds], axis=1)
+        return np.stack([sampled_distances(points, cloud, 1.4) for cloud in clouds], axis=1)
 
     low, high = np.array([-52.0, -60, -44]), np.array([52.0, 52, 44])
     sparse = evaluate(query, low, high, 2.0, factor=4, band="metric")

@@ -10,6 +10,7 @@ import slicer
 from vtk.util.numpy_support import numpy_to_vtk
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
 from SSRKDLib.geometry.rig_file import rig_from_dict, rig_to_dict
@@ -158,8 +159,8 @@ def _writeLabels(models, path):
 
     meshes = {bone: worldMesh(node) for bone, node in models.items()}
     spacing = float(aboutModel(next(iter(models.values()))).get("spacing_mm", 1.0))
-    low = np.min([mesh.vertices.min(0) for mesh in meshes.values()], axis=0) - 3 * spacing
-    high = np.max([mesh.vertices.max(0) for mesh in meshes.values()], axis=0) + 3 * spacing
+    low, high = bounding_box(np.concatenate([mesh.bounds for mesh in meshes.values()]))
+    low, high = low - 3 * spacing, high + 3 * spacing
     size = np.ceil((high - low) / spacing).astype(int) + 1
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = low

@@ -6,6 +6,8 @@ import numpy as np
 import slicer
 import vtk
 
+from SSRKDLib.core.boxes import box_corners
+
 _FLIP = np.array([-1.0, -1.0, 1.0])
 
 
@@ -56,9 +58,8 @@ def ijkToWorld(volumeNode, points):
 def regionCorners(roiNode):
     """The eight corners of a region of interest, world, RAS mm."""
     toWorld = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToWorldMatrix())
-    signs = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
     half = np.array(roiNode.GetSize()) / 2
-    return (np.c_[signs * half, np.ones(8)] @ toWorld.T)[:, :3]
+    return (np.c_[box_corners([-half, half]), np.ones(8)] @ toWorld.T)[:, :3]
 
 
 def ownIjkToLps(volumeNode) -> np.ndarray:
