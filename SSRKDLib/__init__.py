@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 #: Public name to module and name there.
 _PUBLIC = {
-    "read_rig": ("geometry.rig_file", "read_rig"),
+    "read_rig": ("radiographs.rig_file", "read_rig"),
     "read_exposures": ("radiographs.exposure", "read_exposures"),
     "KneeModel": ("models.knee_model", "KneeModel"),
     "reconstruct": ("reconstruction.radiographs", "reconstruct"),

@@ -25,11 +25,11 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct.grid import BEYOND
 from SSRKDLib.geometry.centred_views import view_from_angles
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import to_grid_sample
 from SSRKDLib.models.official_model import bone_margins
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
 from SSRKDLib.networks.point_tables import PointTables
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.reconstruction.field import evaluate, labels
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE, load_person

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.evaluation.comparison import measure_distances
     from SSRKDLib.evaluation.tables import COMPARISON, FILE, format_table, write_comparison
-    from SSRKDLib.geometry.rig_file import read_rig
+    from SSRKDLib.radiographs.rig_file import read_rig
     from SSRKDLib.surfaces.distance import best_backend
     from SSRKDLib.surfaces.label_maps import read_reference
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Union
 
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.core.progress import Progress, no_progress
-from SSRKDLib.geometry.views import VALUE_KINDS, Rig
 from SSRKDLib.models.devices import DEVICES
+from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
+from SSRKDLib.radiographs.intensity import VALUE_KINDS
+from SSRKDLib.radiographs.reading import Radiograph
 from SSRKDLib.reconstruction.job import SPACINGS
 
 if TYPE_CHECKING:
@@ -99,16 +101,15 @@ def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstru
     """The files that are read, and what makes a result of them."""
     from SSRKDLib.reconstruction.job import Job
 
-    rig = _rig(arguments)
+    rig, radiographs = _rig(arguments)
     inputs = [] if arguments.rig is None else [arguments.rig]
-    inputs += [view.image for view in rig.views if view.image is not None]
+    inputs += rig.images
 
     def reconstruct(progress: Progress) -> Reconstruction:
         progress("read", 0.0, "Reading the radiographs")
         spacing = 1.0 if arguments.spacing is None else arguments.spacing
-        return Job.read(rig).run_with(
-            arguments.weights, arguments.device, spacing, progress=progress
-        )
+        job = Job.read(rig, radiographs=radiographs)
+        return job.run_with(arguments.weights, arguments.device, spacing, progress=progress)
 
     return inputs, reconstruct
 
@@ -154,10 +155,11 @@ def _tell(result: Reconstruction | CtReconstruction, output: str, verbose: bool)
     print(f"{output}: {volumes} ({report['seconds']['total']:.1f} s on {report['device']}).")
 
 
-def _rig(arguments: argparse.Namespace) -> Rig:
+def _rig(arguments: argparse.Namespace) -> tuple[RadiographRig, list[Radiograph] | None]:
+    """The rig, and its radiographs where making it has read them."""
     files = (arguments.frontal, arguments.lateral)
     if arguments.rig is not None:
-        return _from_file(arguments)
+        return _from_file(arguments), None
     if files == (None, None):
         raise GeometryError(
             "Nothing to reconstruct is given.",
@@ -172,8 +174,8 @@ def _rig(arguments: argparse.Namespace) -> Rig:
     return _from_files(arguments)
 
 
-def _from_file(arguments: argparse.Namespace) -> Rig:
-    from SSRKDLib.geometry.rig_file import read_rig
+def _from_file(arguments: argparse.Namespace) -> RadiographRig:
+    from SSRKDLib.radiographs.rig_file import read_rig
 
     if any(value is not None for value in _of_files(arguments)):
         raise GeometryError(
@@ -186,14 +188,17 @@ def _from_file(arguments: argparse.Namespace) -> Rig:
     return replace(rig, laterality=arguments.laterality)
 
 
-def _from_files(arguments: argparse.Namespace) -> Rig:
+def _from_files(arguments: argparse.Namespace) -> tuple[RadiographRig, list[Radiograph]]:
+    from SSRKDLib.radiographs.dicom_distances import Overrides
+    from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
     from SSRKDLib.radiographs.reading import read_radiograph
-    from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     paths = [os.path.abspath(path) for path in (arguments.frontal, arguments.lateral)]
     radiographs = [read_radiograph(path) for path in paths]
     if all(radiograph.dicom is None for radiograph in radiographs):
-        return _from_plain_images(arguments, paths, [r.size for r in radiographs])
+        rig = _from_plain_images(arguments, paths, [r.size for r in radiographs])
+        return rig, radiographs
     spacing = arguments.pixel_spacing
     own = Overrides(
         sdd=arguments.sdd,
@@ -201,12 +206,17 @@ def _from_files(arguments: argparse.Namespace) -> Rig:
         pixel_spacing=None if spacing is None else (spacing, spacing),
         values=arguments.values,
     )
-    return rig_from_dicom(*paths, laterality=arguments.laterality, frontal=own, lateral=own)
+    tags = [r.dicom or read_dicom_tags(path) for r, path in zip(radiographs, paths)]
+    rig = rig_from_dicom(
+        *paths, laterality=arguments.laterality, frontal=own, lateral=own, tags=tags
+    )
+    read = dict(zip(paths, radiographs))
+    return rig, [read[image] for image in rig.images]  # the files may have been exchanged
 
 
 def _from_plain_images(
     arguments: argparse.Namespace, paths: list[str], sizes: list[tuple[int, int]]
-) -> Rig:
+) -> RadiographRig:
     """AP and mediolateral, which is how most knees are taken; other views need a rig."""
     from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 
@@ -231,12 +241,8 @@ def _from_plain_images(
             pixel_spacing=(arguments.pixel_spacing, arguments.pixel_spacing),
             size=size,
             name=name,
-            image=path,
-            values=arguments.values,
         )
-        for name, angle, path, size in zip(
-            ("frontal", "lateral"), (0.0, towards_outside), paths, sizes
-        )
+        for name, angle, size in zip(("frontal", "lateral"), (0.0, towards_outside), sizes)
     ]
     rig = rig_from_distances(views, arguments.laterality)
     notes = ["The views are taken to be AP and mediolateral, seen from the tube, head up."]
@@ -245,4 +251,5 @@ def _from_plain_images(
             "The side is unknown (--laterality); the lateral view is taken to be that of a left "
             "knee, its tube at the patient's right."
         )
-    return replace(rig, assumptions=(*rig.assumptions, *notes))
+    rig = replace(rig, assumptions=(*rig.assumptions, *notes))
+    return with_sources(rig, [Source(path, arguments.values) for path in paths])

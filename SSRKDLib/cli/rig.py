@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from SSRKDLib.core.errors import GeometryError, OutputError
-from SSRKDLib.geometry.rig_file import write_rig
-from SSRKDLib.geometry.views import VALUE_KINDS, Rig
+from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
+from SSRKDLib.radiographs.intensity import VALUE_KINDS
+from SSRKDLib.radiographs.rig_file import write_rig
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -64,8 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: anything that cannot be used; nothing is written then.
     """
     rig = _rig(arguments)
-    inputs = [view.image for view in rig.views if view.image is not None]
-    inputs += [camera for camera, _ in arguments.calibration or ()]
+    inputs = rig.images + [camera for camera, _ in arguments.calibration or ()]
     if os.path.realpath(arguments.output) in map(os.path.realpath, inputs):
         raise OutputError(
             f"'{arguments.output}' is one of the inputs and would be overwritten.",
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _rig(arguments: argparse.Namespace) -> Rig:
+def _rig(arguments: argparse.Namespace) -> RadiographRig:
     dicom = arguments.frontal is not None or arguments.lateral is not None
     sources = [dicom, bool(arguments.calibration), bool(arguments.images)]
     if sum(sources) != 1 or (dicom and None in (arguments.frontal, arguments.lateral)):
@@ -115,8 +115,9 @@ def _refuse_options(arguments: argparse.Namespace, kind: str) -> None:
         )
 
 
-def _from_dicom(arguments: argparse.Namespace) -> Rig:
-    from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
+def _from_dicom(arguments: argparse.Namespace) -> RadiographRig:
+    from SSRKDLib.radiographs.dicom_distances import Overrides
+    from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     columns = {
         "sdd": _per_view(arguments, "sdd", 2),
@@ -138,7 +139,7 @@ def _from_dicom(arguments: argparse.Namespace) -> Rig:
     )
 
 
-def _from_calibration(arguments: argparse.Namespace) -> Rig:
+def _from_calibration(arguments: argparse.Namespace) -> RadiographRig:
     from SSRKDLib.radiographs.rig_from_calibration import rig_from_calibration
 
     return rig_from_calibration(
@@ -149,7 +150,7 @@ def _from_calibration(arguments: argparse.Namespace) -> Rig:
     )
 
 
-def _from_numbers(arguments: argparse.Namespace) -> Rig:
+def _from_numbers(arguments: argparse.Namespace) -> RadiographRig:
     from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
     from SSRKDLib.radiographs.reading import read_radiograph
 
@@ -163,13 +164,13 @@ def _from_numbers(arguments: argparse.Namespace) -> Rig:
         )
     values = _per_view(arguments, "values", count)
     air = _per_view(arguments, "air", count)
-    views = []
+    views, sources = [], []
     for k, image in enumerate(arguments.images):
         radiograph = read_radiograph(image)
         kind = values[k] or radiograph.values
         if kind is None:
             raise GeometryError(
-                f"'{image}' does not tell what its pixel values are.",
+                f"'{image}' does not state what its pixel values are.",
                 f"Give --values: {', '.join(VALUE_KINDS)}.",
             )
         views.append(
@@ -179,12 +180,10 @@ def _from_numbers(arguments: argparse.Namespace) -> Rig:
                 sod=numbers["sod"][k],
                 pixel_spacing=(numbers["spacing"][k], numbers["spacing"][k]),
                 size=radiograph.size,
-                image=_absolute(image),
-                values=kind,
-                air=air[k] if kind == "intensity" else None,
             )
         )
-    return rig_from_distances(views, arguments.side)
+        sources.append(Source(_absolute(image), kind, air[k] if kind == "intensity" else None))
+    return with_sources(rig_from_distances(views, arguments.side), sources)
 
 
 def _per_view(arguments: argparse.Namespace, key: str, count: int) -> Sequence:

@@ -13,8 +13,8 @@ import numpy as np
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.progress import Progress, no_progress
-from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.simulation.writing import (
     PROJECTORS,
     RIG,
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     rng = np.random.default_rng(how.seed)
     inputs = [path for path in (arguments.rig, arguments.ct, arguments.meshes) if path is not None]
     if rig is not None:
-        inputs += [view.image for view in rig.views if view.image is not None]
+        inputs += rig.images
     output = Path(arguments.output)
     with replaced_folder(output, SIMULATION, inputs) as folder:
         progress("volume", 0.0, "Making the volume")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.simulation.radiographs import simulate_exposures
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
@@ -136,12 +137,12 @@ def _visible_human(source: Path, folder: Path, say: Say) -> tuple[Rig, dict[str,
     """Line integrals as NRRD, and a rig file beside them."""
     bones = read_meshes(source)
     rig = c_arm(laterality="L", centre=tuple(joint_centre(bones)))
-    views = []
+    sources = []
     for view, image in zip(rig.views, simulate_exposures(bones, rig, _SEED, say)):
         path = folder / f"{view.name}.nrrd"
         write_image(path, image)
-        views.append(replace(view, image=str(path.resolve()), values="line_integral"))
-    rig = replace(rig, views=tuple(views))
+        sources.append(Source(str(path.resolve())))
+    rig = with_sources(rig, sources)
     write_rig(rig, folder / "rig.json")
     return rig, bones
 
@@ -159,8 +160,6 @@ def _biplane(source: Path, folder: Path, say: Say) -> tuple[Rig, None]:
         laterality="L",
         values=["intensity", "intensity"],
     )
-    rig = replace(
-        rig, views=tuple(replace(v, image=str(Path(v.image).resolve())) for v in rig.views)
-    )
+    rig = with_sources(rig, [replace(s, image=str(Path(s.image).resolve())) for s in rig.sources])
     write_rig(rig, folder / "rig.json")
     return rig, None

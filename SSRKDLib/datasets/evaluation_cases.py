@@ -15,9 +15,10 @@ from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.datasets.case_cache import read_radiographs
 from SSRKDLib.datasets.case_folder import CaseFolder
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.simulation.detector import noisy
 from SSRKDLib.simulation.writing import RIG, earlier_radiographs
 from SSRKDLib.surfaces.mesh_files import Mesh, is_written_mesh, write_mesh
@@ -70,16 +71,17 @@ def write_rig_case(
         raise InputError(f"The case {case_folder} has no bones.", "Evaluate labelled cases only.")
     found = read_radiographs(case_folder)
     rng = np.random.default_rng(zlib.crc32(case.case_id.encode()))
-    views = []
+    views, sources = [], []
     write_truth(output, meshes)
     for name, angle in (("frontal", frontal), ("lateral", lateral)):
         index = found.index(angle)
         line = noisy(np.asarray(found.images[index]) * found.unit, PHOTONS, rng)
         image = f"{name}.nrrd"
         write_image(output / image, line)
-        views.append(replace(found.views[index], name=name, image=image))
+        views.append(replace(found.views[index], name=name))
+        sources.append(Source(image))
     side = None if case.record().get("side") is None else "L"
-    write_rig(Rig(tuple(views), laterality=side), output / RIG)
+    write_rig(with_sources(Rig(tuple(views), laterality=side), sources), output / RIG)
 
 
 def write_truth(folder: Path, meshes: Mapping[str, Mesh]) -> None:

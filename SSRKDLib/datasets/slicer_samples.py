@@ -64,8 +64,8 @@ def write_radiograph_sample(folder: Path, say: Say) -> None:
     case = next(case for case in demo_cases() if case.needs is None)
     with tempfile.TemporaryDirectory() as scratch:
         rig, bones = case.prepare(Path(scratch), say)
-        for number, view in enumerate(rig.views, start=1):
-            compress_dicom(Path(view.image), folder / f"{PREFIX}{view.name}.dcm", number)
+        for number, (view, image) in enumerate(zip(rig.views, rig.images), start=1):
+            compress_dicom(Path(image), folder / f"{PREFIX}{view.name}.dcm", number)
     joint = joint_centre(bones)
     box = np.array([[-np.inf, -np.inf, joint[2] - TRUTH_REACH], [np.inf] * 3])
     box[1, 2] = joint[2] + TRUTH_REACH

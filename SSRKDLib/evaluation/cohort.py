@@ -39,7 +39,7 @@ from SSRKDLib.core.errors import (
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
-from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.knee import JOINT_CENTRE

@@ -72,7 +72,6 @@ def centred_view(
     centre: Sequence[float] = (0.0, 0.0, 0.0),
     centre_pixel: tuple[float, float] | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
-    **details,
 ) -> View:
     """A view whose central ray passes through ``centre`` and meets the detector squarely.
 
@@ -87,7 +86,6 @@ def centred_view(
         centre: mm.
         centre_pixel: (column, row) where the central ray meets the detector; default: the middle.
         shift: mm on the detector by which the image is moved along (columns, rows) from there.
-        details: further fields of :class:`~SSRKDLib.geometry.views.View`.
 
     Raises:
         GeometryError: what View refuses.
@@ -106,7 +104,6 @@ def centred_view(
         row_direction=row_direction,
         pixel_spacing=tuple(pixel_spacing),
         size=tuple(size),
-        **details,
     )
 
 

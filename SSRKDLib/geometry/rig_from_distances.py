@@ -26,7 +26,6 @@ class PlainView:
         detector_shift: mm from where the central ray meets the detector to the middle of the image,
             along (columns, rows).
         name: label; default "view 1", "view 2", ...
-        image, values, air: as in :class:`~SSRKDLib.geometry.views.View`.
     """
 
     angle: float
@@ -36,9 +35,6 @@ class PlainView:
     size: tuple[int, int]
     detector_shift: tuple[float, float] = (0.0, 0.0)
     name: str | None = None
-    image: str | None = None
-    values: str = "line_integral"
-    air: float | None = None
 
 
 def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None) -> Rig:
@@ -78,9 +74,6 @@ def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None
                 plain.size,
                 plain.pixel_spacing,
                 centre_pixel=centre_pixel,
-                image=plain.image,
-                values=plain.values,
-                air=plain.air,
             )
         )
     return Rig(views=tuple(made), laterality=laterality)

@@ -22,12 +22,12 @@ from SSRKDLib.core.errors import GeometryError
 #: View axes closer together than this are refused (opposite directions count as parallel).
 MINIMUM_AXES_ANGLE_DEGREES = 20.0
 
-VALUE_KINDS = ("line_integral", "intensity", "display", "display_inverted")
-
 
 @dataclass(frozen=True)
 class View:
     """One radiograph's geometry: an X-ray source and a flat detector, posed anywhere.
+
+    Where its pixels are and what they mean is a :class:`~SSRKDLib.radiographs.exposure.Source`.
 
     Attributes:
         name: label only.
@@ -37,9 +37,6 @@ class View:
         row_direction: unit vector along which the row index grows.
         pixel_spacing: mm on the detector, (between columns, between rows).
         size: pixels, (columns, rows).
-        image: path of the radiograph, or None.
-        values: one of :data:`VALUE_KINDS`.
-        air: detector count behind air for ``intensity`` values, or None when unknown.
     """
 
     name: str
@@ -49,9 +46,6 @@ class View:
     row_direction: np.ndarray
     pixel_spacing: tuple[float, float]
     size: tuple[int, int]
-    image: str | None = None
-    values: str = "line_integral"
-    air: float | None = None
 
     def __post_init__(self) -> None:
         for key in ("source", "detector_origin", "column_direction", "row_direction"):
@@ -85,17 +79,6 @@ class View:
             raise GeometryError(
                 f"{where} an image size of {list(self.size)} is impossible.",
                 "Give [columns, rows] as whole numbers between 8 and 20000.",
-            )
-        if self.values not in VALUE_KINDS:
-            raise GeometryError(
-                f"{where} '{self.values}' is no kind of pixel values.",
-                f"Use one of {', '.join(VALUE_KINDS)}.",
-            )
-        # Counts are float32 further on; no detector counts that far.
-        if self.air is not None and not 0 < self.air < 1e12:
-            raise GeometryError(
-                f"{where} an air count of {self.air:g} is impossible.",
-                "Give the detector count behind air, or leave it out.",
             )
         distance = self.source_to_detector_distance
         if distance < 1:
@@ -248,10 +231,10 @@ class Rig:
                 "Add a second radiograph taken from another direction.",
             )
         if self.frame not in ("LPS", "lab"):
-            raise GeometryError(f"'{self.frame}' is no frame.", 'Use "LPS" or "lab".')
+            raise GeometryError(f"'{self.frame}' is not a frame.", 'Use "LPS" or "lab".')
         if self.laterality not in ("L", "R", None):
             raise GeometryError(
-                f"'{self.laterality}' is no laterality.", 'Use "L", "R" or null (unknown).'
+                f"'{self.laterality}' is not a side.", 'Use "L", "R" or null (unknown).'
             )
         if self.patient_to_rig is not None:
             object.__setattr__(self, "patient_to_rig", rigid_matrix(self.patient_to_rig))

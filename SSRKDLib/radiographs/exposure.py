@@ -1,56 +1,129 @@
-"""From a rig's image files to exposures that can be reconstructed."""
+"""From a rig's image files (sources) to exposures that can be reconstructed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.geometry.views import Rig, View, axes_angle
-from SSRKDLib.radiographs.intensity import to_line_integral
-from SSRKDLib.radiographs.reading import read_radiograph
+from SSRKDLib.radiographs.intensity import VALUE_KINDS, to_line_integral
+from SSRKDLib.radiographs.reading import Radiograph, read_radiograph
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels of a view come from, and what they mean.
+
+    Attributes:
+        image: path of the radiograph, or None.
+        values: one of :data:`~SSRKDLib.radiographs.intensity.VALUE_KINDS`.
+        air: detector count behind air for ``intensity`` values, or None when unknown.
+
+    Raises:
+        GeometryError: an unknown kind, or a count that no detector gives.
+    """
+
+    image: str | None = None
+    values: str = "line_integral"
+    air: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.values not in VALUE_KINDS:
+            raise GeometryError(
+                f"'{self.values}' is not a kind of pixel values.",
+                f"Use one of {', '.join(VALUE_KINDS)}.",
+            )
+        # Counts are float32 further on; no detector counts that far.
+        if self.air is not None and not 0 < self.air < 1e12:
+            raise GeometryError(
+                f"An air count of {self.air:g} is impossible.",
+                "Give the detector count behind air, or omit it.",
+            )
+
+
+@dataclass(frozen=True)
+class RadiographRig(Rig):
+    """A rig and the sources of its radiographs.
+
+    Attributes:
+        sources: one per view.
+    """
+
+    sources: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "sources", tuple(self.sources))
+        if len(self.sources) != len(self.views):
+            raise ValueError(f"{len(self.sources)} sources for {len(self.views)} views")
+
+    @property
+    def images(self) -> list[str]:
+        """Paths of the radiographs, of views that have one."""
+        return [source.image for source in self.sources if source.image is not None]
+
+
+def with_sources(rig: Rig, sources: Sequence[Source]) -> RadiographRig:
+    """The rig with these sources, one per view."""
+    return RadiographRig(
+        rig.views, rig.frame, rig.laterality, rig.patient_to_rig, rig.assumptions, tuple(sources)
+    )
+
+
+def sources_of(rig: Rig) -> tuple[Source, ...]:
+    """One source per view; those of a rig without radiographs name no image."""
+    return rig.sources if isinstance(rig, RadiographRig) else (Source(),) * len(rig.views)
 
 
 def read_exposures(
-    rig: Rig, fields: Sequence[np.ndarray | None] | None = None
+    rig: Rig,
+    fields: Sequence[np.ndarray | None] | None = None,
+    radiographs: Sequence[Radiograph] | None = None,
 ) -> tuple[list[Exposure], list[str]]:
     """Read every view's radiograph.
 
     Args:
-        rig: its views name the files.
+        rig: its sources name the files.
         fields: per view, bool ``[rows, columns]``, the collimated field where it is known from
             elsewhere than the image file, or None.
+        radiographs: one per view, where the files were read already.
 
     Returns:
         One exposure per view, and sentences for the report.
 
     Raises:
-        ImageError: a file is absent, unreadable, blank, or not of the size that the rig says.
-        GeometryError: a view names no image.
+        ImageError: a file is absent, unreadable, blank, or not of the size that the rig states.
+        GeometryError: a view has no image.
     """
     exposures, notes = [], []
-    for view, field in zip(rig.views, fields or [None] * len(rig.views)):
-        if view.image is None:
-            raise GeometryError(
-                f"View '{view.name}' names no image.", 'Add its "image" to the rig.'
-            )
-        radiograph = read_radiograph(view.image)
+    nothing = [None] * len(rig.views)
+    for view, source, field, radiograph in zip(
+        rig.views, sources_of(rig), fields or nothing, radiographs or nothing
+    ):
+        if source.image is None:
+            raise GeometryError(f"View '{view.name}' has no image.", 'Add its "image" to the rig.')
+        if radiograph is None:
+            radiograph = read_radiograph(source.image)
         if radiograph.size != view.size:
             raise ImageError(
-                f"'{view.image}' is {radiograph.size[0]} x {radiograph.size[1]} pixels, the rig "
+                f"'{source.image}' is {radiograph.size[0]} x {radiograph.size[1]} pixels, the rig "
                 f"says {view.size[0]} x {view.size[1]}.",
                 "Correct the rig's size (and pixel_spacing), or name the right image.",
             )
         if field is not None and field.shape != radiograph.pixels.shape:
             raise ImageError(
-                f"The collimated field of '{view.image}' has another size than the image.",
-                "Leave the field away, or give one of the image's size.",
+                f"The collimated field of '{source.image}' has another size than the image.",
+                "Omit the field, or give one of the image's size.",
             )
         line_integral, valid, more = to_line_integral(
-            radiograph.pixels, view.values, view.air, radiograph.valid if field is None else field
+            radiograph.pixels,
+            source.values,
+            source.air,
+            radiograph.valid if field is None else field,
         )
         notes += [f"{view.name}: {note}" for note in (*radiograph.notes, *more)]
         exposures.append(Exposure(view, line_integral, valid))

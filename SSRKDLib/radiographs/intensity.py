@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.geometry.views import VALUE_KINDS
 from SSRKDLib.radiographs.collimation import blank_border
 from SSRKDLib.radiographs.normalisation import _percentiles
 
 if TYPE_CHECKING:
     from SSRKDLib.radiographs.dicom_tags import DicomTags
 
+
+#: What pixel values can mean: natural log of I0 / I, detector counts, or values for a screen with
+#: bright or with dark bone.
+VALUE_KINDS = ("line_integral", "intensity", "display", "display_inverted")
 
 #: Line integral given to the brightest 0.5 % of a presentation image: 0.02 / mm through 200 mm.
 DISPLAY_RANGE = 4.0
@@ -37,9 +40,8 @@ def to_line_integral(
 
     Args:
         pixels: ``[rows, columns]``.
-        values: one of :data:`SSRKDLib.geometry.views.VALUE_KINDS`. ``display`` kinds give a pseudo
-            line
-            integral: monotone in the true one, of plausible range (0 to :data:`DISPLAY_RANGE`).
+        values: one of :data:`VALUE_KINDS`. ``display`` kinds give a pseudo line integral:
+            monotone in the true one, of plausible range (0 to :data:`DISPLAY_RANGE`).
         air: count behind air, for ``intensity``; default: 99.9th percentile of the valid pixels.
         valid: ``[rows, columns]`` bool, the field that the file declares, if it does.
 
@@ -52,7 +54,7 @@ def to_line_integral(
     """
     if values not in VALUE_KINDS:
         raise ImageError(
-            f"'{values}' is no kind of pixel values.", f"Use one of {', '.join(VALUE_KINDS)}."
+            f"'{values}' is not a kind of pixel values.", f"Use one of {', '.join(VALUE_KINDS)}."
         )
     pixels = np.asarray(pixels, dtype=np.float32)
     finite = np.isfinite(pixels)
@@ -161,7 +163,7 @@ def guess_values(pixels: np.ndarray) -> tuple[str, str]:
         pixels: ``[rows, columns]``.
 
     Returns:
-        One of :data:`SSRKDLib.geometry.views.VALUE_KINDS`, and a sentence for the user.
+        One of :data:`VALUE_KINDS`, and a sentence for the user.
     """
     pixels = np.asarray(pixels)
     finite = pixels[np.isfinite(pixels)].astype(np.float64)

@@ -13,9 +13,9 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.images.formats import check_dicom_pixels, existing_file, whole_image_kind
@@ -29,6 +29,9 @@ from SSRKDLib.radiographs.dicom_tags import (
 )
 from SSRKDLib.radiographs.intensity import values_from_dicom
 
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
 #: Shortest side of a usable radiograph, pixels.
 MINIMUM_SIDE = 32
 
@@ -40,8 +43,8 @@ class Radiograph:
     Attributes:
         pixels: float32 ``[rows, columns]``; of DICOM files after rescale or Modality LUT, without
             VOI window and without inversion for display.
-        values: one of :data:`SSRKDLib.geometry.views.VALUE_KINDS`, or None when the file does not
-            tell.
+        values: one of :data:`SSRKDLib.radiographs.intensity.VALUE_KINDS`, or None when the file
+            does not tell.
         dicom: the tags that matter, or None for other formats.
         valid: bool ``[rows, columns]``, the collimated field that the file declares, or None.
         notes: sentences on what was assumed.
@@ -142,6 +145,8 @@ def _as_stored(pixels: np.ndarray, dataset) -> np.ndarray:
 
 
 def _decode(path: Path) -> sitk.Image:
+    import SimpleITK as sitk
+
     try:
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -154,6 +159,8 @@ def _decode(path: Path) -> sitk.Image:
 
 def _grey(image: sitk.Image, path: Path) -> np.ndarray:
     """The array without its colour axis; alpha is dropped, true colour refused."""
+    import SimpleITK as sitk
+
     array = sitk.GetArrayFromImage(image)
     channels = image.GetNumberOfComponentsPerPixel()
     if channels == 1:
@@ -202,6 +209,8 @@ def _checked(pixels: np.ndarray, path: Path) -> np.ndarray:
 @contextmanager
 def _quiet():
     """ITK prints warnings on foreign tags that say nothing to a user; errors still raise."""
+    import SimpleITK as sitk
+
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.GlobalWarningDisplayOff()
     try:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.views import Rig, View
+from SSRKDLib.geometry.views import View
+from SSRKDLib.radiographs.exposure import RadiographRig, Source
 from SSRKDLib.radiographs.reading import read_radiograph
 
 #: The detector is put this many times as far from the source as the middle of the common field.
@@ -100,7 +101,7 @@ def rig_from_calibration(
     values: Sequence[str | None] | None = None,
     air: Sequence[float | None] | None = None,
     patient_to_rig: np.ndarray | None = None,
-) -> Rig:
+) -> RadiographRig:
     """A rig in the calibration's own (``lab``) frame.
 
     Principal points count from the centre of the first pixel, like everything in this project. A
@@ -143,8 +144,10 @@ def rig_from_calibration(
         air=counts,
         patient_to_rig=patient_to_rig,
     )
-    views = tuple(replace(view, image=str(image)) for view, (_, image) in zip(rig.views, pairs))
-    return replace(rig, views=views, assumptions=tuple(assumptions))
+    sources = tuple(
+        replace(source, image=str(image)) for source, (_, image) in zip(rig.sources, pairs)
+    )
+    return replace(rig, sources=sources, assumptions=tuple(assumptions))
 
 
 def rig_of_cameras(
@@ -156,7 +159,7 @@ def rig_of_cameras(
     laterality: str | None = None,
     air: Sequence[float | None] | None = None,
     patient_to_rig: np.ndarray | None = None,
-) -> Rig:
+) -> RadiographRig:
     """:func:`rig_from_calibration` for images that are in memory already.
 
     Args:
@@ -179,9 +182,7 @@ def rig_of_cameras(
     names = names or [f"view {index + 1}" for index in range(len(cameras))]
     middle = _common_middle(cameras)
     views = []
-    for name, camera, calibration, size, kind, count in zip(
-        names, cameras, calibrations, sizes, values, air or [None] * len(cameras)
-    ):
+    for name, camera, calibration, size in zip(names, cameras, calibrations, sizes):
         if size != camera.size:
             raise GeometryError(
                 f"The image of '{name}' has {size[0]} x {size[1]} pixels, its calibration "
@@ -193,19 +194,21 @@ def rig_of_cameras(
                 name,
                 camera,
                 _MAGNIFICATION * float((camera.rotation @ middle + camera.translation)[2]),
-                values=kind,
-                air=count if kind == "intensity" else None,
             )
         )
-    return Rig(
+    return RadiographRig(
         views=tuple(views),
+        sources=tuple(
+            Source(values=kind, air=count if kind == "intensity" else None)
+            for kind, count in zip(values, air or [None] * len(cameras))
+        ),
         frame="lab",
         laterality=laterality,
         patient_to_rig=patient_to_rig,
     )
 
 
-def camera_view(name: str, camera: Calibration, sdd: float, **details) -> View:
+def camera_view(name: str, camera: Calibration, sdd: float) -> View:
     """The view that projects as a camera does, with its detector ``sdd`` mm from the source.
 
     Negative focal lengths (images flipped against the camera's axes) turn the detector's edges.
@@ -225,7 +228,6 @@ def camera_view(name: str, camera: Calibration, sdd: float, **details) -> View:
         row_direction=row,
         pixel_spacing=(float(spacing[0]), float(spacing[1])),
         size=camera.size,
-        **details,
     )
 
 

@@ -9,7 +9,8 @@ orientation). What the files do not tell and can be assumed is assumed, and said
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,10 @@ from SSRKDLib.geometry.detector_pose import (
     seen_from_tube,
 )
 from SSRKDLib.geometry.views import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
+from SSRKDLib.radiographs.dicom_distances import Overrides, distances, spacing_on_detector
 from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
+from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
 from SSRKDLib.radiographs.intensity import values_from_dicom
-
-#: Assumed where a file gives no distance: a bucky table, and a C-arm (XA, RF), mm.
-TABLE_DISTANCE, TABLE_OBJECT_GAP = 1150.0, 50.0
-CARM_DISTANCE, CARM_OBJECT_SHARE = 1000.0, 0.7
 
 #: What people and devices write for a view -> its key in :func:`_beam`: SNOMED CT and SNOMED RT
 #: codes (CID 4010), then words.
@@ -46,25 +45,6 @@ _VIEWS = {
 _VIEW_KEY = {word: key for key, words in _VIEWS.items() for word in words}
 
 
-@dataclass(frozen=True)
-class Overrides:
-    """What the user knows better than the file; None leaves a value to the file.
-
-    Attributes:
-        sdd, sod: source to detector, source to the knee, mm.
-        pixel_spacing: mm on the detector, (between columns, between rows).
-        view_position: AP, PA, LL, RL, mediolateral, lateromedial or lateral.
-        values, air: as in :class:`~SSRKDLib.geometry.views.View`.
-    """
-
-    sdd: float | None = None
-    sod: float | None = None
-    pixel_spacing: tuple[float, float] | None = None
-    view_position: str | None = None
-    values: str | None = None
-    air: float | None = None
-
-
 def rig_from_dicom(
     frontal_path: str | os.PathLike,
     lateral_path: str | os.PathLike,
@@ -72,7 +52,8 @@ def rig_from_dicom(
     laterality: str | None = None,
     frontal: Overrides | None = None,
     lateral: Overrides | None = None,
-) -> Rig:
+    tags: Sequence[DicomTags] | None = None,
+) -> RadiographRig:
     """A rig in LPS with the iso-centre at the origin.
 
     Args:
@@ -80,6 +61,7 @@ def rig_from_dicom(
             the tags are believed, and it is said.
         laterality: "L", "R" or None (from the files).
         frontal, lateral: overrides per view.
+        tags: of the two files, where they were read already.
 
     Raises:
         ImageError: a file that cannot be read or is no single-frame radiograph.
@@ -88,25 +70,26 @@ def rig_from_dicom(
     """
     paths = (str(frontal_path), str(lateral_path))
     rig, exchanged = rig_from_tags(
-        [read_dicom_tags(path) for path in paths],
+        tags or [read_dicom_tags(path) for path in paths],
         [Path(path).name for path in paths],
         laterality=laterality,
         frontal=frontal,
         lateral=lateral,
     )
     images = paths[::-1] if exchanged else paths
-    views = tuple(replace(view, image=image) for view, image in zip(rig.views, images))
-    return replace(rig, views=views)
+    return with_sources(
+        rig, [replace(source, image=image) for source, image in zip(rig.sources, images)]
+    )
 
 
 def rig_from_tags(
-    tags: list[DicomTags],
+    tags: Sequence[DicomTags],
     labels: list[str],
     *,
     laterality: str | None = None,
     frontal: Overrides | None = None,
     lateral: Overrides | None = None,
-) -> tuple[Rig, bool]:
+) -> tuple[RadiographRig, bool]:
     """:func:`rig_from_dicom` for tags that were read already.
 
     Args:
@@ -120,11 +103,13 @@ def rig_from_tags(
     side, assumptions = _laterality(tags, laterality)
     if tags[0].patient and tags[1].patient and tags[0].patient != tags[1].patient:
         assumptions.append("The two files carry different patient IDs.")
-    views = []
+    views, sources = [], []
     for name, label, one, own in zip(("frontal", "lateral"), labels, tags, (frontal, lateral)):
         view, notes = view_from_tags(one, name, side, own, label)
+        source, more = source_from_tags(one, own)
         views.append(view)
-        assumptions += notes
+        sources.append(source)
+        assumptions += [*notes, *(f"{label}: {note}" for note in (*more, *one.oddities))]
     apart = axes_angle(views[0].axis, views[1].axis)
     if apart < MINIMUM_AXES_ANGLE_DEGREES:
         plane = "frontal" if abs(views[0].axis[1]) > 0.7 else "same"
@@ -138,8 +123,9 @@ def rig_from_tags(
     if exchanged:
         assumptions.append("The frontal and the lateral file were exchanged; their tags tell.")
         views = [replace(views[1], name="frontal"), replace(views[0], name="lateral")]
+        sources.reverse()
     rig = Rig(views=tuple(views), laterality=side, assumptions=tuple(assumptions))
-    return rig, exchanged
+    return with_sources(rig, sources), exchanged
 
 
 def view_from_tags(
@@ -164,12 +150,10 @@ def view_from_tags(
     own = overrides or Overrides()
     label = label or name
     axis, column, row, notes = _direction(tags, name, laterality, own, label)
-    sdd, sod, more = _distances(tags, own, label)
+    sdd, sod, more = distances(tags, own, label)
     notes += more
-    spacing, more = _spacing_on_detector(tags, own, sod / sdd, label)
+    spacing, more = spacing_on_detector(tags, own, sod / sdd, label)
     notes += more
-    values, more = (own.values, ()) if own.values else values_from_dicom(tags)
-    notes += [f"{label}: {note}" for note in (*more, *tags.oddities)]
     check_distances(name, sdd, sod)
     view = centred_view(
         name,
@@ -181,10 +165,17 @@ def view_from_tags(
         pixel_spacing=spacing,
         size=tags.size,
         centre_pixel=tags.isocentre_pixel,
-        values=values or "display",
-        air=own.air,
     )
     return view, notes
+
+
+def source_from_tags(
+    tags: DicomTags, overrides: Overrides | None = None
+) -> tuple[Source, tuple[str, ...]]:
+    """What a file's pixels mean, without its path, and sentences on what was assumed."""
+    own = overrides or Overrides()
+    values, notes = (own.values, ()) if own.values else values_from_dicom(tags)
+    return Source(values=values or "display", air=own.air), notes
 
 
 def _laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, list[str]]:
@@ -302,99 +293,3 @@ def _view_from_orientation(orientation, name: str) -> tuple[str, str]:
             return "LATERAL", "No view position; the patient orientation is lateral."
     view = "AP" if name == "frontal" else "LATERAL"
     return view, f"No view position; given as {name}, taken as {view}."
-
-
-def _distances(tags: DicomTags, own: Overrides, label: str) -> tuple[float, float, list[str]]:
-    """Source to detector and source to iso-centre, mm."""
-    share = _object_share(tags)
-    sdd, sod, notes = _stated_distances(tags, own, label)
-    if tags.modality == "DX" and own.sod is None and sod is not None:
-        # For DX, (0018,1111) ends at the table or bucky beside the patient (C.8.11.5), which many
-        # devices ignore; a magnification is of the patient.
-        if share is not None and sdd is not None:
-            sod = sdd * share
-        else:
-            notes.append(f"{label}: the source-to-patient distance is taken to be to the knee.")
-    is_carm = tags.modality in ("XA", "RF") or tags.positioner_type == "CARM"
-    if sdd is None:
-        if sod is not None and share is not None:
-            sdd = sod / share
-        else:
-            sdd = CARM_DISTANCE if is_carm else TABLE_DISTANCE
-            notes.append(f"{label}: no source-to-detector distance; taken as {sdd:g} mm.")
-    if sod is None:
-        if share is not None:
-            sod = sdd * share
-        else:
-            sod = sdd * CARM_OBJECT_SHARE if is_carm else sdd - TABLE_OBJECT_GAP
-            notes.append(f"{label}: no source-to-knee distance; taken as {sod:g} mm.")
-    return sdd, sod, notes
-
-
-def _stated_distances(
-    tags: DicomTags, own: Overrides, label: str
-) -> tuple[float | None, float | None, list[str]]:
-    """The distances that the user or else the file states, mm; of the file's, those in centimetres
-    are converted, and an impossible one to the patient counts as absent."""
-    sdd, sod, notes = tags.source_to_detector, tags.source_to_isocentre, []
-    if own.sdd is not None:
-        sdd = own.sdd
-    elif sdd is not None and 60 <= sdd <= 300:
-        sdd = 10 * sdd
-        notes.append(
-            f"{label}: the source-to-detector distance {sdd / 10:g} is read as centimetres."
-        )
-    if own.sod is not None or sod is None:
-        return sdd, own.sod, notes
-    # A small C-arm has its source within 300 mm of the patient: ten times that is too far then.
-    if 60 <= sod <= 300 and (sdd is None or 10 * sod < sdd):
-        sod = 10 * sod
-        notes.append(
-            f"{label}: the source-to-patient distance {sod / 10:g} is read as centimetres."
-        )
-    if sod < 100 or (sdd is not None and sod >= sdd):
-        notes.append(
-            f"{label}: the source-to-patient distance of {sod:g} mm is impossible"
-            + ("" if sdd is None else f" with the detector at {sdd:g} mm")
-            + " and is not used."
-        )
-        sod = None
-    return sdd, sod, notes
-
-
-def _object_share(tags: DicomTags) -> float | None:
-    """SOD / SID from the magnification, or from calibrated over imager pixel spacing."""
-    # Devices that do not know it write a magnification of 1: the knee would be in the detector.
-    if tags.magnification is not None and tags.magnification > 1:
-        return 1 / tags.magnification
-    if tags.imager_spacing and tags.pixel_spacing:
-        share = tags.pixel_spacing[0] / tags.imager_spacing[0]
-        return share if 0.4 < share < 0.999 else None
-    return None
-
-
-def _spacing_on_detector(
-    tags: DicomTags, own: Overrides, share: float, label: str
-) -> tuple[tuple[float, float], list[str]]:
-    """Pixel spacing on the detector (10.7.1.1, 10.7.1.3, C.8.11.4), mm."""
-    if own.pixel_spacing:
-        return own.pixel_spacing, []
-    if tags.imager_spacing:
-        return tags.imager_spacing, []
-    if tags.pixel_spacing and tags.calibration_type in ("GEOMETRY", "FIDUCIAL"):
-        spacing = tuple(s / share for s in tags.pixel_spacing)
-        note = f"{spacing[0]:.4g} mm, comes from that calibrated at the knee"
-        return spacing, [
-            f"{label}: the pixel spacing on the detector, {note} ({tags.calibration_type})."
-        ]
-    spacing = tags.pixel_spacing or tags.scanned_spacing
-    if spacing:
-        return spacing, [f"{label}: the pixel spacing is taken to be that on the detector."]
-    if tags.element_spacing:
-        return tags.element_spacing, [
-            f"{label}: no pixel spacing; that of the detector's elements (0018,7022) is used."
-        ]
-    raise GeometryError(
-        f"{label} gives no pixel spacing, (0018,1164) or (0028,0030).",
-        "Measure it (an object of known size on the detector) and state it in mm.",
-    )

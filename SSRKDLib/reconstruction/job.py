@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from SSRKDLib.geometry.views import Rig
     from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.radiographs.exposure import Exposure
+    from SSRKDLib.radiographs.reading import Radiograph
     from SSRKDLib.reconstruction.radiographs import Reconstruction
 
 
@@ -42,17 +43,22 @@ class Job:
     seconds: float
 
     @classmethod
-    def read(cls, rig: Rig, fields: Sequence[np.ndarray | None] | None = None) -> Job:
+    def read(
+        cls,
+        rig: Rig,
+        fields: Sequence[np.ndarray | None] | None = None,
+        radiographs: Sequence[Radiograph] | None = None,
+    ) -> Job:
         """Read the radiographs that the rig names.
 
         Args:
-            rig, fields: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
+            rig, fields, radiographs: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
 
         Raises:
             ImageError, GeometryError: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
         """
         start = time.perf_counter()
-        exposures, notes = read_exposures(rig, fields)
+        exposures, notes = read_exposures(rig, fields, radiographs)
         return cls(rig, exposures, notes, round(time.perf_counter() - start, 3))
 
     def run_with(

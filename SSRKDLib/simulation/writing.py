@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,10 @@ import numpy as np
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
-from SSRKDLib.geometry.rig_file import read_written_rig, write_rig
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.rig_file import read_written_rig, write_rig
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
@@ -38,9 +39,9 @@ def earlier_radiographs(folder: Path) -> Collection[str]:
     if rig is None:
         return ()
     names: list[str] = []
-    for index, view in enumerate(rig.views):
+    for index, (view, source) in enumerate(zip(rig.views, rig.sources)):
         names.append(_file_name(view, index, names))
-        if (view.image, view.values, view.air) != (names[-1], "line_integral", None):
+        if source != Source(names[-1]):
             return ()
     return {RIG, *names}
 
@@ -115,13 +116,13 @@ def write_radiographs(
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    views: list[View] = []
+    sources: list[Source] = []
     for index, view in enumerate(rig.views):
         progress("project", index / len(rig.views), f"Projecting {view.name}")
-        name = _file_name(view, index, [str(other.image) for other in views])
+        name = _file_name(view, index, [str(other.image) for other in sources])
         write_image(folder / name, _expose(volume, view, how, rng))
-        views.append(replace(view, image=name, values="line_integral", air=None))
-    made = replace(rig, views=tuple(views))
+        sources.append(Source(name))
+    made = with_sources(rig, sources)
     write_rig(made, folder / RIG)
     return made
 

@@ -60,7 +60,7 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
     Result: ``report``, as in report.json; the surfaces lie in ``output``.
     """
     from SSRKDLib.core.output_folder import replaced_folder
-    from SSRKDLib.geometry.rig_file import read_rig
+    from SSRKDLib.radiographs.rig_file import read_rig
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, write_result
 
@@ -131,8 +131,8 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     ``notes``, ``warnings``.
     """
     from SSRKDLib.core.output_folder import replaced_folder
-    from SSRKDLib.geometry.rig_file import read_rig
     from SSRKDLib.models.loading import run_with_model
+    from SSRKDLib.radiographs.rig_file import read_rig
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.segmentation import segment
 
@@ -175,7 +175,7 @@ def simulate(request: dict, progress: Progress) -> dict:
     """
     from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.ct.reading import read_scan
-    from SSRKDLib.geometry.rig_file import read_rig
+    from SSRKDLib.radiographs.rig_file import read_rig
     from SSRKDLib.simulation.ct_volume import attenuation_volume
     from SSRKDLib.simulation.writing import RIG, SIMULATION, ExposureSettings, write_radiographs
 
@@ -211,7 +211,7 @@ def compare(request: dict, progress: Progress) -> dict:
     """
     from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.evaluation.comparison import compare_knees
-    from SSRKDLib.geometry.rig_file import read_rig
+    from SSRKDLib.radiographs.rig_file import read_rig
     from SSRKDLib.surfaces.mesh_files import read_meshes
 
     progress("read", 0.0, "Reading the surfaces")

@@ -17,9 +17,9 @@ from SSRKDLib.cli import main as cli
 from SSRKDLib.cli import reconstruct
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_manifest import MANIFEST
-from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
+from SSRKDLib.radiographs.rig_file import read_rig
 from Testing.support.ball_knee import BallModel, write_ball_case, write_image
 from Testing.support.command_checks import refused, tree, write_earlier_result
 
@@ -99,7 +99,7 @@ SPOILT = {
         lambda case: edit(case, lambda d: d["views"][0].update(image="x" * 5000)), "read",
     ),
     "no view names an image": (
-        lambda case: edit(case, lambda d: d["views"][0].pop("image")), "names no image",
+        lambda case: edit(case, lambda d: d["views"][0].pop("image")), "has no image",
     ),
     "no JSON": (lambda case: case.write_text("{"), "JSON"),
     "no rig": (lambda case: case.unlink(), "no rig file"),
@@ -356,7 +356,7 @@ def test_plain_images_with_distances_make_a_rig(case):
         ["reconstruct", "--frontal", image, "--lateral", image, "-o", "out", "--sdd", "1200",
          "--sod", "900", "--pixel-spacing", "4", "--values", "line_integral", "--laterality", "R"]
     )  # fmt: skip
-    rig = reconstruct._rig(arguments)
+    rig, _ = reconstruct._rig(arguments)
     assert rig.laterality == "R" and rig.views[0].source == pytest.approx([0, -900, 0])
     # Mediolateral: the source is at the inner side, which of a right knee is the patient's left.
     assert rig.views[1].source == pytest.approx([900, 0, 0])

@@ -17,9 +17,9 @@ from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.datasets import demo_cases
 from SSRKDLib.datasets.demo_cases import DemoCase
 from SSRKDLib.evaluation.regions import region_around
-from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh

@@ -17,9 +17,9 @@ from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.evaluation import metrics
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import common_region, region_from_rig, seen_by
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh

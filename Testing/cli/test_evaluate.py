@@ -19,7 +19,7 @@ from SSRKDLib.evaluation import cohort_summary, comparison
 from SSRKDLib.evaluation.cohort import evaluate_case
 from SSRKDLib.evaluation.cohort_summary import STATISTICS, format_summary, statistics, summarise
 from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
-from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from SSRKDLib.surfaces.mesh import Mesh

@@ -13,7 +13,7 @@ from Testing.structure.repository import ROOT
 
 def test_the_package_gives_the_functions_of_the_readme():
     from SSRKDLib.evaluation.comparison import compare_knees
-    from SSRKDLib.geometry.rig_file import read_rig
+    from SSRKDLib.radiographs.rig_file import read_rig
 
     assert SSRKDLib.read_rig is read_rig
     assert SSRKDLib.compare is compare_knees

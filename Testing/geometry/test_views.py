@@ -11,7 +11,6 @@ import torch
 
 from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.geometry import rig_presets
-from SSRKDLib.geometry.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
 from SSRKDLib.geometry.views import (
     Rig,
     View,
@@ -20,6 +19,8 @@ from SSRKDLib.geometry.views import (
     to_grid_sample,
     triangulate,
 )
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
 from Testing.support.projection_truth import rotation
 
 RIGS = ("orthogonal", "c_arm", "oblique", "asymmetric")
@@ -162,17 +163,16 @@ def test_geometry_moved_rig_sees_the_moved_patient(name, points):
 @pytest.mark.parametrize("name", RIGS)
 def test_geometry_rig_survives_its_file(name, tmp_path):
     rig = getattr(rig_presets, name)().transformed(rigid())
-    views = [replace(rig.views[0], image="images/a.nrrd", values="intensity", air=4000.0)]
-    rig = replace(rig, views=(*views, *rig.views[1:]), assumptions=("SDD was guessed.",))
+    rig = replace(rig, assumptions=("SDD was guessed.",))
+    rig = with_sources(rig, [Source("images/a.nrrd", "intensity", 4000.0), Source()])
     write_rig(rig, tmp_path / "rig.json")
     read = read_rig(tmp_path / "rig.json")
-    assert read.views[0].image == str(tmp_path / "images" / "a.nrrd")
+    assert read.sources[0].image == str(tmp_path / "images" / "a.nrrd")
     written = json.loads((tmp_path / "rig.json").read_text())
     assert written["version"] == 1
     assert written["units"] == "mm"
     assert written["views"][0]["image"] == "images/a.nrrd"
-    again = replace(read.views[0], image="images/a.nrrd")
-    assert as_json(replace(read, views=(again, *read.views[1:]))) == as_json(rig)
+    assert as_json(with_sources(read, rig.sources)) == as_json(rig)
     write_rig(read, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_text() == (tmp_path / "rig.json").read_text()
 
@@ -252,13 +252,13 @@ REFUSED = {
     "source a word": (change("views.0.source", ["a", 0, 0]), "not a number"),
     "size of zero": (change("views.0.size", [0, 256]), "image size"),
     "size not whole": (change("views.0.size", [25.5, 256]), "whole numbers"),
-    "kind of values": (change("views.0.values", "hounsfield"), "no kind of pixel values"),
+    "kind of values": (change("views.0.values", "hounsfield"), "not a kind of pixel values"),
     "air count": (change("views.0.air", -5), "air count"),
     "key missing": (change("views.0.source", ...), "lacks source"),
     "version": (change("version", 2), "version is 2"),
     "units": (change("units", "cm"), "units are 'cm'"),
-    "frame": (change("frame", "RAS"), "no frame"),
-    "laterality": (change("laterality", "left"), "no laterality"),
+    "frame": (change("frame", "RAS"), "not a frame"),
+    "laterality": (change("laterality", "left"), "not a side"),
 }
 
 

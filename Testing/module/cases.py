@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.views import Rig
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.surfaces.mesh import Mesh
 from Testing.bench import user
 from Testing.support.ball_knee import ball, ball_path, write_image
@@ -68,11 +68,11 @@ def ballRadiograph(view):
 
 def writeRadiographs(rig: Rig, folder: Path) -> Path:
     """Files of the knee of balls and their rig; returns the rig's path."""
-    views = []
+    sources = []
     for view in rig.views:
         write_image(folder / f"{view.name}.nrrd", ballRadiograph(view))
-        views.append(replace(view, image=f"{view.name}.nrrd"))
-    write_rig(replace(rig, views=tuple(views)), folder / "rig.json")
+        sources.append(Source(f"{view.name}.nrrd"))
+    write_rig(with_sources(rig, sources), folder / "rig.json")
     return folder / "rig.json"
 
 

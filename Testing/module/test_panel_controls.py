@@ -94,10 +94,10 @@ def test_panel_manual_distances_by_keys(core, slicer, tmp_path):
     points = np.random.default_rng(0).uniform(-60, 60, (20, 3))
     for mine, preset in zip(setup.rig.views, orthogonal().views):
         np.testing.assert_allclose(mine.project(points), preset.project(points), atol=0.02)
-    assert [view.values for view in setup.rig.views] == ["display", "display"]
+    assert [source.values for source in setup.rig.sources] == ["display", "display"]
     assert "Bone is taken to be bright" in ui.summaryLabel.text
     user.choose(ui.valuesCombo, "Dark bone")
-    assert core.requireSetup().rig.views[0].values == "display_inverted"
+    assert core.requireSetup().rig.sources[0].values == "display_inverted"
     user.type_text(ui.frontalSod, "1300")  # behind the detector
     slicer.app.processEvents()
     assert "impossible" in ui.summaryLabel.text

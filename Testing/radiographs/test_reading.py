@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pydicom
 import pytest
@@ -9,6 +11,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset
 from scipy.ndimage import gaussian_filter
 
+from SSRKDLib.cli import main as cli
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
@@ -17,6 +20,7 @@ from SSRKDLib.radiographs.intensity import (
     to_line_integral,
 )
 from SSRKDLib.radiographs.reading import read_radiograph
+from SSRKDLib.reconstruction.job import Job
 from Testing.support.shared_data import SHARED, needs_shared
 
 SIZE = 192
@@ -193,6 +197,38 @@ def test_compressed_dicom_is_decoded(raw, tmp_path):
         np.testing.assert_array_equal(
             read_radiograph(tmp_path / f"{compressor}.dcm").pixels, stored
         )
+
+
+OPENED = []
+sys.addaudithook(lambda event, about: OPENED.append(str(about[0])) if event == "open" else None)
+
+
+def test_reconstruct_opens_each_radiograph_once(tmp_path, monkeypatch):
+    """File, tags and pixels for rig and exposures; pixels of exchanged files follow their views."""
+    plain = {"sdd": 1100, "sod": 800, "pixel_spacing": (1.2, 1.2), "size": (SIZE, SIZE)}
+    rig = rig_from_distances([PlainView(angle=0, **plain), PlainView(angle=-90, **plain)])
+    films = {"frontal": LINE, "lateral": LINE[::-1]}
+    paths = [tmp_path / f"{name}.dcm" for name in films]
+    for path, view, image in zip(paths, rig.views, films.values()):
+        write_dicom(path, image, view, laterality="L")
+    read = {}
+
+    def run_with(job, *arguments, **options):
+        read.update({exposure.view.name: exposure.line_integral for exposure in job.exposures})
+        raise ImageError("Enough.")
+
+    def never(*arguments):
+        raise AssertionError("ITK opens the file a second time")
+
+    monkeypatch.setattr(Job, "run_with", run_with)
+    monkeypatch.setattr(sitk, "ReadImage", never)
+    monkeypatch.setattr(sitk.ImageFileReader, "GetImageIOFromFileName", never)
+    OPENED.clear()
+    words = ["--frontal", paths[1], "--lateral", paths[0], "-o", tmp_path / "out"]
+    assert cli.main(["reconstruct", *map(str, words)]) == cli.BAD_INPUT
+    assert [OPENED.count(str(path)) for path in paths] == [1, 1]
+    for name, image in films.items():
+        assert np.corrcoef(read[name].ravel(), image.ravel())[0, 1] > 0.99
 
 
 def test_shutters_make_the_field(raw, tmp_path):

@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from SSRKDLib.cli.rig import add_parser
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.radiographs.rig_from_calibration import read_calibration, rig_from_calibration
 from Testing.support.shared_data import SHARED, needs_shared
 
@@ -32,14 +32,14 @@ def test_geometry_calibration_projects_as_its_cameras():
     first, second = (view.axis for view in rig.views)
     assert np.degrees(np.arccos(abs(first @ second))) == pytest.approx(51.9, abs=1.5)
     middle = rig.central_point()
-    for view, (calibration, image) in zip(rig.views, biplane()):
+    for view, source, (calibration, image) in zip(rig.views, rig.sources, biplane()):
         camera = read_calibration(calibration)
         points = middle + GRID
         projected = (points @ camera.rotation.T + camera.translation) @ camera.matrix.T
         expected = projected[:, :2] / projected[:, 2:]
         np.testing.assert_allclose(view.project(points), expected, atol=1e-6)
-        assert view.inside(middle) and view.image == str(image)
-        assert (view.values, view.air, view.size) == ("intensity", 255.0, (1760, 1760))
+        assert view.inside(middle) and source.image == str(image)
+        assert (source.values, source.air, view.size) == ("intensity", 255.0, (1760, 1760))
         # The knee lies between the source and the detector.
         depth = view.projection_matrix @ np.append(middle, 1)
         assert depth[2] == pytest.approx(0.8, abs=0.02)
@@ -98,7 +98,7 @@ def test_each_calibrated_view_has_its_own_values_and_air(calibrated, tmp_path):
     def made(*options):
         command(*calibrated, *options, "-o", tmp_path / "RIG.json")
         rig = read_rig(tmp_path / "RIG.json")
-        return [(view.values, view.air) for view in rig.views]
+        return [(source.values, source.air) for source in rig.sources]
 
     assert made() == [("intensity", 255.0), ("intensity", None)]  # air: of 8-bit images alone
     assert made("--air", 200, 900) == [("intensity", 200.0), ("intensity", 900.0)]

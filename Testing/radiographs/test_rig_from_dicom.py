@@ -9,7 +9,8 @@ from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import seen_from_detector
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
+from SSRKDLib.radiographs.dicom_distances import Overrides
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.radiographs.test_rig_sources import (
     SIZE,
     assert_same_projection,

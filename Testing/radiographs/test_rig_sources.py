@@ -13,11 +13,12 @@ from SSRKDLib.cli import rig as rig_command
 from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import seen_from_detector
-from SSRKDLib.geometry.rig_file import read_rig
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.geometry.views import Rig
+from SSRKDLib.radiographs.dicom_distances import Overrides
 from SSRKDLib.radiographs.dicom_writing import write_dicom
-from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_dicom
+from SSRKDLib.radiographs.rig_file import read_rig
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.support.shared_data import SHARED, needs_shared
 
 GRID = np.stack(np.meshgrid(*[np.linspace(-90, 90, 4)] * 3), axis=-1).reshape(-1, 3)
@@ -132,7 +133,7 @@ def test_geometry_dicom_round_trip(tmp_path, modality, shift):
         assert_same_projection(made, rig)
         assert made.laterality == rig.laterality and made.frame == "LPS"
         assert made.assumptions == ()
-        assert made.views[0].values == "display" and made.views[0].image.endswith("0.dcm")
+        assert made.sources[0].values == "display" and made.images[0].endswith("0.dcm")
 
 
 def test_geometry_dicom_round_trip_of_flipped_and_turned_images(tmp_path):
@@ -368,7 +369,7 @@ def test_geometry_rig_command(tmp_path, capsys, monkeypatch):
     assert command("--frontal", paths[0], "--lateral", paths[1], "-o", target) == 0
     rig = read_rig(target)
     assert_same_projection(rig, truth)
-    assert rig.views[0].image == str(paths[0])
+    assert rig.images[0] == str(paths[0])
     assert "2 views" in capsys.readouterr().out
 
     monkeypatch.chdir(tmp_path)
@@ -376,7 +377,7 @@ def test_geometry_rig_command(tmp_path, capsys, monkeypatch):
     command("--images", "0.dcm", "1.dcm", *numbers, "-o", "plain.json", "--side", "R")
     rig = read_rig("plain.json")
     np.testing.assert_allclose(rig.views[1].source, [-700, 0, 0], atol=1e-9)
-    assert rig.laterality == "R" and rig.views[0].values == "display"
+    assert rig.laterality == "R" and rig.sources[0].values == "display"
 
     for words in (
         ("-o", "x.json"),

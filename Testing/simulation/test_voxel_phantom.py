@@ -20,7 +20,7 @@ from SSRKDLib.core.progress import no_progress
 from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield, to_hounsfield
 from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.geometry import rig_presets
-from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.simulation import detector as physics
 from SSRKDLib.simulation.joseph import project
 from SSRKDLib.simulation.soft_tissue import SoftTissue
@@ -281,8 +281,8 @@ def test_project_simulate_command_sees_the_ct(scan, tmp_path, capsys):
     rig = read_rig(out / "rig.json")
     np.testing.assert_allclose(rig.central_point(), [40, 500, -700], atol=0.01)
     assert rig.laterality is None
-    for view in rig.views:
-        image = sitk.GetArrayFromImage(sitk.ReadImage(view.image))
+    for view, path in zip(rig.views, rig.images):
+        image = sitk.GetArrayFromImage(sitk.ReadImage(path))
         assert image.dtype == np.float32
         assert image.shape == (256, 256)
         # Through the middle: 60 and 80 mm of water, seen at 30 degrees.

@@ -3,7 +3,6 @@ around the networks, which then take seconds."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import SimpleITK
 from vtkmodules.vtkFiltersSources import vtkSphereSource
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.geometry.virtual_cameras import (
@@ -22,6 +20,8 @@ from SSRKDLib.geometry.virtual_cameras import (
     pixel_grid,
 )
 from SSRKDLib.models.interface import BoneField
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata
 
 #: Centre and radius of each bone, mm, canonical frame (which is the rig's).
@@ -99,13 +99,13 @@ def write_ball_case(folder: Path) -> Path:
     """Two radiographs and their ``rig.json`` in a folder; returns the rig's path."""
     folder.mkdir(parents=True, exist_ok=True)
     rig = orthogonal(pixels=64)
-    views = []
+    sources = []
     for view in rig.views:
         image = sum(0.03 * ball_path(view, bone) for bone in BONES) + 0.2
-        image += 0.01 * np.random.default_rng(len(views)).standard_normal(image.shape)
+        image += 0.01 * np.random.default_rng(len(sources)).standard_normal(image.shape)
         write_image(folder / f"{view.name}.nrrd", image)
-        views.append(replace(view, image=f"{view.name}.nrrd"))
-    write_rig(replace(rig, views=tuple(views)), folder / "rig.json")
+        sources.append(Source(f"{view.name}.nrrd"))
+    write_rig(with_sources(rig, sources), folder / "rig.json")
     return folder / "rig.json"
 
 

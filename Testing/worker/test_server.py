@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError
-from SSRKDLib.geometry.rig_file import read_rig, write_rig
+from SSRKDLib.radiographs.rig_file import read_rig, write_rig
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.reconstruction.job import Job
 from SSRKDLib.worker import server as server_module
@@ -336,6 +336,7 @@ class OutOfMemoryError(RuntimeError):
 
 def test_too_small_a_gpu_is_retried_on_the_cpu_or_said(tmp_path, monkeypatch):
     from SSRKDLib.models import devices
+    from SSRKDLib.radiographs.rig_file import read_rig
 
     rig = read_rig(write_ball_case(tmp_path))
     monkeypatch.setattr(devices, "resolve_device", lambda d: "cuda" if d == "auto" else d)

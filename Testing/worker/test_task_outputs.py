@@ -8,7 +8,7 @@ import pytest
 
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.geometry.rig_file import read_rig
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION
 from SSRKDLib.simulation.writing import SIMULATION
 from SSRKDLib.surfaces.mesh_files import write_mesh

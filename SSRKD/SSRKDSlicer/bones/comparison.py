@@ -13,7 +13,7 @@ from SSRKDLib.core.bone_names import check_sides, match_bones
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.evaluation.comparison import SHARES
-from SSRKDLib.geometry.rig_file import write_rig
+from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
 from ..radiographs.outlines import worldMesh

@@ -13,7 +13,7 @@ from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
-from SSRKDLib.geometry.rig_file import rig_from_dict, rig_to_dict
+from SSRKDLib.radiographs.rig_file import rig_from_dict, rig_to_dict
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from SSRKDLib.surfaces.voxelise import label_map

@@ -9,8 +9,8 @@ import qt
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import SSRKDError
-from SSRKDLib.geometry.rig_file import view_from_dict
 from SSRKDLib.geometry.views import Rig
+from SSRKDLib.radiographs.rig_file import view_from_dict
 
 from ..bones import distance_colours, report
 from ..bones.comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment

@@ -8,7 +8,7 @@ from __future__ import annotations
 import slicer
 import vtk
 
-from SSRKDLib.geometry.rig_file import view_from_dict
+from SSRKDLib.radiographs.rig_file import view_from_dict
 
 from ..scene import masks
 from ..scene.folders import putInto, uniqueName

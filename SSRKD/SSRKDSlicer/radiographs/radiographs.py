@@ -12,9 +12,10 @@ import numpy as np
 import slicer
 
 from SSRKDLib.core.errors import GeometryError, ImageError, SSRKDError
-from SSRKDLib.geometry.rig_file import view_to_dict
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
+from SSRKDLib.radiographs.exposure import sources_of
 from SSRKDLib.radiographs.intensity import guess_values, values_as_shown, values_from_dicom
+from SSRKDLib.radiographs.rig_file import view_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 
 #: Node attribute: how a radiograph was taken, as JSON.
@@ -150,6 +151,10 @@ class RadiographNode:
                 return Pixels(radiograph.pixels, radiograph.valid, radiograph.notes)
         return Pixels(slicer.util.arrayFromVolume(self.node)[0])
 
+    def isEightBit(self):
+        """Whether the volume's voxels are 8-bit numbers."""
+        return slicer.util.arrayFromVolume(self.node).dtype == np.uint8
+
     def grey(self):
         """The volume's voxels in shades of grey, ``[rows, columns]``."""
         array = slicer.util.arrayFromVolume(self.node)[0]
@@ -181,7 +186,7 @@ def storeRig(node, rig, index):
         "frame": rig.frame,
         "laterality": rig.laterality,
         "patient_to_rig": None if pose is None else pose.tolist(),
-        "view": view_to_dict(replace(rig.views[index], image=None)),
+        "view": view_to_dict(rig.views[index], replace(sources_of(rig)[index], image=None)),
     }
     node.SetAttribute(STORED_RIG, json.dumps(data))
 

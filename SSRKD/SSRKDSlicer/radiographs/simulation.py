@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import slicer
 
-from SSRKDLib.geometry.rig_file import read_rig, write_rig
 from SSRKDLib.geometry.rig_presets import PRESETS
+from SSRKDLib.radiographs.rig_file import read_rig, write_rig
 
 from ..scene.folders import newFolder, putInto, uniqueName
 from ..scene.frames import viewIjkToRas
@@ -37,14 +35,13 @@ def addRadiographs(rigPath, name):
     rig = read_rig(rigPath)
     folder = newFolder(f"Radiographs of {name}")
     nodes = []
-    for index, (role, view) in enumerate(zip(VIEWS, rig.views)):
-        pixels = read_radiograph(view.image).pixels
+    for index, (role, view, image) in enumerate(zip(VIEWS, rig.views, rig.images)):
+        pixels = read_radiograph(image).pixels
         unique = uniqueName(f"{name} {role}")
         node = slicer.util.addVolumeFromArray(pixels[None], name=unique)
         node.SetIJKToRASMatrix(viewIjkToRas(view))
         node.CreateDefaultDisplayNodes()
-        plain = replace(rig, views=tuple(replace(v, image=None) for v in rig.views))
-        storeRig(node, plain, index)
+        storeRig(node, rig, index)
         node.SetAttribute(PLACED, role)
         putInto(folder, node)
         nodes.append(node)

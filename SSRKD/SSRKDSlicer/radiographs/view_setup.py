@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, InputError
-from SSRKDLib.geometry.rig_file import read_rig, view_from_dict
 from SSRKDLib.geometry.views import Rig, axes_angle
-from SSRKDLib.radiographs.rig_from_dicom import Overrides, rig_from_tags
+from SSRKDLib.radiographs.dicom_distances import Overrides
+from SSRKDLib.radiographs.exposure import Source, sources_of, with_sources
+from SSRKDLib.radiographs.rig_file import read_rig, source_from_dict, view_from_dict
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_tags
 
 from ..scene.frames import regionCorners, worldToIjk
 from ..scene.parameters import VIEWS
@@ -171,9 +173,11 @@ def _fromStored(stored, side, values):
         )
     laterality = side or stored[0]["laterality"]
     views = tuple(view_from_dict(one["view"], index) for index, one in enumerate(stored))
+    sources = [source_from_dict(one["view"], index) for index, one in enumerate(stored)]
     if values:
-        views = tuple(replace(view, values=values) for view in views)
-    return Rig(views, stored[0]["frame"], laterality, stored[0]["patient_to_rig"])
+        sources = [replace(source, values=values) for source in sources]
+    rig = Rig(views, stored[0]["frame"], laterality, stored[0]["patient_to_rig"])
+    return with_sources(rig, sources)
 
 
 def _fromRigFile(parameters, radiographs, side, scales):
@@ -184,19 +188,16 @@ def _fromRigFile(parameters, radiographs, side, scales):
 
 def _fitted(rig, radiographs, side):
     """The views of a rig that belong to the radiographs: by name, else in order."""
-    named = [next((v for v in rig.views if v.name.lower() == view), None) for view in VIEWS]
-    views = named if all(v is not None for v in named) else rig.views[:2]
+    every = list(zip(rig.views, sources_of(rig)))
+    named = [next((one for one in every if one[0].name.lower() == view), None) for view in VIEWS]
+    views, sources = zip(*(named if None not in named else every[:2]))
     assumptions = rig.assumptions
     if len(rig.views) > len(views):
         names = " and ".join(f"'{view.name}'" for view in views)
         assumptions = (*assumptions, f"The rig has {len(rig.views)} views; {names} are used.")
-    rig = replace(
-        rig,
-        views=tuple(replace(view, image=None) for view in views),
-        laterality=side or rig.laterality,
-        assumptions=assumptions,
-    )
-    return _checkedSizes(rig, radiographs)
+    rig = Rig(views, rig.frame, side or rig.laterality, rig.patient_to_rig, assumptions)
+    sources = [replace(source, image=None) for source in sources]
+    return with_sources(_checkedSizes(rig, radiographs), sources)
 
 
 def _checkedSizes(rig, radiographs):
@@ -218,12 +219,13 @@ def _fromCalibration(parameters, radiographs, side, scales):
                 f"No calibration file is chosen for the {view} view.",
                 "Choose the text file with camera matrix, rotation and translation.",
             )
-    from SSRKDLib.radiographs.rig_from_calibration import rig_of_cameras
+    from SSRKDLib.radiographs.rig_from_calibration import EIGHT_BIT_AIR, rig_of_cameras
 
     kinds, notes = _kinds(parameters, radiographs)
     rig = rig_of_cameras(
-        files, [radiograph.size for radiograph in radiographs], kinds, names=VIEWS, laterality=side
-    )
+        files, [radiograph.size for radiograph in radiographs], kinds, names=VIEWS, laterality=side,
+        air=[EIGHT_BIT_AIR if radiograph.isEightBit() else None for radiograph in radiographs],
+    )  # fmt: skip
     return replace(rig, assumptions=notes), radiographs
 
 
@@ -232,7 +234,7 @@ def _fromNumbers(parameters, radiographs, side, scales):
 
     kinds, notes = _kinds(parameters, radiographs)
     views = []
-    for view, radiograph, kind, scale in zip(VIEWS, radiographs, kinds, scales):
+    for view, radiograph, scale in zip(VIEWS, radiographs, scales):
         spacing = scale or parameters.number(view, "Spacing")
         if spacing is None:
             raise GeometryError(
@@ -252,10 +254,9 @@ def _fromNumbers(parameters, radiographs, side, scales):
                 pixel_spacing=(spacing, spacing),
                 size=radiograph.size,
                 name=view,
-                values=kind,
             )
         )
-    rig = rig_from_distances(views, side)
+    rig = with_sources(rig_from_distances(views, side), [Source(values=kind) for kind in kinds])
     notes += ("The images are taken to be seen from the tube, head up.",)
     return replace(rig, assumptions=(*rig.assumptions, *notes)), radiographs
 

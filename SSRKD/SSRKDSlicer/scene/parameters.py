@@ -6,8 +6,8 @@ import slicer
 
 from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.geometry.rig_presets import PRESETS
-from SSRKDLib.geometry.views import VALUE_KINDS
 from SSRKDLib.models.devices import DEVICES
+from SSRKDLib.radiographs.intensity import VALUE_KINDS
 
 #: Roles of the two radiographs, everywhere in the module.
 VIEWS = ("frontal", "lateral")

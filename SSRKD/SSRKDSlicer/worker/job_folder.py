@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.geometry.rig_file import write_rig
 from SSRKDLib.images.writing import write_array, write_image
+from SSRKDLib.radiographs.exposure import sources_of, with_sources
+from SSRKDLib.radiographs.rig_file import write_rig
 
 #: Folders of jobs that a Slicer that crashed left behind are removed after this time, s.
 _LEFT_BEHIND = 24 * 3600
@@ -73,15 +74,15 @@ class JobFolder:
             ImageError, OutputError: an image that cannot be read, a disk that is full.
         """
         rig = setup.croppedRig()
-        views, fields, written, notes = [], [], [], []
-        for index, (view, radiograph, crop) in enumerate(
-            zip(rig.views, setup.radiographs, setup.crops)
+        sources, fields, written, notes = [], [], [], []
+        for index, (source, radiograph, crop) in enumerate(
+            zip(sources_of(rig), setup.radiographs, setup.crops)
         ):
             pixels = radiograph.pixels()
             notes += [f"{radiograph.role}: {note}" for note in pixels.notes]
             name = f"view_{index}.nrrd"
             write_image(self.path / name, _cut(pixels.array, crop), compress=False)
-            views.append(replace(view, image=str(self.path / name)))
+            sources.append(replace(source, image=str(self.path / name)))
             field = None if pixels.field is None else _cut(pixels.field, crop)
             fields.append(self._array(f"field_{index}.npy", field))
             mask = masks[index]
@@ -89,7 +90,7 @@ class JobFolder:
                 mask = np.stack([_cut(one, crop) for one in mask]).astype(np.uint8) * 255
             written.append(self._array(f"edited_{index}.npy", mask))
         path = self.path / "rig.json"
-        write_rig(replace(rig, views=tuple(views)), path)
+        write_rig(with_sources(rig, sources), path)
         return {"rig": str(path), "fields": fields, "masks": written}, tuple(notes)
 
     def _array(self, name, array):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,18 +14,20 @@ import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.geometry.views import Rig, View
+from SSRKDLib.radiographs.exposure import RadiographRig, Source, sources_of, with_sources
 
 VERSION = 1
 _VIEW_KEYS = {
-    "name", "image", "values", "source", "detector_origin", "column_direction", "row_direction",
-    "pixel_spacing", "size", "air",
+    "name", "source", "detector_origin", "column_direction", "row_direction", "pixel_spacing",
+    "size",
 }  # fmt: skip
+_SOURCE_KEYS = {"image", "values", "air"}
 _RIG_KEYS = {
     "version", "frame", "units", "laterality", "views", "patient_to_rig", "assumptions",
 }  # fmt: skip
 
 
-def read_rig(path: str | os.PathLike) -> Rig:
+def read_rig(path: str | os.PathLike) -> RadiographRig:
     """Read a rig; image paths come back absolute (they are relative to the file).
 
     Raises:
@@ -41,16 +44,16 @@ def read_rig(path: str | os.PathLike) -> Rig:
             "It must be JSON as described in Docs/rig.md.",
         ) from error
     rig = rig_from_dict(data)
-    return replace(
+    return with_sources(
         rig,
-        views=tuple(
-            replace(view, image=None if view.image is None else str(path.parent / view.image))
-            for view in rig.views
-        ),
+        [
+            replace(source, image=None if source.image is None else str(path.parent / source.image))
+            for source in rig.sources
+        ],
     )
 
 
-def read_written_rig(path: Path) -> Rig | None:
+def read_written_rig(path: Path) -> RadiographRig | None:
     """The rig in a file that looks as :func:`write_rig` writes it, image paths as they are there;
     None for any other file, a rig that was edited by hand among them."""
     try:
@@ -61,7 +64,7 @@ def read_written_rig(path: Path) -> Rig | None:
         return None
 
 
-def rig_from_dict(data: object) -> Rig:
+def rig_from_dict(data: object) -> RadiographRig:
     """A rig from the parsed JSON (image paths as written)."""
     if not isinstance(data, dict):
         raise GeometryError("The rig is not a JSON object.", "See Docs/rig.md for its form.")
@@ -83,9 +86,10 @@ def rig_from_dict(data: object) -> Rig:
     notes = _notes_on_unknown(data, _RIG_KEYS, "the rig")
     for index, view in enumerate(views):
         if isinstance(view, dict):
-            notes += _notes_on_unknown(view, _VIEW_KEYS, f"view {index} of the rig")
-    return Rig(
+            notes += _notes_on_unknown(view, _VIEW_KEYS | _SOURCE_KEYS, f"view {index} of the rig")
+    return RadiographRig(
         views=tuple(view_from_dict(view, index) for index, view in enumerate(views)),
+        sources=tuple(source_from_dict(view, index) for index, view in enumerate(views)),
         frame=data.get("frame", "LPS"),
         laterality=data.get("laterality"),
         patient_to_rig=data.get("patient_to_rig"),
@@ -97,12 +101,11 @@ def view_from_dict(data: object, index: int = 0) -> View:
     """A view from parsed JSON (raises GeometryError; ``index`` is for its message)."""
     if not isinstance(data, dict):
         raise GeometryError(f"View {index} of the rig is not a JSON object.", "See Docs/rig.md.")
-    name = str(data.get("name", f"view {index}"))
-    needed = _VIEW_KEYS - {"name", "image", "values", "air"}
-    missing = sorted(needed - set(data))
+    name = _name(data, index)
+    missing = sorted(_VIEW_KEYS - {"name"} - set(data))
     if missing:
         raise GeometryError(f"View '{name}' lacks {', '.join(missing)}.", "Add what is missing.")
-    try:
+    with _numbers(name):
         spacing = tuple(float(s) for s in data["pixel_spacing"])
         size = tuple(int(s) for s in data["size"])
         if any(int(s) != s for s in data["size"]):
@@ -111,21 +114,36 @@ def view_from_dict(data: object, index: int = 0) -> View:
             key: np.asarray(data[key], dtype=np.float64)
             for key in ("source", "detector_origin", "column_direction", "row_direction")
         }
+    return View(name=name, pixel_spacing=spacing, size=size, **vectors)
+
+
+def source_from_dict(data: dict, index: int = 0) -> Source:
+    """The source of a view's radiograph from the JSON of the view (raises GeometryError)."""
+    name = _name(data, index)
+    with _numbers(name):
         air = None if data.get("air") is None else float(data["air"])
+    image = data.get("image")
+    try:
+        return Source(
+            None if image is None else str(image), str(data.get("values", "line_integral")), air
+        )
+    except GeometryError as error:
+        raise GeometryError(f"View '{name}': {error.cause}", error.remedy) from error
+
+
+def _name(data: dict, index: int) -> str:
+    return str(data.get("name", f"view {index}"))
+
+
+@contextmanager
+def _numbers(name: str) -> Iterator[None]:
+    try:
+        yield
     except (TypeError, ValueError, OverflowError) as error:
         raise GeometryError(
-            f"View '{name}' holds something that is not a number ({error}).",
+            f"View '{name}' contains something that is not a number ({error}).",
             "Check its vectors, pixel_spacing, size and air.",
         ) from error
-    return View(
-        name=name,
-        pixel_spacing=spacing,
-        size=size,
-        image=None if data.get("image") is None else str(data["image"]),
-        values=str(data.get("values", "line_integral")),
-        air=air,
-        **vectors,
-    )
 
 
 def _notes_on_unknown(data: dict, known: set[str], what: str) -> tuple[str, ...]:
@@ -140,7 +158,7 @@ def rig_to_dict(rig: Rig) -> dict:
         "frame": rig.frame,
         "units": "mm",
         "laterality": rig.laterality,
-        "views": [view_to_dict(view) for view in rig.views],
+        "views": [view_to_dict(*both) for both in zip(rig.views, sources_of(rig))],
     }
     if rig.patient_to_rig is not None:
         data["patient_to_rig"] = rig.patient_to_rig.tolist()
@@ -149,12 +167,13 @@ def rig_to_dict(rig: Rig) -> dict:
     return data
 
 
-def view_to_dict(view: View) -> dict:
-    """A view as plain JSON values (image path as it is)."""
+def view_to_dict(view: View, source: Source | None = None) -> dict:
+    """A view and the source of its radiograph as plain JSON values (image path as it is)."""
+    source = source or Source()
     data = {
         "name": view.name,
-        "image": view.image,
-        "values": view.values,
+        "image": source.image,
+        "values": source.values,
         "source": view.source.tolist(),
         "detector_origin": view.detector_origin.tolist(),
         "column_direction": view.column_direction.tolist(),
@@ -162,8 +181,8 @@ def view_to_dict(view: View) -> dict:
         "pixel_spacing": list(view.pixel_spacing),
         "size": list(view.size),
     }
-    if view.air is not None:
-        data["air"] = view.air
+    if source.air is not None:
+        data["air"] = source.air
     return {key: value for key, value in data.items() if value is not None}
 
 
@@ -174,13 +193,13 @@ def write_rig(rig: Rig, path: str | os.PathLike) -> None:
         OutputError: the file cannot be written; an earlier one is left alone then.
     """
     path = Path(path)
-    views = []
-    for view in rig.views:
-        image = view.image
+    sources = []
+    for source in sources_of(rig):
+        image = source.image
         if image is not None and os.path.isabs(image):
             image = os.path.relpath(image, path.parent.resolve())
-        views.append(replace(view, image=image))
-    text = json.dumps(rig_to_dict(replace(rig, views=tuple(views))), indent=2, allow_nan=False)
+        sources.append(replace(source, image=image))
+    text = json.dumps(rig_to_dict(with_sources(rig, sources)), indent=2, allow_nan=False)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         unfinished.write_text(text + "\n", encoding="utf-8")
