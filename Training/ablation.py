@@ -2,7 +2,7 @@
 
     python Training/ablation.py -o runs/ablation
 
-On a virtual cohort: 16 labelled and 96 unlabelled people to learn from, 20 to measure; CTs of 96^3
+On a virtual cohort: 16 labelled and 96 unlabelled people for training, 20 to measure; CTs of 96^3
 voxels, radiographs of 128^2 pixels, narrow networks (Training/configs/ablation). Students are
 trained with three seeds, on the same segmenter and teacher. One to two hours on two cores;
 stopped and started again, it goes on.

@@ -1,4 +1,4 @@
-"""What samples read of prepared cases; the last ones stay in memory.
+"""Parts of prepared cases that samples are made of; the last ones stay in memory.
 
 Reading is by functions of the case's folder, so that every process of a data loader keeps its own.
 """
@@ -16,7 +16,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.datasets.case_folder import PROJECTIONS, CaseFolder
 from SSRKDLib.datasets.case_frame import CaseFrame
-from SSRKDLib.datasets.memory_cache import kept
+from SSRKDLib.datasets.memory_cache import cached
 from SSRKDLib.datasets.npz import mapped_npz
 from SSRKDLib.datasets.point_sampling import Sampling
 from SSRKDLib.geometry.rasterise import silhouette
@@ -88,7 +88,7 @@ class Silhouettes(Sequence[np.ndarray]):
         return {bone: mesh.capped() for bone, mesh in self.meshes.items()}
 
 
-@kept
+@cached
 def read_radiographs(folder: Path) -> CaseRadiographs:
     """The radiographs of a case. Raises :class:`~SSRKDLib.core.errors.InputError` where they are
     absent or damaged."""
@@ -100,7 +100,7 @@ def read_radiographs(folder: Path) -> CaseRadiographs:
     expected = (len(frame.angles), frame.detector, frame.detector)
     if images.shape != expected:
         raise InputError(
-            f"{path} holds images of shape {images.shape}, not {expected}.", "Prepare it again."
+            f"{path} contains images of shape {images.shape}, not {expected}.", "Prepare it again."
         )
     bits = None
     if case.finished and case.labelled:
@@ -111,20 +111,20 @@ def read_radiographs(folder: Path) -> CaseRadiographs:
     return CaseRadiographs(frame, frame.angles, views, images, unit, bits)
 
 
-@kept
+@cached
 def read_volume(folder: Path, size: int) -> np.ndarray:
     """The CT of that size, uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU."""
     return CaseFolder(folder).volume(size)
 
 
-@kept
+@cached
 def read_points(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Every stored point ``[N, 3]`` and its label ``[N]`` of a labelled case."""
     sampling: Sampling = CaseFolder(folder).sampling()
     return sampling.all_points()
 
 
-@kept
+@cached
 def read_frame(folder: Path) -> CaseFrame:
     """Where a case lies."""
     return CaseFolder(folder).frame()

@@ -15,16 +15,16 @@ _Read = TypeVar("_Read", bound=Callable[..., Any])
 LIMIT = 256 << 20
 
 
-def kept(read: _Read) -> _Read:
-    """Keep what a function read for its last arguments, the oldest given up first.
+def cached(read: _Read) -> _Read:
+    """Keep a function's results for its last arguments; the oldest are removed first.
 
-    Its ``forget()`` gives up all, for whoever has changed the files.
+    Its ``clear()`` removes all, for callers that have changed the files.
     """
     results: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
     total = 0
 
     @wraps(read)
-    def look(*key: Hashable) -> Any:
+    def lookup(*key: Hashable) -> Any:
         nonlocal total
         if key in results:
             results.move_to_end(key)
@@ -37,13 +37,13 @@ def kept(read: _Read) -> _Read:
             total -= results.popitem(last=False)[1][1]
         return result
 
-    def forget() -> None:
+    def clear() -> None:
         nonlocal total
         results.clear()
         total = 0
 
-    look.forget = forget
-    return look
+    lookup.clear = clear
+    return lookup
 
 
 def _bytes(result: Any) -> int:

@@ -1,8 +1,8 @@
-"""Cross pseudo supervision: two networks that begin differently teach each other.
+"""Cross pseudo supervision: two networks that begin differently supervise each other.
 
 Source: Chen et al., "Semi-Supervised Semantic Segmentation with Cross Pseudo Supervision", CVPR
-2021: each network learns the other's hard labels; the weight rises along a sigmoid-shaped ramp
-(Laine and Aila, ICLR 2017).
+2021: each network is trained with the other's hard labels; the weight rises along a sigmoid-shaped
+ramp (Laine and Aila, ICLR 2017).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def cross_pseudo_loss(first: list[Tensor], second: list[Tensor]) -> Tensor:
     """How far two networks are from each other's labels.
 
     Args:
-        first, second: logits ``[B, classes, ...]`` of the networks' heads; the last head answers,
-            all of them learn.
+        first, second: logits ``[B, classes, ...]`` of the networks' heads; the last head gives
+            the labels, all of them are trained.
     """
     total = 0.0
-    for learner, other in ((first, second), (second, first)):
+    for trained, other in ((first, second), (second, first)):
         labels = other[-1].detach().argmax(dim=1)
-        total = total + sum(F.cross_entropy(head, labels) for head in learner) / len(learner)
+        total = total + sum(F.cross_entropy(head, labels) for head in trained) / len(trained)
     return total

@@ -84,7 +84,7 @@ def export(
 def _texts(
     entries: dict[str, Any], manifest: dict[str, Any], name: str | None, stem: str
 ) -> dict[str, Any]:
-    """The manifest's texts: from the configuration, unless another ``name`` was asked for; else
+    """The manifest's texts: from the configuration, unless another ``name`` is given; else
     those of the base; else made of the name."""
     texts = next((e["bundle"] for e in entries.values() if e.get("bundle")), {})
     chosen = name or texts.get("name") or stem
@@ -138,21 +138,21 @@ def _published_manifest(entries: dict[str, Any]) -> dict[str, Any]:
         if network == "teacher":
             geometry |= about
         elif "base" not in entry["normalisation"]:
-            if geometry.get("seen", about) != about:
+            if geometry.get("images", about) != about:
                 raise WeightsError(
                     "Segmenter and student were trained on images of different pixels.",
                     f"Train the {network} with the other's pixels and pixel_mm.",
                 )
-            geometry["seen"] = about
+            geometry["images"] = about
         own = entry["normalisation"].items()
         normalisation |= {k: v for k, v in own if not k.startswith("base")}
-    if "seen" in geometry:
-        seen, (sdd, sad) = geometry.pop("seen"), NOMINAL_DISTANCES
+    if "images" in geometry:
+        images, (sdd, sad) = geometry.pop("images"), NOMINAL_DISTANCES
         geometry |= {
             "source_to_detector_mm": sdd,
             "source_to_axis_mm": sad,
-            "detector_size": [seen["pixels"]] * 2,
-            "detector_spacing_mm": [seen["pixel_mm"] * sdd / sad] * 2,
+            "detector_size": [images["pixels"]] * 2,
+            "detector_spacing_mm": [images["pixel_mm"] * sdd / sad] * 2,
             "align_corners": True,
         }
         normalisation |= {

@@ -11,7 +11,7 @@ def distance_loss(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
     Cross-entropy on the side, the distance in mm being the logit, and absolute error. The side
     must weigh more: where a surface is still uncertain by more than the band that points are drawn
-    from, the distance alone is best guessed as zero everywhere in the band, and learning stalls.
+    from, the distance alone is best guessed as zero everywhere in the band, and training stalls.
 
     Args:
         predicted, truth: ``[b, p, bones]`` mm, positive inside.

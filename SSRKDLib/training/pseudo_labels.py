@@ -1,9 +1,9 @@
-"""What a frozen teacher says of cases: labels, confidence and features at points, kept on disk.
+"""A frozen teacher's predictions for cases: labels, confidence and features at points, on disk.
 
-The teacher does not change while the student learns, so it is asked once per case. Answers lie in
-``<processed>/.teacher/<fingerprint of the teacher>/<case>-<its preparation>.npz``, labelled cases'
-at their stored points, unlabelled cases' half near the surfaces that the teacher sees and half
-anywhere.
+The teacher does not change while the student is trained, so it predicts once per case. The files
+are ``<processed>/.teacher/<fingerprint of the teacher>/<case>-<its preparation>.npz``: labelled
+cases at their stored points, unlabelled cases half near the surfaces that the teacher finds and
+half anywhere.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.ct.sliding_window import window_starts
 from SSRKDLib.datasets.case_cache import read_box, read_frame, read_points, read_volume
 from SSRKDLib.datasets.case_folder import CaseFolder
-from SSRKDLib.datasets.memory_cache import kept
+from SSRKDLib.datasets.memory_cache import cached
 from SSRKDLib.datasets.npz import mapped_npz
 from SSRKDLib.datasets.point_sampling import OFFSETS
 from SSRKDLib.networks.official_teacher import OfficialTeacher, TeacherFeatures
 from SSRKDLib.training.data.case_datasets import Lists, voxel_coordinates
 
-#: Points that a network is asked about together.
-AT_ONCE = 1 << 16
+#: Points of one query of a network.
+POINTS_PER_QUERY = 1 << 16
 #: Volumes of up to so many voxels per edge are read at once: the published teacher then takes
 #: less than 2 GB.
-WHOLE = 128
+WHOLE_VOLUME = 128
 
 
 def reading_window(size: int, crop: int) -> int:
     """Voxels per edge that a teacher trained on crops reads of a volume at once: all of it where
-    that is not too much, since it knows more the more it sees."""
-    return size if size <= WHOLE and size % 16 == 0 else crop
+    that is not too much, since more context makes its predictions better."""
+    return size if size <= WHOLE_VOLUME and size % 16 == 0 else crop
 
 
 def check_window(window: int, size: int) -> None:
@@ -46,16 +46,16 @@ def check_window(window: int, size: int) -> None:
     cannot be read ``window`` at a time."""
     if window % 16 or not 16 <= window <= size:
         raise InputError(
-            f"A crop of {window} voxels does not do for CTs of {size}.",
-            "Give a multiple of 16, no larger than the CT.",
+            f"The crop must be a multiple of 16 voxels, up to the CT's {size} (got {window}).",
+            "Set data.crop, of a student data.window.",
         )
 
 
-class Reader:
-    """A teacher's answers for one volume.
+class TeacherPredictor:
+    """A teacher's predictions for one volume.
 
-    A volume larger than :data:`WHOLE` is read in overlapping windows, and each point is answered
-    where it is farthest from a window's border, so memory does not grow with the volume.
+    A volume larger than :data:`WHOLE_VOLUME` is read in overlapping windows, and each point belongs
+    to the window whose border is farthest away, so memory does not grow with the volume.
 
     Args:
         teacher: in evaluation mode.
@@ -70,7 +70,7 @@ class Reader:
         self._whole: TeacherFeatures | None = None
 
     @torch.inference_mode()
-    def ask(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The finest head's logits ``[N, classes]`` and features ``[N, channels]`` at points
         ``[N, 3]``, -1 and 1 at the volume's outer faces, in the array's order."""
         voxels = voxel_coordinates(stored, len(self.volume)).astype(np.float32)
@@ -79,23 +79,23 @@ class Reader:
             depth = np.minimum(voxels - start, start + self.window - 1 - voxels).min(axis=1)
             home[depth > deepest] = k
             deepest = np.maximum(depth, deepest)
-        answers: list[tuple[np.ndarray, np.ndarray]] = []
+        predictions: list[tuple[np.ndarray, np.ndarray]] = []
         places = [np.flatnonzero(home == k) for k in range(len(self.starts))]
         for start, chosen in zip(self.starts, places):
             if len(chosen):
-                answers += self._in_window(start, voxels[chosen] - start)
+                predictions += self._in_window(start, voxels[chosen] - start)
         order = np.argsort(np.concatenate(places))
-        logits, features = (np.concatenate(parts)[order] for parts in zip(*answers))
+        logits, features = (np.concatenate(parts)[order] for parts in zip(*predictions))
         return logits, features
 
     def _in_window(
         self, start: np.ndarray, voxels: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         encoded = self._encoded(start)
-        for part in np.array_split(voxels, -(-len(voxels) // AT_ONCE)):
+        for part in np.array_split(voxels, -(-len(voxels) // POINTS_PER_QUERY)):
             points = torch.from_numpy((2 * part.T / (self.window - 1) - 1).astype(np.float32))
-            answer = self.teacher.query(encoded, points[None].to(self._device))[-1]
-            yield tuple(x[0].T.float().cpu().numpy() for x in (answer.logits, answer.embedding))
+            found = self.teacher.query(encoded, points[None].to(self._device))[-1]
+            yield tuple(x[0].T.float().cpu().numpy() for x in (found.logits, found.embedding))
 
     def _encoded(self, start: np.ndarray) -> TeacherFeatures:
         if self._whole is not None:
@@ -113,14 +113,14 @@ class Reader:
 
 
 def fingerprint(teacher: OfficialTeacher, size: int, window: int, count: int) -> str:
-    """Names a teacher's answers: its weights, and how it is asked."""
+    """Names a teacher's predictions: by its weights, and how it reads volumes."""
     digest = hashlib.sha256(f"{size} {window} {count}".encode())
     for key, tensor in sorted(teacher.state_dict().items()):
         digest.update(key.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def write_answers(
+def write_predictions(
     teacher: OfficialTeacher,
     lists: Lists,
     size: int,
@@ -128,7 +128,7 @@ def write_answers(
     count: int,
     progress: Callable[[int, int], None],
 ) -> Path:
-    """Ask the teacher about every case that has no answers yet.
+    """Predict every case that has no predictions yet.
 
     Args:
         teacher: in evaluation mode.
@@ -139,7 +139,7 @@ def write_answers(
         progress: called with the number of cases done, and of all.
 
     Returns:
-        The folder of the answers, see :func:`read_answers`.
+        The folder of the predictions, see :func:`read_predictions`.
 
     Raises:
         OutputError: they cannot be written.
@@ -153,50 +153,50 @@ def write_answers(
             path = _file(folder, lists.processed / name, name in lists.labelled)
             if path.exists():
                 continue
-            arrays = _answers(teacher, lists, name, size, window, count)
+            arrays = _predict_case(teacher, lists, name, size, window, count)
             unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
             with unfinished.open("wb") as stream:
                 np.savez(stream, **arrays)
             unfinished.replace(path)
     except OSError as error:
         raise OutputError(
-            f"The teacher's answers cannot be written to {folder} ({error.strerror or error}).",
+            f"The teacher's predictions cannot be written to {folder} ({error.strerror or error}).",
             "Make room, or copy the cases to a disk that you may write to.",
         ) from error
     progress(len(names), len(names))
     return folder
 
 
-def read_answers(folder: Path, case: Path, labelled: bool) -> dict[str, np.ndarray]:
-    """A case's answers: ``points [N, 3]`` (stored), ``labels [N]`` uint8, ``confidence [N]`` (the
-    largest probability), ``features [N, channels]``, the last mapped from the disk."""
+def read_predictions(folder: Path, case: Path, labelled: bool) -> dict[str, np.ndarray]:
+    """A case's predictions: ``points [N, 3]`` (stored), ``labels [N]`` uint8, ``confidence [N]``
+    (the largest probability), ``features [N, channels]``, the last mapped from the disk."""
     return _read(_file(folder, case, labelled))
 
 
-@kept
+@cached
 def _read(path: Path) -> dict[str, np.ndarray]:
     return {key: mapped_npz(path, key) for key in ("points", "labels", "confidence", "features")}
 
 
-@kept
+@cached
 def _file(folder: Path, case: Path, labelled: bool) -> Path:
-    """Where a case's answers lie; another preparation of the case has other ones."""
+    """The file of a case's predictions; another preparation of the case has another one."""
     about = CaseFolder(case).record() or {"files": sorted(p.name for p in case.iterdir())}
     text = json.dumps([about, labelled], sort_keys=True)
     return folder / f"{case.name}-{zlib.crc32(text.encode()):08x}.npz"
 
 
-def _answers(
+def _predict_case(
     teacher: OfficialTeacher, lists: Lists, name: str, size: int, window: int, count: int
 ) -> dict[str, np.ndarray]:
     case = lists.processed / name
-    reader = Reader(teacher, read_volume(case, size), window)
+    predictor = TeacherPredictor(teacher, read_volume(case, size), window)
     if name in lists.labelled:
         points = read_points(case)[0]
     else:
         rng = np.random.default_rng([0, zlib.crc32(name.encode())])
-        points = _unlabelled_points(reader, case, count, rng)
-    logits, features = reader.ask(points)
+        points = _unlabelled_points(predictor, case, count, rng)
+    logits, features = predictor.predict(points)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
     confidence = probabilities.max(axis=1) / probabilities.sum(axis=1)
     return {
@@ -208,17 +208,17 @@ def _answers(
 
 
 def _unlabelled_points(
-    reader: Reader, case: Path, count: int, rng: np.random.Generator
+    predictor: TeacherPredictor, case: Path, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Where to ask about an unlabelled case, stored ``[count, 3]``: as labelled cases are sampled,
-    with the teacher's own surfaces."""
+    """Points of an unlabelled case, stored ``[count, 3]``: as labelled cases are sampled, with the
+    surfaces that the teacher predicts."""
     box, half_edge = read_box(case)[:, ::-1], read_frame(case).half_edge
     anywhere = rng.uniform(box[0], box[1], (count - count // 2, 3)) / half_edge
     # Every second voxel shows where the surfaces are.
-    size = len(reader.volume)
+    size = len(predictor.volume)
     grid = np.stack(np.meshgrid(*[np.arange(0, size, 2)] * 3, indexing="ij"), axis=-1)
     centres = (2 * grid.reshape(-1, 3) + 1) / size - 1
-    labels = reader.ask(centres)[0].argmax(axis=1).reshape(grid.shape[:3])
+    labels = predictor.predict(centres)[0].argmax(axis=1).reshape(grid.shape[:3])
     border = np.zeros(labels.shape, bool)
     for axis in range(3):
         changes = np.diff(labels, axis=axis) != 0

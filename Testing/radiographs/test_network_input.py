@@ -17,7 +17,7 @@ from SSRKDLib.radiographs.published_input import image_points  # noqa: E402
 from SSRKDLib.reconstruction.localisation import coarse_agreement, refine_frame  # noqa: E402
 from SSRKDLib.training.data import case_datasets, student_datasets, virtual_dataset  # noqa: E402
 from SSRKDLib.training.data.case_datasets import Lists, any_image  # noqa: E402
-from SSRKDLib.training.data.student_datasets import StudentSamples, Taking  # noqa: E402
+from SSRKDLib.training.data.student_datasets import AcquisitionSettings, StudentSamples  # noqa: E402
 from SSRKDLib.training.tasks.student import OfficialStudentTask  # noqa: E402
 from Testing.models.test_official_model import small_bundle, spy  # noqa: E402
 from Testing.support.prepared_cases import PIXEL_MM, PIXELS, prepare_tiny  # noqa: E402
@@ -68,7 +68,7 @@ def test_own_networks_are_trained_on_what_inference_shows_them(monkeypatch):
         refine_frame(exposed[-1], recorder, wide_frame, rounds=1)
         coarse_agreement(exposed[-1], recorder, near_frame)
         np.testing.assert_array_equal(sample["images"].numpy(), recorder.images["near"])
-        np.testing.assert_array_equal(sample["wide"].numpy(), recorder.images["wide"])
+        np.testing.assert_array_equal(sample["overview"].numpy(), recorder.images["wide"])
         matrices = np.float32(recorder.matrices)
         np.testing.assert_array_equal(sample["matrices"].numpy(), matrices)
         assert not (sample["masks"].bool().any(1) & (sample["images"][:, 2] == 0)).any()
@@ -84,7 +84,7 @@ def lists(tmp_path_factory):
 def test_own_student_is_trained_on_what_inference_shows_it(monkeypatch, lists):
     exposed = recorded(monkeypatch, student_datasets, "exposures")
     frames = recorded(monkeypatch, student_datasets, "random_frame")
-    sample = StudentSamples(lists, 1, "own", Taking(64, 3.45), 20, None)[0]["labelled"]
+    sample = StudentSamples(lists, 1, "own", AcquisitionSettings(64, 3.45), 20, None)[0]["labelled"]
     recorder = Recorder(Framing(near_pixels=64, near_pixel_mm=3.45))
     coarse_agreement(exposed[0], recorder, frames[0])
     np.testing.assert_array_equal(sample["images"].numpy(), recorder.images["near"])
@@ -108,7 +108,9 @@ def test_published_student_is_trained_on_what_inference_shows_it(monkeypatch, li
     exposed = recorded(monkeypatch, student_datasets, "exposures")
     frames = recorded(monkeypatch, student_datasets, "random_frame")
     asked = recorded(monkeypatch, student_datasets, "image_points")
-    taking = Taking(PIXELS, PIXEL_MM, z_crop=(1.0, 1.0), shift_mm=40.0, turn_degrees=10.0)
+    taking = AcquisitionSettings(
+        PIXELS, PIXEL_MM, z_crop=(1.0, 1.0), shift_mm=40.0, turn_degrees=10.0
+    )
     sample = StudentSamples(lists, 1, "official", taking, 20, None)[0]["labelled"]
     given = published.input(exposed[0], frames[0])
     np.testing.assert_array_equal(sample["images"].numpy(), given.images)

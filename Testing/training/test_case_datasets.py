@@ -12,7 +12,7 @@ trimesh = pytest.importorskip("trimesh")
 
 from SSRKDLib.core.anatomy import BONES  # noqa: E402
 from SSRKDLib.core.errors import InputError  # noqa: E402
-from SSRKDLib.datasets import memory_cache as keeping  # noqa: E402
+from SSRKDLib.datasets import memory_cache  # noqa: E402
 from SSRKDLib.datasets.case_cache import read_radiographs, read_volume  # noqa: E402
 from SSRKDLib.datasets.case_folder import CaseFolder  # noqa: E402
 from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME  # noqa: E402
@@ -24,22 +24,21 @@ from SSRKDLib.radiographs.published_input import NETWORK_UNITS  # noqa: E402
 from SSRKDLib.simulation.detector import noisy  # noqa: E402
 from SSRKDLib.surfaces.mesh import Mesh  # noqa: E402
 from SSRKDLib.surfaces.obj import write_obj  # noqa: E402
-from SSRKDLib.training import pseudo_labels as teacher_answers  # noqa: E402
-from SSRKDLib.training.data import (  # noqa: E402
-    case_datasets as case_samples,
-)
-from SSRKDLib.training.data import (  # noqa: E402
-    student_datasets as student_samples,
-)
+from SSRKDLib.training import pseudo_labels  # noqa: E402
+from SSRKDLib.training.data import case_datasets, student_datasets  # noqa: E402
 from SSRKDLib.training.data.case_datasets import (  # noqa: E402
     Lists,
     SegmentationSamples,
     TeacherSamples,
     voxel_coordinates,
 )
-from SSRKDLib.training.data.sampling import visited  # noqa: E402
-from SSRKDLib.training.data.student_datasets import StudentSamples, Taking  # noqa: E402
-from SSRKDLib.training.pseudo_labels import Reader, read_answers, write_answers  # noqa: E402
+from SSRKDLib.training.data.sampling import case_of_item  # noqa: E402
+from SSRKDLib.training.data.student_datasets import AcquisitionSettings, StudentSamples  # noqa: E402
+from SSRKDLib.training.pseudo_labels import (  # noqa: E402
+    TeacherPredictor,
+    read_predictions,
+    write_predictions,
+)
 from Testing.support.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
 
 LIGHT = (1e9, 1e9)
@@ -59,7 +58,7 @@ def same(first: dict, second: dict) -> bool:
     )
 
 
-def test_a_mapped_array_is_the_stored_one_and_only_looked_at(lists, tmp_path):
+def test_a_mapped_array_is_the_stored_one_and_not_read(lists, tmp_path):
     path = lists.processed / lists.labelled[0] / "projs.npz"
     mapped = mapped_npz(path, "line_integrals")
     assert isinstance(mapped, np.memmap)
@@ -77,24 +76,24 @@ def test_a_mapped_array_is_the_stored_one_and_only_looked_at(lists, tmp_path):
 
 def test_every_case_comes_once_per_round_in_a_new_order():
     cases = tuple("abcdefgh")
-    rounds = [[visited(cases, 3, 0, 8 * k + i) for i in range(8)] for k in range(4)]
+    rounds = [[case_of_item(cases, 3, 0, 8 * k + i) for i in range(8)] for k in range(4)]
     assert all(sorted(one) == list(cases) for one in rounds)
     assert len({tuple(one) for one in rounds}) == 4
-    assert [visited(cases, 4, 0, i) for i in range(8)] != rounds[0]
+    assert [case_of_item(cases, 4, 0, i) for i in range(8)] != rounds[0]
 
 
 def makers(lists, items=20):
     yield SegmentationSamples(lists, items, PIXELS, PIXEL_MM, 32, LIGHT, 0.2)
     yield TeacherSamples(lists, items, SIZE, 16, 300, 0.1)
     labelled = Lists(lists.processed, lists.labelled, (), lists.seed)
-    for architecture in student_samples.ARCHITECTURES:
-        taking = Taking(pixels=PIXELS, pixel_mm=PIXEL_MM)
-        yield StudentSamples(labelled, items, architecture, taking, 200, None)
+    for architecture in student_datasets.ARCHITECTURES:
+        acquisition = AcquisitionSettings(pixels=PIXELS, pixel_mm=PIXEL_MM)
+        yield StudentSamples(labelled, items, architecture, acquisition, 200, None)
 
 
 def test_samples_depend_on_seed_and_item_alone(lists):
     for samples, again in zip(makers(lists), makers(lists)):
-        again[0]  # whatever was asked before
+        again[0]  # whatever was made before
         assert same(samples[7], again[7])
         assert not same(samples[7], samples[8])
 
@@ -120,7 +119,7 @@ def with_bones_as_images(monkeypatch, module):
 
 
 def test_segmentation_masks_lie_on_their_images(lists, monkeypatch):
-    with_bones_as_images(monkeypatch, case_samples)
+    with_bones_as_images(monkeypatch, case_datasets)
     labelled = Lists(lists.processed, lists.labelled, (), 0)
     samples = SegmentationSamples(labelled, 30, PIXELS, PIXEL_MM, 32, LIGHT, 0.0)
     agree = []
@@ -134,8 +133,10 @@ def test_segmentation_masks_lie_on_their_images(lists, monkeypatch):
 @pytest.mark.parametrize("crop", [(1.0, 1.0), (0.6, 0.7)])
 def test_points_of_a_student_lie_on_the_bones_also_in_a_z_crop(lists, crop):
     labelled = Lists(lists.processed, lists.labelled, (), 0)
-    taking = Taking(pixels=PIXELS, pixel_mm=PIXEL_MM, z_crop=crop, shift_mm=8.0, turn_degrees=6.0)
-    samples = StudentSamples(labelled, 20, "official", taking, 400, None)
+    acquisition = AcquisitionSettings(
+        pixels=PIXELS, pixel_mm=PIXEL_MM, z_crop=crop, shift_mm=8.0, turn_degrees=6.0
+    )
+    samples = StudentSamples(labelled, 20, "official", acquisition, 400, None)
     hits, near, all_points = 0, 0, 0
     for item in range(20):
         sample = samples[item]["labelled"]
@@ -156,7 +157,8 @@ def test_a_z_crop_is_a_part_of_the_whole_image_in_as_many_rows(lists):
     whole, part = (
         StudentSamples(
             labelled, 1, "official",
-            Taking(PIXELS, PIXEL_MM, (0.0,), (90.0,), LIGHT, crop, 0.0, 0.0), 2000, None,
+            AcquisitionSettings(PIXELS, PIXEL_MM, (0.0,), (90.0,), LIGHT, crop, 0.0, 0.0),
+            2000, None,
         )[0]["labelled"]
         for crop in ((1.0, 1.0), (0.5, 0.5))
     )  # fmt: skip
@@ -171,10 +173,10 @@ def test_a_z_crop_is_a_part_of_the_whole_image_in_as_many_rows(lists):
 
 
 def test_points_of_the_own_student_lie_on_the_bones(lists, monkeypatch):
-    with_bones_as_images(monkeypatch, student_samples)
+    with_bones_as_images(monkeypatch, student_datasets)
     labelled = Lists(lists.processed, lists.labelled, (), 0)
-    taking = Taking(pixels=64, pixel_mm=3.45)
-    samples = StudentSamples(labelled, 20, "own", taking, 400, None)
+    acquisition = AcquisitionSettings(pixels=64, pixel_mm=3.45)
+    samples = StudentSamples(labelled, 20, "own", acquisition, 400, None)
     score = []
     for item in range(20):
         sample = samples[item]["labelled"]
@@ -194,7 +196,7 @@ def test_a_teacher_s_labels_lie_where_the_ct_has_them(lists, monkeypatch):
         fine = CaseFolder(folder).label_map()
         return fine[::2, ::2, ::2] * np.uint8(60)
 
-    monkeypatch.setattr(case_samples, "read_volume", labels_as_ct)
+    monkeypatch.setattr(case_datasets, "read_volume", labels_as_ct)
     labelled = Lists(lists.processed, lists.labelled, (), 0)
     samples = TeacherSamples(labelled, 30, SIZE, 16, 400, 0.0)
     shifts = [(0, 0, 0), *np.eye(3, dtype=int).tolist(), *(-np.eye(3, dtype=int)).tolist()]
@@ -214,7 +216,7 @@ def test_a_teacher_s_labels_lie_where_the_ct_has_them(lists, monkeypatch):
     assert right[0, 0, 0] > 0.6 * 30 * 200
 
 
-class Looks(OfficialTeacher):
+class GreyValueTeacher(OfficialTeacher):
     """A teacher whose features are the CT's own grey values, and whose labels are thresholds."""
 
     def __init__(self):
@@ -230,15 +232,15 @@ class Looks(OfficialTeacher):
         return (PointPrediction(logits * 100, values.repeat(1, 3, 1)),)
 
 
-def test_asking_in_windows_is_asking_once(monkeypatch):
+def test_predictions_in_windows_are_those_of_the_whole(monkeypatch):
     rng = np.random.default_rng(0)
     volume = rng.integers(0, 256, (48, 48, 48), dtype=np.uint8)
     stored = rng.uniform(-0.97, 0.97, (500, 3))
-    whole, features = Reader(Looks(), volume, 16).ask(stored)
-    monkeypatch.setattr(teacher_answers, "WHOLE", 0)
-    reader = Reader(Looks(), volume, 16)
-    assert len(reader.starts) == 64
-    parts, _ = reader.ask(stored)
+    whole, features = TeacherPredictor(GreyValueTeacher(), volume, 16).predict(stored)
+    monkeypatch.setattr(pseudo_labels, "WHOLE_VOLUME", 0)
+    predictor = TeacherPredictor(GreyValueTeacher(), volume, 16)
+    assert len(predictor.starts) == 64
+    parts, _ = predictor.predict(stored)
     np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-3)
     from scipy import ndimage
 
@@ -247,37 +249,37 @@ def test_asking_in_windows_is_asking_once(monkeypatch):
     np.testing.assert_allclose(features[:, 0], expected, atol=1e-5)
 
 
-def test_answers_are_kept_and_are_the_teacher_s(lists, monkeypatch):
-    said = []
-    teacher = Looks()
-    folder = write_answers(teacher, lists, SIZE, 16, 600, lambda *now: said.append(now))
-    assert said[-1] == (4, 4)
+def test_predictions_are_kept_and_are_the_teacher_s(lists, monkeypatch):
+    reported = []
+    teacher = GreyValueTeacher()
+    folder = write_predictions(teacher, lists, SIZE, 16, 600, lambda *now: reported.append(now))
+    assert reported[-1] == (4, 4)
     name = lists.unlabelled[0]
-    answers = read_answers(folder, lists.processed / name, False)
-    assert answers["points"].shape == (600, 3) and answers["features"].shape == (600, 3)
+    predictions = read_predictions(folder, lists.processed / name, False)
+    assert predictions["points"].shape == (600, 3) and predictions["features"].shape == (600, 3)
     volume = read_volume(lists.processed / name, SIZE)
-    logits, _ = Reader(teacher, volume, 16).ask(answers["points"])
-    np.testing.assert_array_equal(answers["labels"], logits.argmax(axis=1))
-    assert set(np.unique(answers["labels"])) == {0, 1}
-    assert ((answers["confidence"] > 0.5) & (answers["confidence"] <= 1)).all()
-    # Half of the points crowd where the teacher's answer changes.
-    values = answers["features"][:, 0].astype(float)
+    logits, _ = TeacherPredictor(teacher, volume, 16).predict(predictions["points"])
+    np.testing.assert_array_equal(predictions["labels"], logits.argmax(axis=1))
+    assert set(np.unique(predictions["labels"])) == {0, 1}
+    assert ((predictions["confidence"] > 0.5) & (predictions["confidence"] <= 1)).all()
+    # Half of the points lie close to where the teacher's prediction changes.
+    values = predictions["features"][:, 0].astype(float)
     assert np.median(np.abs(values[:300] - 0.5)) < np.median(np.abs(values[300:] - 0.5))
-    labelled = read_answers(folder, lists.processed / lists.labelled[0], True)
-    points, _ = student_samples.read_points(lists.processed / lists.labelled[0])
+    labelled = read_predictions(folder, lists.processed / lists.labelled[0], True)
+    points, _ = student_datasets.read_points(lists.processed / lists.labelled[0])
     np.testing.assert_array_equal(labelled["points"], points)
-    # Nothing is asked twice.
-    monkeypatch.setattr(teacher_answers, "Reader", None)
-    assert write_answers(teacher, lists, SIZE, 16, 600, lambda *_: None) == folder
-    taking = Taking(pixels=PIXELS, pixel_mm=PIXEL_MM)
-    sample = StudentSamples(lists, 4, "official", taking, 100, folder)[0]
+    # Nothing is predicted twice.
+    monkeypatch.setattr(pseudo_labels, "TeacherPredictor", None)
+    assert write_predictions(teacher, lists, SIZE, 16, 600, lambda *_: None) == folder
+    acquisition = AcquisitionSettings(pixels=PIXELS, pixel_mm=PIXEL_MM)
+    sample = StudentSamples(lists, 4, "official", acquisition, 100, folder)[0]
     assert sample["unlabelled"]["features"].shape == (3, 100)
     assert not sample["unlabelled"]["masks"].any() and sample["labelled"]["masks"].any()
     assert len(BONES) == 4 and int(sample["labelled"]["labels"].max()) > 1
 
 
-def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
-    # A ball of 40 mm off the middle, as the published files would show and sample it.
+def test_cases_of_the_published_code_are_trained_on_as_they_are(tmp_path):
+    # A sphere of 40 mm off the middle, as the published files would show and sample it.
     centre, radius = np.array([20.0, -15.0, 30.0]), 40.0
     folder = tmp_path / "case"
     folder.mkdir()
@@ -311,7 +313,12 @@ def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
                   f"{name}_inside_labels": labels}  # fmt: skip
     np.savez(folder / "sampling.npz", whole)
     samples = StudentSamples(
-        Lists(tmp_path, ("case",), (), 0), 4, "official", Taking(z_crop=(0.8, 0.8)), 500, None
+        Lists(tmp_path, ("case",), (), 0),
+        4,
+        "official",
+        AcquisitionSettings(z_crop=(0.8, 0.8)),
+        500,
+        None,
     )
     for item in range(4):
         sample = samples[item]["labelled"]
@@ -324,25 +331,25 @@ def test_cases_of_the_published_code_are_learned_from_as_they_are(tmp_path):
             assert NETWORK_UNITS * float(image.max()) == pytest.approx(0.08, rel=0.1)
 
 
-def test_a_case_that_is_prepared_anew_is_asked_anew(lists, tmp_path):
+def test_a_case_that_is_prepared_anew_is_predicted_anew(lists, tmp_path):
     name = lists.unlabelled[0]
     shutil.copytree(lists.processed / name, tmp_path / name)
     only = Lists(tmp_path, (), (name,), 0)
-    teacher = Looks()
-    folder = write_answers(teacher, only, SIZE, 16, 50, lambda *_: None)
+    teacher = GreyValueTeacher()
+    folder = write_predictions(teacher, only, SIZE, 16, 50, lambda *_: None)
     assert len(list(folder.iterdir())) == 1
     record = tmp_path / name / "case.json"
     record.write_text(record.read_text().replace('"seed": 3', '"seed": 4'))
-    teacher_answers._file.forget()
-    write_answers(teacher, only, SIZE, 16, 50, lambda *_: None)
+    pseudo_labels._file.clear()
+    write_predictions(teacher, only, SIZE, 16, 50, lambda *_: None)
     assert len(list(folder.iterdir())) == 2
 
 
-def test_what_is_kept_fits_into_its_limit(monkeypatch):
-    monkeypatch.setattr(keeping, "LIMIT", 10_000)
+def test_the_memory_cache_keeps_to_its_limit(monkeypatch):
+    monkeypatch.setattr(memory_cache, "LIMIT", 10_000)
     reads = []
 
-    @keeping.kept
+    @memory_cache.cached
     def read(number):
         reads.append(number)
         return {"array": np.zeros(1000, np.float32)}
@@ -353,10 +360,10 @@ def test_what_is_kept_fits_into_its_limit(monkeypatch):
 
 
 def test_a_result_that_grows_in_memory_does_not_upset_the_limit(monkeypatch):
-    monkeypatch.setattr(keeping, "LIMIT", 10_000)
+    monkeypatch.setattr(memory_cache, "LIMIT", 10_000)
     reads = []
 
-    @keeping.kept
+    @memory_cache.cached
     def read(number):
         reads.append(number)
         return {"array": np.zeros(1000, np.float32)}
@@ -377,10 +384,10 @@ def test_crops_stay_in_the_volume_also_for_points_beyond_it(lists):
         assert ((start >= 0) & (start <= SIZE - 16)).all()
 
 
-def test_an_angle_that_was_not_prepared_is_said(lists):
-    taking = Taking(pixels=PIXELS, pixel_mm=PIXEL_MM, lateral=(45.0,))
+def test_an_angle_that_was_not_prepared_is_named(lists):
+    acquisition = AcquisitionSettings(pixels=PIXELS, pixel_mm=PIXEL_MM, lateral=(45.0,))
     samples = StudentSamples(
-        Lists(lists.processed, lists.labelled, (), 0), 1, "official", taking, 10, None
+        Lists(lists.processed, lists.labelled, (), 0), 1, "official", acquisition, 10, None
     )
     with pytest.raises(InputError, match=r"no radiograph at 45 degrees \(there: 0, 90"):
         samples[0]

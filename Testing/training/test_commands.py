@@ -20,8 +20,8 @@ from SSRKDLib.cli import main as cli  # noqa: E402
 from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.models.loading import load_ct_model, load_model  # noqa: E402
 from SSRKDLib.training import command  # noqa: E402
-from SSRKDLib.training import export as exporting  # noqa: E402
 from SSRKDLib.training.checkpoints import read_network  # noqa: E402
+from SSRKDLib.training.export import export  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
 from Testing.support.prepared_cases import PIXELS, SIZE, prepare_tiny  # noqa: E402
@@ -73,10 +73,10 @@ def test_resume_goes_on_within_an_epoch(processed, trained, tmp_path, task, name
 
 def test_resume_of_a_killed_training_continues_the_loss_curve(processed, trained, tmp_path):
     output = tmp_path / "killed"
-    asked = arguments("student", processed, output, 10_000, **ready(trained))
+    given = arguments("student", processed, output, 10_000, **ready(trained))
     script = ROOT / "Training" / "learn.py"
     process = subprocess.Popen(
-        [sys.executable, str(script), *asked], cwd=ROOT, start_new_session=True,
+        [sys.executable, str(script), *given], cwd=ROOT, start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -108,11 +108,11 @@ def test_ddp_of_two_processes_is_one_with_the_doubled_batch(processed, trained, 
         "model.optimizer.init_args.lr": 0.05,
     }  # fmt: skip
     last = train("student", processed, one, 4, **options, **{"data.batch_size": 2})
-    asked = arguments("student", processed, two, 4, **options)
-    asked += ["--trainer.devices=2", "--trainer.strategy=ddp"]
+    given = arguments("student", processed, two, 4, **options)
+    given += ["--trainer.devices=2", "--trainer.strategy=ddp"]
     script = ROOT / "Training" / "train.py"
     done = subprocess.run(
-        [sys.executable, str(script), *asked], cwd=ROOT, capture_output=True, encoding="utf-8",
+        [sys.executable, str(script), *given], cwd=ROOT, capture_output=True, encoding="utf-8",
         timeout=400, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -122,9 +122,9 @@ def test_ddp_of_two_processes_is_one_with_the_doubled_batch(processed, trained, 
         torch.testing.assert_close(b[key], value, rtol=1e-4, atol=1e-5)
 
 
-def test_trained_weights_are_a_bundle_that_says_where_they_come_from(trained, tmp_path):
+def test_trained_weights_are_a_bundle_that_describes_their_training(trained, tmp_path):
     bundle = tmp_path / "mine.zip"
-    exporting.export(list(trained.values()), bundle, "mine")
+    export(list(trained.values()), bundle, "mine")
     manifest = read_manifest(bundle)
     assert sorted(manifest["networks"]) == ["segmenter", "student", "teacher"]
     assert manifest["geometry"]["ct"] == {
@@ -137,7 +137,7 @@ def test_trained_weights_are_a_bundle_that_says_where_they_come_from(trained, tm
     assert manifest["training"]["student"]["options"]["teacher"] == "teacher/last.ckpt"
     model = load_model(bundle, "cpu")
     assert model.name == "mine"
-    # The CT network works in the voxels that it learned in, not in the published ones.
+    # The CT network works in the voxels that it was trained on, not in the published ones.
     teacher = load_ct_model(bundle, "cpu")
     assert (teacher.voxel, teacher.window, teacher.notes) == (pytest.approx(6.25), SIZE, ())
     read = read_bundle(bundle).network_tensors("student")
@@ -146,7 +146,7 @@ def test_trained_weights_are_a_bundle_that_says_where_they_come_from(trained, tm
 
 
 def test_a_teacher_joins_another_bundle(trained, tmp_path):
-    exporting.export([trained["teacher"]], tmp_path / "both.zip", "both", "virtual-knee")
+    export([trained["teacher"]], tmp_path / "both.zip", "both", "virtual-knee")
     manifest = read_manifest(tmp_path / "both.zip")
     assert list(manifest["networks"]) == ["segmenter", "locator", "student", "teacher"]
     shipped = read_manifest(catalogue.find_bundle())
@@ -158,11 +158,11 @@ def test_a_teacher_joins_another_bundle(trained, tmp_path):
 
 def test_networks_of_different_pixels_are_not_joined(processed, trained, tmp_path):
     both = tmp_path / "both.zip"
-    exporting.export([trained["segmentation"], trained["student"]], both, "both")
+    export([trained["segmentation"], trained["student"]], both, "both")
     other = train("segmentation", processed, tmp_path / "other", 1, **{"data.pixel_mm": 4.0})
     with pytest.raises(WeightsError, match="The student of 'both' reads images of other pixels"):
-        exporting.export([other], tmp_path / "x.zip", "x", str(both))
-    exporting.export([trained["segmentation"]], tmp_path / "y.zip", "y", str(both))
+        export([other], tmp_path / "x.zip", "x", str(both))
+    export([trained["segmentation"]], tmp_path / "y.zip", "y", str(both))
     assert read_manifest(tmp_path / "y.zip")["networks"] == read_manifest(both)["networks"]
 
 
@@ -176,7 +176,7 @@ def test_networks_of_different_pixels_are_not_joined(processed, trained, tmp_pat
 )
 def test_what_makes_no_bundle_is_refused(trained, tmp_path, names, base, match):
     with pytest.raises(WeightsError, match=match):
-        exporting.export([trained[name] for name in names], tmp_path / "x.zip", "x", base)
+        export([trained[name] for name in names], tmp_path / "x.zip", "x", base)
     assert not (tmp_path / "x.zip").exists()
 
 
@@ -211,7 +211,7 @@ def test_the_own_student_is_tuned_on_prepared_cases_and_exported_with_its_bundle
     file.write_text(yaml.safe_dump(config))
     assert command.run(["own_student", "--config", str(file)]) == 0
     bundle = tmp_path / "own.zip"
-    exporting.export([output / command.LAST], bundle, "own")
+    export([output / command.LAST], bundle, "own")
     manifest = read_manifest(bundle)
     assert sorted(manifest["networks"]) == ["locator", "segmenter", "student", "teacher"]
     assert manifest["kind"] == "ssrkd" and manifest["scores"] == {}
@@ -231,33 +231,33 @@ def test_the_own_student_is_tuned_on_prepared_cases_and_exported_with_its_bundle
     [
         ("student", {}, "Unlabelled cases have labels only from a teacher"),
         ("student", {"data.unlabelled": "false", "data.taking.lateral": "[30]"}, "no radiograph"),
-        ("teacher", {"data.crop": 24}, "A crop of 24 voxels does not do"),
+        ("teacher", {"data.crop": 24}, "a multiple of 16 voxels, up to the CT's 32 (got 24)"),
         ("segmentation", {"data.processed": "nowhere"}, "no info.json in nowhere"),
         ("segmentation", {"model.start": "nothing.ckpt"}, "There is no checkpoint nothing.ckpt"),
         ("segmentation", {"trainer.accumulate_grad_batches": 3}, "not made of whole groups of 3"),
-        ("segmentation", {"data.crop": 64}, "A crop of 64 pixels does not do for images of 48"),
-        ("segmentation", {"data.labelled": 0}, "has no labelled cases to learn from"),
-        ("student", {"data.unlabelled": "false", "model.depth": 3}, "multiple of 32"),
+        ("segmentation", {"data.crop": 64}, "The crop must have 16 to 48 pixels"),
+        ("segmentation", {"data.labelled": 0}, "has no labelled cases to train on"),
+        ("student", {"data.unlabelled": "false", "model.depth": 3}, "a multiple of 32 pixels"),
         (
             "student",
             {"data.unlabelled": "false", "data.window": 24, "data.size": 160},
-            "A crop of 24 voxels",
+            "a multiple of 16 voxels",
         ),
     ],
 )
-def test_what_cannot_be_trained_is_said_in_one_line(
+def test_what_cannot_be_trained_is_reported_in_one_line(
     processed, tmp_path, capsys, task, options, match
 ):
     assert command.run(arguments(task, processed, tmp_path / "out", 2, **options)) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("error: ") and match in said
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and match in error
 
 
 def test_what_goes_wrong_in_a_loader_s_process_is_one_line_too(processed, tmp_path, capsys):
     options = {"data.unlabelled": "false", "data.taking.lateral": "[30]", "data.workers": 1}
     assert command.run(arguments("student", processed, tmp_path / "out", 2, **options)) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("error: A case has no radiograph at 30 degrees") and len(said) < 250
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: A case has no radiograph at 30 degrees") and len(error) < 250
 
 
 def test_a_training_does_not_go_on_from_another_s_checkpoint(processed, tmp_path, capsys):
@@ -274,14 +274,14 @@ def test_a_training_does_not_go_on_from_another_s_checkpoint(processed, tmp_path
 def test_features_of_another_width_are_refused_before_any_step(
     processed, trained, tmp_path, capsys
 ):
-    asked = arguments(
+    given = arguments(
         "student", processed, tmp_path / "x", 2, **ready(trained), **{"model.embedding": 8}
     )
-    assert command.run(asked) == 2
+    assert command.run(given) == 2
     assert "have 4 channels, the student projects to 8" in capsys.readouterr().err
 
 
-def test_an_unknown_task_is_said(capsys):
+def test_an_unknown_task_is_named(capsys):
     assert command.run(["segment"]) == 2
     assert (
         "'segment' is not a task. Use one of default, segmentation, teacher"

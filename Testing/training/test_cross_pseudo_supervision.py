@@ -16,7 +16,7 @@ from SSRKDLib.training.cross_pseudo_supervision import (  # noqa: E402
     initialise,
     ramp,
 )
-from SSRKDLib.training.tasks.student import Answer, StudentTask, Weights  # noqa: E402
+from SSRKDLib.training.tasks.student import Prediction, StudentTask, Weights  # noqa: E402
 from SSRKDLib.training.tasks.teacher import class_weights  # noqa: E402
 
 
@@ -36,7 +36,7 @@ def test_each_network_learns_the_other_s_hard_labels():
     # Nothing flows through the labels: one's gradient is what its own cross-entropy gives.
     share = 1 / (1 + math.exp(4))
     torch.testing.assert_close(first.grad[0, :, 0], torch.tensor([1 - share, share - 1]))
-    # The last head answers, all of them learn; the loss is their mean.
+    # The last head gives the labels, all of them are trained; the loss is their mean.
     two = cross_pseudo_loss([first.detach(), first.detach()], [second.detach()] * 2)
     torch.testing.assert_close(two, loss.detach())
     agreeing = cross_pseudo_loss([first.detach() * 50], [first.detach() * 50])
@@ -67,9 +67,9 @@ class Fixed(StudentTask):
         super().__init__(weights, gate, None, None)
         self.logits = logits
 
-    def answers(self, sample, labelled):
+    def predictions(self, sample, labelled):
         embedding = torch.zeros_like(sample.get("features", torch.zeros(1, 2, 3)))
-        return [Answer(self.logits, embedding)]
+        return [Prediction(self.logits, embedding)]
 
     def log(self, *_, **__):
         pass

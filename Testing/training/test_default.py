@@ -299,7 +299,7 @@ def test_every_tensor_of_a_step_is_on_the_task_s_device(cohort, monkeypatch):
     made, asked = samples(cohort, 200), []
     batch = torch.utils.data.default_collate([made[0], made[1]])
     batch = {key: value.to("meta") for key, value in batch.items()}
-    optimiser = torch.optim.SGD(task.learned_parameters())
+    optimiser = torch.optim.SGD(task.trained_parameters())
 
     def autocast(device, *_, **__):
         asked.append(device)

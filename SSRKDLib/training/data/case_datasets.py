@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from SSRKDLib.datasets.case_cache import read_points, read_radiographs, read_volume
 from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.data.case_images import case_images, exposures
-from SSRKDLib.training.data.sampling import choose_evenly, generator, visited
+from SSRKDLib.training.data.sampling import case_of_item, choose_evenly, generator
 
 #: Voxels brighter than this (of 255 for -400 to 500 HU; 200 HU) may be bone: where an unlabelled
-#: case is worth asking about.
+#: case is worth sampling.
 BRIGHT = 170
 
 Sample = dict[str, torch.Tensor]
@@ -27,7 +27,7 @@ Sample = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Lists:
-    """Cases to learn from.
+    """Cases to train on.
 
     Attributes:
         processed: folder of the cases.
@@ -42,7 +42,7 @@ class Lists:
 
 
 class CaseSamples(Dataset):
-    """What the three tasks' samples have in common."""
+    """What the samples of these tasks have in common."""
 
     def __init__(self, lists: Lists, items: int) -> None:
         self.lists, self.items = lists, items
@@ -57,7 +57,7 @@ class CaseSamples(Dataset):
             {"labelled": lists.labelled, "unlabelled": lists.unlabelled}.items()
         ):
             if names:
-                folder = lists.processed / visited(names, lists.seed, stream, item)
+                folder = lists.processed / case_of_item(names, lists.seed, stream, item)
                 sample[part] = self.sample(folder, generator(lists.seed, stream, item))
         return sample
 
@@ -138,7 +138,7 @@ class TeacherSamples(CaseSamples):
     labelled cases, ``labels [count]``.
 
     Mirrored in x half the time: the bones' names do not depend on the side, so the teacher need
-    not know it either.
+    not know the side either.
 
     Args:
         lists, items: see :class:`CaseSamples`.
@@ -169,7 +169,7 @@ class TeacherSamples(CaseSamples):
             start = rng.integers(0, self.size - self.crop + 1, 3)
         part = tuple(slice(first, first + self.crop) for first in start)
         if not labelled:
-            voxels = self._worth_asking(volume[part], rng)
+            voxels = self._bright_points(volume[part], rng)
         crop = volume[part].astype(np.float32) / 255
         if rng.random() < 0.5:
             crop, voxels = crop[:, :, ::-1], voxels * [1, 1, -1] + [0, 0, self.crop - 1]
@@ -191,7 +191,7 @@ class TeacherSamples(CaseSamples):
         high = np.minimum(voxel, self.size - self.crop)
         return rng.integers(low, np.maximum(high, low) + 1).astype(int)
 
-    def _worth_asking(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _bright_points(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Voxel coordinates ``[count, 3]``, half of them where something is bright."""
         voxels = rng.uniform(-0.5, self.crop - 0.5, (self.count, 3))
         bright = np.argwhere(crop > BRIGHT)

@@ -1,4 +1,4 @@
-"""Prepared cases for Lightning: which of them are learned from, and as what samples."""
+"""Prepared cases for Lightning: which of them are trained on, and as what samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from SSRKDLib.training.data.resumable_loader import step_loader
 from SSRKDLib.training.data.sampling import ENDLESS
 from SSRKDLib.training.pseudo_labels import check_window, reading_window
 
-#: What belongs to weights that learned from cases of the published code.
+#: The warning of weights trained on cases of the published code.
 STRETCHED = (
     "They were trained on CTs stretched to a cube, so the size of what they reconstruct is "
     "uncertain."
@@ -40,8 +40,8 @@ class CaseData(lightning.LightningDataModule):
         batch_size: labelled samples of a step, and as many unlabelled ones, in each process.
         steps_per_epoch: steps between two validations.
         seed: of everything that is drawn.
-        labelled: how many labelled cases to learn from, None: all.
-        unlabelled: whether to learn from unlabelled cases too.
+        labelled: how many labelled cases to train on, None: all.
+        unlabelled: whether to train on unlabelled cases too.
         workers: processes that make samples; 0: the training's own.
     """
 
@@ -61,7 +61,7 @@ class CaseData(lightning.LightningDataModule):
         splits = read_info(self.processed)
         if not splits["train"][:labelled]:
             raise InputError(
-                f"{self.processed} has no labelled cases to learn from.",
+                f"{self.processed} has no labelled cases to train on.",
                 "Prepare cases with bones, or lower --eval-share and --test-share.",
             )
         self.lists = Lists(
@@ -84,7 +84,7 @@ class CaseData(lightning.LightningDataModule):
         raise NotImplementedError
 
     def geometry(self) -> dict[str, Any]:
-        """What a bundle's manifest says of the geometry that was learned."""
+        """The geometry that the networks are trained with, for a bundle's manifest."""
         raise NotImplementedError
 
     def held_out_samples(self, lists: Lists) -> Dataset:
@@ -167,8 +167,8 @@ class SegmentationData(CaseData):
         )
         if not 16 <= crop <= pixels:
             raise InputError(
-                f"A crop of {crop} pixels does not do for images of {pixels}.",
-                "Give 16 pixels or more, and no more than the image has (data.crop).",
+                f"The crop must have 16 to {pixels} pixels, as the images do (got {crop}).",
+                "Set data.crop.",
             )
         self.pixels, self.pixel_mm, self.crop = pixels, pixel_mm, crop
         self.photons, self.intensity = photons, intensity
@@ -235,7 +235,7 @@ class TeacherData(CaseData):
         return counts[1:].tolist()
 
     def setup(self, stage: str) -> None:
-        """Look at every case's voxels before the first step; raises as :meth:`geometry`."""
+        """Compare all cases' voxels before the first step; raises as :meth:`_measured_geometry`."""
         self._geometry = self._measured_geometry()
 
     def geometry(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 ENDLESS = 1 << 62
 
 
-def visited(cases: Sequence[str], seed: int, stream: int, item: int) -> str:
+def case_of_item(cases: Sequence[str], seed: int, stream: int, item: int) -> str:
     """The case of an item: every case once per round, each round in a new order.
 
     Args:
@@ -45,7 +45,7 @@ def generator(seed: int, stream: int, item: int) -> np.random.Generator:
 def choose_evenly(
     labels: np.ndarray, allowed: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Indices ``[count]`` of points to learn from, half of them inside bones where there are any.
+    """Indices ``[count]`` of points to train on, half of them inside bones where there are any.
 
     Args:
         labels: ``[N]``, 0 outside.

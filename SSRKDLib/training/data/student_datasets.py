@@ -1,6 +1,6 @@
 """Samples for the student: two radiographs, and points with what is known about them.
 
-Of a labelled case the labels are known; of any case, where a teacher has answered
+Of a labelled case the labels are known; of any case, where a teacher has predicted it
 (:mod:`SSRKDLib.training.pseudo_labels`), its class, its confidence and its features.
 """
 
@@ -20,14 +20,14 @@ from SSRKDLib.training.data.case_datasets import CaseSamples, Lists, Sample
 from SSRKDLib.training.data.case_images import case_images, exposures, random_z_crop, visible
 from SSRKDLib.training.data.sampling import choose_evenly
 from SSRKDLib.training.data.virtual_dataset import random_frame
-from SSRKDLib.training.pseudo_labels import read_answers
+from SSRKDLib.training.pseudo_labels import read_predictions
 
 ARCHITECTURES = ("official", "own")
 
 
 @dataclass(frozen=True)
-class Taking:
-    """How the student's radiographs are taken.
+class AcquisitionSettings:
+    """How the student's radiographs are acquired.
 
     Attributes:
         pixels: rows and columns of an image.
@@ -35,7 +35,7 @@ class Taking:
         lateral, frontal: angles that a pair is drawn from, one of each, degrees as in the cases.
         photons: see :func:`~SSRKDLib.training.data.case_images.exposures`.
         z_crop: shares of the height, lowest and highest (official architecture).
-        shift_mm, turn_degrees: standard deviations per axis of what locating leaves.
+        shift_mm, turn_degrees: standard deviations per axis of what localisation leaves.
     """
 
     pixels: int = 512
@@ -49,14 +49,14 @@ class Taking:
 
 
 class StudentSamples(CaseSamples):
-    """Samples as :meth:`sample` says.
+    """Samples as :meth:`sample` describes them.
 
     Args:
         lists, items: see :class:`~SSRKDLib.training.data.case_datasets.CaseSamples`.
         architecture: one of :data:`ARCHITECTURES`.
-        taking: how radiographs are taken.
+        acquisition: how radiographs are acquired.
         count: points of a sample, half of them inside bones.
-        answers: folder of the teacher's answers, or None.
+        predictions: folder of the teacher's predictions, or None.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class StudentSamples(CaseSamples):
         lists: Lists,
         items: int,
         architecture: str,
-        taking: Taking,
+        acquisition: AcquisitionSettings,
         count: int,
-        answers: Path | None,
+        predictions: Path | None,
     ) -> None:
         super().__init__(lists, items)
-        self.architecture, self.taking = architecture, taking
-        self.count, self.answers = count, answers
+        self.architecture, self.acquisition = architecture, acquisition
+        self.count, self.predictions = count, predictions
 
     def sample(self, folder: Path, rng: np.random.Generator) -> Sample:
         """One sample.
 
         Returns:
             ``labels [count]`` of the bone each point lies in, the teacher's for an unlabelled
-            case; where the teacher answered, ``confidence [count]`` and ``features [64, count]``.
+            case; where the teacher predicted, ``confidence [count]`` and ``features [64, count]``.
 
             For the official architecture ``images [2, n, n]`` (lateral first, natural line
             integrals), ``masks [2, n, n]`` (where any bone is; zeros of an unlabelled case) and
@@ -86,15 +86,15 @@ class StudentSamples(CaseSamples):
             For the project's own ``images [2, 3, n, n]`` (frontal first), ``matrices [2, 3, 4]``
             and ``points [count, 3]`` mm.
         """
-        taking = self.taking
+        acquisition = self.acquisition
         case = read_radiographs(folder)
         pair = (
-            case.index(taking.lateral[rng.integers(len(taking.lateral))]),
-            case.index(taking.frontal[rng.integers(len(taking.frontal))]),
+            case.index(acquisition.lateral[rng.integers(len(acquisition.lateral))]),
+            case.index(acquisition.frontal[rng.integers(len(acquisition.frontal))]),
         )
         frame = random_frame(
-            rng, (taking.shift_mm, 2 * taking.shift_mm),
-            (taking.turn_degrees, 2 * taking.turn_degrees),
+            rng, (acquisition.shift_mm, 2 * acquisition.shift_mm),
+            (acquisition.turn_degrees, 2 * acquisition.turn_degrees),
         )  # fmt: skip
         known = self._known(folder)
         millimetres = case.frame.millimetres(known["points"])
@@ -118,19 +118,23 @@ class StudentSamples(CaseSamples):
         return sample
 
     def _known(self, folder: Path) -> dict[str, np.ndarray]:
-        """Points ``[N, 3]`` (stored) with their labels and what the teacher said of them."""
+        """Points ``[N, 3]`` (stored) with their labels and the teacher's predictions."""
         labelled = folder.name in self.lists.labelled
-        known = {} if self.answers is None else read_answers(self.answers, folder, labelled)
+        known = {}
+        if self.predictions is not None:
+            known = read_predictions(self.predictions, folder, labelled)
         if labelled:
             points, labels = read_points(folder)
             return {**known, "points": points, "labels": labels}
         return known
 
     def _official(self, case: CaseRadiographs, pair, frame: np.ndarray, rng):
-        taking = self.taking
-        taken = exposures(case, pair, taking.photons, rng)
-        crop = random_z_crop(taking.z_crop, rng)
-        images = case_images(case, taken, pair, frame, taking.pixels, taking.pixel_mm, crop)
+        acquisition = self.acquisition
+        taken = exposures(case, pair, acquisition.photons, rng)
+        crop = random_z_crop(acquisition.z_crop, rng)
+        images = case_images(
+            case, taken, pair, frame, acquisition.pixels, acquisition.pixel_mm, crop
+        )
         masks = np.zeros(images.input.images.shape, np.float32)
         if images.bits is not None:
             masks = (images.bits > 0).astype(np.float32)
@@ -141,9 +145,9 @@ class StudentSamples(CaseSamples):
         return sample, cameras, lambda points: _tensor(image_points(cameras, points))
 
     def _own(self, case: CaseRadiographs, pair, frame: np.ndarray, rng):
-        taking = self.taking
-        taken = exposures(case, pair, taking.photons, rng)
-        read = network_input(taken, frame, taking.pixels, taking.pixel_mm)
+        acquisition = self.acquisition
+        taken = exposures(case, pair, acquisition.photons, rng)
+        read = network_input(taken, frame, acquisition.pixels, acquisition.pixel_mm)
         matrices = np.stack([camera.view.projection_matrix for camera in read.cameras])
         sample = {"images": torch.from_numpy(read.images), "matrices": _tensor(matrices)}
         return sample, read.cameras, _tensor

@@ -1,8 +1,9 @@
-"""Prepared cases for the student's training, and what a teacher says of them."""
+"""Prepared cases for the student's training, and a teacher's predictions for them."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,27 @@ from SSRKDLib.core.errors import InputError
 from SSRKDLib.training.checkpoints import read_network
 from SSRKDLib.training.data.case_datasets import Lists
 from SSRKDLib.training.data.modules import CaseData
-from SSRKDLib.training.data.student_datasets import StudentSamples, Taking
+from SSRKDLib.training.data.student_datasets import AcquisitionSettings, StudentSamples
 from SSRKDLib.training.pseudo_labels import (
     check_window,
     fingerprint,
     reading_window,
-    write_answers,
+    write_predictions,
 )
 
 
 class StudentData(CaseData):
-    """Pairs of radiographs, and points; with a teacher, what it says of them.
+    """Pairs of radiographs, and points; with a teacher, its predictions.
 
     Args:
         processed, batch_size, steps_per_epoch, seed, labelled, unlabelled, workers: see
             :class:`CaseData`; unlabelled cases need a teacher.
-        taking: how radiographs are taken.
+        taking: how radiographs are acquired.
         points: of a sample.
         teacher: checkpoint or bundle of the teacher, or None.
         size: voxels per edge of the CTs that the teacher reads.
         window: voxels per edge that it reads at once: the crop it was trained with.
-        answers: points of an unlabelled case that it is asked about.
+        answers: points of an unlabelled case that it predicts.
     """
 
     ARCHITECTURE = "official"
@@ -46,7 +47,7 @@ class StudentData(CaseData):
         labelled: int | None = None,
         unlabelled: bool = True,
         workers: int = 1,
-        taking: Taking = Taking(),
+        taking: AcquisitionSettings = AcquisitionSettings(),
         points: int = 5000,
         teacher: str | None = None,
         size: int = 256,
@@ -62,49 +63,48 @@ class StudentData(CaseData):
                 "Give one (--data.teacher), or set data.unlabelled to false.",
             )
         check_window(reading_window(size, window), size)
-        self.taking, self.points = taking, points
-        # Cases lie where all nodes see them, and so do the answers.
+        self.acquisition, self.points = taking, points
+        # All nodes share the cases' folder, which holds the predictions, too.
         self.prepare_data_per_node = False
         self.teacher, self.size, self.window = teacher, size, window
-        self.answer_count = answers
-        self.answers: Path | None = None
+        self.predicted_points = answers
+        self.predictions: Path | None = None
         self.teacher_channels: int | None = None
 
     def prepare_data(self) -> None:
-        """Ask the teacher about every case that it was not asked about before."""
+        """Predict every case that the teacher has not predicted before."""
         if self.teacher is not None:
             network = read_network(self.teacher, "teacher").to(self.trainer.strategy.root_device)
-            write_answers(
-                network, self.lists, self.size, self.window, self.answer_count, _say_answers
+            write_predictions(
+                network, self.lists, self.size, self.window, self.predicted_points, _report_progress
             )
 
     def setup(self, stage: str) -> None:
-        """Find the answers; Lightning calls this in every process."""
+        """Find the predictions; Lightning calls this in every process."""
         if self.teacher is not None:
             network = read_network(self.teacher, "teacher")
-            name = fingerprint(network, self.size, self.window, self.answer_count)
-            self.answers = self.processed / ".teacher" / name
+            name = fingerprint(network, self.size, self.window, self.predicted_points)
+            self.predictions = self.processed / ".teacher" / name
             self.teacher_channels = network.surface_classifier.layers[0].in_channels
 
     def samples(self, lists: Lists, items: int) -> Dataset:
         return StudentSamples(
-            lists, items, self.ARCHITECTURE, self.taking, self.points, self.answers
+            lists, items, self.ARCHITECTURE, self.acquisition, self.points, self.predictions
         )
 
     def held_out_samples(self, lists: Lists) -> Dataset:
         """Four pairs of each case, whole and where they belong."""
-        taking = Taking(**{**vars(self.taking), "z_crop": (1.0, 1.0), "shift_mm": 0.0,
-                           "turn_degrees": 0.0})  # fmt: skip
+        exact = replace(self.acquisition, z_crop=(1.0, 1.0), shift_mm=0.0, turn_degrees=0.0)
         items = 4 * len(lists.labelled)
-        return StudentSamples(lists, items, self.ARCHITECTURE, taking, self.points, None)
+        return StudentSamples(lists, items, self.ARCHITECTURE, exact, self.points, None)
 
     def geometry(self) -> dict[str, Any]:
-        return {"pixels": self.taking.pixels, "pixel_mm": self.taking.pixel_mm}
+        return {"pixels": self.acquisition.pixels, "pixel_mm": self.acquisition.pixel_mm}
 
 
 #: Views of the project's own student: the bundled weights' framing, and every prepared pair whose
 #: views are 50 to 130 degrees apart.
-OWN_TAKING = Taking(
+OWN_ACQUISITION = AcquisitionSettings(
     pixels=192,
     pixel_mm=1.15,
     lateral=(340.0, 350.0, 0.0, 10.0, 20.0, 160.0, 170.0, 180.0, 190.0, 200.0),
@@ -117,10 +117,12 @@ class OwnStudentData(StudentData):
 
     ARCHITECTURE = "own"
 
-    def __init__(self, *args: Any, taking: Taking = OWN_TAKING, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, taking: AcquisitionSettings = OWN_ACQUISITION, **options: Any
+    ) -> None:
         super().__init__(*args, taking=taking, **options)
 
 
-def _say_answers(done: int, count: int) -> None:
+def _report_progress(done: int, count: int) -> None:
     if done % 10 == 0 or done == count:
-        print(json.dumps({"teacher asked about": done, "of": count}), flush=True)
+        print(json.dumps({"cases predicted by the teacher": done, "of": count}), flush=True)

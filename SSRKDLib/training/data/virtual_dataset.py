@@ -9,7 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
-from SSRKDLib.datasets.memory_cache import kept
+from SSRKDLib.datasets.memory_cache import cached
 from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, VirtualCohort
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, Framing
 from SSRKDLib.radiographs.exposure import Exposure
@@ -78,7 +78,7 @@ class KneeSamples(Dataset):
         return make_sample(knee, self.framing, self.points, rng)
 
 
-@kept
+@cached
 def _made(cohort: VirtualCohort, index: int) -> StoredKnee:
     return cohort.read(index)
 
@@ -86,8 +86,8 @@ def _made(cohort: VirtualCohort, index: int) -> StoredKnee:
 def random_frame(
     rng: np.random.Generator, shifts: tuple[float, float], degrees: tuple[float, float]
 ) -> np.ndarray:
-    """A frame near the true one: what locating leaves, three times in four with the first standard
-    deviation (mm and degrees per axis), else with the second."""
+    """A frame near the true one, as localisation finds it: three times in four with the first
+    standard deviation (mm and degrees per axis), else with the second."""
     near = 0 if rng.random() < 0.75 else 1
     frame = np.eye(4)
     turn = rng.normal(0, degrees[near], 3)
@@ -128,38 +128,38 @@ def make_sample(
 
     Returns:
         ``images [2, 3, n, n]`` (two channels and where they are valid), ``masks [2, 4, n, n]``,
-        ``matrices [2, 3, 4]`` (points mm to near pixels), ``points [P, 3]``, ``distances [P, 4]``,
-        ``wide [2, 3, w, w]``, ``landmarks [2, 5, 2]`` (column, row) of the frame points in the
-        wide images.
+        ``matrices [2, 3, 4]`` (points mm to pixels), ``points [P, 3]``, ``distances [P, 4]``,
+        ``overview [2, 3, w, w]`` (the locator's images), ``landmarks [2, 5, 2]`` (column, row) of
+        the frame points in them.
     """
     exposures = random_exposures(knee, rng)
-    near_frame = random_frame(rng, (3.0, 9.0), (3.0, 8.0))
-    near = network_input(exposures, near_frame, framing.near_pixels, framing.near_pixel_mm)
+    detail_frame = random_frame(rng, (3.0, 9.0), (3.0, 8.0))
+    detail = network_input(exposures, detail_frame, framing.near_pixels, framing.near_pixel_mm)
     masks = []
-    for camera, valid in zip(near.cameras, near.valid):
+    for camera, valid in zip(detail.cameras, detail.valid):
         bits = framed_labels(
-            knee.bones[camera.index], exposures[camera.index].view, camera, near_frame
+            knee.bones[camera.index], exposures[camera.index].view, camera, detail_frame
         )
         masks.append([np.where(valid, bits >> bone & 1, 0) for bone in range(4)])
 
-    wide_frame = random_frame(rng, (15.0, 45.0), (5.0, 12.0))
-    wide = network_input(exposures, wide_frame, framing.wide_pixels, framing.wide_pixel_mm)
-    truth = (FRAME_POINTS - wide_frame[:3, 3]) @ wide_frame[:3, :3]
+    overview_frame = random_frame(rng, (15.0, 45.0), (5.0, 12.0))
+    overview = network_input(exposures, overview_frame, framing.wide_pixels, framing.wide_pixel_mm)
+    truth = (FRAME_POINTS - overview_frame[:3, 3]) @ overview_frame[:3, :3]
 
     chosen = rng.choice(len(knee.points), points, p=_evened(knee.distances))
     located = knee.points[chosen].astype(np.float64)
-    located = (located - near_frame[:3, 3]) @ near_frame[:3, :3]
+    located = (located - detail_frame[:3, 3]) @ detail_frame[:3, :3]
     return {
-        "images": torch.from_numpy(near.images),
+        "images": torch.from_numpy(detail.images),
         "masks": torch.from_numpy(np.stack(masks).astype(np.float32)),
         "matrices": torch.from_numpy(
-            np.stack([c.view.projection_matrix for c in near.cameras]).astype(np.float32)
+            np.stack([c.view.projection_matrix for c in detail.cameras]).astype(np.float32)
         ),
         "points": torch.from_numpy(located.astype(np.float32)),
         "distances": torch.from_numpy(knee.distances[chosen].astype(np.float32)),
-        "wide": torch.from_numpy(wide.images),
+        "overview": torch.from_numpy(overview.images),
         "landmarks": torch.from_numpy(
-            np.stack([c.view.project(truth) for c in wide.cameras]).astype(np.float32)
+            np.stack([c.view.project(truth) for c in overview.cameras]).astype(np.float32)
         ),
     }
 
@@ -167,8 +167,8 @@ def make_sample(
 def _evened(distances: np.ndarray) -> np.ndarray:
     """Probabilities with which stored points are drawn, ``[P]``.
 
-    Stored points crowd at the surfaces; drawn as they are, a point's mere presence would tell that
-    a surface is near. Points well inside a bone are few, since bones are small.
+    Stored points crowd at the surfaces; drawn as they are, a point's mere presence would
+    reveal that a surface is detail. Points well inside a bone are few, since bones are small.
     """
     nearest = np.abs(distances.astype(np.float32)).min(1)
     weights = np.interp(nearest, [0.0, 1.0, 3.0, 5.0, 8.0, 12.0], [0.5, 0.6, 1.0, 2.5, 2.5, 1.0])

@@ -39,7 +39,7 @@ class VirtualKneeData(lightning.LightningDataModule):
         framing: of the networks' images.
         views: how the knees' views are drawn.
         streaming: how the knees of a stream are used.
-        description: what the bundle's manifest says of the data.
+        description: of the data, for a bundle's manifest.
     """
 
     has_test_cases = False

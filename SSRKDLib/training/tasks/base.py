@@ -18,7 +18,7 @@ from SSRKDLib.training.checkpoints import ENTRY, FORMAT, read_network
 
 @dataclass(frozen=True)
 class Exported:
-    """A network of a task that belongs into a bundle.
+    """A network of a task that belongs in a bundle.
 
     Attributes:
         architecture: as in a bundle's manifest.
@@ -32,10 +32,10 @@ class Exported:
 
 
 class Task(lightning.LightningModule):
-    """A network, or several, being trained.
+    """A training: one network or several.
 
     Validation and test measure the intersection over union of each class but the background,
-    averaged, over all that :meth:`validation_step` gives to ``iou``.
+    averaged, over what :meth:`validation_step` passes to ``iou``.
 
     Args:
         classes: that are told apart, the background included.
@@ -76,12 +76,12 @@ class Task(lightning.LightningModule):
     def check_trainer(self, trainer: lightning.Trainer) -> None:
         """Raise :class:`~SSRKDLib.core.errors.InputError` where the task cannot be trained so."""
 
-    def learned_parameters(self) -> Iterator[nn.Parameter]:
+    def trained_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that are trained."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def configure_optimizers(self) -> Any:
-        optimiser = self._optimizer(self.learned_parameters())
+        optimiser = self._optimizer(self.trained_parameters())
         if self._scheduler is None:
             return optimiser
         schedule = {"scheduler": self._scheduler(optimiser), "interval": "step"}
@@ -101,12 +101,12 @@ class Task(lightning.LightningModule):
         self.iou.reset()
 
     def on_before_backward(self, loss: Tensor) -> None:
-        """Stop before weights that are no numbers come about and are kept."""
+        """Stop before weights become NaN and are kept."""
         if not bool(loss.isfinite()):
             raise _diverged("The loss is not a finite number", self.global_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write down, as plain values, what a bundle needs to know."""
+        """Record, as plain values, what a bundle's manifest contains."""
         if not all(bool(p.isfinite().all()) for p in self.parameters()):
             raise _diverged("A weight is not a finite number", self.global_step)
         checkpoint[ENTRY] = {
@@ -120,7 +120,7 @@ class Task(lightning.LightningModule):
             "about": self.trainer.datamodule.about(),
         }
 
-    def begin_with(self, path: str | None, name: str, network: nn.Module) -> None:
+    def start_from(self, path: str | None, name: str, network: nn.Module) -> None:
         """Fill a network with weights of a checkpoint or a bundle, where a path is given.
 
         Raises:
@@ -139,8 +139,8 @@ class Task(lightning.LightningModule):
         network.load_state_dict(found)
 
 
-def told(path: str | None) -> str | None:
-    """A path as a bundle's manifest may tell it: its last two parts, nothing of the machine."""
+def last_parts(path: str | None) -> str | None:
+    """A path as a bundle's manifest may contain it: its last two parts, nothing of the machine."""
     return None if path is None else "/".join(Path(path).parts[-2:])
 
 

@@ -35,7 +35,7 @@ CLIP = {"student": 5.0, "segmenter": 1.0, "locator": 1.0}
 
 @dataclass(frozen=True)
 class BundleText:
-    """What a bundle of these weights says of itself.
+    """Texts of a bundle of these weights.
 
     Attributes:
         name: null: that of the exported file.
@@ -65,7 +65,7 @@ class DefaultTask(Task):
         precision: of the convolutions; ``bfloat16`` is twice as fast where the processor has
             instructions for it. Losses, weights and geometry are float32 always.
         seed: of the first weights and of the masks that the student is given.
-        bundle: what an exported bundle says of itself.
+        bundle: texts of an exported bundle.
     """
 
     # Three backward passes in a row need the memory of one.
@@ -183,7 +183,7 @@ class DefaultTask(Task):
         self.manual_backward(segmentation * 2)
 
         with autocast:
-            landmarks, heat = networks["locator"](batch["wide"])
+            landmarks, heat = networks["locator"](batch["overview"])
         locating = landmark_loss(landmarks.float(), heat.float(), batch["landmarks"])
         self.manual_backward(locating * 0.05)
 

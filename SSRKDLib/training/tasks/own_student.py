@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.training.checkpoints import build_network, read_network
 from SSRKDLib.training.data.case_datasets import Sample
-from SSRKDLib.training.tasks.base import Exported, told
-from SSRKDLib.training.tasks.student import Answer, StudentTask, Weights
+from SSRKDLib.training.tasks.base import Exported, last_parts
+from SSRKDLib.training.tasks.student import Prediction, StudentTask, Weights
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle
 
@@ -20,9 +20,9 @@ from SSRKDLib.weights.catalogue import find_bundle
 class OwnStudentTask(StudentTask):
     """Train the project's own student on prepared cases.
 
-    It learns sides of surfaces: a signed distance, in mm, is the logit of its bone against the
-    background's zero. Segmenter, locator and framing are those of a bundle, which the student is
-    exported with.
+    It is trained on sides of surfaces: a signed distance, in mm, is the logit of its bone against
+    the background's zero. Segmenter, locator and framing are those of a bundle, which the student
+    is exported with.
 
     Args:
         base: the bundle's name or path.
@@ -49,7 +49,7 @@ class OwnStudentTask(StudentTask):
         if manifest["kind"] != "ssrkd":
             raise WeightsError(
                 f"The weights '{manifest['name']}' are not of the project's own architecture.",
-                "Give a bundle that has a locator, such as virtual-knee.",
+                "Use a bundle that has a locator, such as virtual-knee.",
             )
         self.base, self.keep, self.base_sha256 = base, keep, manifest["sha256"]
         self.framing = manifest["geometry"]["framing"]
@@ -57,9 +57,9 @@ class OwnStudentTask(StudentTask):
         self.arguments: dict[str, Any] = entry["arguments"]
         self.network = build_network(entry["architecture"], self.arguments)
         if keep:
-            self.begin_with(base, "student", self.network)
+            self.start_from(base, "student", self.network)
         self.projector = nn.Linear(self.network.last.in_features, embedding)
-        # In a tuple, so that a network that is not trained is no part of the checkpoints.
+        # In a tuple, so that checkpoints do not contain a network that is not trained.
         self._segmenter = (read_network(base, "segmenter"),)
 
     def exported(self) -> dict[str, Exported]:
@@ -69,21 +69,21 @@ class OwnStudentTask(StudentTask):
         return self.projector
 
     def options(self) -> dict[str, Any]:
-        return {**super().options(), "start": told(self.base) if self.keep else None}
+        return {**super().options(), "start": last_parts(self.base) if self.keep else None}
 
     def normalisation(self) -> dict[str, Any]:
         return {"base": self.base, "base_sha256": self.base_sha256}
 
     def on_fit_start(self) -> None:
-        taking = self.trainer.datamodule.taking
+        acquisition = self.trainer.datamodule.acquisition
         wanted = (self.framing["near_pixels"], self.framing["near_pixel_mm"])
-        if (taking.pixels, taking.pixel_mm) != wanted:
+        if (acquisition.pixels, acquisition.pixel_mm) != wanted:
             raise WeightsError(
-                f"The weights '{self.base}' read images of {wanted[0]} pixels of {wanted[1]:g} mm.",
+                f"The weights '{self.base}' need images of {wanted[0]} pixels of {wanted[1]:g} mm.",
                 f"Set data.taking.pixels to {wanted[0]} and data.taking.pixel_mm to {wanted[1]:g}.",
             )
 
-    def answers(self, sample: Sample, labelled: bool) -> list[Answer]:
+    def predictions(self, sample: Sample, labelled: bool) -> list[Prediction]:
         images = sample["images"]
         with torch.no_grad():
             segmenter = self._segmenter[0].to(images.device)
@@ -91,7 +91,7 @@ class OwnStudentTask(StudentTask):
         encoded = self.network.encode(images, masks, sample["matrices"])
         features = self.network.features(encoded, sample["points"])
         logits = _logits(self.network.distances(features)).transpose(1, 2)
-        return [Answer(logits, self.projector(features).transpose(1, 2))]
+        return [Prediction(logits, self.projector(features).transpose(1, 2))]
 
 
 def _logits(distances: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Task 1: the segmenter, which marks bone in a radiograph.
+"""Task 1: the segmenter, which finds bone in a radiograph.
 
 As published: two U-Nets, cross-entropy on labelled images and, on unlabelled ones, cross pseudo
 supervision whose weight rises; random crops and flips.
@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import StepLR
 from SSRKDLib.networks.official_segmenter import OfficialSegmenter
 from SSRKDLib.training.cross_pseudo_supervision import cross_pseudo_loss, initialise, ramp
 from SSRKDLib.training.data.case_datasets import Sample
-from SSRKDLib.training.tasks.base import Exported, Task, told
+from SSRKDLib.training.tasks.base import Exported, Task, last_parts
 
 
 class SegmentationTask(Task):
@@ -52,10 +52,10 @@ class SegmentationTask(Task):
         for which, network in enumerate(self.networks):
             initialise(network, which)
         self.start = start
-        self.begin_with(start, "segmenter", self.networks[0])
+        self.start_from(start, "segmenter", self.networks[0])
 
     def options(self) -> dict[str, Any]:
-        return {"start": told(self.start), "cross_pseudo": self.cross_pseudo}
+        return {"start": last_parts(self.start), "cross_pseudo": self.cross_pseudo}
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_segmenter:OfficialSegmenter"
@@ -66,12 +66,12 @@ class SegmentationTask(Task):
         count = len(images)
         if "unlabelled" in batch:
             images = torch.cat([images, batch["unlabelled"]["image"]])
-        answers = [network(images).float() for network in self.networks]
-        supervised = sum(F.cross_entropy(logits[:count], masks) for logits in answers)
+        predictions = [network(images).float() for network in self.networks]
+        supervised = sum(F.cross_entropy(logits[:count], masks) for logits in predictions)
         self.log("supervised", supervised, prog_bar=True, sync_dist=True)
         if len(self.networks) == 1 or len(images) == count:
             return supervised
-        pseudo = cross_pseudo_loss(*([logits[count:]] for logits in answers))
+        pseudo = cross_pseudo_loss(*([logits[count:]] for logits in predictions))
         self.log("cross_pseudo", pseudo, sync_dist=True)
         return supervised + self.cross_pseudo * ramp(self.global_step, self.ramp_steps) * pseudo
 

@@ -1,4 +1,4 @@
-"""Task 3: the student, which says of any point seen in two radiographs which bone it lies in.
+"""Task 3: the student, which predicts for any point in two radiographs which bone it lies in.
 
 As published: cross-entropy with the labels of labelled cases and with the teacher's on unlabelled
 ones, and the distance between the student's projected features and the teacher's. Points whose
@@ -20,12 +20,12 @@ from SSRKDLib.networks.official_student import OfficialStudent
 from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.checkpoints import read_network
 from SSRKDLib.training.data.case_datasets import Sample
-from SSRKDLib.training.tasks.base import Exported, Task, told
+from SSRKDLib.training.tasks.base import Exported, Task, last_parts
 
-#: Weight of each hourglass's answer relative to the one before.
+#: Weight of each hourglass's prediction relative to the one before.
 STACK_WEIGHT = 1.5
 
-#: The published student's image: the segmenter's, times this.
+#: The published student's image is the segmenter's, times this.
 STUDENT_FACTOR = 6.0
 
 
@@ -45,8 +45,8 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a student says of points.
+class Prediction:
+    """A student's prediction at points.
 
     Attributes:
         logits: ``[B, classes, N]``, background first.
@@ -60,7 +60,7 @@ class Answer:
 
 
 class StudentTask(Task):
-    """What students of any architecture have in common; :meth:`answers` is theirs.
+    """What students of any architecture have in common; :meth:`predictions` is theirs.
 
     Args:
         weights: of the loss.
@@ -78,12 +78,13 @@ class StudentTask(Task):
         super().__init__(5, optimizer, scheduler)
         self.loss_weights, self.gate = weights, gate
 
-    def answers(self, sample: Sample, labelled: bool) -> list[Answer]:
-        """What the student says of a sample's points; the last answer counts at inference."""
+    def predictions(self, sample: Sample, labelled: bool) -> list[Prediction]:
+        """The student's predictions at a sample's points; the last one counts at inference."""
         raise NotImplementedError
 
     def projector_layer(self) -> nn.Module:
-        """What only distillation trains; its answer is as wide as the teacher's features."""
+        """The layer that only distillation trains; its output is as wide as the teacher's
+        features."""
         raise NotImplementedError
 
     def configure_model(self) -> None:
@@ -105,7 +106,11 @@ class StudentTask(Task):
 
     def options(self) -> dict[str, Any]:
         teacher = self.trainer.datamodule.teacher
-        return {"weights": vars(self.loss_weights), "gate": self.gate, "teacher": told(teacher)}
+        return {
+            "weights": vars(self.loss_weights),
+            "gate": self.gate,
+            "teacher": last_parts(teacher),
+        }
 
     def training_step(self, batch: dict[str, Sample], _: int) -> Tensor:
         weights, total = self.loss_weights, 0.0
@@ -113,33 +118,33 @@ class StudentTask(Task):
             if part not in batch:
                 continue
             sample = batch[part]
-            answers = self.answers(sample, part == "labelled")
+            predictions = self.predictions(sample, part == "labelled")
             counts = torch.ones_like(sample["labels"], dtype=torch.bool)
             if part == "unlabelled":
                 counts = sample["confidence"] >= self.gate
                 self.log("confident", counts.float().mean(), sync_dist=True)
-            losses = [self._losses(answer, sample, counts) for answer in answers]
+            losses = [self._losses(prediction, sample, counts) for prediction in predictions]
             for name, scale, loss in zip(
                 ("cross_entropy", "distillation"), (weight, weights.distillation), zip(*losses)
             ):
                 if loss[-1] is not None:
                     self.log(f"{part}_{name}", loss[-1], sync_dist=True)
-                    total = total + scale * sum(a.weight * x for a, x in zip(answers, loss))
+                    total = total + scale * sum(a.weight * x for a, x in zip(predictions, loss))
         self.log("loss", total, prog_bar=True, sync_dist=True)
         return total
 
     def _losses(
-        self, answer: Answer, sample: Sample, counts: Tensor
+        self, prediction: Prediction, sample: Sample, counts: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        entropy = F.cross_entropy(answer.logits, sample["labels"], reduction="none")
+        entropy = F.cross_entropy(prediction.logits, sample["labels"], reduction="none")
         entropy = (entropy * counts).sum() / counts.sum().clamp_min(1)
         if "features" not in sample or self.loss_weights.distillation == 0:
             return entropy, None
-        return entropy, F.l1_loss(answer.embedding, sample["features"])
+        return entropy, F.l1_loss(prediction.embedding, sample["features"])
 
     def validation_step(self, batch: dict[str, Sample], _: int) -> None:
         sample = batch["labelled"]
-        found = self.answers(sample, True)[-1].logits.argmax(dim=1)
+        found = self.predictions(sample, True)[-1].logits.argmax(dim=1)
         self.iou.update(found, sample["labels"])
 
 
@@ -154,10 +159,10 @@ class OfficialStudentTask(StudentTask):
         embedding: channels that distillation compares: the teacher's ``head_channels``.
         masks: whether the student reads, beside the image, the image with everything outside bone
             halved.
-        segmenter: checkpoint or bundle whose segmenter marks the bone; None: the truth, which only
+        segmenter: checkpoint or bundle whose segmenter finds the bone; None: the truth, which only
             labelled cases have.
         weights, gate, optimizer, scheduler: see :class:`StudentTask`.
-        start: checkpoint or bundle whose student is begun with.
+        start: checkpoint or bundle whose student the network starts from.
     """
 
     def __init__(
@@ -183,9 +188,9 @@ class OfficialStudentTask(StudentTask):
             "hidden": list(hidden), "embedding": embedding,
         }  # fmt: skip
         self.network = OfficialStudent(**self.arguments)
-        self.begin_with(start, "student", self.network)
+        self.start_from(start, "student", self.network)
         self.masks, self.start, self.segmenter = masks, start, segmenter
-        # In a tuple, so that a network that is not trained is no part of the checkpoints.
+        # In a tuple, so that checkpoints do not contain a network that is not trained.
         self._segmenter: tuple[nn.Module, ...] = ()
         if segmenter is not None and masks:
             self._segmenter = (read_network(segmenter, "segmenter"),)
@@ -194,16 +199,21 @@ class OfficialStudentTask(StudentTask):
         return self.network.projector
 
     def options(self) -> dict[str, Any]:
-        return {**super().options(), "start": told(self.start), "segmenter": told(self.segmenter)}
+        return {
+            **super().options(),
+            "start": last_parts(self.start),
+            "segmenter": last_parts(self.segmenter),
+        }
 
     def on_fit_start(self) -> None:
         """Refuse images whose sides the hourglasses cannot halve."""
-        depth, pixels = self.arguments["depth"], self.trainer.datamodule.taking.pixels
+        depth, pixels = self.arguments["depth"], self.trainer.datamodule.acquisition.pixels
         multiple = 4 * 2**depth
         if pixels % multiple:
             raise InputError(
-                f"Images of {pixels} pixels do not do for hourglasses of depth {depth}.",
-                f"Set data.taking.pixels to a multiple of {multiple}.",
+                f"Hourglasses of depth {depth} need images of a multiple of {multiple} pixels (got "
+                f"{pixels}).",
+                "Set data.taking.pixels.",
             )
 
     def exported(self) -> dict[str, Exported]:
@@ -214,10 +224,10 @@ class OfficialStudentTask(StudentTask):
         channels = ["non-bone halved", "image"] if self.masks else ["image"]
         return {"student_factor": STUDENT_FACTOR, "student_channels": channels}
 
-    def answers(self, sample: Sample, labelled: bool) -> list[Answer]:
+    def predictions(self, sample: Sample, labelled: bool) -> list[Prediction]:
         features = self.network.encode(self._channels(sample, labelled))
         return [
-            Answer(prediction.logits.float(), prediction.embedding.float(), STACK_WEIGHT**k)
+            Prediction(prediction.logits.float(), prediction.embedding.float(), STACK_WEIGHT**k)
             for k, prediction in enumerate(self.network.query(features, sample["points"]))
         ]
 

@@ -1,4 +1,4 @@
-"""Task 2: the teacher, which says of any point of a CT which bone it lies in.
+"""Task 2: the teacher, which predicts for any point of a CT which bone it lies in.
 
 As published: two networks, class-weighted cross-entropy at points of half-size crops, cross pseudo
 supervision on labelled and unlabelled crops; the loss is the mean over the four heads.
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from SSRKDLib.networks.official_teacher import OfficialTeacher
 from SSRKDLib.training.cross_pseudo_supervision import cross_pseudo_loss, initialise, ramp
 from SSRKDLib.training.data.case_datasets import Sample
-from SSRKDLib.training.pseudo_labels import Reader
-from SSRKDLib.training.tasks.base import Exported, Task, told
+from SSRKDLib.training.pseudo_labels import TeacherPredictor
+from SSRKDLib.training.tasks.base import Exported, Task, last_parts
 
 #: Weight of the background among the classes, as published.
 BACKGROUND_WEIGHT = 1.5
@@ -65,11 +65,11 @@ class TeacherTask(Task):
         for which, network in enumerate(self.networks):
             initialise(network, which)
         self.start = start
-        self.begin_with(start, "teacher", self.networks[0])
+        self.start_from(start, "teacher", self.networks[0])
         self.register_buffer("weights", torch.ones(5))
 
     def options(self) -> dict[str, Any]:
-        return {"start": told(self.start), "cross_pseudo": self.cross_pseudo}
+        return {"start": last_parts(self.start), "cross_pseudo": self.cross_pseudo}
 
     def exported(self) -> dict[str, Exported]:
         architecture = "official_teacher:OfficialTeacher"
@@ -85,25 +85,25 @@ class TeacherTask(Task):
             for key in ("volume", "points")
         )
         labels = batch["labelled"]["labels"]
-        answers = [
+        predictions = [
             [head.logits.float() for head in network.query(network.encode(volumes), points)]
             for network in self.networks
         ]
         supervised = sum(
             F.cross_entropy(logits[: len(labels)], labels, self.weights) / len(heads)
-            for heads in answers
+            for heads in predictions
             for logits in heads
         )
         self.log("supervised", supervised, prog_bar=True, sync_dist=True)
         if len(self.networks) == 1:
             return supervised
-        pseudo = cross_pseudo_loss(*answers)
+        pseudo = cross_pseudo_loss(*predictions)
         self.log("cross_pseudo", pseudo, sync_dist=True)
         return supervised + self.cross_pseudo * ramp(self.global_step, self.ramp_steps) * pseudo
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         window = self.trainer.datamodule.crop
         for volume, points, labels in zip(batch["volume"], batch["points"], batch["labels"]):
-            reader = Reader(self.networks[0], volume.cpu().numpy(), window)
-            logits, _ = reader.ask(points.cpu().numpy())
+            predictor = TeacherPredictor(self.networks[0], volume.cpu().numpy(), window)
+            logits, _ = predictor.predict(points.cpu().numpy())
             self.iou.update(torch.from_numpy(logits.argmax(axis=1)).to(self.device), labels)
