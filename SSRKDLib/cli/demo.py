@@ -55,20 +55,20 @@ DEMO = ResultKind("demo", _earlier)
 
 
 class _Steps:
-    """Says what is being done and how long the step before took."""
+    """Prints what is being done and the seconds until then."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._last = ""
 
-    def say(self, what: str) -> None:
+    def report(self, what: str) -> None:
         if what and what != self._last:
             self._last = what
             print(f"  {time.perf_counter() - self._start:6.1f} s  {what}", flush=True)
 
     def progress(self, stage: str, fraction: float, message: str) -> None:
-        """As ``say``, for callers that report progress."""
-        self.say(message[:1].lower() + message[1:])
+        """As ``report``, for callers that report a share."""
+        self.report(message[:1].lower() + message[1:])
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -136,8 +136,8 @@ def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace)
     with replaced_folder(output, DEMO) as folder:
         radiographs = folder / "radiographs"
         radiographs.mkdir()
-        rig, truth = case.prepare(radiographs, steps.say)
-        steps.say("reading the files")
+        rig, truth = case.prepare(radiographs, steps.report)
+        steps.report("reading the files")
         job = Job.read(rig)
         result = job.run_with(
             arguments.weights, arguments.device, arguments.spacing,
@@ -145,16 +145,16 @@ def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace)
         )  # fmt: skip
         write_result(folder, result)
         if truth is not None:
-            steps.say("measuring distances to the true bones")
+            steps.report("measuring distances to the true bones")
             region = region_around(joint_centre(truth))
             rows = compare_meshes(result.bones, truth, region)
             write_comparison(folder / FILE, rows)
-        steps.say("drawing the picture")
+        steps.report("drawing the picture")
         overview(
             folder / "overview.png", result.bones, job.exposures, result.frame, case.title,
             case.credit, truth,
         )  # fmt: skip
-    steps.say("done")
+    steps.report("done")
     for sentence in result.report["warnings"]:
         print(f"  warning: {sentence}")
     if rows:

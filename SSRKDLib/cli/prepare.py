@@ -31,7 +31,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "-o", "--output", required=True, metavar="PROCESSED", help="folder of the cases"
     )
-    parser.add_argument("--side", choices=("L", "R"), help="of cases that do not say")
+    parser.add_argument("--side", choices=("L", "R"), help="of cases whose side is not given")
     parser.add_argument(
         "--virtual", type=int, default=0, metavar="N", help="virtual people to add (default: 0)"
     )
@@ -163,7 +163,7 @@ def _jobs(arguments: argparse.Namespace) -> list:
             "Give --virtual N and --labelled K with K from 0 to N.",
         )
     if arguments.workers is not None and arguments.workers < 0:
-        raise InputError(f"{arguments.workers} workers cannot be.", "Give 0 or more.")
+        raise InputError(f"--workers must be 0 or more (got {arguments.workers}).")
     if not arguments.inputs and not count:
         raise InputError("There is nothing to prepare.", "Give inputs, or --virtual N.")
     return find_jobs(arguments.inputs, arguments.side) + virtual_jobs(

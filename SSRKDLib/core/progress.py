@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Callable
 from typing import Protocol, TextIO
 
 _BAR = 24
@@ -20,6 +21,10 @@ class Progress(Protocol):
     """
 
     def __call__(self, stage: str, fraction: float, message: str) -> None: ...
+
+
+#: Called with a sentence on what is being done, by work that knows no share of the whole.
+Reporter = Callable[[str], None]
 
 
 def no_progress(stage: str, fraction: float, message: str) -> None:

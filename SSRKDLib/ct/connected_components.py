@@ -104,9 +104,9 @@ def one_knee(
 ) -> tuple[dict[str, Component], list[str]]:
     """A component per bone, all of the same knee.
 
-    The largest femur or tibia says which knee. Of the other bones those components count whose
+    The largest femur or tibia decides which knee. Of the other bones those components count whose
     place beside it is possible; of these, where several are nearly as large, the nearest is taken.
-    A network that knows little of a leg far from the knee may find more of a bone there than at it.
+    Far from the knee, which it was trained on, a network may segment more of a bone than at it.
 
     Args:
         found: from :func:`components`, by bone; bones without a component are absent.

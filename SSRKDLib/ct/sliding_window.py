@@ -1,8 +1,8 @@
-"""A network's answers for a volume that is larger than what the network sees at once.
+"""A network's predictions for a volume that is larger than what the network takes at once.
 
-The volume is covered by overlapping cubes, each is answered by itself, and where cubes overlap the
-answers are averaged, the more weight the farther from a cube's border: a convolution knows least
-there. Memory grows with the cube, not with the volume, but for the answers.
+The volume is covered by overlapping cubes, each is predicted by itself, and where cubes overlap the
+predictions are averaged, with weights that grow with the distance from a cube's border, where a
+convolution is least accurate. Memory grows with the cube, not with the volume, but for the result.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ class Blend:
         if start[0] < self._first:
             raise ValueError("windows must come in the order of window_starts")
         self._put_away(start[0])
-        here = (0, *start[1:])  # the sums start with the window's first plane
-        size = [min(n, m - s) for n, m, s in zip(values.shape[1:], self._weights.shape, here)]
+        first = (0, *start[1:])  # the sums start with the window's first plane
+        size = [min(n, m - s) for n, m, s in zip(values.shape[1:], self._weights.shape, first)]
         part = tuple(slice(0, n) for n in size)
-        target = tuple(slice(s, s + n) for s, n in zip(here, size))
+        target = tuple(slice(s, s + n) for s, n in zip(first, size))
         weights = self._window_weights[part]
         self._weights[target] += weights
         for sums, value in zip(self._sums, values):
@@ -102,10 +102,10 @@ class Blend:
         """Divide the planes before ``until``, and move the others to the front."""
         count = min(until - self._first, len(self._weights))
         if count:
-            seen = self._weights[:count] > 0
+            covered = self._weights[:count] > 0
             for blended, sums in zip(self._blended, self._sums):
                 done = blended[self._first : self._first + count]
-                done[seen] = sums[:count][seen] / self._weights[:count][seen]
+                done[covered] = sums[:count][covered] / self._weights[:count][covered]
             for array in (self._weights, *self._sums):
                 array[: len(array) - count] = array[count:]
                 array[len(array) - count :] = 0

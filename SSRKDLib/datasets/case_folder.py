@@ -292,7 +292,7 @@ class CaseFolder:
         images, angles = arrays[key], arrays["angles"]
         numbers = images.dtype.kind in "fiub" and angles.dtype.kind in "fiu"
         if not numbers or images.ndim != 3 or angles.shape != images.shape[:1]:
-            raise InputError(f"{path} holds no image per angle.", _AGAIN)
+            raise InputError(f"{path} does not contain one image per angle.", _AGAIN)
         return images, angles
 
 
@@ -310,5 +310,5 @@ def _read_volume(path: Path, size: int | None = None) -> np.ndarray:
             raise ImageError(f"{path} cannot be read.", _AGAIN) from error
     good = volume is not None and volume.dtype.kind in "fiu" and volume.ndim == 3
     if not good or (size is not None and volume.shape != (size,) * 3):
-        raise ImageError(f"{path} is not the volume that its name tells.", _AGAIN)
+        raise ImageError(f"{path} is not the volume that its name indicates.", _AGAIN)
     return volume

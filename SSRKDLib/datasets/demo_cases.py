@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.core.progress import Reporter
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.writing import write_image
@@ -20,9 +21,8 @@ from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_meshes
 
-Say = Callable[[str], None]
 #: Makes a case's radiographs in a folder; returns their rig and the true bones, where known.
-Prepare = Callable[[Path, Say], "tuple[Rig, dict[str, Mesh] | None]"]
+Prepare = Callable[[Path, Reporter], "tuple[Rig, dict[str, Mesh] | None]"]
 
 #: Which held-out person, of tissue and noise which seed, and where the knee lies in the rig, mm.
 _PERSON, _SEED = 20, 20
@@ -111,7 +111,7 @@ def shared_folder() -> Path:
     return Path(given) if given else Path(__file__).resolve().parents[2] / "shared"
 
 
-def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
+def _person(folder: Path, report: Reporter) -> tuple[Rig, dict[str, Mesh]]:
     """DICOM files whose tags are all that the reconstruction gets to know."""
     from SSRKDLib.radiographs.dicom_writing import write_dicom
     from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
@@ -123,22 +123,22 @@ def _person(folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
     bones = {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
     rig = orthogonal(pixels=512)
     paths = []
-    for index, image in enumerate(simulate_exposures(bones, rig, _SEED, say)):
+    for index, image in enumerate(simulate_exposures(bones, rig, _SEED, report)):
         view = rig.views[index]
         paths.append(folder / f"{view.name}.dcm")
         write_dicom(
             paths[-1], image, view, laterality="L", case=f"llp26-{_PERSON}", instance=index + 1
         )
-    say("reading the geometry from the DICOM tags")
+    report("reading the geometry from the DICOM tags")
     return rig_from_dicom(*paths), bones
 
 
-def _visible_human(source: Path, folder: Path, say: Say) -> tuple[Rig, dict[str, Mesh]]:
+def _visible_human(source: Path, folder: Path, report: Reporter) -> tuple[Rig, dict[str, Mesh]]:
     """Line integrals as NRRD, and a rig file beside them."""
     bones = read_meshes(source)
     rig = c_arm(laterality="L", centre=tuple(joint_centre(bones)))
     sources = []
-    for view, image in zip(rig.views, simulate_exposures(bones, rig, _SEED, say)):
+    for view, image in zip(rig.views, simulate_exposures(bones, rig, _SEED, report)):
         path = folder / f"{view.name}.nrrd"
         write_image(path, image)
         sources.append(Source(str(path.resolve())))
@@ -147,11 +147,11 @@ def _visible_human(source: Path, folder: Path, say: Say) -> tuple[Rig, dict[str,
     return rig, bones
 
 
-def _biplane(source: Path, folder: Path, say: Say) -> tuple[Rig, None]:
+def _biplane(source: Path, folder: Path, report: Reporter) -> tuple[Rig, None]:
     """A rig in the calibration's own frame; the pose of the leg is for the program to find."""
     from SSRKDLib.radiographs.rig_from_calibration import rig_from_calibration
 
-    say("reading the calibration")
+    report("reading the calibration")
     rig = rig_from_calibration(
         [
             (source / f"xr_calib_left_knee_cam0{k}.txt", source / f"L_Hop_Cam{k}_001_UND.0180.tif")

@@ -63,7 +63,7 @@ def write_rig_case(
     case = CaseFolder(case_folder)
     if not case.finished:
         raise InputError(
-            f"The case {case_folder} was stretched to a cube: distances in it are no millimetres.",
+            f"The case {case_folder} was stretched to a cube and has no lengths in millimetres.",
             "Prepare its CT with this program.",
         )
     meshes = case.meshes()

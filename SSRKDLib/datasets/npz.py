@@ -1,4 +1,4 @@
-"""NumPy's ``.npz`` files, also those that hold pickled objects, without running their code.
+"""NumPy's ``.npz`` files, also those that contain pickled objects, without running their code.
 
 The published code stores its points as a pickled dictionary. Unpickling calls whatever functions
 the file names; here it may name those that make NumPy arrays, and nothing else.
@@ -36,14 +36,14 @@ class _ArraysOnly(pickle.Unpickler):
         if (module, name) in _ADMITTED:
             parts = module.split(".")
             return super().find_class(module if len(parts) == 1 else f"{_CORE}.{parts[-1]}", name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which is no array")
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which is not an array")
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of a file by name; pickled ones are object arrays of plain values and arrays.
 
     Raises:
-        InputError: absent, cut off, or it holds anything but arrays.
+        InputError: absent, cut off, or it contains anything but arrays.
     """
     path = Path(path)
     again = "Prepare the case again, or get the file from someone you trust."
@@ -83,7 +83,7 @@ def mapped_npz(path: str | Path, key: str) -> np.ndarray:
                     order = "F" if fortran else "C"
                     return np.memmap(path, dtype, "r", start, shape, order)
     except (OSError, ValueError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile):
-        pass  # reading it as a whole says what is wrong
+        pass  # reading it as a whole reports what is wrong
     arrays = read_npz(path)
     if key not in arrays:
         raise InputError(f"{path} has no '{key}'.", "Prepare the case again.")

@@ -87,10 +87,10 @@ def sample_case(
     """
     near = []
     for bone in BONES:
-        seen = meshes[bone].clipped(box)
-        if not len(seen.faces):
+        shown = meshes[bone].clipped(box)
+        if not len(shown.faces):
             continue
-        surface = sample_surface(seen, per_bone, int(rng.integers(1 << 31)))
+        surface = sample_surface(shown, per_bone, int(rng.integers(1 << 31)))
         shares = [share for share, _ in OFFSETS]
         width = rng.choice([width for _, width in OFFSETS], per_bone, p=shares)
         points = surface + rng.standard_normal((per_bone, 3)) * width[:, None]
@@ -125,16 +125,16 @@ def sampling_from(arrays: Mapping[str, np.ndarray], name: str) -> Sampling:
         arrays = published.reshape(-1)[0]
     fault = None
     if not isinstance(arrays, Mapping):
-        fault = "holds no dictionary of points"
+        fault = "does not contain a dictionary of points"
     else:
         fault = next((f"lacks {key}" for key in SAMPLING_NAMES if key not in arrays), None)
     if fault is None:
         for part in ("surface", "random"):
             points, labels = arrays[f"{part}_inside"], arrays[f"{part}_inside_labels"]
             if not (_are_points(points) and _are_points(arrays[f"{part}_outside"])):
-                fault = f"holds {part} points that are not [N, 3] numbers"
+                fault = f"contains {part} points that are not [N, 3] numbers"
             elif not _are_labels(labels, len(points)):
-                fault = f"holds {part} labels that do not belong to its points"
+                fault = f"contains {part} labels that do not belong to its points"
     if fault is not None:
         raise InputError(f"{name} {fault}.", "Prepare the case again.")
     return Sampling(

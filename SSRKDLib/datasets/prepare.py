@@ -68,8 +68,8 @@ class Settings:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(
-                    f"{name.replace('_', ' ').capitalize()} cannot be {value:g}.",
-                    f"Give {low} to {high}.",
+                    f"{name.replace('_', ' ').capitalize()} must be {low} to {high} "
+                    f"(got {value:g}).",
                 )
         check_projector(self.projector)
         if self.sod >= self.sdd:
@@ -118,7 +118,7 @@ def prepare_case(
 
     Raises:
         MeshError: a bone is missing, or all of them lie outside the CT.
-        ImageError: the cube holds nothing of the CT.
+        ImageError: the cube contains nothing of the CT.
         GeometryError: the CT is too large for the sources' distance.
         OutputError: the folder cannot be written.
     """
@@ -173,19 +173,19 @@ def _case(scan: Scan, settings: Settings, record: dict[str, Any]) -> CaseData:
     if scan.meshes is None:
         return data
     meshes = {bone: scan.meshes[bone].transformed(to_case) for bone in BONES}
-    seen = {bone: mesh.capped().clipped(box) for bone, mesh in meshes.items()}
-    unseen = [bone for bone in BONES if not len(seen[bone].faces)]
-    if unseen:
+    shown = {bone: mesh.capped().clipped(box) for bone, mesh in meshes.items()}
+    outside = [bone for bone in BONES if not len(shown[bone].faces)]
+    if outside:
         raise MeshError(
-            f"The {unseen[0]} lies outside the CT.", "Give bones in the CT's own frame, LPS mm."
+            f"The {outside[0]} lies outside the CT.", "Give bones in the CT's own frame, LPS mm."
         )
     rng = np.random.default_rng([settings.seed, zlib.crc32(record["case"].encode())])
     points = (settings.surface_points, settings.uniform_points)
     return replace(
         data,
-        meshes=seen,
-        masks=bone_masks(seen, frame),
-        label_map=label_map(seen, frame, 2 * settings.size),
+        meshes=shown,
+        masks=bone_masks(shown, frame),
+        label_map=label_map(shown, frame, 2 * settings.size),
         sampling=sample_case(meshes, frame, box, *points, rng),
     )
 

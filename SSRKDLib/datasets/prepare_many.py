@@ -45,7 +45,7 @@ def is_finished(job: Job, processed: Path, settings: Settings) -> bool:
     """Whether a case was prepared before, with or without labels as now.
 
     Raises:
-        InputError: it was, with other settings; or its folder holds something else, which would
+        InputError: it was, with other settings; or its folder contains something else, which would
             be deleted.
     """
     path = processed / job.case_id
@@ -54,7 +54,7 @@ def is_finished(job: Job, processed: Path, settings: Settings) -> bool:
     inside = any(path.resolve() in place.resolve().parents for place in job.source.places())
     if inside or not path.is_dir() or not CaseFolder(path).finished:
         raise InputError(
-            f"'{path}' is there already and no case prepared by this program.",
+            f"'{path}' exists already and is not a case prepared by this program.",
             "Choose another output folder.",
         )
     record = CaseFolder(path).record()
@@ -115,7 +115,7 @@ def run_jobs(
 def run_job(job: Job, processed: Path, settings: Settings) -> Outcome:
     """Prepare one case; whatever goes wrong is the outcome."""
     try:
-        # A worker that ended takes its answers along, and Dask asks again.
+        # The results of a worker that ended are lost, and Dask submits its cases again.
         if is_finished(job, processed, settings):
             return Outcome(job.case_id)
         settings = _settings_of(job, settings)

@@ -6,7 +6,7 @@ voxel simulator. Making them again gives the same pictures, but not on every mac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.boxes import bounding_box, box_corners
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.progress import Reporter
 from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.ct.hounsfield import to_hounsfield
 from SSRKDLib.geometry.virtual_cameras import MIRROR
@@ -23,8 +24,6 @@ from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
-
-Say = Callable[[str], None]
 
 #: Every sample file starts with it: Slicer keeps all samples of all modules in one folder.
 PREFIX = "SSRKD_"
@@ -45,13 +44,13 @@ _VOXEL, _MARGIN, _BLUR, _STEP = 1.25, 5.0, 0.45, 5.0
 _HALF, _PIXEL = (96, 128), 1.3
 
 
-def write_radiograph_sample(folder: Path, say: Say) -> None:
+def write_radiograph_sample(folder: Path, report: Reporter) -> None:
     """Two DICOM radiographs of a left knee, its true bones, and a thumbnail.
 
     Args:
         folder: gets ``SSRKD_frontal.dcm``, ``SSRKD_lateral.dcm`` (512 x 512, RLE lossless),
             ``SSRKD_truth_<bone>.ply`` (LPS mm) and ``SSRKD_radiographs.png``.
-        say: told what is being done.
+        report: called with what is being done.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -63,7 +62,7 @@ def write_radiograph_sample(folder: Path, say: Say) -> None:
 
     case = next(case for case in demo_cases() if case.needs is None)
     with tempfile.TemporaryDirectory() as scratch:
-        rig, bones = case.prepare(Path(scratch), say)
+        rig, bones = case.prepare(Path(scratch), report)
         for number, (view, image) in enumerate(zip(rig.views, rig.images), start=1):
             compress_dicom(Path(image), folder / f"{PREFIX}{view.name}.dcm", number)
     joint = joint_centre(bones)
@@ -118,13 +117,13 @@ def compress_dicom(source: Path, target: Path, number: int) -> None:
         ) from error
 
 
-def write_ct_sample(folder: Path, say: Say) -> None:
+def write_ct_sample(folder: Path, report: Reporter) -> None:
     """A CT of a right knee, the true segmentation, and a thumbnail.
 
     Args:
         folder: gets ``SSRKD_CT.nrrd`` (Hounsfield units), ``SSRKD_CT.seg.nrrd`` and
             ``SSRKD_CT.png``.
-        say: told what is being done.
+        report: called with what is being done.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -133,9 +132,9 @@ def write_ct_sample(folder: Path, say: Say) -> None:
     shift = np.eye(4)
     shift[:3, 3] = CT_JOINT - joint_centre(bones)
     bones = {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
-    say("filling a leg of voxels around the bones")
+    report("filling a leg of voxels around the bones")
     hounsfield, affine = _scan(bones)
-    say("labelling the bones")
+    report("labelling the bones")
     labels = label_bones(bones, affine, hounsfield.shape)
     write_image(folder / f"{PREFIX}CT.nrrd", hounsfield, affine)
     write_segmentation(folder / f"{PREFIX}CT.seg.nrrd", labels, affine, "R")

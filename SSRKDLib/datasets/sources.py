@@ -22,7 +22,7 @@ CT_SUFFIXES = LABELMAP_SUFFIXES
 #: Columns of a table; only ``ct`` must be there.
 COLUMNS = ("case", "ct", "bones", "side", "person", "sex")
 
-#: Edge of a virtual person's cube, mm, where none is asked for: the joint, and 100 mm each way.
+#: Edge of a virtual person's cube, mm, where none is given: the joint, and 100 mm each way.
 VIRTUAL_EXTENT = 200.0
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -127,21 +127,21 @@ def find_jobs(paths: Sequence[str | Path], side: str | None = None) -> list[Job]
 
     Args:
         paths: places.
-        side: "L" or "R", of cases that say nothing.
+        side: "L" or "R", of cases whose side is not given.
 
     Returns:
         Jobs in the order found. What they name need not exist: a broken case fails on its own.
 
     Raises:
-        InputError: a place does not exist or holds nothing, a table is damaged, or two cases have
-            one name.
+        InputError: a place does not exist or contains nothing, a table is damaged, or two cases
+            have one name.
     """
     jobs = [job for path in paths for job in _jobs_in(Path(path).absolute(), side)]
-    seen: set[str] = set()
+    taken: set[str] = set()
     for job in jobs:
-        if job.case_id.lower() in seen:
+        if job.case_id.lower() in taken:
             raise InputError(f"Two cases are called {job.case_id}.", "Rename one, or use a table.")
-        seen.add(job.case_id.lower())
+        taken.add(job.case_id.lower())
     return jobs
 
 

@@ -1,6 +1,6 @@
-"""Who is learned from and who is measured: ``info.json``.
+"""Who is trained on and who is evaluated: ``info.json``.
 
-``train``, ``eval`` and ``test`` hold labelled cases, ``unlabeled`` the others (the published
+``train``, ``eval`` and ``test`` contain labelled cases, ``unlabeled`` the others (the published
 names). People are dealt out, not knees: both knees of a person are in one split, or one of them in
 none.
 """
@@ -62,15 +62,15 @@ def make_splits(
     for knee in sorted(knees, key=lambda knee: knee.case_id):
         people.setdefault(knee.person, []).append(knee)
     labelled = {
-        person: [knee for knee in theirs if knee.labelled]
-        for person, theirs in people.items()
-        if any(knee.labelled for knee in theirs)
+        person: [knee for knee in own if knee.labelled]
+        for person, own in people.items()
+        if any(knee.labelled for knee in own)
     }
 
     def place(person: str) -> tuple[str, str, str]:
-        theirs = labelled[person]
-        sexes = {knee.sex for knee in theirs if knee.sex}
-        sides = "".join(sorted(knee.side or "?" for knee in theirs))
+        own = labelled[person]
+        sexes = {knee.sex for knee in own if knee.sex}
+        sides = "".join(sorted(knee.side or "?" for knee in own))
         chance = hashlib.sha256(f"{seed} {person}".encode()).hexdigest()
         return "/".join(sorted(sexes)), sides, chance
 
@@ -87,7 +87,7 @@ def make_splits(
         split: sorted(knee.case_id for person in chosen[split] for knee in labelled[person])
         for split in chosen
     }
-    unlabelled = [knee for theirs in people.values() for knee in theirs if not knee.labelled]
+    unlabelled = [knee for own in people.values() for knee in own if not knee.labelled]
     splits["unlabeled"] = sorted(k.case_id for k in unlabelled if k.person not in labelled)
     left_out = tuple(sorted(k.case_id for k in unlabelled if k.person in labelled))
     return {split: splits[split] for split in SPLITS}, left_out

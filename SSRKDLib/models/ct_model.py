@@ -33,7 +33,7 @@ _AT_ONCE = {"cpu": 4096, "cuda": 1 << 18}
 
 
 def check_teacher(name_or_path: str | Path | None = None) -> None:
-    """Raise :class:`~SSRKDLib.core.errors.WeightsError` where weights are absent or hold no
+    """Raise :class:`~SSRKDLib.core.errors.WeightsError` where weights are absent or contain no
     teacher.
 
     Reads the manifest only, so that Slicer's own process can call it.
@@ -50,7 +50,7 @@ def check_teacher(name_or_path: str | Path | None = None) -> None:
         if info.ok and TEACHER in read_manifest(info.path)["networks"]
     ]
     raise WeightsError(
-        f"The weights '{manifest['name']}' hold no teacher, the network that reads CTs.",
+        f"The weights '{manifest['name']}' contain no teacher, the network that reads CTs.",
         f"Choose weights that do: {', '.join(others)}." if others
         else "Import weights that do, such as the published checkpoint recon_ct.",
     )  # fmt: skip
@@ -65,7 +65,7 @@ class CtModel:
         device: ``"cpu"`` or ``"cuda"``.
         voxel: edge of the cubic voxels that it was trained on, mm; None: every CT was stretched to
             :data:`PUBLISHED_SIZE` voxels along each of its axes.
-        window: voxels per edge that it sees at once, a multiple of 16.
+        window: voxels per edge that it takes at once, a multiple of 16.
         extent: edge of the cubes around the knee that it was trained on, mm; infinite where
             unknown.
         notes: sentences that belong to every result.
@@ -135,7 +135,7 @@ def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int]:
         about = manifest["geometry"]["ct"]
         voxel, window = float(about["voxel_mm"]), int(about["window"])
     except (KeyError, TypeError, ValueError) as error:
-        raise misfit(manifest, "it does not define the voxels in which it sees a CT") from error
+        raise misfit(manifest, "it does not define the voxels in which it takes a CT") from error
     if not (math.isfinite(voxel) and 0.1 <= voxel <= 10):
         raise misfit(manifest, f"voxels of {voxel:g} mm")
     if window % _MULTIPLE or not _MULTIPLE <= window <= 512:

@@ -1,4 +1,4 @@
-"""A CT in, four bones out: the teacher's answers, window by window.
+"""A CT in, four bones out: the teacher's predictions, window by window.
 
 At 256^3 voxels with a network of the published size the whole process takes 2.9 GB at its peak,
 most of it the features of one window of 128^3, and 373 s of one core of a CPU (27 windows;
@@ -33,11 +33,10 @@ from SSRKDLib.surfaces.mesh import Mesh
 if TYPE_CHECKING:
     from SSRKDLib.models.ct_model import CtModel
 
-#: A CT so many times as long as what the network learned from is worth a word.
+#: A CT so many times as long as those that the network was trained on gets a warning.
 LONGER = 1.15
 
-
-#: The fibula lies this much to one side of the tibia, or does not tell the side, mm.
+#: The fibula lies this much to one side of the tibia, or does not decide the side, mm.
 _BESIDE_MM = 5.0
 
 
@@ -48,7 +47,7 @@ class CtReconstruction:
     Attributes:
         bones: surfaces in the patient's LPS mm, outward; closed except where the CT ends; a bone
             that was not found is absent.
-        laterality: "L", "R", or None where neither the caller nor the bones tell.
+        laterality: "L", "R", or None where neither the caller nor the bones decide.
         report: plain JSON values, as written to report.json.
     """
 
@@ -75,7 +74,7 @@ def reconstruct_ct_file(
             :func:`SSRKDLib.models.loading.load_ct_model`.
 
     Raises:
-        WeightsError: the weights are absent, damaged, or hold no teacher.
+        WeightsError: the weights are absent, damaged, or contain no teacher.
         ImageError: the CT cannot be used, or no bone is found in it.
         InputError: a device that is not there.
         MissingDependencyError: torch or safetensors is not installed.
@@ -107,7 +106,7 @@ def reconstruct_ct(
     """Reconstruct the bones of one knee.
 
     Args:
-        scan: the CT; left and right need not be told apart.
+        scan: the CT; of any orientation.
         model: the teacher.
         laterality: "L", "R" or None: from where the fibula lies beside the tibia.
         progress: called with stage, fraction done and message; what it raises ends the job.
@@ -136,18 +135,18 @@ def reconstruct_ct(
     missing = [f"The {bone} was not found." for bone in BONES if bone not in bones]
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
-    longer = _longer_than_learned(scan, model)
+    longer = _outside_training_range(scan, model)
     report["warnings"] = [*scan.notes, *model.notes, *longer, *missing, *choices, *doubts]
     return CtReconstruction(bones, side, report)
 
 
-def _longer_than_learned(scan: CtScan, model: CtModel) -> list[str]:
-    """A sentence where the CT shows much more of the leg than the network has ever seen."""
+def _outside_training_range(scan: CtScan, model: CtModel) -> list[str]:
+    """A sentence where the CT shows much more of the leg than the network was trained on."""
     length = float((scan.spacing * scan.hounsfield.shape[::-1]).max())
     if length <= LONGER * model.extent:
         return []
     return [
-        f"These weights learned from {model.extent:.0f} mm around the knee, and this CT shows "
+        f"These weights were trained on {model.extent:.0f} mm around the knee, and this CT shows "
         f"{length:.0f} mm: crop it to the knee, else parts of the shafts may be taken for other "
         "bones."
     ]
@@ -199,7 +198,7 @@ def _surfaces(
 
 def _side(bones: dict[str, Mesh], given: str | None) -> tuple[str | None, list[str]]:
     """The knee's side, and sentences on what is doubtful about it."""
-    told = None
+    found = None
     if "fibula" in bones and "tibia" in bones:
         fibula, tibia = bones["fibula"].vertices, bones["tibia"].vertices
         # At the fibula's heights only: the tibia may reach farther up, and be bent there.
@@ -207,12 +206,12 @@ def _side(bones: dict[str, Mesh], given: str | None) -> tuple[str | None, list[s
         if len(level):
             beside = fibula[:, 0].mean() - level[:, 0].mean()
             if abs(beside) >= _BESIDE_MM:
-                told = "L" if beside > 0 else "R"
-    if given is None and told is None:
-        return None, ["The side was not given, and the bones do not tell it."]
-    if given is not None and told is not None and given != told:
-        return given, [f"The bones look like a {SIDES[told]} knee; check the side."]
-    return given or told, []
+                found = "L" if beside > 0 else "R"
+    if given is None and found is None:
+        return None, ["The side was not given, and cannot be determined from the bones."]
+    if given is not None and found is not None and given != found:
+        return given, [f"The bones look like a {SIDES[found]} knee; check the side."]
+    return given or found, []
 
 
 def _report(

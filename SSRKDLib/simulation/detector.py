@@ -11,7 +11,7 @@ from scipy import ndimage
 
 #: Scatter spreads over this fraction of the image's longer edge (standard deviation).
 _SCATTER_SPREAD = 0.08
-#: Counts are held above this before the logarithm: one photon or less was seen.
+#: Least count before the logarithm: one photon or less was detected.
 _LEAST_COUNT = 0.5
 
 
@@ -58,9 +58,9 @@ def _scatter(line_integral: np.ndarray, primary: np.ndarray, fraction: float) ->
     shadow = line_integral > 0.05 * max(float(line_integral.max()), 1e-12)
     if not shadow.any():
         return np.zeros_like(primary)
-    spread = _SCATTER_SPREAD * max(primary.shape)
+    sigma = _SCATTER_SPREAD * max(primary.shape)
     born = primary * np.clip(line_integral, 0, None)
-    shape = ndimage.gaussian_filter(born, spread, mode="nearest")
+    shape = ndimage.gaussian_filter(born, sigma, mode="nearest")
     ratio = fraction / (1 - fraction)
     return shape * (ratio * primary[shadow].sum() / shape[shadow].sum())
 

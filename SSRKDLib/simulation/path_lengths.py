@@ -45,8 +45,8 @@ def _depth_inside(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.nda
     depth = homogeneous[:, 2]
     image_points = homogeneous[:, :2] / depth[:, None]
 
-    seen = image_points[:, 1][faces]
-    faces = faces[(seen.max(1) > -1) & (seen.min(1) < rows)]
+    corner_rows = image_points[:, 1][faces]
+    faces = faces[(corner_rows.max(1) > -1) & (corner_rows.min(1) < rows)]
     face, column, low, high = column_spans(image_points, faces, columns)
 
     a, b, c = (image_points[faces[:, k]] for k in range(3))
@@ -63,8 +63,8 @@ def _depth_inside(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.nda
 
     first = np.clip(np.ceil(low), 0, rows).astype(np.int64)
     last = np.clip(np.ceil(high), 0, rows).astype(np.int64)
-    drawn = (last > first) & (doubled_area[face] != 0)
-    face, column, first, last = face[drawn], column[drawn], first[drawn], last[drawn]
+    covered = (last > first) & (doubled_area[face] != 0)
+    face, column, first, last = face[covered], column[covered], first[covered], last[covered]
     level = sign[face] * (constant[face] + along_column[face] * column)
     tilt = sign[face] * along_row[face]
     size = (rows + 1) * columns

@@ -2,7 +2,7 @@
 
 The bundled file is derived from the LLP26 data set of the Auckland Bioengineering Institute
 (MPL-2.0, see ``SSRKDLib/data/population``) by ``Training/make_population.py``. People 0 to 19 may
-be learned from; people 20 to 25 are held out: they are only ever measured.
+be trained on; people 20 to 25 are held out: they are only ever evaluated.
 
 **The canonical frame.** Origin in the middle of the mean knee's joint space, axes as in LLP26: +x
 left (lateral, for these left legs), +y posterior, +z along the leg towards the hip; mm. A knee's

@@ -22,7 +22,7 @@ def project_view(
         projector: one of :data:`~SSRKDLib.simulation.writing.PROJECTORS`. TIGRE's has no gradient.
 
     Raises:
-        MissingDependencyError: TIGRE was asked for and is not installed, or finds no GPU.
+        MissingDependencyError: 'tigre' was given, and TIGRE is not installed, or finds no GPU.
         GeometryError: TIGRE cannot express the volume or the view.
         ValueError: another projector, or supersampling by TIGRE.
     """

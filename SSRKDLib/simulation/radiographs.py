@@ -1,4 +1,4 @@
-"""Test cases from bone surfaces: where the knee is, its radiographs, the part that is judged.
+"""Radiographs of bone surfaces for tests and demonstrations, and where their knee is.
 
 The radiographs come from the voxel simulator (:mod:`SSRKDLib.simulation.voxel_phantom`), whose
 recipe is not the one the default weights were trained on.
@@ -6,10 +6,9 @@ recipe is not the one the default weights were trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
+from SSRKDLib.core.progress import Reporter
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.surfaces.mesh import Mesh
 
@@ -18,7 +17,7 @@ def simulate_exposures(
     meshes: dict[str, Mesh],
     rig: Rig,
     seed: int,
-    progress: Callable[[str], None] | None = None,
+    report: Reporter | None = None,
 ) -> list[np.ndarray]:
     """Radiographs of four bones with a leg made up around them.
 
@@ -26,7 +25,7 @@ def simulate_exposures(
         meshes: patella, femur, fibula and tibia in the rig's frame, mm; shafts may be cut.
         rig: how to look at them.
         seed: of tissue and noise; the same seed gives the same images.
-        progress: told what is being done.
+        report: called with what is being done.
 
     Returns:
         Line integrals with noise, one float32 ``[rows, columns]`` per view.
@@ -36,12 +35,12 @@ def simulate_exposures(
     """
     from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
 
-    say = progress or (lambda what: None)
+    report = report or (lambda what: None)
     rng = np.random.default_rng(seed)
-    say("filling a leg of voxels around the bones")
+    report("filling a leg of voxels around the bones")
     volume = voxel_knee(meshes, rng)
     images = []
     for view in rig.views:
-        say(f"projecting the {view.name} view")
+        report(f"projecting the {view.name} view")
         images.append(simulate_view(volume, view, rng))
     return images

@@ -32,7 +32,7 @@ def random_knee(rng: np.random.Generator) -> Bones:
 
 
 def random_shape(model: ShapeModel, rng: np.random.Generator) -> np.ndarray:
-    """``[V, 3]`` mm: modes, a smooth displacement that no mode holds, and size.
+    """``[V, 3]`` mm: modes, a smooth displacement that no mode contains, and size.
 
     Deviations are drawn 1.3 times as wide as in the 20 people, since 20 people do not span a
     population; sizes run from adolescents to large adults.
@@ -132,7 +132,7 @@ def cleared(
             return points
         away = points[near] - obstacle[nearest[near]]
         signed = (away * normals[nearest[near]]).sum(1)
-        # Beside the surface rather than above it, the normal component says too little.
+        # Beside the surface rather than above it, the normal component is too small.
         signed = np.sign(signed) * np.maximum(np.abs(signed), 0.5 * distance[near])
         worst = signed.argmin()
         lack = clearance - signed[worst]

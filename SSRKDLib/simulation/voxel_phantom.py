@@ -2,7 +2,7 @@
 
 Deliberately of another recipe than the training's, which renders path lengths through surfaces:
 here every tissue is a voxel of attenuation, and Joseph's method integrates them. What the default
-weights score on these images is therefore what they score on a simulator never seen.
+weights score on these images is therefore a score on a simulator that they were not trained on.
 
 The recipe: bones voxelised with partial volumes; a cortex whose thickness grows from the joint to
 the shaft, dense bone under the joint surfaces, trabeculae with texture that thin out towards a
@@ -183,7 +183,7 @@ def _in_leg_frame(
 def _grid(
     bones: dict, soft: SoftTissue, spacing: float, half_extent: float
 ) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Origin (x, y, z) mm and shape (k, j, i) of a grid that holds the leg's width."""
+    """Origin (x, y, z) mm and shape (k, j, i) of a grid that contains the leg's width."""
     points = np.concatenate([vertices for vertices, _ in bones.values()])
     points = points[np.abs(points[:, 2]) < half_extent + 10]
     room = soft.widest + _AIR

@@ -22,7 +22,7 @@ _CUT_MARGIN = 15.0
 def lengthened(
     vertices: np.ndarray, faces: np.ndarray, axis: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The bone with its shaft drawn out, where it ends before ``reach`` mm along ``axis``.
+    """The bone with its shaft extended, where it ends before ``reach`` mm along ``axis``.
 
     The origin is the joint. The shaft's last 15 mm are taken off (a cap, a slanting cut) and its
     rim is extruded in the shaft's own last direction; the new end stays open.
@@ -39,9 +39,10 @@ def lengthened(
     before = vertices[(along > cut - 45) & (along <= cut - 30)]
     course = last.mean(0) - before.mean(0) if len(last) and len(before) else axis
     shift = course * ((reach - cut + 20) / (course @ axis))
-    drawn = len(vertices) + np.arange(len(vertices))
+    extended = len(vertices) + np.arange(len(vertices))
     a, b = rim[:, 0], rim[:, 1]
-    walls = np.concatenate([np.stack([b, a, drawn[a]], 1), np.stack([b, drawn[a], drawn[b]], 1)])
+    new_a, new_b = extended[a], extended[b]
+    walls = np.concatenate([np.stack([b, a, new_a], 1), np.stack([b, new_a, new_b], 1)])
     return np.concatenate([vertices, vertices + shift]), np.concatenate([kept, walls])
 
 

@@ -128,12 +128,12 @@ def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):
     source = write_ball_case(tmp_path / "case")
     truth = {bone: ball(*about) for bone, about in BALLS.items()}
 
-    def good(folder: Path, say):
-        say("copying")
+    def good(folder: Path, report):
+        report("copying")
         shutil.copytree(source.parent, folder, dirs_exist_ok=True)
         return read_rig(folder / "rig.json"), truth
 
-    def bad(folder: Path, say):
+    def bad(folder: Path, report):
         raise ImageError("The image is odd.", "Take another.")
 
     cases = [

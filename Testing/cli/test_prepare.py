@@ -187,7 +187,7 @@ def test_what_cannot_be_prepared_is_refused_before_any_work(virtual, tmp_path, c
     refused(["prepare", "-o", out], capsys, "nothing to prepare")
     refused([*two, "--labelled", "3", "-o", out], capsys, "3 of 2")
     refused([*two, "--workers", "-1", "-o", out], capsys, "workers")
-    refused([*two, "--size", "4", "-o", out], capsys, "Size cannot be 4")
+    refused([*two, "--size", "4", "-o", out], capsys, "Size must be 8 to 1024 (got 4)")
     refused([*two, "--test-share", "1", "-o", out], capsys, "nothing to train on")
     refused([*two, "--seed", "-1", "-o", out], capsys, "Seed")
     refused(["prepare", tmp_path / "none", "-o", out], capsys, "was not found")
@@ -204,5 +204,5 @@ def test_a_folder_that_is_no_prepared_case_is_left_alone(tmp_path, capsys):
     folder.mkdir()
     sitk.WriteImage(ball_ct("L"), str(folder / "ct.nrrd"))
     before = tree(tmp_path)
-    refused(["prepare", tmp_path, *FLAGS, "-o", tmp_path], capsys, "there already", "another")
+    refused(["prepare", tmp_path, *FLAGS, "-o", tmp_path], capsys, "exists already", "another")
     assert tree(tmp_path) == before

@@ -154,7 +154,7 @@ def test_pickled_points_of_the_published_code_are_read(tmp_path):
 def test_pickled_code_is_refused_and_not_run(tmp_path, capsys, harm):
     path = tmp_path / "sampling.npz"
     np.savez(path, np.array(harm, object))
-    with pytest.raises(InputError, match="which is no array"):
+    with pytest.raises(InputError, match="which is not an array"):
         read_npz(path)
     assert capsys.readouterr().out == ""
 
@@ -202,7 +202,7 @@ def test_a_case_of_the_published_code_is_read(tmp_path):
     write_obj(folder / "mesh.obj", stored)
     assert case.labelled and case.missing() == [] and case.volume_sizes() == [256, 512]
     assert case.volume(256)[0, 0, 0] == 7 and case.label_map().shape == (4, 4, 4)
-    with pytest.raises(InputError, match="not the volume that its name tells"):
+    with pytest.raises(InputError, match="not the volume that its name indicates"):
         case.volume(512)
     with pytest.raises(InputError, match="no CT of size 96"):
         case.volume(96)

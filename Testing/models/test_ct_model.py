@@ -94,9 +94,11 @@ def test_weights_without_a_teacher_say_which_have_one(tmp_path, monkeypatch):
         bare, {**bundle.manifest, "name": "bare", "networks": networks},
         {"student.x": torch.zeros(2)},
     )  # fmt: skip
-    with pytest.raises(WeightsError, match="hold no teacher.*Import weights that do.*recon_ct"):
+    with pytest.raises(WeightsError, match="contain no teacher.*Import weights that do.*recon_ct"):
         check_teacher("bare")
     write_band_bundle(user / "bands.zip")
-    with pytest.raises(WeightsError, match="'bare' hold no teacher.*Choose weights that do: bands"):
+    with pytest.raises(
+        WeightsError, match="'bare' contain no teacher.*Choose weights that do: bands"
+    ):
         check_teacher("bare")
     check_teacher("bands")

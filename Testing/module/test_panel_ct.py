@@ -247,7 +247,7 @@ def test_panel_ct_mistakes_are_sentences(core, slicer, files):
         user.click(core.ui.ctReconstructButton)
         settle(core)
         assert core.ui.statusLabel.text.startswith("✗") and words in core.ui.statusLabel.text
-    # Weights that are missing, or hold no teacher.
+    # Weights that are missing, or contain no teacher.
     loadCt(core, slicer, files)
     core.parameters.weights = "gone"
     slicer.app.processEvents()
@@ -273,7 +273,7 @@ def test_panel_ct_weights_without_a_teacher_name_others(core, slicer, files, mon
         slicer.app.processEvents()
         user.click(core.ui.ctReconstructButton)
         assert core.job is None  # told at once, without the worker
-        assert "'xray' hold no teacher" in core.ui.statusLabel.text
+        assert "'xray' contain no teacher" in core.ui.statusLabel.text
         assert "bands" in core.ui.statusLabel.text
     finally:
         path.unlink()

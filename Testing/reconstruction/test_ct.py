@@ -87,7 +87,7 @@ def test_a_ct_much_longer_than_what_was_learned_from_is_worth_a_word():
         model.extent = extent
         said = reconstruct_ct(CtScan(values, affine), model).report["warnings"]
         assert len(said) == warned
-    assert "learned from 100 mm around the knee" in said[0] and "crop it to the knee" in said[0]
+    assert "trained on 100 mm around the knee" in said[0] and "crop it to the knee" in said[0]
 
 
 def test_four_bones_are_told_apart_and_measured():
@@ -185,8 +185,9 @@ def test_the_side_is_told_by_the_fibula_or_by_the_user():
     assert result.laterality is None
     assert result.report["bones"]["fibula"] == {"found": False, "volume_mm3": None}
     assert result.report["warnings"] == [
-        "The fibula was not found.", "The side was not given, and the bones do not tell it.",
-    ]  # fmt: skip
+        "The fibula was not found.",
+        "The side was not given, and cannot be determined from the bones.",
+    ]
     assert reconstruct_ct(scan, BandModel(), "R").laterality == "R"
 
 
