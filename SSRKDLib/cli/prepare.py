@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from SSRKDLib.cli.simulate import add_projector
-from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.progress import Progress, no_progress
 
 
@@ -123,9 +124,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     try:
         processed.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"The folder '{processed}' cannot be written ({error.strerror}).", "Choose another."
-        ) from error
+        raise cannot_write(processed, error) from error
     open_jobs = [job for job in jobs if not is_finished(job, processed, settings)]
     outcomes = []
     if open_jobs:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import ImageError, InputError, OutputError
+from SSRKDLib.core.errors import ImageError, InputError
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame
 from SSRKDLib.datasets.npz import read_npz
@@ -123,10 +124,7 @@ def write_case(folder: Path, data: CaseData) -> None:
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         (folder / RECORD).write_bytes(text.encode())
     except OSError as error:
-        raise OutputError(
-            f"The case in '{folder}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+        raise cannot_write(folder, error) from error
 
 
 def _write_volume(path: Path, volume: np.ndarray, frame: CaseFrame) -> None:

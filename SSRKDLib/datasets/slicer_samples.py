@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS, LABELS
 from SSRKDLib.core.boxes import bounding_box, box_corners
-from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.progress import Reporter
 from SSRKDLib.core.terminology import slicer_entry
 from SSRKDLib.ct.hounsfield import to_hounsfield
@@ -111,10 +111,7 @@ def compress_dicom(source: Path, target: Path, number: int) -> None:
     try:
         dataset.save_as(target, enforce_file_format=True)
     except OSError as error:
-        raise OutputError(
-            f"'{target}' cannot be written ({error.strerror}).",
-            "Choose a folder that exists and that you may write to.",
-        ) from error
+        raise cannot_write(target, error) from error
 
 
 def write_ct_sample(folder: Path, report: Reporter) -> None:

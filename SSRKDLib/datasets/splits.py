@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.datasets.case_folder import CaseFolder
 
 INFO = "info.json"
@@ -120,15 +121,8 @@ def write_info(processed: Path, splits: dict[str, list[str]], failed: Sequence[s
     Raises:
         OutputError: it cannot be written.
     """
-    path = processed / INFO
-    try:
-        content = {**splits, "failed": list(failed)} if failed else splits
-        path.write_bytes((json.dumps(content, indent=1) + "\n").encode())
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+    content = {**splits, "failed": list(failed)} if failed else splits
+    write_file(processed / INFO, json.dumps(content, indent=1) + "\n")
 
 
 def read_info(processed: str | Path) -> dict[str, list[str]]:

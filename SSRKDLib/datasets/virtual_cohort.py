@@ -9,14 +9,14 @@ machine.
 from __future__ import annotations
 
 import json
-import uuid
 from dataclasses import asdict, dataclass
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_file import Content, cannot_write, write_file
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.population import shape_model
@@ -228,9 +228,7 @@ class VirtualCohort:
         path = self.path(index)
         if not path.exists():
             self.check()
-            content = BytesIO()
-            np.savez(content, **vars(make_knee(self.seed, index, self.ranges)))
-            _write(path, content.getbuffer())
+            _write(path, partial(np.savez, **vars(make_knee(self.seed, index, self.ranges))))
 
     def read(self, index: int) -> StoredKnee:
         """A knee, made first where it is not kept yet."""
@@ -241,17 +239,9 @@ class VirtualCohort:
             return StoredKnee(**{key: data[key] for key in data.files})
 
 
-def _write(path: Path, content: bytes | memoryview) -> None:
-    unfinished = path.with_suffix(f".{uuid.uuid4().hex[:8]}.tmp")
+def _write(path: Path, content: Content) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_bytes(content)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"The cohort's file '{path}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+        raise cannot_write(path, error) from error
+    write_file(path, content)

@@ -36,11 +36,11 @@ from SSRKDLib.core.errors import (
     SSRKDError,
     describe_unexpected,
 )
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.radiographs.rig_file import read_rig
-from SSRKDLib.reconstruction.result_folder import write_text
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
@@ -134,7 +134,7 @@ def prepare_output(output: Path, settings: Settings) -> None:
             f"The folder '{output}' cannot be used ({error}).", "Choose another output folder."
         ) from error
     if found is None:
-        _write_whole(mark, wanted)
+        _write_json(mark, wanted)
     elif found != wanted:
         changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
         raise OutputError(
@@ -227,7 +227,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
         # One case's accident must not cost the others; the traceback goes where a log would be.
         traceback.print_exc()
         result["error"] = describe_unexpected(error)
-    _write_whole(_result_file(case, output), {"signature": signature, **result})
+    _write_json(_result_file(case, output), {"signature": signature, **result})
     return result
 
 
@@ -328,13 +328,5 @@ def _finished(case: Path, output: Path) -> dict | None:
     return found
 
 
-def _write_whole(path: Path, content: dict) -> None:
-    """Write JSON under another name first: a file that is there is complete."""
-    fresh = path.with_name(f".{path.name}.new")
-    write_text(fresh, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    try:
-        fresh.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror}).", "Choose another output folder."
-        ) from error
+def _write_json(path: Path, content: dict) -> None:
+    write_file(path, json.dumps(content, indent=1, allow_nan=False) + "\n")

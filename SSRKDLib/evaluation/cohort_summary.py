@@ -11,8 +11,8 @@ import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.evaluation.metrics import MEASURES
-from SSRKDLib.reconstruction.result_folder import write_text
 
 #: Columns of the table: the mean of a case's bones, then each bone.
 COLUMNS: tuple[str, ...] = ("mean", *BONES)
@@ -180,7 +180,7 @@ def write_summary(results: Sequence[dict], output: Path) -> None:
         ("clinical_summary.csv", summarise_clinical(results)),
     ):
         _write_csv(output / name, [tuple(rows[0]), *(tuple(row.values()) for row in rows)])
-    write_text(output / "summary.md", format_summary(results))
+    write_file(output / "summary.md", format_summary(results))
 
 
 def _write_csv(path: Path, rows: Sequence[tuple]) -> None:
@@ -192,7 +192,7 @@ def _write_csv(path: Path, rows: Sequence[tuple]) -> None:
             ["" if _is_empty(cell) else f"{cell:.4f}" if isinstance(cell, float) else cell
              for cell in row]
         )  # fmt: skip
-    write_text(path, text.getvalue())
+    write_file(path, text.getvalue())
 
 
 def _is_empty(cell: object) -> bool:

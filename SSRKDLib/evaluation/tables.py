@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.evaluation.metrics import MEASURES, MORE_MEASURES
-from SSRKDLib.reconstruction.result_folder import write_text
 
 if TYPE_CHECKING:
     from SSRKDLib.evaluation.alignment import Alignment
@@ -69,7 +69,7 @@ def write_comparison(path: Path, rows: Sequence[dict]) -> None:
     for row in rows:
         cells = {**row, "region_mm": row["region"]}
         writer.writerow([_cell(cells.get(column)) for column in _COLUMNS])
-    write_text(path, text.getvalue())
+    write_file(path, text.getvalue())
 
 
 def _cell(value: object) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.optional_packages import missing_package
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.evaluation.cohort_summary import TABLE
 
 
@@ -60,12 +61,7 @@ def write_plots(results: Sequence[dict], output: Path) -> list[Path]:
     for name, figure in (("metrics.png", metrics), ("clinical.png", clinical)):
         written.append(output / name)
         FigureCanvasAgg(figure)
-        try:
-            figure.savefig(written[-1], dpi=110)
-        except OSError as error:
-            raise OutputError(
-                f"'{written[-1]}' cannot be written ({error.strerror}).", "Choose another folder."
-            ) from error
+        write_file(written[-1], partial(figure.savefig, format="png", dpi=110))
     return written
 
 

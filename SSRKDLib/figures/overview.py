@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.boxes import bounding_box
-from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.optional_packages import missing_package
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
@@ -80,13 +80,7 @@ def overview(
         panel.draw(figure.add_axes(box))
         left += panel_width + _GAP
     _write_around(figure, bones, title, credit, truth is not None)
-    try:
-        FigureCanvasAgg(figure).print_png(path)
-    except OSError as error:
-        raise OutputError(
-            f"The picture '{path}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+    write_file(path, FigureCanvasAgg(figure).print_png)
 
 
 def _write_around(

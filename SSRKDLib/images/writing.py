@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import cannot_write
 
 
 def write_image(
@@ -64,7 +65,4 @@ def write_array(path: str | os.PathLike, array: np.ndarray) -> None:
     try:
         np.save(path, array)
     except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+        raise cannot_write(path, error) from error

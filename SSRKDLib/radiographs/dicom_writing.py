@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.errors import GeometryError, ImageError, OutputError
+from SSRKDLib.core.errors import GeometryError, ImageError
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.geometry.centred_views import positioner_from_angles, source_angles
 from SSRKDLib.geometry.detector_pose import LETTERS, orientation_letters
 from SSRKDLib.geometry.views import View
@@ -96,10 +97,7 @@ def write_dicom(
     try:
         dataset.save_as(Path(path), enforce_file_format=True)
     except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror}).",
-            "Choose a folder that exists and that you may write to.",
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def _dataset(modality: str, style: str, laterality: str | None, case: str, instance: int):

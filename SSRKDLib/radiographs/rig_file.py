@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.errors import GeometryError, OutputError
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, sources_of, with_sources
 
@@ -200,14 +200,4 @@ def write_rig(rig: Rig, path: str | os.PathLike) -> None:
             image = os.path.relpath(image, path.parent.resolve())
         sources.append(replace(source, image=image))
     text = json.dumps(rig_to_dict(with_sources(rig, sources)), indent=2, allow_nan=False)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # it may never have come into being
-            unfinished.unlink()
-        raise OutputError(
-            f"The rig cannot be written to '{path}' ({error.strerror}).",
-            "Choose a folder that exists and that you may write to.",
-        ) from error
+    write_file(path, text + "\n")

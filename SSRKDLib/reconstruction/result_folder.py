@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.surfaces.mesh_files import is_written_mesh, write_mesh
 
@@ -47,19 +47,4 @@ def write_result(folder: Path, result: Reconstruction | CtReconstruction) -> Non
     """
     for bone, mesh in result.bones.items():
         write_mesh(folder / f"{bone}.ply", mesh, COLOURS[bone])
-    write_text(folder / REPORT, json.dumps(result.report, indent=2, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, UTF-8 with plain newlines.
-
-    Raises:
-        OutputError: the file cannot be written, or the disk is full.
-    """
-    try:
-        path.write_bytes(text.encode())
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written ({error.strerror or error}).",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+    write_file(folder / REPORT, json.dumps(result.report, indent=2, allow_nan=False) + "\n")

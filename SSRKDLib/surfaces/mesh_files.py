@@ -8,6 +8,7 @@ from pathlib import Path
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import NamedSurface, NameMatch, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.surfaces.mesh import Mesh, _tidy, from_polydata
 from SSRKDLib.surfaces.ply import read_ply, write_ply
 
@@ -103,9 +104,7 @@ def write_mesh(
     try:
         write_ply(path, mesh.vertices, mesh.faces, mesh.vertex_normals(), colour, _COMMENTS)
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}).", "Choose a folder you may write to."
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def is_written_mesh(path: Path) -> bool:

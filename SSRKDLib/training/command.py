@@ -22,6 +22,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from SSRKDLib.core.errors import InputError, SSRKDError, WeightsError
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.training import earlier_format
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint, read_values
 from SSRKDLib.training.data.modules import SegmentationData, TeacherData
@@ -185,5 +186,5 @@ def _test(command: _Command, output: Path) -> None:
     scores = command.trainer.test(command.model, command.datamodule, verbose=False)[0]
     if command.trainer.is_global_zero:
         text = json.dumps({**scores, "steps": command.trainer.global_step}, indent=1)
-        (output / SCORES).write_text(text + "\n")
+        write_file(output / SCORES, text + "\n")
         print(f"{output}: " + ", ".join(f"{key} {value:.4f}" for key, value in scores.items()))

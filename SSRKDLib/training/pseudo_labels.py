@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.ct.sliding_window import window_starts
 from SSRKDLib.datasets.case_cache import read_box, read_frame, read_points, read_volume
 from SSRKDLib.datasets.case_folder import CaseFolder
@@ -154,15 +155,9 @@ def write_predictions(
             if path.exists():
                 continue
             arrays = _predict_case(teacher, lists, name, size, window, count)
-            unfinished = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-            with unfinished.open("wb") as stream:
-                np.savez(stream, **arrays)
-            unfinished.replace(path)
+            write_file(path, partial(np.savez, **arrays))
     except OSError as error:
-        raise OutputError(
-            f"The teacher's predictions cannot be written to {folder} ({error.strerror or error}).",
-            "Make room, or copy the cases to a disk that you may write to.",
-        ) from error
+        raise cannot_write(folder, error) from error
     progress(len(names), len(names))
     return folder
 

@@ -6,17 +6,19 @@ is used.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
+import json
 import struct
-import uuid
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from SSRKDLib.core.errors import OutputError, WeightsError
+from SSRKDLib.core.output_file import cannot_write, write_file
+from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.core.output_manifest import ResultKind
 
 MANIFEST = "bundle.json"
 TENSORS = "model.safetensors"
@@ -132,64 +134,58 @@ def _check_size(path: Path, member: str, size: int) -> None:
         )
 
 
+def _earlier(folder: Path) -> Collection[str]:
+    try:
+        data = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return set(LIMITS) if isinstance(data, dict) and "networks" in data else ()
+
+
+#: A bundle that is a folder.
+BUNDLE = ResultKind("weights", _earlier)
+
+
 def write_members(path: Path, manifest: bytes, data: bytes) -> None:
-    """Write both members, as a whole or not at all.
+    """Write both members, completely or not at all; a bundle that is there is replaced.
 
     An archive where ``path`` ends in ``.zip``, else a folder. Raises
     :class:`~SSRKDLib.core.errors.OutputError`.
     """
     members = {MANIFEST: manifest, TENSORS: data}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    if path.suffix.lower() != ".zip":
+        with replaced_folder(path, BUNDLE) as folder:
+            for name, content in members.items():
+                write_file(folder / name, content)
+        return
+    _check_replaceable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".zip":
-            _write_archive(temporary, members)
-            os.replace(temporary, path)
-        else:
-            temporary.mkdir()
-            for name, content in members.items():
-                (temporary / name).write_bytes(content)
-            _replace_folder(temporary, path)
     except OSError as error:
-        raise OutputError(
-            f"The weights cannot be written to {path} ({error.strerror or error}).",
-            "Choose another place, or make room and check that you may write there.",
-        ) from error
-    finally:
-        _discard(temporary)
+        raise cannot_write(path, error) from error
+    write_file(path, partial(_write_archive, members))
 
 
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+def _check_replaceable(path: Path) -> None:
+    """Refuse to replace any other file than a bundle; a damaged one begins as a bundle does."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(30 + len(MANIFEST))
+    except FileNotFoundError:
         return
-    with contextlib.suppress(OSError):  # it may never have come into being
-        path.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if not (start.startswith(b"PK") and start.endswith(MANIFEST.encode())):
+        raise OutputError(
+            f"'{path}' is not a weights bundle, and would be replaced.",
+            "Choose another name for the weights.",
+        )
 
 
-def _write_archive(path: Path, members: Mapping[str, bytes]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+def _write_archive(members: Mapping[str, bytes], stream: BinaryIO) -> None:
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # A fixed date: the same weights make the same file.
             info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             archive.writestr(info, content)
-
-
-def _replace_folder(temporary: Path, path: Path) -> None:
-    if not path.exists():
-        os.replace(temporary, path)
-        return
-    if not (path / MANIFEST).is_file():
-        raise OutputError(
-            f"{path} exists and is not a weights bundle.", "Choose another folder for the weights."
-        )
-    # A folder that is not empty cannot be replaced in one step: the old one steps aside.
-    old = temporary.with_suffix(".old")
-    try:
-        os.replace(path, old)
-        os.replace(temporary, path)
-    finally:
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        shutil.rmtree(old, ignore_errors=True)

@@ -247,12 +247,12 @@ def test_a_full_disk_leaves_the_earlier_result(case, balls, tmp_path, capsys, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("SSRKDLib.surfaces.mesh_files.write_ply", full)
-    refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "No space left")
+    refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "disk is full")
     assert tree(tmp_path) == before
     monkeypatch.undo()
     monkeypatch.setattr(models, "load_model", lambda *_: BallModel(read_rig(case)))
-    monkeypatch.setattr(Path, "write_bytes", full)
-    refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "No space left", "report")
+    monkeypatch.setattr(os, "fsync", full)
+    refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "disk is full", "report")
     monkeypatch.undo()
     assert tree(tmp_path) == before
 

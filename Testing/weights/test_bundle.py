@@ -28,6 +28,7 @@ from SSRKDLib.weights.bundle import (  # noqa: E402
     verify_bundle,
     write_bundle,
 )
+from Testing.support.command_checks import tree  # noqa: E402
 from Testing.support.weights_checks import refused, use_only  # noqa: E402
 
 
@@ -144,9 +145,14 @@ def test_a_failed_write_leaves_the_old_bundle(bundle):
 def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not a weights bundle"):
+    with pytest.raises(OutputError, match=r"chapter1\.txt"):
         write_bundle(tmp_path / "thesis", manifest(), tensors())
     assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
+    (tmp_path / "data.zip").write_bytes(b"PK\x03\x04 years of data")
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="not a weights bundle"):
+        write_bundle(tmp_path / "data.zip", manifest(), tensors())
+    assert tree(tmp_path) == before
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         write_bundle(tmp_path / "file" / "a.zip", manifest(), tensors())

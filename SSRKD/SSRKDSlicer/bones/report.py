@@ -11,9 +11,9 @@ import vtk
 
 from SSRKDLib.clinical.measures import measure
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.evaluation.html_report import Report, render
-from SSRKDLib.reconstruction.result_folder import write_text
 
 from ..radiographs.outlines import worldMesh
 
@@ -48,7 +48,7 @@ def saveReport(path, comparison, reconstruction, rig, names):
         versions={"3D Slicer": slicer.app.applicationVersion},
         names=names,
     )
-    write_text(_asHtml(path), render(report))
+    write_file(_asHtml(path), render(report))
 
 
 def _asHtml(path):
