@@ -123,7 +123,7 @@ def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
     if arguments.spacing is not None:
         raise InputError(
             "A CT is reconstructed on the grid that the weights were trained on.",
-            "Leave --spacing out.",
+            "Omit --spacing.",
         )
 
     def reconstruct(progress: Progress) -> CtReconstruction:

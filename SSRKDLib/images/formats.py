@@ -1,6 +1,6 @@
 """Image files before they are decoded: which format, and whether they are whole.
 
-ITK fills what a cut NIfTI or DICOM file lacks with whatever lies in memory and says nothing, so
+ITK fills what a cut NIfTI or DICOM file lacks with whatever lies in memory without a word, so
 their length is checked here; readers of the other formats refuse cut files by themselves.
 """
 

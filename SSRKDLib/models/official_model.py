@@ -35,7 +35,7 @@ NETWORKS = ("segmenter", "student")
 
 
 class OfficialField:
-    """The student's answer for two radiographs; a query for ``field.evaluate(band=None)``.
+    """The student's field of two radiographs; a query for ``field.evaluate(band=None)``.
 
     Attributes:
         cameras: the virtual cameras, the lateral one first.
@@ -61,7 +61,7 @@ class OfficialField:
 
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """Opposite corners of the grid to evaluate, ``(3,)`` each, mm: all that both images can
-        show. (:meth:`margin` tells where in it they do.)"""
+        show. (:meth:`margin` gives where in it they do.)"""
         # Along the beam a camera sees more behind the joint than in front of it.
         half = max(
             camera.view.size[0] * camera.view.pixel_spacing[0] / 2 for camera in self.cameras

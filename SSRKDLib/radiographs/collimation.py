@@ -68,7 +68,7 @@ def _polygon(vertices: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.
 
 
 def blank_border(attenuation: np.ndarray, may_black_out_air: bool) -> np.ndarray:
-    """Pixels outside the collimated field, judged from the image.
+    """Pixels outside the collimated field, estimated from the image.
 
     Outside the field all pixels share one extreme value and the region takes in a corner of the
     image; a bone or a piece of metal that saturates at the border hardly ever does. At the bright

@@ -1,7 +1,7 @@
-"""The tags of a DICOM radiograph that say how it was taken, without its pixels.
+"""The tags of a DICOM radiograph that describe how it was taken, without its pixels.
 
 Only what geometry and pixel values need is kept: no name, no date, nothing that identifies a person
-except a fingerprint that tells whether two files name the same patient.
+except a fingerprint that shows whether two files name the same patient.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class DicomTags:
         element_spacing: (0018,7022) times (0018,701A), mm, (between columns, between rows).
         isocentre_pixel: (column, row) where the central ray meets the image, from (0018,9430) and
             (0018,7030).
-        oddities: sentences on tags that are present and not used.
+        problems: sentences on tags that are present and not used.
         photometric: (0028,0004).
         relationship: (0028,1040).
         relationship_sign: (0028,1041): 1, -1 or None.
@@ -75,7 +75,7 @@ class DicomTags:
     scanned_spacing: tuple[float, float] | None = None
     element_spacing: tuple[float, float] | None = None
     isocentre_pixel: tuple[float, float] | None = None
-    oddities: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     photometric: str = ""
     relationship: str = ""
     relationship_sign: int | None = None
@@ -108,7 +108,7 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
             f"'{path}' cannot be read as DICOM ({error}).", "Export the radiograph again."
         ) from error
     if not dataset.get("Rows") or not dataset.get("Columns"):
-        raise ImageError(f"'{path}' holds no DICOM image.", "Choose the file of a radiograph.")
+        raise ImageError(f"'{path}' contains no DICOM image.", "Choose the file of a radiograph.")
     if _text(dataset, "Modality") in _NOT_RADIOGRAPHS:
         raise ImageError(
             f"'{path}' is of modality {_text(dataset, 'Modality')}, not a radiograph.",
@@ -117,7 +117,7 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
     frames = _number(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise ImageError(
-            f"'{path}' holds {frames:g} frames.",
+            f"'{path}' contains {frames:g} frames.",
             "Export the one frame that shows the knee best as a single-frame image.",
         )
     return dataset
@@ -133,7 +133,9 @@ def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
 def tags_to_dict(tags: DicomTags) -> dict:
     """Tags as plain JSON values, without the fingerprint of the patient ID: a short number can
     be found from it by trying."""
-    return {**asdict(tags), "patient": ""}
+    data = {**asdict(tags), "patient": ""}
+    data["oddities"] = data.pop("problems")  # the key in scenes that were saved
+    return data
 
 
 def tags_from_dict(data: dict) -> DicomTags:
@@ -143,7 +145,9 @@ def tags_from_dict(data: dict) -> DicomTags:
         ImageError: these are no tags.
     """
     try:
-        return DicomTags(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})
+        values = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+        values["problems"] = values.pop("oddities", ())
+        return DicomTags(**values)
     except (TypeError, AttributeError) as error:
         raise ImageError(
             "The DICOM tags that were kept are of another version.", "Load the file again."
@@ -158,7 +162,7 @@ def understood_tags(path: str | os.PathLike) -> Iterator[None]:
         yield
     except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
         raise ImageError(
-            f"'{path}' holds DICOM tags that make no sense ({error}).",
+            f"'{path}' contains DICOM tags that cannot be interpreted ({error}).",
             "Export the radiograph again, or as NRRD with the geometry in a rig.",
         ) from error
 
@@ -173,7 +177,7 @@ def tags_from_dataset(dataset) -> DicomTags:
     slope = _number(dataset, "RescaleSlope")
     patient = str(dataset.get("PatientID") or "")
     sign = _number(dataset, "PixelIntensityRelationshipSign")
-    isocentre_pixel, oddities = _isocentre_pixel(dataset)
+    isocentre_pixel, problems = _isocentre_pixel(dataset)
     binning = _spacing(dataset, "DetectorBinning") or (1.0, 1.0)
     element = _spacing(dataset, "DetectorElementSpacing")
     return DicomTags(
@@ -196,7 +200,7 @@ def tags_from_dataset(dataset) -> DicomTags:
         scanned_spacing=_spacing(dataset, "NominalScannedPixelSpacing"),
         element_spacing=element and (element[0] * binning[0], element[1] * binning[1]),
         isocentre_pixel=isocentre_pixel,
-        oddities=oddities + _tilts(dataset) + _unusual_numbers(dataset),
+        problems=problems + _tilts(dataset) + _unusual_numbers(dataset),
         photometric=_text(dataset, "PhotometricInterpretation"),
         relationship=_text(dataset, "PixelIntensityRelationship"),
         relationship_sign=None if not sign else int(math.copysign(1, sign)),
@@ -207,7 +211,7 @@ def tags_from_dataset(dataset) -> DicomTags:
 
 
 def valid_pixels(dataset) -> np.ndarray | None:
-    """``[rows, columns]`` mask of the collimated field, or None when the file does not tell."""
+    """``[rows, columns]`` mask of the collimated field, or None where the file has none."""
     return shutter_mask(dataset, (int(dataset.Rows), int(dataset.Columns)))
 
 

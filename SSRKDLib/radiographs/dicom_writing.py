@@ -4,7 +4,7 @@ For tests, the demo and sample data: digital X-ray (DX, PS3.3 A.26), computed ra
 or X-ray angiography (XA, A.14), one frame, uncompressed, of nobody (``SSRKD^VIRTUAL``).
 
 Where the central ray does not meet the middle of the image, Position of Isocenter Projection
-(0018,9430; C.8.19.5) tells where it does. Those modules belong to the enhanced XA image; here they
+(0018,9430; C.8.19.5) gives where it does. Those modules belong to the enhanced XA image; here they
 make a Standard Extended SOP Class, which PS3.2 allows.
 """
 
@@ -187,10 +187,10 @@ def _decimal(number: float) -> str:
 
 
 def _add_pixels(dataset, line_integral: np.ndarray, style: str, modality: str) -> None:
-    """Image pixel and X-ray image modules; C.8.11.3.1.2 tells what the sign means."""
+    """Image pixel and X-ray image modules; C.8.11.3.1.2 defines the sign."""
     bits, sign, photometric = 16, -1, "MONOCHROME2"
     if style == "log":
-        # Noise makes air slightly negative; 16 bits hold -0.25 to 16.1 in steps of 1/4000.
+        # Noise makes air slightly negative; 16 bits span -0.25 to 16.1 in steps of 1/4000.
         stored = 1000 + 4000 * line_integral
     elif style == "linear":
         stored, sign = 50000 * np.exp(-line_integral), 1
@@ -231,7 +231,7 @@ def _check_round_trip(dataset, view: View) -> None:
         reason = f" (error {error:.2f} pixels)"
     if not error <= TOLERANCE_PIXELS:
         raise GeometryError(
-            f"View '{view.name}' cannot be told by DICOM tags{reason}.",
+            f"View '{view.name}' cannot be described by DICOM tags{reason}.",
             "Its central ray must pass through the origin, its detector must be perpendicular to "
             "it and not be rolled about it.",
         )

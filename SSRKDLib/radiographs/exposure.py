@@ -161,7 +161,7 @@ class Exposure:
         cut). Weights are trained with it; only new ones can change it.
         """
         depth = (self.view.projection_matrix @ [*joint, 1.0])[2]
-        # A guess of the joint beside or behind the source must not ask for absurd blocks.
+        # A guess of the joint beside or behind the source must not lead to absurd blocks.
         depth = float(np.clip(depth, 0.3, 1.0))
         blocks = tuple(
             max(1, int(round(pixel_mm / (spacing * depth)))) for spacing in self.view.pixel_spacing

@@ -26,7 +26,7 @@ VALUE_KINDS = ("line_integral", "intensity", "display", "display_inverted")
 #: Line integral given to the brightest 0.5 % of a presentation image: 0.02 / mm through 200 mm.
 DISPLAY_RANGE = 4.0
 
-#: No detector tells more than this from nothing: e^12 is 160 000 to 1.
+#: No detector has a larger range than this: e^12 is 160 000 to 1.
 _SATURATED = 12.0
 
 
@@ -46,7 +46,7 @@ def to_line_integral(
         valid: ``[rows, columns]`` bool, the field that the file declares, if it does.
 
     Returns:
-        float32 line integral ``[rows, columns]`` (0 where it is no number), bool mask
+        float32 line integral ``[rows, columns]`` (0 where it is not a number), bool mask
         ``[rows, columns]`` (False outside the collimated field) and sentences for the report.
 
     Raises:
@@ -87,7 +87,7 @@ def to_line_integral(
 def _from_counts(
     counts: np.ndarray, usable: np.ndarray, air: float | None
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Beer-Lambert; counts of zero and less become the deepest value that the image can tell."""
+    """Beer-Lambert; counts of zero and less become the deepest value that the image can show."""
     inside = counts[usable]
     if air is None:
         air = float(np.percentile(inside, 99.9))
@@ -99,15 +99,15 @@ def _from_counts(
     positive = inside[inside > 0]
     if positive.size == 0:
         raise ImageError(
-            "The radiograph holds no positive detector counts.",
+            "The radiograph contains no positive detector counts.",
             "Choose another kind of pixel values, or export the image again.",
         )
-    # Half of the smallest count seen: where an 8-bit image holds 0, less than 1 came through.
+    # Half of the smallest count: where an 8-bit image has 0, less than 1 came through.
     floor = max(0.5 * float(positive.min()), air * np.exp(-_SATURATED))
     starved = float((inside <= 0).mean())
     notes: tuple[str, ...] = ()
     if starved > 1e-3:
-        notes = (f"{100 * starved:.1f} % of the pixels hold no counts; they are saturated.",)
+        notes = (f"{100 * starved:.1f} % of the pixels have no counts; they are saturated.",)
     return np.log(np.float32(air) / np.maximum(counts, np.float32(floor))), notes
 
 
@@ -121,7 +121,7 @@ def values_from_dicom(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
     presentation; a logarithmic one has an unknown unit and is brought to scale like ``display``.
 
     Returns:
-        The kind, or None where the file tells nothing, and sentences on what was assumed.
+        The kind, or None where the file does not state it, and sentences on what was assumed.
     """
     notes: tuple[str, ...] = ()
     if tags.relationship_sign is not None:
@@ -134,7 +134,7 @@ def values_from_dicom(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
         shade = "bright" if bright_bone else "dark"
         notes = (f"No sign of the pixel values; from {tags.photometric}, bone is {shade}.",)
     else:
-        return None, ("The file does not tell whether bone is bright or dark.",)
+        return None, ("The file does not state whether bone is bright or dark.",)
     if tags.negative_slope:
         bright_bone = not bright_bone
     if tags.relationship == "LIN" and tags.intent != "FOR PRESENTATION" and not bright_bone:
@@ -154,10 +154,10 @@ def values_as_shown(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
 
 
 def guess_values(pixels: np.ndarray) -> tuple[str, str]:
-    """The kind of pixel values of an image that does not tell.
+    """The kind of pixel values of an image that does not state it.
 
     Fractions between air (0) and the deepest line integral are line integrals. In any other image
-    the border of the picture, where air is, tells whether air, and so bone, is bright or dark.
+    the border of the picture, where air is, shows whether air, and so bone, is bright or dark.
 
     Args:
         pixels: ``[rows, columns]``.
@@ -168,7 +168,7 @@ def guess_values(pixels: np.ndarray) -> tuple[str, str]:
     pixels = np.asarray(pixels)
     finite = pixels[np.isfinite(pixels)].astype(np.float64)
     if finite.size == 0:
-        return "display", "The image holds no numbers."
+        return "display", "The image contains no numbers."
     low, high = _percentiles(finite, 0.5, 99.5)
     fractions = not np.array_equal(finite, np.round(finite))
     if fractions and low >= -1 and 0.5 <= high <= _SATURATED:

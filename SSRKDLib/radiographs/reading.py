@@ -43,8 +43,8 @@ class Radiograph:
     Attributes:
         pixels: float32 ``[rows, columns]``; of DICOM files after rescale or Modality LUT, without
             VOI window and without inversion for display.
-        values: one of :data:`SSRKDLib.radiographs.intensity.VALUE_KINDS`, or None when the file
-            does not tell.
+        values: one of :data:`SSRKDLib.radiographs.intensity.VALUE_KINDS`, or None where the file
+            does not state it.
         dicom: the tags that matter, or None for other formats.
         valid: bool ``[rows, columns]``, the collimated field that the file declares, or None.
         notes: sentences on what was assumed.
@@ -112,7 +112,7 @@ def _native_pixels(dataset) -> np.ndarray | None:
     of another kind, which is left to ITK.
 
     They are at hand, so the file need not be opened again; besides, ITK refuses signed pixels whose
-    rescaled values are all positive (its issue 5290). Bits beyond those stored may hold anything.
+    rescaled values are all positive (its issue 5290). Bits beyond those stored may have any value.
     """
     syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
     grey = str(dataset.get("PhotometricInterpretation")) in ("MONOCHROME1", "MONOCHROME2")
@@ -179,7 +179,7 @@ def _one_slice(array: np.ndarray, path: Path) -> np.ndarray:
         longer = [n for n in array.shape if n > 1]
         if len(longer) > 2:
             raise ImageError(
-                f"'{path}' holds {min(longer)} slices or pages.",
+                f"'{path}' contains {min(longer)} slices or pages.",
                 "Export the one that is the radiograph as a single image.",
             )
         array = array.reshape(longer) if len(longer) == 2 else array.reshape(array.shape[-2:])
@@ -196,7 +196,7 @@ def _checked(pixels: np.ndarray, path: Path) -> np.ndarray:
     pixels = np.ascontiguousarray(pixels, dtype=np.float32)
     if not np.isfinite(pixels).all():
         raise ImageError(
-            f"'{path}' holds pixels that are not finite numbers (NaN or infinite).",
+            f"'{path}' contains pixels that are not finite numbers (NaN or infinite).",
             "Export the radiograph again.",
         )
     low, high = float(pixels.min()), float(pixels.max())
@@ -208,7 +208,7 @@ def _checked(pixels: np.ndarray, path: Path) -> np.ndarray:
 
 @contextmanager
 def _quiet():
-    """ITK prints warnings on foreign tags that say nothing to a user; errors still raise."""
+    """ITK prints warnings on foreign tags that mean nothing to a user; errors still raise."""
     import SimpleITK as sitk
 
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()

@@ -20,7 +20,7 @@ _MAGNIFICATION = 1.25
 #: Count behind air in 8-bit images of detector counts: the detector is set so that air is white.
 EIGHT_BIT_AIR = 255.0
 
-_REMEDY = "It must hold 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
+_REMEDY = "It must contain 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def rig_from_calibration(
     Args:
         pairs: (calibration file, image file) per view.
         laterality: "L", "R" or None.
-        values: per view the kind of pixel values, or None: what the image says, else
+        values: per view the kind of pixel values, or None: what the image states, else
             ``intensity``.
         air: per view the count behind air, or None: :data:`EIGHT_BIT_AIR` for 8-bit images of
             ``intensity``, else unknown.

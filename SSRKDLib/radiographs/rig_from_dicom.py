@@ -2,7 +2,7 @@
 
 Source: DICOM PS3.3, C.8.7.5 (XA positioner), C.8.11.4 and C.8.11.5 (DX detector and positioning),
 C.8.1.1 (CR), C.8.19 (enhanced XA), 10.7 (pixel spacing and its calibration), C.7.6.1.1.1 (patient
-orientation). What the files do not tell and can be assumed is assumed, and said in
+orientation). What the files do not contain and can be assumed is assumed, and reported in
 ``Rig.assumptions``; what cannot be assumed is refused.
 """
 
@@ -57,14 +57,14 @@ def rig_from_dicom(
     """A rig in LPS with the iso-centre at the origin.
 
     Args:
-        frontal_path, lateral_path: the two files. Where their tags say that they were exchanged,
-            the tags are believed, and it is said.
+        frontal_path, lateral_path: the two files. Where their tags show that they were exchanged,
+            the tags are believed, and it is reported.
         laterality: "L", "R" or None (from the files).
         frontal, lateral: overrides per view.
         tags: of the two files, where they were read already.
 
     Raises:
-        ImageError: a file that cannot be read or is no single-frame radiograph.
+        ImageError: a file that cannot be read or is not a single-frame radiograph.
         GeometryError: tags that contradict each other, two views from the same side, or no pixel
             spacing.
     """
@@ -109,19 +109,19 @@ def rig_from_tags(
         source, more = source_from_tags(one, own)
         views.append(view)
         sources.append(source)
-        assumptions += [*notes, *(f"{label}: {note}" for note in (*more, *one.oddities))]
-    apart = axes_angle(views[0].axis, views[1].axis)
-    if apart < MINIMUM_AXES_ANGLE_DEGREES:
+        assumptions += [*notes, *(f"{label}: {note}" for note in (*more, *one.problems))]
+    angle = axes_angle(views[0].axis, views[1].axis)
+    if angle < MINIMUM_AXES_ANGLE_DEGREES:
         plane = "frontal" if abs(views[0].axis[1]) > 0.7 else "same"
         plane = "lateral" if abs(views[0].axis[0]) > 0.7 else plane
         raise GeometryError(
-            f"Both files show the {plane} view (axes {apart:.0f} degrees apart).",
+            f"Both files show the {plane} view (axes at {angle:.0f} degrees).",
             "Give one frontal and one lateral radiograph, or state the view positions in a rig "
             "(rig --view AP LL, for example).",
         )
     exchanged = abs(views[0].axis[0]) > 0.7 and abs(views[1].axis[1]) > 0.7
     if exchanged:
-        assumptions.append("The frontal and the lateral file were exchanged; their tags tell.")
+        assumptions.append("The frontal and the lateral file were exchanged, as their tags show.")
         views = [replace(views[1], name="frontal"), replace(views[0], name="lateral")]
         sources.reverse()
     rig = Rig(views=tuple(views), laterality=side, assumptions=tuple(assumptions))
@@ -179,21 +179,23 @@ def source_from_tags(
 
 
 def _laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, list[str]]:
-    said = [t.laterality if t.laterality in ("L", "R") else None for t in tags]
+    stated = [t.laterality if t.laterality in ("L", "R") else None for t in tags]
     if given is not None:
-        against = any(s is not None and s != given for s in said)
+        against = any(s is not None and s != given for s in stated)
         return given, ["The files name the other knee; the given side is used."] if against else []
     contradiction = None
-    if None not in said and said[0] != said[1]:
-        contradiction = f"The frontal file is of side {said[0]}, the lateral one of side {said[1]}."
+    if None not in stated and stated[0] != stated[1]:
+        contradiction = (
+            f"The frontal file is of side {stated[0]}, the lateral one of side {stated[1]}."
+        )
     elif any(t.laterality_contradicts for t in tags):
         contradiction = "A file names both sides in its laterality tags (0020,0060) and (0020,0062)"
     if contradiction:
         raise GeometryError(
             contradiction, "Choose two files of the same knee, or state the side (L or R)."
         )
-    side = said[0] or said[1]
-    return side, [] if side else ["The files do not tell whether this is a left or a right knee."]
+    side = stated[0] or stated[1]
+    return side, [] if side else ["The files do not state whether this is a left or a right knee."]
 
 
 def _direction(
@@ -206,7 +208,7 @@ def _direction(
     view = next((key for key in map(_view_key, stated) if key is not None), None)
     if own.view_position and view is None:
         raise GeometryError(
-            f"{label}: '{own.view_position}' is no view position.",
+            f"{label}: '{own.view_position}' is not a view position.",
             "Use AP, PA, LL, RL, mediolateral, lateromedial or lateral.",
         )
     angles = _angles(tags, own)
@@ -215,15 +217,15 @@ def _direction(
         layout = "seen from the detector"
         if view is not None:
             beam, _ = _beam(view, laterality)
-            said = f"the positioner angles {angles[0]:g} and {angles[1]:g} degrees"
+            named = f"the positioner angles {angles[0]:g} and {angles[1]:g} degrees"
             if axes_angle(beam, axis) > 45:
                 raise GeometryError(
-                    f"{label}: {said} contradict the view position {view}.",
+                    f"{label}: {named} contradict the view position {view}.",
                     "Make a rig with the view positions stated (rig --view AP LL, for example).",
                 )
             if beam @ axis < 0:
                 notes.append(
-                    f"{label}: {said} are those of a beam in the opposite direction to the view "
+                    f"{label}: {named} are those of a beam in the opposite direction to the view "
                     f"position {view}; the angles are used."
                 )
     else:

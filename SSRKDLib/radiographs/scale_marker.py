@@ -1,4 +1,4 @@
-"""The scale of a radiograph from an object of known size on it: a calibration ball, or a ruler.
+"""The scale of a radiograph from an object of known size on it: a calibration sphere, or a ruler.
 
 NumPy and SciPy only.
 """
@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from SSRKDLib.core.errors import ImageError
 
-#: Rays from the clicked point that the ball's border is searched on.
+#: Rays from the clicked point that the sphere's border is searched on.
 _RAYS = 120
 
-#: Diameters that a calibration ball's picture may have, pixels.
+#: Diameters that a calibration sphere's picture may have, pixels.
 DIAMETERS = (8.0, 600.0)
 
 #: Share of the rays that must meet a border on the fitted circle.
@@ -24,7 +24,7 @@ _ON_CIRCLE = 0.6
 
 @dataclass(frozen=True)
 class Disc:
-    """The picture of a ball.
+    """The picture of a sphere.
 
     Attributes:
         centre: (column, row), pixels.
@@ -52,7 +52,7 @@ class Disc:
 def find_disc(
     pixels: np.ndarray, click: tuple[float, float], spacing: tuple[float, float] = (1.0, 1.0)
 ) -> Disc:
-    """The ball whose picture lies under a click, be it bright or dark.
+    """The sphere whose picture lies under a click, be it bright or dark.
 
     Along rays from the click the steepest steps of one sign are candidates for the border; the
     circle through most of them is kept and fitted to them (Kasa's linear least squares), with the
@@ -60,17 +60,17 @@ def find_disc(
 
     Args:
         pixels: ``[rows, columns]``.
-        click: (column, row), anywhere well inside the ball.
+        click: (column, row), anywhere well inside the sphere.
         spacing: of the pixels (between columns, between rows); only their ratio matters.
 
     Raises:
-        ImageError: there is no disc, or the click lies outside the image.
+        ImageError: no disc was found, or the click lies outside the image.
     """
     aspect = spacing[1] / spacing[0]
     image = np.asarray(pixels, dtype=np.float64)
     rows, columns = image.shape
     if not (0 <= click[0] <= columns - 1 and 0 <= click[1] <= rows - 1):
-        raise _no_ball("The click lies outside the radiograph.")
+        raise _no_sphere("The click lies outside the radiograph.")
     image = ndimage.gaussian_filter(image, 1.0)
     best: tuple[int, float, np.ndarray] | None = None
     for sign in (1.0, -1.0):
@@ -86,14 +86,14 @@ def find_disc(
         if circle is not None and (best is None or circle[2] > best[1]):
             best = (circle[0], circle[2], circle[1])
     if best is None:
-        raise _no_ball("No ball is found under the click.")
+        raise _no_sphere("No sphere was found under the click.")
     x, y, radius = best[2]
     return Disc((float(x), float(y / aspect)), float(2 * radius), aspect)
 
 
-def _no_ball(cause: str) -> ImageError:
+def _no_sphere(cause: str) -> ImageError:
     return ImageError(
-        cause, "Click near the middle of the ball's picture, or measure with the ruler instead."
+        cause, "Click near the middle of the sphere's picture, or measure with the ruler instead."
     )
 
 

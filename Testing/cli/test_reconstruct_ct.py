@@ -84,7 +84,7 @@ def test_ct_command_refuses_what_it_cannot_use(files, tmp_path, capsys):
     plain = ["reconstruct", "--ct", ct, "-o", out]
     refused([*plain, "--frontal", "a.dcm"], capsys, "Both a CT and radiographs")
     refused([*plain, "rig.json"], capsys, "Both a CT and radiographs")
-    refused([*plain, "--spacing", "1"], capsys, "Leave --spacing out")
+    refused([*plain, "--spacing", "1"], capsys, "Omit --spacing")
     refused([*plain, "--weights", "none-such"], capsys, "none-such")
     refused(arguments(files, out)[:1] + ["--ct", labels, *arguments(files, out)[3:]], capsys,
             "Hounsfield")  # fmt: skip

@@ -161,7 +161,7 @@ def test_geometry_untellable_views_are_not_written(tmp_path):
     rolled = np.eye(4)
     rolled[:3, :3] = [[0.98, 0, 0.19899749], [0, 1, 0], [-0.19899749, 0, 0.98]]
     for bad in (view.transformed(moved), view.transformed(rolled)):
-        with pytest.raises(GeometryError, match="cannot be told"):
+        with pytest.raises(GeometryError, match="cannot be described"):
             write_dicom(tmp_path / "bad.dcm", IMAGE, bad)
     with pytest.raises(ImageError, match="pixels"):
         write_dicom(tmp_path / "bad.dcm", IMAGE.T, view)

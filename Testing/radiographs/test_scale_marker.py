@@ -48,8 +48,8 @@ def test_ball_is_found_from_a_careless_click(centre, diameter, aspect, sign):
     np.testing.assert_allclose(around, diameter / 2, atol=1.0)
 
 
-def test_no_ball_is_said():
-    with pytest.raises(ImageError, match="No ball"):
+def test_no_sphere_is_reported():
+    with pytest.raises(ImageError, match="No sphere"):
         find_disc(radiograph(), (240, 150))
     with pytest.raises(ImageError, match="outside"):
         find_disc(radiograph(), (-5, 150))
