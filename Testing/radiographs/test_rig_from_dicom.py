@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pydicom
 import pytest
 
@@ -10,6 +13,7 @@ from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import seen_from_detector
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_distances import Overrides
+from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.radiographs.test_rig_sources import (
     SIZE,
@@ -139,3 +143,15 @@ def test_geometry_spacings_as_devices_write_them_are_read(tmp_path):
     rig = rig_from_dicom(*paths)
     assert_same_projection(rig, truth)
     assert any("(0018,7022)" in s for s in rig.assumptions)
+
+
+def test_tags_in_a_saved_scene_are_read_again(tmp_path):
+    """Their keys are those of scenes that were saved before."""
+    path = written(plain_rig(), tmp_path)[0]
+    edit(path, DetectorPrimaryAngle=3.0)
+    tags = read_dicom_tags(path)
+    kept = json.loads(json.dumps(tags_to_dict(tags)))
+    assert "3 degrees" in kept["oddities"][0]
+    assert tags_from_dict(kept) == replace(tags, patient="")
+    del kept["element_spacing"]  # as an earlier version wrote them
+    assert tags_from_dict(kept) == replace(tags, patient="")
