@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import multiprocessing
-import os
 import platform
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
+from SSRKDLib.core.processes import process_count, run_in_processes
 from SSRKDLib.evaluation.held_out_people import (
     SIMULATORS,
     Person,
@@ -29,12 +28,12 @@ from SSRKDLib.evaluation.held_out_people import (
     summary,
 )
 from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.reconstruction.job import PEAK_BYTES
 
 
 def measure(job: tuple[Person, argparse.Namespace]) -> list[dict]:
-    """The rows of one person, in a process and a thread of their own."""
+    """The rows of one person."""
     person, arguments = job
-    torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
     rows = evaluate(model, [person], arguments.simulators, arguments.sides, arguments.spacing)
     return list(rows)
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--sides", default="LR")
     parser.add_argument("--simulators", nargs="+", default=list(SIMULATORS), choices=SIMULATORS)
     parser.add_argument("--people", nargs="+", help="names, default all")
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--processes", type=int, default=process_count(PEAK_BYTES))
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     shared = arguments.shared if arguments.shared.is_dir() else None
@@ -61,11 +60,9 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     jobs = [(person, arguments) for person in people]
     rows = []
-    with (
-        (arguments.output / "rows.csv").open("w", newline="") as stream,
-        multiprocessing.get_context("spawn").Pool(arguments.processes) as pool,
-    ):
-        for of_one in tqdm(pool.imap(measure, jobs), total=len(jobs), unit="person"):
+    found = run_in_processes(measure, jobs, arguments.processes)
+    with (arguments.output / "rows.csv").open("w", newline="") as stream:
+        for of_one in tqdm(found, total=len(jobs), unit="person"):
             if not rows:
                 writer = csv.DictWriter(stream, list(of_one[0]))
                 writer.writeheader()

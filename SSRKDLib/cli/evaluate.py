@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError
+from SSRKDLib.core.processes import process_count
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models.devices import DEVICES
-from SSRKDLib.reconstruction.job import SPACINGS
+from SSRKDLib.reconstruction.job import PEAK_BYTES, SPACINGS
+
+if TYPE_CHECKING:
+    from SSRKDLib.evaluation.cohort import Settings
+
+#: Memory that a process without networks takes at its peak, bytes.
+_BYTES_MEASURING = 0.5e9
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -47,8 +54,11 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         ),
     )  # fmt: skip
     parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, metavar="N",
-        help="cases at a time (default: as many as the computer has processors)",
+        "--processes", type=int, metavar="N",
+        help=(
+            "cases at a time, with one thread each (default: as many as there are processors and "
+            "memory for; 1 where a GPU reconstructs)"
+        ),
     )  # fmt: skip
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N cases")
     parser.set_defaults(run=run)
@@ -76,12 +86,13 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
 
     for flag, number in (("--processes", arguments.processes), ("--limit", arguments.limit)):
         if number is not None and number < 1:
-            raise InputError(f"{flag} {number} is impossible.", "Give 1 or more.")
+            raise InputError(f"{flag} must be 1 or more (got {number}).")
     cases = find_cases(Path(arguments.cases))[: arguments.limit]
     settings = _settings(arguments)
     output = Path(arguments.output)
     prepare_output(output, settings)
-    results = evaluate_cases(cases, output, settings, arguments.processes, progress)
+    processes = arguments.processes or _process_count(settings)
+    results = evaluate_cases(cases, output, settings, processes, progress)
     write_summary(results, output)
     try:
         write_plots(results, output)
@@ -93,7 +104,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     return 0 if any(not result["error"] for result in results) else 1
 
 
-def _settings(arguments: argparse.Namespace):
+def _settings(arguments: argparse.Namespace) -> Settings:
     from SSRKDLib.evaluation.cohort import Settings
 
     if arguments.no_reconstruct:
@@ -102,7 +113,7 @@ def _settings(arguments: argparse.Namespace):
     from SSRKDLib.weights.bundle import read_manifest
     from SSRKDLib.weights.catalogue import find_bundle
 
-    # Weights or a device that cannot be used are said once, not once per case.
+    # Weights or a device that cannot be used are reported once, not once per case.
     manifest = read_manifest(find_bundle(arguments.weights))
     resolve_device(arguments.device)
     return Settings(
@@ -112,3 +123,11 @@ def _settings(arguments: argparse.Namespace):
         spacing=arguments.spacing,
         align=arguments.align,
     )
+
+
+def _process_count(settings: Settings) -> int:
+    from SSRKDLib.models.devices import resolve_device
+
+    if settings.reconstruct and resolve_device(settings.device) != "cpu":
+        return 1  # a second one would need the GPU's memory again
+    return process_count(PEAK_BYTES if settings.reconstruct else _BYTES_MEASURING)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError, describe_unexpected
+from SSRKDLib.core.processes import process_count
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings, prepare_case
@@ -156,7 +156,8 @@ def _with_dask(
             "Install it (pip install 'dask[distributed]'), or give --workers 0 to use one process.",
         ) from error
     if scheduler is None:
-        count = min(len(jobs), workers or _workers_for(settings))
+        memory = _BYTES_PER_VOXEL * (2 * settings.size) ** 3
+        count = min(len(jobs), workers or process_count(memory))
         with dask.config.set(_LOCAL):
             place = LocalCluster(
                 n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=None
@@ -191,12 +192,3 @@ def _with_dask(
         client.close()
         if scheduler is None:
             place.close()
-
-
-def _workers_for(settings: Settings) -> int:
-    """As many processes as there are cores, and memory for."""
-    import psutil  # comes with dask.distributed
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    need = _BYTES_PER_VOXEL * (2 * settings.size) ** 3
-    return max(1, min(cores or 1, int(psutil.virtual_memory().available // need)))

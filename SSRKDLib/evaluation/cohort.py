@@ -17,13 +17,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import traceback
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from SSRKDLib.clinical.comparison import compare_measures
@@ -37,6 +33,7 @@ from SSRKDLib.core.errors import (
     describe_unexpected,
 )
 from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.processes import run_in_processes
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
@@ -165,13 +162,14 @@ def evaluate_cases(
         ``clinical`` (of :func:`SSRKDLib.clinical.comparison.compare_measures`).
 
     Raises:
-        SSRKDError: a process died; what is finished stays.
+        DeviceMemoryError: a process was ended from outside; what is finished stays.
     """
     results = {case.name: _finished(case, output) for case in cases}
     open_cases = [case for case in cases if results[case.name] is None]
     done = len(cases) - len(open_cases)
     progress("cases", done / len(cases), f"{done} of {len(cases)} cases were finished before")
-    for result in _run(open_cases, output, settings, processes):
+    evaluate = partial(evaluate_case, output=output, settings=settings)
+    for result in run_in_processes(evaluate, open_cases, processes):
         results[result["case"]] = result
         done += 1
         outcome = f"failed: {result['error']}" if result["error"] else "finished"
@@ -179,54 +177,27 @@ def evaluate_cases(
     return [results[case.name] for case in cases]
 
 
-def _run(cases: list[Path], output: Path, settings: Settings, processes: int) -> Iterator[dict]:
-    if processes == 1 or len(cases) < 2:
-        for case in cases:
-            yield evaluate_case(case, output, settings)
-        return
-    import multiprocessing
-
-    # Spawned, not forked: CUDA does not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    workers = min(processes, len(cases))
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
-    try:
-        jobs = [pool.submit(evaluate_case, case, output, settings) for case in cases]
-        for job in as_completed(jobs):
-            yield job.result()
-    except BrokenProcessPool as error:
-        raise SSRKDError(
-            "A process of the evaluation ended, perhaps for lack of memory.",
-            "Repeat the command to go on, with fewer --processes.",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    """Processes share the cores; so does a library that a worker imports later."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-
 def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
     """Reconstruct, align and measure one case, and write its result; see :func:`evaluate_cases`.
 
-    Whatever goes wrong with the case becomes its ``error``.
+    Whatever goes wrong with the case becomes its ``error``. The result is ``final`` unless
+    something else than the case was the reason, such as memory or a missing package.
     """
     result = {"case": case.name, "error": "", "side": "", "seconds": None, "warnings": []}
-    result |= {"joint_centre": JOINT_CENTRE}
-    result |= {"rows": [], "clinical": []}
+    result |= {"joint_centre": JOINT_CENTRE, "final": True, "rows": [], "clinical": []}
     signature = _signature(case)
     try:
         result |= _measured(case, settings)
     except Cancelled:
         raise
-    except SSRKDError as error:
+    except InputError as error:
         result["error"] = str(error)
+    except SSRKDError as error:
+        result |= {"error": str(error), "final": False}
     except Exception as error:
         # One case's accident must not cost the others; the traceback goes where a log would be.
         traceback.print_exc()
-        result["error"] = describe_unexpected(error)
+        result |= {"error": describe_unexpected(error), "final": False}
     _write_json(_result_file(case, output), {"signature": signature, **result})
     return result
 
@@ -315,17 +286,16 @@ def _result_file(case: Path, output: Path) -> Path:
 
 
 def _finished(case: Path, output: Path) -> dict | None:
-    """The result of a case whose files are those it was made from, its region around the joint's
-    centre as now defined; None where it must be made."""
+    """The final result of a case whose files are those it was made from, its region around the
+    joint's centre as now defined; None where it must be made."""
     try:
         found = json.loads(_result_file(case, output).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if found.pop("signature", None) != _signature(case):
         return None
-    if found.get("joint_centre") != JOINT_CENTRE:
-        return None
-    return found
+    usable = found.get("joint_centre") == JOINT_CENTRE and found.get("final")
+    return found if usable else None
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Grids that surfaces are taken from, offered to users, mm.
 SPACINGS = (0.5, 1.0, 2.0)
 
+#: Memory that a process which reconstructs takes at its peak on the CPU, bytes.
+PEAK_BYTES = 1.4e9
+
 
 @dataclass(frozen=True)
 class Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import pytest
 
 from SSRKDLib.cli import main as cli
 from SSRKDLib.clinical.definitions import DEFINITIONS
+from SSRKDLib.core import processes
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import Cancelled
+from SSRKDLib.core.errors import Cancelled, DeviceMemoryError, MeshError, MissingDependencyError
 from SSRKDLib.evaluation import cohort as cohort_evaluation
-from SSRKDLib.evaluation import cohort_summary, comparison
+from SSRKDLib.evaluation import comparison
 from SSRKDLib.evaluation.cohort import evaluate_case
-from SSRKDLib.evaluation.cohort_summary import STATISTICS, format_summary, statistics, summarise
+from SSRKDLib.evaluation.cohort_summary import STATISTICS
 from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
+from SSRKDLib.models import devices
 from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
@@ -131,33 +134,6 @@ def test_the_summary_is_numpy_s(cases, tmp_path, quick):
         assert row["ci95_low"] < row["mean"] < row["ci95_high"]
 
 
-def test_confidence_intervals_are_repeatable_and_cover_the_mean():
-    rng = np.random.default_rng(5)
-    values = list(rng.normal(10.0, 2.0, 40))
-    first = statistics(values)
-    assert first == statistics(values)
-    assert statistics(values, seed=1)["ci95_low"] != first["ci95_low"]
-    # For a normal sample the bootstrap's interval is that of the textbook.
-    half = 1.96 * np.std(values, ddof=1) / np.sqrt(40)
-    assert first["ci95_low"] == pytest.approx(np.mean(values) - half, abs=0.12)
-    assert first["ci95_high"] == pytest.approx(np.mean(values) + half, abs=0.12)
-    covered = 0
-    for _ in range(200):
-        found = statistics(list(rng.normal(10.0, 2.0, 30)))
-        covered += found["ci95_low"] <= 10.0 <= found["ci95_high"]
-    assert 0.88 <= covered / 200 <= 0.99
-
-
-def test_what_is_missing_counts_and_enters_nothing():
-    found = statistics([1.0, None, 3.0])
-    assert (found["n"], found["missing"], found["mean"]) == (2, 1, 2.0)
-    assert found["sd"] == pytest.approx(np.sqrt(2.0))
-    alone = statistics([1.0])
-    assert alone["mean"] == 1.0 and np.isnan(alone["sd"]) and np.isnan(alone["ci95_low"])
-    nothing = statistics([None, None])
-    assert (nothing["n"], nothing["missing"]) == (0, 2) and np.isnan(nothing["mean"])
-
-
 def test_a_case_that_fails_is_a_row_with_its_reason(cases, tmp_path, capsys, quick):
     write_bones(cases / "b2" / "reconstruction")
     write_case(cases / "c2", without=("fibula",))
@@ -199,10 +175,10 @@ def test_an_interrupted_run_goes_on_and_repeats_nothing(
     output = tmp_path / "out"
     write_bones(cases / "a2" / "reconstruction")  # fails, and that is a result as well
 
-    def cancelled(case, *rest):
+    def cancelled(case, **rest):
         if case.name == "b":
             raise Cancelled
-        return evaluate_case(case, *rest)
+        return evaluate_case(case, **rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(cohort_evaluation, "evaluate_case", cancelled)
@@ -218,6 +194,59 @@ def test_an_interrupted_run_goes_on_and_repeats_nothing(
     assert {k: v for k, v in tree(output).items() if not k.endswith(".png")} == {
         k: v for k, v in before.items() if not k.endswith(".png")
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "final"),
+    [
+        (MeshError("The surface is open."), True),
+        (DeviceMemoryError("The computer's memory does not suffice."), False),
+        (MissingDependencyError("torch is not installed."), False),
+        (MemoryError(), False),
+        (ZeroDivisionError("by zero"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_a_refusal_of_the_case_is_final(
+    cases, tmp_path, monkeypatch, counted, quick, error, final
+):
+    def fail(*_about):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cohort_evaluation, "measure_distances", fail)
+        assert evaluate(cases, tmp_path / "out", "--limit", "1") == cli.FAILED
+    counted.clear()
+    assert (evaluate(cases, tmp_path / "out", "--limit", "1") == cli.FAILED) == final
+    assert counted == ([] if final else ["a"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "device", "wanted"),
+    [
+        (["--no-reconstruct"], "cuda", 4),
+        ([], "cpu", 2),
+        ([], "cuda", 1),
+        (["--processes", 3], "cuda", 3),
+    ],
+)
+def test_as_many_processes_as_there_is_room_for(
+    cases, tmp_path, monkeypatch, arguments, device, wanted
+):
+    """Four cores and memory for two that reconstruct, or one GPU."""
+    found = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.setattr(processes, "_free_memory", lambda: 3.5e9)
+    monkeypatch.setattr(devices, "resolve_device", lambda _: device)
+
+    def stop(cases, output, settings, count, progress):
+        found.append(count)
+        raise Cancelled
+
+    monkeypatch.setattr(cohort_evaluation, "evaluate_cases", stop)
+    command = ["evaluate", cases, "-o", tmp_path / "out", *arguments]
+    assert cli.main([str(argument) for argument in command]) == cli.CANCELLED
+    assert found == [wanted]
 
 
 def test_a_changed_case_is_done_again_and_half_a_result_too(cases, tmp_path, counted, quick):
@@ -263,8 +292,14 @@ def test_input_that_cannot_be_used_is_refused(cases, tmp_path, capsys, quick):
     output = tmp_path / "out"
     refused(["evaluate", tmp_path / "none", "-o", output], capsys, "does not exist")
     refused(["evaluate", cases / "notes", "-o", output], capsys, "contains no case")
-    refused(["evaluate", cases, "-o", output, "--limit", 0], capsys, "--limit 0")
-    refused(["evaluate", cases, "-o", output, "--processes", -1], capsys, "--processes -1")
+    refused(
+        ["evaluate", cases, "-o", output, "--limit", 0], capsys, "--limit must be 1 or more (got 0)"
+    )
+    refused(
+        ["evaluate", cases, "-o", output, "--processes", -1],
+        capsys,
+        "--processes must be 1 or more (got -1)",
+    )
     refused(["evaluate", cases, "-o", output, "--weights", tmp_path / "x"], capsys, "weights")
     assert not output.exists()
 
@@ -341,33 +376,9 @@ def test_a_side_that_nothing_tells_leaves_clinical_measures_out(cases, tmp_path,
     assert {row["note"] for row in rows} == {"neither rig nor names tell the knee's side"}
 
 
-def test_clinical_summary_has_signed_and_absolute_means():
-    def result(error: float | None) -> dict:
-        row = {"measure": "tibiofemoral_angle", "error": error, "reference": 5.0}
-        return {"case": "x", "error": "", "rows": [], "clinical": [row]}
-
-    rows = cohort_summary.summarise_clinical([result(-1.0), result(3.0), result(None)])
-    found = next(row for row in rows if row["measure"] == "tibiofemoral_angle")
-    assert (found["n"], found["missing"], found["mean"]) == (2, 1, 1.0)
-    assert found["mean_absolute_error"] == 2.0 and found["reference_mean"] == 5.0
-
-
 def test_without_matplotlib_the_plots_are_left_out(cases, tmp_path, monkeypatch, capsys, quick):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     assert evaluate(cases, tmp_path / "out") == cli.OK
     assert "The plots are left out. Matplotlib is not installed." in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*.png"))
     assert (tmp_path / "out" / "summary.md").is_file()
-
-
-def test_the_table_is_that_of_the_paper():
-    row = {"hd_mm": 2.0, "hd95_mm": 1.0, "assd_mm": 0.5, "assd_paper_mm": 0.75, "dsc": 0.905}
-    rows = [{"bone": bone, **row} for bone in ("mean", *BONES)]
-    result = {"case": "x", "error": "", "rows": rows, "clinical": []}
-    text = format_summary([result, result])
-    assert "| DSC (%) | 90.5 ± 0.0 |" in text
-    assert "| HD (mm) | 2.00 ± 0.00 |" in text
-    assert "| ASSD (mm), paper's protocol | 0.75 ± 0.00 |" in text
-    assert "| *ASSD (mm), published by the authors* | 0.94 | 1.12 | 0.80 | 1.05 | 0.77 |" in text
-    assert "| ASSD (mm), point to surface | 0.50 ± 0.00 |" in text
-    assert {row["n"] for row in summarise([result, result])} == {2}

@@ -1,0 +1,98 @@
+"""Work in several processes: how many there is room for, and one thread in each."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TypeVar
+
+from SSRKDLib.core.errors import DeviceMemoryError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+#: Read by NumPy, PyTorch, ITK and VTK when they are imported, and never again.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "VTK_SMP_MAX_THREADS",
+)
+
+
+def process_count(bytes_each: float) -> int:
+    """As many processes as this one has cores for, and the computer has free memory for.
+
+    Args:
+        bytes_each: what a process takes at its peak.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, int(min(cores or 1, _free_memory() // bytes_each)))
+
+
+def _free_memory() -> float:
+    """Bytes; without psutil what the system calls free, and infinity where it does not tell."""
+    try:
+        import psutil
+
+        return float(psutil.virtual_memory().available)
+    except ImportError:
+        pass
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return math.inf
+
+
+def run_in_processes(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], processes: int
+) -> Iterator[_Result]:
+    """The function's results of all items, in their order.
+
+    Args:
+        function: defined at the top of a module.
+        items: its arguments.
+        processes: how many at a time, each with one thread; with 1, in this process.
+
+    Raises:
+        DeviceMemoryError: a process was ended from outside.
+    """
+    if processes == 1 or len(items) < 2:
+        yield from map(function, items)
+        return
+    import multiprocessing
+
+    # Spawned, not forked: CUDA does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(min(processes, len(items)), mp_context=context)
+        try:
+            yield from pool.map(function, items)
+        except BrokenProcessPool as error:
+            raise DeviceMemoryError(
+                "A process ended before its work was done, perhaps for lack of memory.",
+                "Repeat the command to go on, with fewer --processes.",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that start meanwhile have one thread: their environment says so before anything
+    is imported."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,40 @@
+"""Processes have one thread each from their start, and what they return comes in order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from SSRKDLib.core import processes
+from SSRKDLib.core.errors import DeviceMemoryError
+from SSRKDLib.core.processes import process_count, run_in_processes
+
+START = Path("/proc/self/environ")
+
+
+def test_results_come_in_the_order_of_the_items():
+    assert list(run_in_processes(abs, [-3, 2, -1], 2)) == [3, 2, 1]
+    assert list(run_in_processes(abs, [-3, 2], 1)) == [3, 2]
+
+
+@pytest.mark.skipif(not START.exists(), reason="the system does not show a process's first lines")
+def test_a_process_has_one_thread_before_it_imports_anything(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    for at_start in run_in_processes(Path.read_bytes, [START] * 2, 2):
+        assert {b"OMP_NUM_THREADS=1", b"MKL_NUM_THREADS=1"} <= set(at_start.split(b"\0"))
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_process_that_is_killed_is_reported():
+    with pytest.raises(DeviceMemoryError, match="fewer --processes"):
+        list(run_in_processes(os._exit, [9, 9], 2))
+
+
+@pytest.mark.parametrize(("memory", "wanted"), [(10e9, 4), (2.5e9, 2), (0.1e9, 1)])
+def test_cores_and_memory_limit_the_number(monkeypatch, memory, wanted):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    monkeypatch.setattr(processes, "_free_memory", lambda: memory)
+    assert process_count(1e9) == wanted
