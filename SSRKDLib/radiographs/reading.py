@@ -111,13 +111,16 @@ def _native_pixels(dataset) -> np.ndarray | None:
     """Grey pixels ``[rows, columns]`` after rescale; None where they are compressed, in colour or
     of another kind, which is left to ITK.
 
-    They are at hand, so the file need not be opened again; besides, ITK refuses signed pixels whose
+    They are in memory: the file need not be opened again. Besides, ITK refuses signed pixels whose
     rescaled values are all positive (its issue 5290). Bits beyond those stored may have any value.
     """
-    syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
+    from pydicom.uid import ExplicitVRLittleEndian
+
+    # Files without it are little-endian, implicit or explicit, which pydicom finds out.
+    syntax = getattr(dataset.file_meta, "TransferSyntaxUID", ExplicitVRLittleEndian)
     grey = str(dataset.get("PhotometricInterpretation")) in ("MONOCHROME1", "MONOCHROME2")
     allocated = int(dataset.get("BitsAllocated") or 0)
-    if syntax is None or syntax.is_compressed or not grey or allocated not in (8, 16, 32):
+    if syntax.is_compressed or not grey or allocated not in (8, 16, 32):
         return None
     if "PixelData" not in dataset or int(dataset.get("SamplesPerPixel") or 1) != 1:
         return None

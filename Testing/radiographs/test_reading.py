@@ -152,6 +152,10 @@ def test_signed_and_twelve_of_sixteen_bits(raw, tmp_path):
     # ITK refuses signed pixels whose rescaled values are all positive (its issue 5290).
     path = _tweaked(path, tmp_path / "u.dcm", RescaleIntercept="32768")
     np.testing.assert_array_equal(read_radiograph(path).pixels, signed + 32768.0)
+    dataset = pydicom.dcmread(path)
+    del dataset.file_meta.TransferSyntaxUID
+    dataset.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    np.testing.assert_array_equal(read_radiograph(path).pixels, signed + 32768.0)
     twelve = (stored / 16).astype("<u2")
     overlay = twelve | 0x8000  # a retired overlay in an unused bit
     path = _tweaked(raw, tmp_path / "t.dcm", BitsStored=12, HighBit=11, PixelData=overlay.tobytes())
