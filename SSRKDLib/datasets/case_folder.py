@@ -210,8 +210,8 @@ class CaseFolder:
         """The CT of that size, uint8 ``[k, j, i]``, 0 to 255 for -400 to 500 HU."""
         path = self._volumes().get(size)
         if path is None:
-            there = ", ".join(map(str, self.volume_sizes())) or "none"
-            raise InputError(f"{self.path} has no CT of size {size} (there: {there}).", _AGAIN)
+            present = ", ".join(map(str, self.volume_sizes())) or "none"
+            raise InputError(f"{self.path} has no CT of size {size} (present: {present}).", _AGAIN)
         return _read_volume(path, size)
 
     def label_map(self) -> np.ndarray:

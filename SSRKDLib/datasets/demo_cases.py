@@ -105,7 +105,7 @@ def demo_cases() -> list[DemoCase]:
 def shared_folder() -> Path:
     """Where the material shared between projects is: ``$SSRKD_SHARED``, else beside the checkout.
 
-    It need not be there.
+    It need not exist.
     """
     given = os.environ.get("SSRKD_SHARED")
     return Path(given) if given else Path(__file__).resolve().parents[2] / "shared"

@@ -58,7 +58,7 @@ def is_finished(job: Job, processed: Path, settings: Settings) -> bool:
             "Choose another output folder.",
         )
     record = CaseFolder(path).record()
-    # Cases of before there was a choice name no projector.
+    # Cases prepared before there was a choice name no projector.
     then = {"projector": Settings.projector, **(record.get("settings") or {})}
     now = asdict(_settings_of(job, settings))
     if then != now:

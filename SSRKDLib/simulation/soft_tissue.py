@@ -147,24 +147,24 @@ def fill_soft_tissue(
     tissue = {name: attenuation(name, energy) for name in ("skin", "adipose", "muscle", "tendon")}
     values = np.zeros(hard.shape, np.float32)
     for k, height in enumerate(heights):
-        here = _window(x, y, centre[k], outline[k].max() + spacing)
-        across = (x[here[1]] - centre[k, 0]).astype(np.float32)[None]
-        deep = (y[here[0]] - centre[k, 1]).astype(np.float32)[:, None]
+        window = _window(x, y, centre[k], outline[k].max() + spacing)
+        across = (x[window[1]] - centre[k, 0]).astype(np.float32)[None]
+        deep = (y[window[0]] - centre[k, 1]).astype(np.float32)[:, None]
         radius = np.hypot(across, deep)
         direction = (np.arctan2(deep, across) / (2 * np.pi) * _DIRECTIONS) % _DIRECTIONS
         edge = _around(outline[k], direction)
         under = edge - radius
-        lump = lumps[k][here]
+        lump = lumps[k][window]
         muscle = _septa(across, deep, float(outline[k].mean()), height, seeds, soft.septum)
         # Near the joint muscles give way to capsule and pads of fat.
         padded = np.exp(-((height / 40) ** 2)) * (lump > 0.35)
         muscle = np.minimum(muscle, 1 - padded)
         section = tissue["adipose"] + muscle * (tissue["muscle"] - tissue["adipose"])
         section[under < soft.skin + _around(fat[k], direction)] = tissue["adipose"]
-        section[hard[k][here] == TENDON] = tissue["tendon"]
+        section[hard[k][window] == TENDON] = tissue["tendon"]
         section[under < soft.skin] = tissue["skin"]
-        section *= 1 + soft.texture * (fine[k][here] + lump)
-        values[k][here] = section * np.clip(under / spacing + 0.5, 0, 1)
+        section *= 1 + soft.texture * (fine[k][window] + lump)
+        values[k][window] = section * np.clip(under / spacing + 0.5, 0, 1)
     return values
 
 

@@ -148,12 +148,12 @@ def tube(
     ).reshape(-1, 3)
     caps = np.array([[*centres[0], heights[0]], [*centres[-1], heights[-1]]])
     k, j = np.meshgrid(np.arange(rings - 1), np.arange(count), indexing="ij")
-    here, beside = k * count + j, k * count + (j + 1) % count
-    above, beside_above = here + count, beside + count
+    corner, beside = k * count + j, k * count + (j + 1) % count
+    above, beside_above = corner + count, beside + count
     sides = np.concatenate(
         [
-            np.stack([here, beside, beside_above], -1).reshape(-1, 3),
-            np.stack([here, beside_above, above], -1).reshape(-1, 3),
+            np.stack([corner, beside, beside_above], -1).reshape(-1, 3),
+            np.stack([corner, beside_above, above], -1).reshape(-1, 3),
         ]
     )
     around = np.arange(count)

@@ -151,11 +151,11 @@ def _agrees(form: TigreView, view: View, volume: Volume, axes: np.ndarray) -> bo
     v_sign = -1 if form.flip_rows else 1
     u = (corners[:, 0] - (columns - 1) / 2) * view.pixel_spacing[0] + form.off_detector[0]
     v = v_sign * (corners[:, 1] - (rows - 1) / 2) * view.pixel_spacing[1] + form.off_detector[1]
-    here = np.column_stack([np.full(4, form.dso - form.dsd), u, v]) @ rotation.T
-    here = np.concatenate([here, [rotation @ [form.dso, 0, 0]]]) - form.off_origin
-    there = np.concatenate([view.points_on_detector(corners), view.source[None]])
-    there = (there - volume.centre) @ axes
-    return bool(np.abs(here - there).max() < _TOLERANCE * min(view.pixel_spacing))
+    points = np.column_stack([np.full(4, form.dso - form.dsd), u, v]) @ rotation.T
+    points = np.concatenate([points, [rotation @ [form.dso, 0, 0]]]) - form.off_origin
+    expected = np.concatenate([view.points_on_detector(corners), view.source[None]])
+    expected = (expected - volume.centre) @ axes
+    return bool(np.abs(points - expected).max() < _TOLERANCE * min(view.pixel_spacing))
 
 
 def _about_z(angle: float) -> np.ndarray:

@@ -23,7 +23,7 @@ from scipy import ndimage
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.ct.hounsfield import DEFAULT_ENERGY, attenuation
 from SSRKDLib.geometry.views import View
-from SSRKDLib.simulation import detector as physics
+from SSRKDLib.simulation import detector
 from SSRKDLib.simulation.joseph import Volume
 from SSRKDLib.simulation.projector import project_view
 from SSRKDLib.simulation.soft_tissue import SoftTissue, fill_soft_tissue, tendons
@@ -152,7 +152,7 @@ def simulate_view(
         volume: attenuation, 1/mm.
         view: where from.
         rng: the noise.
-        photons, electronic_sd, scatter_fraction, blur_px: see :func:`physics.detect`.
+        photons, electronic_sd, scatter_fraction, blur_px: see :func:`detector.detect`.
         supersample, projector: see :func:`~SSRKDLib.simulation.projector.project_view`.
 
     Returns:
@@ -160,8 +160,8 @@ def simulate_view(
     """
     with torch.no_grad():
         clean = project_view(volume, view, supersample, projector).cpu().numpy()
-    counts = physics.detect(clean, photons, electronic_sd, rng, scatter_fraction, blur_px)
-    return physics.to_line_integral(counts, photons).astype(np.float32)
+    counts = detector.detect(clean, photons, electronic_sd, rng, scatter_fraction, blur_px)
+    return detector.to_line_integral(counts, photons).astype(np.float32)
 
 
 def _in_leg_frame(
@@ -287,10 +287,10 @@ def _under_joint(
     start = np.maximum(box.start, joint.start)
     stop = np.minimum(np.add(box.start, box.shape), np.add(joint.start, joint.shape))
     if (stop > start).all():
-        here = tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, box.start))
-        there = tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, joint.start))
+        in_bone = tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, box.start))
+        in_joint = tuple(slice(a - o, b - o) for a, b, o in zip(start, stop, joint.start))
         # Measured from the other bone, so the point's own depth counts too.
-        facing[here] = np.clip((9 + depth[here] - closest[there]) / 4, 0, 1)
+        facing[in_bone] = np.clip((9 + depth[in_bone] - closest[in_joint]) / 4, 0, 1)
     return facing * np.exp(-np.clip(depth, 0, None) / 3)
 
 

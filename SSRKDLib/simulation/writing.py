@@ -106,7 +106,7 @@ def write_radiographs(
         volume: attenuation, 1/mm, in the rig's frame.
         rig: how to look at it.
         folder: where to write.
-        how: see there (its seed is for the caller, who makes ``rng``).
+        how: the exposure (its seed is for the caller, who makes ``rng``).
         rng: the noise.
         progress: called with stage, fraction done (0 to 1) and message before each view.
 

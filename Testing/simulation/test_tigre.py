@@ -18,8 +18,7 @@ from scipy.ndimage import map_coordinates
 
 from SSRKDLib.core.errors import GeometryError, MissingDependencyError
 from SSRKDLib.geometry import rig_presets
-from SSRKDLib.simulation import joseph, tigre
-from SSRKDLib.simulation import projector as forward
+from SSRKDLib.simulation import joseph, projector, tigre
 from SSRKDLib.simulation.joseph import Volume
 from Testing.support.projection_truth import grid, relative_l2, rotation
 
@@ -110,7 +109,7 @@ def test_project_tigre_gets_the_view_that_was_asked_for(name, turn, mirror, stan
             pixel_spacing=tuple(4 * s for s in full.pixel_spacing),
             size=tuple(n // 4 for n in full.size),
         )
-        image = forward.project_view(volume, view, projector="tigre")
+        image = projector.project_view(volume, view, projector="tigre")
         assert relative_l2(image, joseph.project(volume, view)) < 5e-3
     assert stand_in.calls == 2
 
@@ -144,23 +143,23 @@ def test_the_projector_is_the_one_that_was_named(stand_in):
     """Joseph's method by default, also where TIGRE is installed: everywhere the same images."""
     view = rig_presets.orthogonal(pixels=32).views[0]
     volume = blobs(np.eye(3))
-    assert forward.project_view(volume, view).equal(joseph.project(volume, view))
+    assert projector.project_view(volume, view).equal(joseph.project(volume, view))
     values = volume.values.clone().requires_grad_()
-    forward.project_view(Volume(values, volume.index_to_world), view, 2).sum().backward()
+    projector.project_view(Volume(values, volume.index_to_world), view, 2).sum().backward()
     assert float(values.grad.abs().max()) > 0 and stand_in.calls == 0
     flat = Volume(volume.values, grid(SHAPE, (2.0, 2.0, 3.0), np.eye(3)))
     with pytest.raises(GeometryError, match="cubic voxels.*'joseph'"):
-        forward.project_view(flat, view, projector="tigre")
+        projector.project_view(flat, view, projector="tigre")
     for wrong in ({"projector": "other"}, {"projector": "tigre", "supersample": 2}):
         with pytest.raises(ValueError, match="projector"):
-            forward.project_view(volume, view, **wrong)
+            projector.project_view(volume, view, **wrong)
 
 
 def test_tigre_that_is_not_there_is_refused(monkeypatch):
     view = rig_presets.orthogonal(pixels=32).views[0]
     monkeypatch.setattr(tigre, "available", lambda: False)
     with pytest.raises(MissingDependencyError, match="'joseph'"):
-        forward.project_view(blobs(np.eye(3)), view, projector="tigre")
+        projector.project_view(blobs(np.eye(3)), view, projector="tigre")
 
 
 def test_project_tigre_absent_is_no_error(monkeypatch):

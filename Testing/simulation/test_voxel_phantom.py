@@ -21,7 +21,7 @@ from SSRKDLib.ct.hounsfield import TISSUES, attenuation, from_hounsfield, to_hou
 from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.radiographs.rig_file import read_rig
-from SSRKDLib.simulation import detector as physics
+from SSRKDLib.simulation import detector
 from SSRKDLib.simulation.joseph import project
 from SSRKDLib.simulation.soft_tissue import SoftTissue
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
@@ -80,7 +80,7 @@ def knee(bones):
 
 def test_project_counts_follow_beer_lambert_and_poisson():
     line = np.full((200, 500), 1.3)
-    counts = physics.detect(line, 2000.0, 9.0, np.random.default_rng(1))
+    counts = detector.detect(line, 2000.0, 9.0, np.random.default_rng(1))
     expected = 2000 * np.exp(-1.3)
     assert counts.mean() == pytest.approx(expected, abs=5 * np.sqrt((expected + 81) / 1e5))
     assert counts.var() == pytest.approx(expected + 81, rel=0.03)
@@ -88,11 +88,11 @@ def test_project_counts_follow_beer_lambert_and_poisson():
 
 def test_project_counts_turn_back_into_line_integrals():
     line = np.linspace(0, 5, 400).reshape(20, 20)
-    counts = physics.detect(line, 1e12, 0.0, np.random.default_rng(1))
-    np.testing.assert_allclose(physics.to_line_integral(counts, 1e12), line, atol=1e-4)
-    dark = physics.to_line_integral(np.array([0.0, -20.0]), 1000.0)
+    counts = detector.detect(line, 1e12, 0.0, np.random.default_rng(1))
+    np.testing.assert_allclose(detector.to_line_integral(counts, 1e12), line, atol=1e-4)
+    dark = detector.to_line_integral(np.array([0.0, -20.0]), 1000.0)
     assert np.isfinite(dark).all()
-    assert physics.to_line_integral(np.array([1100.0]), 1000.0)[0] < 0
+    assert detector.to_line_integral(np.array([1100.0]), 1000.0)[0] < 0
 
 
 def test_project_scatter_fills_the_shadow_and_blur_keeps_the_sum():
@@ -100,12 +100,12 @@ def test_project_scatter_fills_the_shadow_and_blur_keeps_the_sum():
     line[30:90, 30:90] = 2.0
     rng = np.random.default_rng(1)
     primary = 1e8 * np.exp(-line)
-    scattered = physics.detect(line, 1e8, 0.0, rng, scatter_fraction=0.4) - primary
+    scattered = detector.detect(line, 1e8, 0.0, rng, scatter_fraction=0.4) - primary
     shadow = line > 0
     share = scattered[shadow].sum() / (scattered + primary)[shadow].sum()
     assert share == pytest.approx(0.4, abs=1e-3)
     assert scattered[60, 60] > 3 * scattered[2, 2] > 0
-    blurred = physics.detect(line, 1e8, 0.0, rng, blur_px=2.0)
+    blurred = detector.detect(line, 1e8, 0.0, rng, blur_px=2.0)
     assert blurred.sum() == pytest.approx(primary.sum(), rel=1e-3)
     assert primary[60, 60] < blurred[60, 31] < primary[0, 0]
 
@@ -122,7 +122,7 @@ def test_project_scatter_fills_the_shadow_and_blur_keeps_the_sum():
 def test_project_physics_refuses_impossible_parameters(wrong):
     arguments = {"photons": 10.0, "electronic_sd": 0.0, **wrong}
     with pytest.raises(ValueError, match="photons"):
-        physics.detect(np.zeros((2, 2)), rng=np.random.default_rng(1), **arguments)
+        detector.detect(np.zeros((2, 2)), rng=np.random.default_rng(1), **arguments)
 
 
 def test_project_attenuation_is_nist_table_4():
