@@ -254,14 +254,37 @@ def test_short_shafts_leave_widths_and_a_sentence(person, straight):
         assert found[name].note.startswith("Too little of the shaft of the ")
 
 
-def test_bones_that_are_none_leave_sentences_too(person):
+def test_slices_of_bones_leave_a_sentence(person):
     box = np.array([[-500.0, -500.0, -4.0], [500.0, 500.0, 4.0]])
     slices = {bone: mesh.clipped(box) for bone, mesh in person.items() if bone != "patella"}
-    balls = {"femur": ball((0, 0, 38), 32.0), "tibia": ball((0, 0, -38), 30.0)}
-    for bones in (slices, balls):
-        for result in measure(bones, "L"):
-            assert (result.value is None) == (result.landmarks == {})
-            assert result.value is not None or result.note.endswith(".")
+    for result in measure(slices, "L"):
+        assert (result.value, result.landmarks) == (None, {})
+        assert result.note == "Too little of the femur is visible to tell its condyles."
+
+
+def test_spheres_have_the_values_worked_out_by_hand():
+    """The femur as a sphere of radius 32 mm right above the tibia, one of 30 mm.
+
+    Every section is centred on the common axis, so that both shafts lie on it: 0 degrees between
+    them. The plateaus' plane is level (slopes 0, 90 degrees to the shaft), the common tangents
+    touch both halves alike (0; 90 to within a facet, which spans 3 degrees), and no two points are
+    farther apart than a diameter, 64 mm.
+    """
+    spheres = {"femur": ball((0, 0, 38), 32.0), "tibia": ball((0, 0, -38), 30.0)}
+    expected = {
+        "tibial_slope_medial": pytest.approx(0.0, abs=0.1),
+        "tibial_slope_lateral": pytest.approx(0.0, abs=0.1),
+        "femoral_condylar_width": pytest.approx(64.0, abs=0.2),
+        "posterior_condylar_angle": pytest.approx(0.0, abs=0.1),
+        "joint_line_convergence": pytest.approx(0.0, abs=3.0),
+        "tibiofemoral_angle": pytest.approx(0.0, abs=0.1),
+        "distal_femoral_angle": pytest.approx(90.0, abs=3.0),
+        "proximal_tibial_angle": pytest.approx(90.0, abs=0.1),
+    }
+    found = {result.name: result for result in measure(spheres, "L")}
+    assert {name: found[name].value for name in expected} == expected
+    assert found["caton_deschamps"].value is None
+    assert found["caton_deschamps"].note == "There is no patella."
 
 
 def test_another_laterality_is_refused(person):
