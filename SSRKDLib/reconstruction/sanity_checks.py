@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
-from SSRKDLib.geometry.views import Rig, View
-from SSRKDLib.geometry.virtual_cameras import MIRROR
+from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.reconstruction.localisation import (
-    GOOD_AGREEMENT,
-    Localisation,
-    coarse_agreement,
-    refine_frame,
-)
+from SSRKDLib.reconstruction.explanations import find_explanation
+from SSRKDLib.reconstruction.localisation import Localisation, other_side
 from SSRKDLib.surfaces.mesh import Mesh
 
 #: Width of the femur across its condyles that people have, from children to giants, mm.
@@ -26,11 +18,6 @@ CONDYLAR_WIDTH_MM = (52.0, 108.0)
 
 #: Width at the knee of radiographs that show one, from a child's to a whole-leg film, mm.
 FIELD_WIDTH_MM = (80.0, 900.0)
-
-#: Another explanation of the radiographs must agree better by this much (Dice) to be told.
-_CLEARLY = 0.06
-
-_SCALES = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
 
 
 def judge(
@@ -68,9 +55,8 @@ def judge(
             )
     if "femur" in bones:
         warnings += femur_doubts(bones["femur"].vertices)
-    if located.agreement < GOOD_AGREEMENT:
-        warnings += _other_explanations(pair, model, located)
-    return warnings
+    other = None if rig.laterality is None else other_side(pair, model, located)
+    return warnings + find_explanation(pair, model, located, other)
 
 
 def femur_doubts(vertices: np.ndarray) -> list[str]:
@@ -97,74 +83,3 @@ def field_width(exposure: Exposure, joint: np.ndarray) -> float:
     view = exposure.view
     depth = float((view.projection_matrix @ [*joint, 1.0])[2])
     return min(n * mm for n, mm in zip(view.size, view.pixel_spacing)) * depth
-
-
-def _other_explanations(
-    pair: tuple[Exposure, Exposure], model: KneeModel, located: Localisation
-) -> list[str]:
-    """Whether the radiographs make more sense as the other side, swapped, or at another scale."""
-    least = located.agreement + _CLEARLY
-    found: list[tuple[float, str]] = []
-
-    def consider(exposures: tuple[Exposure, Exposure], frame: np.ndarray, sentence: str) -> None:
-        refined = refine_frame(exposures, model, frame)
-        score = coarse_agreement(exposures, model, refined.frame)
-        if score > least:
-            found.append((score, sentence))
-
-    other = SIDES["R" if located.laterality == "L" else "L"]
-    consider(
-        pair, located.frame @ MIRROR,
-        f"The radiographs look like a {other} knee; check the side.",
-    )  # fmt: skip
-    first, second = pair
-    swapped = (
-        Exposure(_with_detector_of(first.view, second.view), second.line_integral, second.valid),
-        Exposure(_with_detector_of(second.view, first.view), first.line_integral, first.valid),
-    )
-    consider(
-        swapped, located.frame,
-        "The frontal and the lateral radiograph seem to be swapped; exchange them.",
-    )  # fmt: skip
-    for scale in _SCALES:
-        try:
-            resized = tuple(
-                Exposure(_resized(exposure, scale, located.frame[:3, 3]), exposure.line_integral,
-                         exposure.valid)
-                for exposure in pair
-            )  # fmt: skip
-        except GeometryError:
-            continue  # no rig is of that size
-        consider(
-            resized, located.frame,
-            f"The knee looks {1 / scale:.2g} times the size of any knee; check the pixel spacing "
-            "and the distances.",
-        )  # fmt: skip
-    return [max(found)[1]] if found else [
-        "The reconstruction agrees poorly with the radiographs; check the sides, the order of the "
-        "views and the geometry."
-    ]  # fmt: skip
-
-
-def _with_detector_of(view: View, other: View) -> View:
-    """The view with the other's pixels on its own detector plane, about the same middle."""
-    across, down = ((n - 1) / 2 * mm for n, mm in zip(other.size, other.pixel_spacing))
-    return replace(
-        view,
-        detector_origin=view.detector_centre
-        - across * view.column_direction
-        - down * view.row_direction,
-        pixel_spacing=other.pixel_spacing,
-        size=other.size,
-    )
-
-
-def _resized(exposure: Exposure, scale: float, centre: np.ndarray) -> View:
-    """The view with every length times ``scale`` about ``centre``."""
-    view = exposure.view
-    return replace(
-        view,
-        source=centre + (view.source - centre) * scale,
-        detector_origin=centre + (view.detector_origin - centre) * scale,
-        pixel_spacing=(view.pixel_spacing[0] * scale, view.pixel_spacing[1] * scale),
-    )

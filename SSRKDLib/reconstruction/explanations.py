@@ -1,0 +1,206 @@
+"""Other explanations of radiographs that do not look like the knee that was asked for: the other
+side, swapped radiographs, mirrored or turned ones, another scale.
+
+Each explanation changes the pair of radiographs (or the side), localises the knee again and is
+judged by what :func:`~SSRKDLib.reconstruction.localisation.frame_quality` finds there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.terminology import SIDES
+from SSRKDLib.geometry.views import View, triangulate
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.reconstruction.localisation import (
+    GOOD_AGREEMENT,
+    FrameQuality,
+    Localisation,
+    localise_from,
+)
+
+#: The other side is reported where the given one has more than this many times its misfit.
+#: ``Training/calibrate_side.py`` measures the gap that this lies in.
+SIDE_RATIO = 1.05
+
+#: Another explanation must agree better by this much (Dice).
+_CLEARLY = 0.06
+
+#: A mirrored frontal radiograph and the other side differ in perspective only, and measured ratios
+#: of their misfits were 0.8 to 1.25 with an overlap at 1: the other side is reported, which speaks
+#: of both, unless another explanation has so many times less misfit.
+_BETTER_THAN_SIDE = 1.15
+
+_SCALES = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
+
+#: How an image can lie in its rectangle: whether columns and rows are reversed, and its name.
+_ORIENTATIONS = {
+    (True, False): "mirrored left to right",
+    (False, True): "upside down",
+    (True, True): "turned by 180 degrees",
+}
+
+Pair = tuple[Exposure, Exposure]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the radiographs may be instead, for a user, and the pair and the frame to start from."""
+
+    sentence: str
+    pair: tuple[Exposure, Exposure]
+    start: np.ndarray
+
+
+def looks_like_other_side(located: Localisation, other: Localisation) -> bool:
+    """Whether the radiographs show the other side than the one that was given."""
+    return located.quality.misfit > SIDE_RATIO * other.quality.misfit
+
+
+def find_explanation(
+    pair: tuple[Exposure, Exposure],
+    model: KneeModel,
+    located: Localisation,
+    other: Localisation | None,
+) -> list[str]:
+    """The sentence of the explanation with the least misfit; none where the radiographs look like
+    the knee that was located, one of their own where nothing explains them.
+
+    Args:
+        pair: the radiographs.
+        model: the networks.
+        located: the knee that was found in them.
+        other: the same radiographs as a knee of the other side, or None where the side was not
+            given.
+    """
+    side = None
+    if other is not None and looks_like_other_side(located, other):
+        side = (
+            f"The radiographs look like a {SIDES[other.laterality]} knee; check the side, and that "
+            "no image is mirrored."
+        )
+    if located.agreement >= GOOD_AGREEMENT:
+        return [side] if side else []
+
+    def tried(explanations: Iterator[Explanation]) -> list[tuple[FrameQuality, str]]:
+        qualities = [
+            (localise_from(e.pair, model, e.start, located.laterality).quality, e.sentence)
+            for e in explanations
+        ]
+        least = located.agreement + _CLEARLY
+        return [(quality, sentence) for quality, sentence in qualities if quality.agreement > least]
+
+    found = tried(_otherwise_arranged(pair, located.frame))
+    if side is not None:
+        better = other.quality.misfit / _BETTER_THAN_SIDE
+        found = [entry for entry in found if entry[0].misfit < better]
+        found.append((other.quality, side))
+    if not any(quality.agreement >= GOOD_AGREEMENT for quality, _ in found):
+        found += tried(_otherwise_scaled(pair, located.frame))
+    if found:
+        return [min(found, key=lambda entry: entry[0].misfit)[1]]
+    return [
+        "The reconstruction agrees poorly with the radiographs; check the sides, the order of the "
+        "views and the geometry."
+    ]
+
+
+def _otherwise_arranged(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
+    """Swapped, and one or both of them reversed."""
+    first, second = pair
+    yield Explanation(
+        "The frontal and the lateral radiograph seem to be swapped; exchange them.",
+        (
+            _seen_by(_with_detector_of(first.view, second.view), second),
+            _seen_by(_with_detector_of(second.view, first.view), first),
+        ),
+        frame,
+    )
+    for reversal, name in _ORIENTATIONS.items():
+        turned = tuple(
+            _seen_by(_with_reversed_detector(exposure.view, *reversal), exposure)
+            for exposure in pair
+        )
+        for changed in ((turned[0], second), (first, turned[1]), turned):
+            if changed[0] is turned[0] and changed[1] is turned[1]:
+                subject = "Both radiographs appear"
+            else:
+                index = 0 if changed[0] is turned[0] else 1
+                subject = f"The {pair[index].view.name} radiograph appears"
+            yield Explanation(
+                f"{subject} to be {name}; check how the image lies.",
+                changed,
+                _recentred(frame, pair, changed),
+            )
+
+
+def _otherwise_scaled(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
+    """All lengths of the rig times a factor."""
+    for scale in _SCALES:
+        try:
+            resized = tuple(
+                _seen_by(_resized(exposure.view, scale, frame[:3, 3]), exposure)
+                for exposure in pair
+            )
+        except GeometryError:
+            continue  # no rig is of that size
+        yield Explanation(
+            f"The knee looks {1 / scale:.2g} times the size of any knee; check the pixel spacing "
+            "and the distances.",
+            resized,
+            frame,
+        )
+
+
+def _seen_by(view: View, exposure: Exposure) -> Exposure:
+    """The exposure's image, taken by another view."""
+    return Exposure(view, exposure.line_integral, exposure.valid)
+
+
+def _recentred(frame: np.ndarray, pair: Pair, changed: Pair) -> np.ndarray:
+    """The frame moved to where its centre's places in the images lie by the changed views."""
+    places = np.stack([exposure.view.project(frame[:3, 3]) for exposure in pair])
+    moved = frame.copy()
+    moved[:3, 3] = triangulate([exposure.view for exposure in changed], places)[0]
+    return moved
+
+
+def _with_reversed_detector(view: View, columns: bool, rows: bool) -> View:
+    """The view with its columns, rows or both counted from the other end."""
+    across, down = ((n - 1) * mm for n, mm in zip(view.size, view.pixel_spacing))
+    return replace(
+        view,
+        detector_origin=view.detector_origin
+        + (across * view.column_direction if columns else 0)
+        + (down * view.row_direction if rows else 0),
+        column_direction=-view.column_direction if columns else view.column_direction,
+        row_direction=-view.row_direction if rows else view.row_direction,
+    )
+
+
+def _with_detector_of(view: View, other: View) -> View:
+    """The view with the other's pixels on its own detector plane, about the same middle."""
+    across, down = ((n - 1) / 2 * mm for n, mm in zip(other.size, other.pixel_spacing))
+    return replace(
+        view,
+        detector_origin=view.detector_centre
+        - across * view.column_direction
+        - down * view.row_direction,
+        pixel_spacing=other.pixel_spacing,
+        size=other.size,
+    )
+
+
+def _resized(view: View, scale: float, centre: np.ndarray) -> View:
+    """The view with every length times ``scale`` about ``centre``."""
+    return replace(
+        view,
+        source=centre + (view.source - centre) * scale,
+        detector_origin=centre + (view.detector_origin - centre) * scale,
+        pixel_spacing=(view.pixel_spacing[0] * scale, view.pixel_spacing[1] * scale),
+    )
