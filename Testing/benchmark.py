@@ -191,10 +191,9 @@ def alignment_share(person: int) -> float:
     aligning, start = time.process_time() - start, time.process_time()
     compare_meshes(recon, aligned)
     measuring = time.process_time() - start
-    print(
-        f"  {aligning:.1f} s, and {measuring:.1f} s to measure: a ratio of {aligning / measuring:.2f}"
-    )
-    return aligning / measuring
+    share = aligning / measuring
+    print(f"  {aligning:.1f} s, and {measuring:.1f} s to measure: a ratio of {share:.2f}")
+    return share
 
 
 def default_weights(person: int) -> None:

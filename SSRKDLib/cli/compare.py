@@ -37,7 +37,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rig",
         metavar="RIG.json",
-        help="judge what both views of this rig see, not what the reconstruction reaches",
+        help="evaluate what both views of this rig see, not what the reconstruction reaches",
     )
     parser.add_argument(
         "--side", choices=("L", "R"), help="the knee's side (default: as the rig or report says)"
@@ -78,8 +78,10 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     with replaced_folder(arguments.output, COMPARISON, inputs) as folder:
         progress("read", 0.0, "Reading the reconstruction")
         rig = read_rig(arguments.rig) if arguments.rig else None
-        told = arguments.side or (rig.laterality if rig else None) or _reported(arguments.recon)
-        recon = read_reference(arguments.recon, told)
+        known_side = (
+            arguments.side or (rig.laterality if rig else None) or _reported(arguments.recon)
+        )
+        recon = read_reference(arguments.recon, known_side)
         progress("read", 0.1, "Reading the reference")
         reference = read_reference(arguments.reference, recon.side, picked)
         progress("compare", 0.3, "Laying the reference on the reconstruction, measuring distances")
@@ -113,6 +115,6 @@ def _reported(recon: str) -> str | None:
     try:
         report = json.loads((Path(recon) / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # the report is no input of this command: meshes may come from elsewhere
+        return None  # the report is not an input of this command: meshes may come from elsewhere
     side = report.get("laterality") if isinstance(report, dict) else None
     return side if side in ("L", "R") else None

@@ -124,7 +124,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
 
 def _exposure_settings(arguments: argparse.Namespace) -> ExposureSettings:
     if arguments.person is not None and not 0 <= arguments.person <= 25:
-        raise InputError(f"There is no person {arguments.person}.", "Give 0 to 25.")
+        raise InputError(f"--person must be 0 to 25 (got {arguments.person}).")
     return ExposureSettings(
         energy=arguments.energy,
         photons=arguments.photons,

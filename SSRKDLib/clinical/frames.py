@@ -89,7 +89,7 @@ def femur_frame(femur: Mesh, up: np.ndarray) -> Frame:
         up: (3,) roughly along the shaft, away from the joint.
 
     Raises:
-        Unmeasurable: the condyles cannot be told.
+        Unmeasurable: the condyles cannot be identified.
     """
     z, width, x, shaft = up / np.linalg.norm(up), 80.0, _any_across(up), None
     for _ in range(_STEPS):
@@ -122,7 +122,7 @@ def tibia_frame(tibia: Mesh, up: np.ndarray, lateral: np.ndarray) -> TibiaFrame:
         lateral: (3,) roughly to the lateral side.
 
     Raises:
-        Unmeasurable: the plateaus cannot be told.
+        Unmeasurable: the plateaus cannot be identified.
     """
     z, width, x, shaft = up / np.linalg.norm(up), 75.0, lateral, None
     # The plateaus' plane: a point of it and its normal, in the mesh's frame.
@@ -250,7 +250,7 @@ def _condyles_direction(
     low = [found[share] for share in found if share <= 0.3]
     high = [found[share] for share in found if share > 0.3]
     if not low or not high:
-        raise Unmeasurable("Too little of the femur is visible to tell its condyles.")
+        raise Unmeasurable("Too little of the femur is visible to identify its condyles.")
     condyles = sum(area * centre for area, centre in low) / sum(area for area, _ in low)
     return condyles - high[-1][1]
 

@@ -65,7 +65,7 @@ def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
         InputError: another laterality.
     """
     if laterality not in ("L", "R"):
-        raise InputError(f"A knee is left or right, not '{laterality}'.", "Give L or R.")
+        raise InputError(f"'{laterality}' is not a side: use L or R.")
     bones = {bone: mesh for bone, mesh in bones.items() if mesh.area() > 0}
     if laterality == "R":
         bones = {bone: mesh.transformed(MIRROR) for bone, mesh in bones.items()}

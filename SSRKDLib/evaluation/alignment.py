@@ -16,14 +16,14 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.evaluation.icp import (
-    Body,
+    RigidBody,
     Surface,
-    apart,
-    distance_where_both,
+    approach,
+    common_distance,
+    exact_distance,
     refine,
-    score,
+    sampled_distance,
     turned,
-    walk,
 )
 from SSRKDLib.surfaces.checks import check_surfaces
 from SSRKDLib.surfaces.mesh import Mesh
@@ -37,7 +37,7 @@ _MIRROR_GAIN, _MIRROR_FLOOR = 0.6, 0.8
 #: Above this distance (mm) bones that were not to be moved are tried as the other side.
 _SUSPECT = 2.0
 
-#: Above this residual (mm) a fit deserves a word.
+#: Above this residual (mm) a fit is reported.
 _POOR_FIT = 4.0
 
 
@@ -46,7 +46,7 @@ class Alignment(NamedTuple):
 
     ``matrices``: for every bone of the moving set, 4x4 rigid, moving to fixed, mm.
     ``residual_mm``: for every bone that both have, the mean point-to-surface distance, both
-    ways, where both exist. ``notes``: sentences on what was odd.
+    ways, where both exist. ``notes``: warnings.
     """
 
     matrices: dict[str, np.ndarray]
@@ -73,11 +73,12 @@ def align(
         names: what to call the two sets in sentences.
 
     Raises:
-        MeshError: no bone is in both, a surface is empty, a size that no knee has (units), or
-            the sets are of opposite sides: mirrored, ``moving`` fits clearly better.
+        MeshError: no bone is in both, a surface is empty or of a size outside the range of human
+            knees (units), or the sets are of opposite sides: mirrored, ``moving`` fits clearly
+            better.
     """
     if mode not in MODES:
-        raise MeshError(f"There is no alignment '{mode}'.", f"Use one of {', '.join(MODES)}.")
+        raise MeshError(f"'{mode}' is not an alignment.", f"Use one of {', '.join(MODES)}.")
     notes = [*check_surfaces(moving, names[0]), *check_surfaces(fixed, names[1])]
     common = [bone for bone in BONES if bone in moving and bone in fixed]
     if not common:
@@ -85,26 +86,29 @@ def align(
             f"No bone is in both the {names[0]} and the {names[1]}.",
             "Check how the bones are matched.",
         )
-    here = {bone: Surface(moving[bone]) for bone in common}
-    there = {bone: Surface(fixed[bone]) for bone in common}
+    sources = {bone: Surface(moving[bone]) for bone in common}
+    targets = {bone: Surface(fixed[bone]) for bone in common}
     matrices = {bone: np.eye(4) for bone in moving}
     if mode == "none":
-        if apart(here, there, np.eye(4)) > _SUSPECT:
-            _refuse_other_side([(here, there, _best(here, there))], names)
+        if exact_distance(sources, targets, np.eye(4)) > _SUSPECT:
+            _refuse_other_side([(sources, targets, _best(sources, targets))], names)
     else:
-        whole = _best(here, there)
+        whole = _best(sources, targets)
         if mode == "all":
-            _refuse_other_side([(here, there, whole)], names)
-            matrices = dict.fromkeys(moving, refine(here, there, whole))
+            _refuse_other_side([(sources, targets, whole)], names)
+            matrices = dict.fromkeys(moving, refine(sources, targets, whole))
         else:
-            matrices = {**dict.fromkeys(moving, whole), **_each(here, there, whole, names)}
+            matrices = {
+                **dict.fromkeys(moving, whole),
+                **_each(sources, targets, whole, names),
+            }
             notes += [
                 f"The {bone} is not in the {names[1]}: moved as all bones together."
                 for bone in moving
                 if bone not in common
             ]
     residual = {
-        bone: distance_where_both(here[bone], there[bone], matrices[bone]) for bone in common
+        bone: common_distance(sources[bone], targets[bone], matrices[bone]) for bone in common
     }
     remedy = "in one frame" if mode == "none" else "the same knee"
     notes += [
@@ -118,20 +122,20 @@ def align(
 # --- where to start ------------------------------------------------------------------
 
 
-def _best(here: Body, there: Body, near: np.ndarray | None = None) -> np.ndarray:
+def _best(moving: RigidBody, fixed: RigidBody, near: np.ndarray | None = None) -> np.ndarray:
     """The best pose, roughly, that iterated closest points reach from any of the starts.
 
     With ``near`` it starts there too, and does not turn more than 90 degrees away from it: a
-    kneecap fits its counterpart nearly as well upside down, but never lies so in its knee.
+    patella fits its counterpart nearly as well upside down, but never lies so in its knee.
     """
-    poses = [np.eye(4), *_starts(here, there)]
+    poses = [np.eye(4), *_starts(moving, fixed)]
     if near is not None:
         poses = [near, *(pose for pose in poses if _turn_between(pose, near) < 90.0)]
-    poses = sorted(poses, key=lambda pose: score(here, there, pose))[:10]
-    poses = [walk(here, there, pose, 12) for pose in poses]
-    poses = sorted(poses, key=lambda pose: score(here, there, pose))[:3]
-    poses = [walk(here, there, pose, 40) for pose in poses]
-    return min(poses, key=lambda pose: apart(here, there, pose))
+    poses = sorted(poses, key=lambda pose: sampled_distance(moving, fixed, pose))[:10]
+    poses = [approach(moving, fixed, pose, 12) for pose in poses]
+    poses = sorted(poses, key=lambda pose: sampled_distance(moving, fixed, pose))[:3]
+    poses = [approach(moving, fixed, pose, 40) for pose in poses]
+    return min(poses, key=lambda pose: exact_distance(moving, fixed, pose))
 
 
 def _turn_between(one: np.ndarray, other: np.ndarray) -> float:
@@ -140,13 +144,13 @@ def _turn_between(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def _starts(here: Body, there: Body) -> list[np.ndarray]:
+def _starts(moving: RigidBody, fixed: RigidBody) -> list[np.ndarray]:
     """Longest axis on longest axis, both ways, turned in steps of 45 degrees.
 
     Along it, the two bodies share their middle, their lower or their upper end.
     """
     frames, ends = [], []
-    for body in (here, there):
+    for body in (moving, fixed):
         points = np.concatenate([surface.points for surface in body.values()])
         middle = points.mean(axis=0)
         axes = np.linalg.svd(points - middle, full_matrices=False)[2][::-1].T
@@ -170,36 +174,38 @@ def _starts(here: Body, there: Body) -> list[np.ndarray]:
 
 
 def _each(
-    here: Body, there: Body, whole: np.ndarray, names: tuple[str, str]
+    moving: RigidBody, fixed: RigidBody, whole: np.ndarray, names: tuple[str, str]
 ) -> dict[str, np.ndarray]:
     """Every bone's own matrix, starting from where all together fit best."""
     # The fibula lies on the outer side of the tibia whatever the knee's bend: as one body the
     # two tell left from right best.
-    groups = [[bone for bone in here if bone in ("tibia", "fibula")]]
-    groups += [[bone] for bone in here if bone not in groups[0]]
+    groups = [[bone for bone in moving if bone in ("tibia", "fibula")]]
+    groups += [[bone] for bone in moving if bone not in groups[0]]
     parts = [
-        tuple({bone: body[bone] for bone in group} for body in (here, there))
+        tuple({bone: body[bone] for bone in group} for body in (moving, fixed))
         for group in groups
         if group
     ]
     _refuse_other_side([(*part, _best(*part, whole)) for part in parts], names)
     matrices = {}
-    for bone in here:
-        mine, theirs = {bone: here[bone]}, {bone: there[bone]}
-        matrices[bone] = refine(mine, theirs, _best(mine, theirs, whole))
+    for bone in moving:
+        source, target = {bone: moving[bone]}, {bone: fixed[bone]}
+        matrices[bone] = refine(source, target, _best(source, target, whole))
     return matrices
 
 
-def _refuse_other_side(parts: list[tuple[Body, Body, np.ndarray]], names: tuple[str, str]) -> None:
+def _refuse_other_side(
+    parts: list[tuple[RigidBody, RigidBody, np.ndarray]], names: tuple[str, str]
+) -> None:
     """Raise where bodies in their best pose fit badly, and mirrored clearly better."""
-    areas = [sum(surface.area for surface in here.values()) for here, _, _ in parts]
-    as_is = np.average([apart(*part) for part in parts], weights=areas)
+    areas = [sum(surface.area for surface in moving.values()) for moving, _, _ in parts]
+    as_is = np.average([exact_distance(*part) for part in parts], weights=areas)
     if as_is <= _MIRROR_FLOOR:
         return
     mirrored = []
-    for here, there, _ in parts:
-        other = {bone: surface.mirrored() for bone, surface in here.items()}
-        mirrored.append(apart(other, there, _best(other, there)))
+    for moving, fixed, _ in parts:
+        other = {bone: surface.mirrored() for bone, surface in moving.items()}
+        mirrored.append(exact_distance(other, fixed, _best(other, fixed)))
     other_side = float(np.average(mirrored, weights=areas))
     if other_side < _MIRROR_GAIN * as_is:
         raise MeshError(

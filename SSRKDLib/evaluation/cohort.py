@@ -1,10 +1,10 @@
 """Evaluating a folder of cases: what a case is, one case's figures, and going on where it ended.
 
-A case is a sub-folder that holds
+A case is a sub-folder that contains
 
 - ``rig.json`` and its images, as ``simulate`` writes them; or, where nothing is to be
   reconstructed, ``reconstruction/`` with the bones' surfaces (the rig, if there, then says side and
-  judged part);
+  evaluated part);
 - the truth: a folder ``truth/`` or ``reference/`` of meshes or with a label map, or a label map
   ``truth.*`` or ``reference.*`` (NIfTI, NRRD, ``.seg.nrrd``).
 
@@ -83,7 +83,7 @@ def find_cases(folder: Path) -> list[Path]:
     """The cases in a folder, by name: every sub-folder with a rig, a reconstruction or a truth.
 
     Raises:
-        InputError: the folder is absent, or holds no case.
+        InputError: the folder is absent, or contains no case.
     """
     if not folder.is_dir():
         raise InputError(f"The folder '{folder}' does not exist.", "Check the path.")
@@ -106,7 +106,7 @@ def prepare_output(output: Path, settings: Settings) -> None:
     """Make the output folder, or take up the evaluation that is in it.
 
     Raises:
-        OutputError: it holds something else, or an evaluation with other settings, or cannot be
+        OutputError: it contains something else, or an evaluation with other settings, or cannot be
             written.
     """
     wanted = settings.as_dict()
@@ -120,7 +120,7 @@ def prepare_output(output: Path, settings: Settings) -> None:
             found = json.loads(mark.read_text(encoding="utf-8"))
         elif output.is_dir() and any(output.iterdir()):
             raise OutputError(
-                f"The folder '{output}' holds other things than an earlier evaluation.",
+                f"The folder '{output}' contains other things than an earlier evaluation.",
                 "Choose a new or an empty folder.",
             )
         else:

@@ -122,7 +122,7 @@ def format_summary(results: Sequence[dict]) -> str:
     if missing:
         lines += [
             "",
-            f"**{missing} of {len(results) * len(BONES)} bones could not be judged** "
+            f"**{missing} of {len(results) * len(BONES)} bones could not be evaluated** "
             f"({len(failed)} of {len(results)} cases failed); the means are of the others.",
         ]
     lines += [f"- {result['case']}: {result['error']}" for result in failed]

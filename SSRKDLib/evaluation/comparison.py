@@ -15,7 +15,7 @@ from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.alignment import Alignment, align
 from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
 from SSRKDLib.evaluation.regions import Region, common_region, region_from_rig
-from SSRKDLib.evaluation.tables import say_alignment
+from SSRKDLib.evaluation.tables import note_alignment
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.surfaces.distance import signed_distances
 from SSRKDLib.surfaces.mesh import Mesh
@@ -23,7 +23,7 @@ from SSRKDLib.surfaces.mesh import Mesh
 if TYPE_CHECKING:
     from SSRKDLib.surfaces.label_maps import Mask
 
-#: Shares of the surface at which a curve of distances is told, percent.
+#: Shares of the surface at which curves of distances are given, percent.
 SHARES = np.arange(0, 101)
 
 
@@ -32,7 +32,7 @@ class Measured(NamedTuple):
 
     ``rows``: of :func:`SSRKDLib.evaluation.metrics.compare_meshes`, with how the reference was
     moved; ``alignment``: of the reference to the reconstruction; ``moved``: the reference after
-    it, by bone; ``regions``: the judged part, by bone.
+    it, by bone; ``regions``: the evaluated part, by bone.
     """
 
     rows: list[dict]
@@ -52,10 +52,10 @@ def measure_distances(
     """Lay the reference on the reconstruction and measure distances and overlap.
 
     Args:
-        recon: what is judged, mm.
+        recon: what is evaluated, mm.
         reference: what it is compared with, mm, in any frame that ``mode`` allows.
         mode: one of :data:`SSRKDLib.evaluation.alignment.MODES`.
-        rig: of the radiographs, in the reconstruction's frame; the judged part is then what both
+        rig: of the radiographs, in the reconstruction's frame; the evaluated part is then what both
             views see.
         masks: the reference's voxels by bone, in its frame, for the Dice of voxels.
         backend: one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
@@ -71,7 +71,7 @@ def measure_distances(
         for bone, mask in (masks or {}).items()
     }
     rows = compare_meshes(recon, moved, regions, masks=in_place, backend=backend)
-    say_alignment(rows, mode, alignment)
+    note_alignment(rows, mode, alignment)
     return Measured(rows, alignment, moved, regions)
 
 
@@ -86,7 +86,7 @@ class Compared:
         measures: the reconstruction's clinical measures, with their landmarks.
         alignment: of the reference to the reconstruction.
         signed: by bone, signed distance of each vertex of the reconstruction to the reference,
-            mm, positive outside it; NaN where it is not judged.
+            mm, positive outside it; NaN where it is not evaluated.
         curves: by bone, the distance in mm that :data:`SHARES` percent of both surfaces stay
             below.
     """
@@ -123,7 +123,7 @@ def compare_knees(
     signed, curves = {}, {}
     for bone in (bone for bone in recon if bone in moved):
         region = regions.get(bone)
-        signed[bone] = judged_distances(recon[bone], moved[bone], region)
+        signed[bone] = signed_in_region(recon[bone], moved[bone], region)
         try:
             found = surface_distances(recon[bone], moved[bone], region)
         except MeshError:
@@ -136,7 +136,7 @@ def compare_knees(
     return Compared(rows, clinical, measures, alignment, signed, curves)
 
 
-def judged_distances(mesh: Mesh, reference: Mesh, region: Region | None) -> np.ndarray:
+def signed_in_region(mesh: Mesh, reference: Mesh, region: Region | None) -> np.ndarray:
     """Signed distance of each vertex to a reference surface, mm: positive outside it, NaN outside
     the region (see :func:`SSRKDLib.surfaces.distance.signed_distances`)."""
     distances = signed_distances(mesh.vertices, reference)

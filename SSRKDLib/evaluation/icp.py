@@ -2,7 +2,7 @@
 
 Both ways and point to plane (Chen and Medioni, Image and Vision Computing 10(3), 1992). What has
 no counterpart is left out: points whose nearest place is at an open end, whose normals disagree,
-or that lie far off compared with the rest (Tukey's biweight); flat lids across shafts are taken
+or that lie far off compared with the rest (Tukey's biweight); flat caps across shafts are taken
 off first. Poses are 4x4 rigid matrices, moving to fixed, mm.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.surfaces.caps import without_lids
+from SSRKDLib.geometry.virtual_cameras import MIRROR
+from SSRKDLib.surfaces.caps import without_caps
 from SSRKDLib.surfaces.distance import Nearest
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.sampling import sample_surface
@@ -29,14 +30,12 @@ _CAP = 10.0
 #: What is nearest to a place this close to an open edge (mm) may have no counterpart.
 _RIM = 1.5
 
-_MIRROR = np.array([-1.0, 1.0, 1.0])
-
 
 class Surface:
     """A bone made ready: samples in a fixed order, their normals, and what is nearest."""
 
     def __init__(self, mesh: Mesh) -> None:
-        self.mesh = without_lids(mesh)
+        self.mesh = without_caps(mesh)
         vectors = self.mesh.area_vectors()
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         self.area = float(length.sum())
@@ -55,12 +54,13 @@ class Surface:
 
     def mirrored(self) -> Surface:
         """The same bone of the other side (x turned round)."""
+        flip = MIRROR.diagonal()[:3]
         other = object.__new__(Surface)
-        other.mesh = self.mesh.transformed(np.diag([*_MIRROR, 1.0]))
-        other.area, other._face_normals = self.area, self._face_normals * _MIRROR
+        other.mesh = self.mesh.transformed(MIRROR)
+        other.area, other._face_normals = self.area, self._face_normals * flip
         other._nearest = None
-        other._rim = None if self._rim is None else cKDTree(self._rim.data * _MIRROR)
-        other._set_samples(self.points * _MIRROR, self.normals * _MIRROR)
+        other._rim = None if self._rim is None else cKDTree(self._rim.data * flip)
+        other._set_samples(self.points * flip, self.normals * flip)
         return other
 
     def near_rim(self, points: np.ndarray, reach: float) -> np.ndarray:
@@ -70,7 +70,7 @@ class Surface:
         return np.isfinite(self._rim.query(points, distance_upper_bound=reach)[0])
 
     def closest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest places [N, 3] on the surface, exactly, and its normals there."""
+        """The nearest places [N, 3] on the surface, exactly, and its normals at these."""
         if self._nearest is None:
             self._nearest = Nearest(self.mesh)
         places, faces = self._nearest.places(points)
@@ -82,8 +82,8 @@ class Surface:
         return self.points[index], self.normals[index]
 
 
-#: Bones by name, moved together.
-Body = dict[str, Surface]
+#: Bones by name that move as one rigid body.
+RigidBody = dict[str, Surface]
 
 
 def _along_rims(mesh: Mesh) -> np.ndarray:
@@ -109,7 +109,7 @@ def turned(turn: Rotation) -> np.ndarray:
     return matrix
 
 
-def score(here: Body, there: Body, matrix: np.ndarray) -> float:
+def sampled_distance(moving: RigidBody, fixed: RigidBody, matrix: np.ndarray) -> float:
     """How far apart the bodies are, mm, whichever of each two bones is the shorter.
 
     The longer of two shafts has points without a counterpart whatever the pose; the shorter
@@ -117,43 +117,44 @@ def score(here: Body, there: Body, matrix: np.ndarray) -> float:
     """
     total = weight = 0.0
     back = np.linalg.inv(matrix)
-    for bone, mine in here.items():
-        theirs = there[bone]
-        one = theirs.tree.query(moved_points(matrix, mine.points[:_COARSE]))[0]
-        other = mine.tree.query(moved_points(back, theirs.points[:_COARSE]))[0]
-        share = min(mine.area, theirs.area)
+    for bone, source in moving.items():
+        target = fixed[bone]
+        one = target.tree.query(moved_points(matrix, source.points[:_COARSE]))[0]
+        other = source.tree.query(moved_points(back, target.points[:_COARSE]))[0]
+        share = min(source.area, target.area)
         total += share * min(np.minimum(one, _CAP).mean(), np.minimum(other, _CAP).mean())
         weight += share
     return total / weight
 
 
-def apart(here: Body, there: Body, matrix: np.ndarray) -> float:
-    """As :func:`score`, with exact distances."""
+def exact_distance(moving: RigidBody, fixed: RigidBody, matrix: np.ndarray) -> float:
+    """As :func:`sampled_distance`, with exact distances."""
     total = weight = 0.0
-    for bone, mine in here.items():
-        moved, goal = _facing(mine, there[bone], matrix, _COARSE)
+    for bone, source in moving.items():
+        moved, goal = _facing(source, fixed[bone], matrix, _COARSE)
         one = np.minimum(moved.distance, _CAP).mean()
         other = np.minimum(goal.distance, _CAP).mean()
-        share = min(mine.area, there[bone].area)
+        share = min(source.area, fixed[bone].area)
         total, weight = total + share * min(one, other), weight + share
     return total / weight
 
 
 class _Facing(NamedTuple):
-    """Distances [N] in mm of samples to the other surface, and where that is no open end."""
+    """Distances [N] in mm of samples to the other surface, and whether the nearest place there is
+    away from open ends."""
 
     distance: np.ndarray
     whole: np.ndarray
 
 
 def _facing(
-    mine: Surface, theirs: Surface, matrix: np.ndarray, count: int
+    source: Surface, target: Surface, matrix: np.ndarray, count: int
 ) -> tuple[_Facing, _Facing]:
     """The first ``count`` samples of either surface, seen from the other."""
     result = []
     for points, surface in (
-        (moved_points(matrix, mine.points[:count]), theirs),
-        (moved_points(np.linalg.inv(matrix), theirs.points[:count]), mine),
+        (moved_points(matrix, source.points[:count]), target),
+        (moved_points(np.linalg.inv(matrix), target.points[:count]), source),
     ):
         place, _ = surface.closest(points)
         distance = np.linalg.norm(points - place, axis=1)
@@ -161,23 +162,23 @@ def _facing(
     return result[0], result[1]
 
 
-def distance_where_both(mine: Surface, theirs: Surface, matrix: np.ndarray) -> float:
+def common_distance(source: Surface, target: Surface, matrix: np.ndarray) -> float:
     """Mean distance both ways, mm, of the samples that have a counterpart."""
-    both = _facing(mine, theirs, matrix, _FINE)
+    both = _facing(source, target, matrix, _FINE)
     means = [part.distance[part.whole].mean() for part in both if part.whole.any()]
     return float(np.mean(means)) if means else float("nan")
 
 
-def walk(here: Body, there: Body, matrix: np.ndarray, steps: int) -> np.ndarray:
+def approach(moving: RigidBody, fixed: RigidBody, matrix: np.ndarray, steps: int) -> np.ndarray:
     """Iterated closest points between samples."""
     for _ in range(steps):
         rows = []
         back = np.linalg.inv(matrix)
-        for bone, mine in here.items():
-            share = min(mine.area, there[bone].area) / _COARSE
+        for bone, source in moving.items():
+            share = min(source.area, fixed[bone].area) / _COARSE
             taken = slice(_COARSE)
             rows += _both_ways(
-                mine, there[bone], matrix, back, (taken, taken), Surface.sampled, share, 0.3
+                source, fixed[bone], matrix, back, (taken, taken), Surface.sampled, share, 0.3
             )
         matrix, moved_by = _step(matrix, rows, floor=3.0)
         if moved_by < 0.05:
@@ -185,7 +186,7 @@ def walk(here: Body, there: Body, matrix: np.ndarray, steps: int) -> np.ndarray:
     return matrix
 
 
-def refine(here: Body, there: Body, matrix: np.ndarray) -> np.ndarray:
+def refine(moving: RigidBody, fixed: RigidBody, matrix: np.ndarray) -> np.ndarray:
     """Iterated closest points on the exact surfaces, to convergence.
 
     Twice, since which points have a counterpart is seen better the second time; the points
@@ -193,16 +194,16 @@ def refine(here: Body, there: Body, matrix: np.ndarray) -> np.ndarray:
     """
     for limit in (8, 20):
         back = np.linalg.inv(matrix)
-        forth_of = {bone: _shared(mine, there[bone], matrix) for bone, mine in here.items()}
-        back_of = {bone: _shared(there[bone], mine, back) for bone, mine in here.items()}
+        forth_of = {bone: _shared(source, fixed[bone], matrix) for bone, source in moving.items()}
+        back_of = {bone: _shared(fixed[bone], source, back) for bone, source in moving.items()}
         for _ in range(limit):
             rows = []
             back = np.linalg.inv(matrix)
-            for bone, mine in here.items():
-                share = min(mine.area, there[bone].area) / _FINE
+            for bone, source in moving.items():
+                share = min(source.area, fixed[bone].area) / _FINE
                 taken = (forth_of[bone], back_of[bone])
                 rows += _both_ways(
-                    mine, there[bone], matrix, back, taken, Surface.closest, share, 0.6
+                    source, fixed[bone], matrix, back, taken, Surface.closest, share, 0.6
                 )
             matrix, moved_by = _step(matrix, rows, floor=0.3)
             if moved_by < 2e-3:
@@ -211,8 +212,8 @@ def refine(here: Body, there: Body, matrix: np.ndarray) -> np.ndarray:
 
 
 def _both_ways(
-    mine: Surface,
-    theirs: Surface,
+    source: Surface,
+    target: Surface,
     matrix: np.ndarray,
     back: np.ndarray,
     taken: tuple[slice | np.ndarray, slice | np.ndarray],
@@ -220,24 +221,24 @@ def _both_ways(
     share: float,
     agreement: float,
 ) -> list[tuple[np.ndarray, ...]]:
-    """Equations of one bone: samples of ``mine`` on ``theirs``, and of ``theirs`` on ``mine``.
+    """Equations of one bone: samples of ``source`` on ``target``, and of ``target`` on ``source``.
 
     ``taken`` says which samples of either; ``nearest`` finds places and normals on a surface.
     """
     turn = matrix[:3, :3].T
-    moved = moved_points(matrix, mine.points[taken[0]])
-    place, normal = nearest(theirs, moved)
-    forth = _rows(moved, place, normal, mine.normals[taken[0]] @ turn, share, agreement)
-    goal = theirs.points[taken[1]]
-    place, normal = nearest(mine, moved_points(back, goal))
-    place, own = moved_points(matrix, place), theirs.normals[taken[1]]
+    moved = moved_points(matrix, source.points[taken[0]])
+    place, normal = nearest(target, moved)
+    forth = _rows(moved, place, normal, source.normals[taken[0]] @ turn, share, agreement)
+    goal = target.points[taken[1]]
+    place, normal = nearest(source, moved_points(back, goal))
+    place, own = moved_points(matrix, place), target.normals[taken[1]]
     return [forth, _rows(place, goal, normal @ turn, own, share, agreement)]
 
 
-def _shared(mine: Surface, theirs: Surface, matrix: np.ndarray) -> np.ndarray:
-    """The first samples of ``mine`` that have a counterpart on ``theirs``, as indices."""
-    distance, index = theirs.tree.query(moved_points(matrix, mine.points))
-    return np.flatnonzero((distance < 15.0) & ~theirs.at_rim[index])[:_FINE]
+def _shared(source: Surface, target: Surface, matrix: np.ndarray) -> np.ndarray:
+    """The first samples of ``source`` that have a counterpart on ``target``, as indices."""
+    distance, index = target.tree.query(moved_points(matrix, source.points))
+    return np.flatnonzero((distance < 15.0) & ~target.at_rim[index])[:_FINE]
 
 
 def _rows(
@@ -259,7 +260,7 @@ def _step(
     """One Gauss-Newton step: the new matrix, and how far it moved the points, mm.
 
     Pairs farther apart than 4.685 robust standard deviations (``floor`` mm at least) do not
-    count. What the surfaces do not determine, such as a turn of a ball, stays as it is.
+    count. What the surfaces do not determine, such as a turn of a sphere, stays as it is.
     """
     points, goals, normals, weights = (np.concatenate(part) for part in zip(*rows))
     if len(points) < 12:

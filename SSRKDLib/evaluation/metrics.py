@@ -1,7 +1,7 @@
 """How far two sets of bone surfaces are apart: distances and overlap.
 
 Distances are taken from points spread evenly over one surface to the nearest place on
-the whole of the other, in both directions. A region limits which points are judged,
+the whole of the other, in both directions. A region limits which points are evaluated,
 never what they are compared with.
 """
 
@@ -65,7 +65,7 @@ def surface_distances(
     corner; everything if None); ``backend`` is one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
     Raises :class:`~SSRKDLib.core.errors.MeshError` where either has no surface in the region.
     """
-    inside_a, inside_b = _judged(a, b, region)
+    inside_a, inside_b = _within(a, b, region)
     return SurfaceDistances(
         point_distances(sample_surface(inside_a, samples, seed), b, backend),
         point_distances(sample_surface(inside_b, samples, seed + 1), a, backend),
@@ -120,7 +120,7 @@ def assd_paper(
     """
     from scipy.spatial import cKDTree
 
-    inside_a, inside_b = _judged(a, b, region)
+    inside_a, inside_b = _within(a, b, region)
     points_a = sample_surface_even(inside_a, count, seed)
     points_b = sample_surface_even(inside_b, count, seed + 1)
     a_to_b, _ = cKDTree(points_b).query(points_a)
@@ -138,13 +138,13 @@ def compare_meshes(
 ) -> list[dict]:
     """A row per bone that either set has, in the usual order, and a row ``mean``.
 
-    Keys: ``bone``, :data:`MEASURES`, :data:`MORE_MEASURES`, ``region`` (the judged box, two
-    corners in mm, or None), ``note``. A bone that cannot be judged has NaN and a note that says
+    Keys: ``bone``, :data:`MEASURES`, :data:`MORE_MEASURES`, ``region`` (the evaluated box, two
+    corners in mm, or None), ``note``. A bone that cannot be evaluated has NaN and a note that says
     why, and where the reference has that bone the mean is NaN too: leaving a bone out never
     improves a result.
 
     Args:
-        recon: what is judged, mm.
+        recon: what is evaluated, mm.
         reference: what it is compared with, same frame, mm.
         region: a box [2, 3] for all bones, or a region for each, as
             :func:`~SSRKDLib.evaluation.regions.region_from_rig` gives them; by default
@@ -157,7 +157,7 @@ def compare_meshes(
         MeshError: the reference is empty.
     """
     if not reference:
-        raise MeshError("The reference holds no bone.", "Give a reference to compare with.")
+        raise MeshError("The reference contains no bone.", "Give a reference to compare with.")
     regions = region if isinstance(region, dict) else {}
     if region is None:
         regions = common_region(recon, reference)
@@ -170,7 +170,7 @@ def compare_meshes(
         row = {"bone": bone, **measures, "region": None, "note": ""}
         rows.append(row)
         if bone not in reference:
-            row["note"] = "not in the reference, not judged"
+            row["note"] = "not in the reference, not evaluated"
         elif bone not in recon:
             row["note"] = "missing from the reconstruction"
         else:
@@ -219,7 +219,7 @@ def _mean_row(rows: list[dict]) -> dict:
     return {"bone": "mean", **values, "region": None, "note": note}
 
 
-def _judged(a: Mesh, b: Mesh, region: np.ndarray | Region | None) -> tuple[Mesh, Mesh]:
+def _within(a: Mesh, b: Mesh, region: np.ndarray | Region | None) -> tuple[Mesh, Mesh]:
     """The parts of ``a`` and ``b`` within ``region``; an error where there is none."""
     region = as_region(region)
     parts = (region.clip(a), region.clip(b))

@@ -1,16 +1,16 @@
 """Which part of two sets of bones may be compared.
 
 Shafts end where an image ended, not where the bone does, and two sets rarely end at the
-same place. Where no rig says what was seen (:func:`common_region`), the part judged is
+same place. Where no rig says what was seen (:func:`common_region`), the part evaluated is
 
 1. within 80 mm of the joint along each axis of the frame, and
 2. for femur, fibula and tibia, 2 mm short of the place where either surface is cut.
 
-A reconstruction counts as cut only where it is open or has a flat lid; one that simply
-stops too early is judged in full, and pays for what is missing.
+A reconstruction counts as cut only where it is open or has a flat cap; one that simply
+stops too early is evaluated in full, and pays for what is missing.
 
 Where a rig says what was seen (:func:`region_from_rig`), the reconstruction has no say in
-what is judged: the part within 80 mm of the joint that both views see, as far as the
+what is evaluated: the part within 80 mm of the joint that both views see, as far as the
 reference reaches. A reconstruction that is cut earlier pays for what is missing.
 """
 
@@ -28,15 +28,15 @@ from SSRKDLib.surfaces.mesh import Mesh
 #: Bones that leave the image, and so may be cut at the end away from the joint.
 SHAFTS: tuple[str, ...] = ("femur", "fibula", "tibia")
 
-#: How far from the joint surfaces are judged, along each axis, mm.
+#: How far from the joint surfaces are evaluated, along each axis, mm.
 REACH = 80.0
 
-#: How far inside a cut the judged part ends, mm.
+#: How far inside a cut the evaluated part ends, mm.
 _MARGIN = 2.0
 
 
 class Region(NamedTuple):
-    """The judged part of one bone: ``box`` [2, 3] (lowest, highest corner, mm), ``note``,
+    """The evaluated part of one bone: ``box`` [2, 3] (lowest, highest corner, mm), ``note``,
     which says what made it smaller ("" otherwise), and ``planes`` [P, 4]: of a point p in the
     region, ``planes[:, :3] @ p >= planes[:, 3]`` (unit normals, mm)."""
 
@@ -71,10 +71,10 @@ def as_region(region: np.ndarray | Region | None) -> Region:
 def common_region(
     recon: dict[str, Mesh], reference: dict[str, Mesh], reach: float = REACH
 ) -> dict[str, Region]:
-    """The judged part of every bone that both sets have (see the module's text).
+    """The evaluated part of every bone that both sets have (see the module's text).
 
     The joint is the reference's. Where the reference lacks femur or tibia there is no
-    joint, and only cuts (at either end) limit what is judged. Both sets must be in one
+    joint, and only cuts (at either end) limit what is evaluated. Both sets must be in one
     frame, in mm.
     """
     joint = _joint(reference)
@@ -102,11 +102,11 @@ def common_region(
 def region_from_rig(
     recon: dict[str, Mesh], reference: dict[str, Mesh], rig: Rig, reach: float = REACH
 ) -> dict[str, Region]:
-    """The judged part of every bone that both sets have, from what the rig's views see.
+    """The evaluated part of every bone that both sets have, from what the rig's views see.
 
     Both sets are in the rig's frame, mm. ``reach`` is along the patient's axes, or along the
     leg where the rig is in a laboratory's frame and does not say how the patient lies. The
-    reconstruction only bounds the box, and never makes the judged part smaller.
+    reconstruction only bounds the box, and never makes the evaluated part smaller.
     """
     joint = _joint(reference)
     seen = seen_by(rig)
@@ -115,7 +115,7 @@ def region_from_rig(
         if bone not in recon or not len(recon[bone].faces) or not len(truth.faces):
             continue
         box = _around(recon[bone], truth)
-        notes = [f"judged where both views see it, {_MARGIN:g} mm inside their edges"]
+        notes = [f"evaluated where both views see it, {_MARGIN:g} mm inside their edges"]
         planes = seen
         if joint is not None:
             planes = np.concatenate([seen, _within(joint, rig, reference, reach)])
@@ -221,7 +221,7 @@ def _shorten(box: np.ndarray, cuts: dict[str, float | None], axis: int, sign: in
         return ""
     box[side, axis] = sign * (found[who] - _MARGIN)
     end = f"{'xyz'[axis]} = {box[side, axis]:.1f} mm"
-    return f"judged to {end}, where the {who} is cut"
+    return f"evaluated to {end}, where the {who} is cut"
 
 
 def _cut_at(mesh: Mesh, axis: int, sign: int) -> float | None:
@@ -236,22 +236,22 @@ def _cut_at(mesh: Mesh, axis: int, sign: int) -> float | None:
     ends = [loop.min() for loop in loops if loop.max() >= top - 5.0]
     if ends:
         return float(min(ends))
-    return float(top) if _has_flat_lid(mesh, axis, sign) else None
+    return float(top) if _has_flat_cap(mesh, axis, sign) else None
 
 
-def _has_flat_lid(mesh: Mesh, axis: int, sign: int) -> bool:
+def _has_flat_cap(mesh: Mesh, axis: int, sign: int) -> bool:
     """Whether faces within 0.5 mm of the top cover half of the cross-section 3 mm below.
 
-    A ball of 13 mm radius covers a fifth, a capped shaft all of it.
+    A sphere of 13 mm radius covers a fifth, a capped shaft all of it.
     """
     height = sign * mesh.vertices[:, axis]
     flat = (height[mesh.faces] >= height.max() - 0.5).all(axis=1)
-    lid = np.abs(mesh.area_vectors()[flat, axis]).sum()
+    cap = np.abs(mesh.area_vectors()[flat, axis]).sum()
     above = np.array([[-np.inf] * 3, [np.inf] * 3])
     above[0 if sign > 0 else 1, axis] = sign * (height.max() - 3.0)
     # Divergence theorem: seen along the axis, what lies above a section covers it once.
     section = abs(mesh.clipped(above).area_vectors()[:, axis].sum())
-    return bool(lid >= 0.5 * section)
+    return bool(cap >= 0.5 * section)
 
 
 def region_around(joint: np.ndarray, reach: float = 80.0) -> np.ndarray:

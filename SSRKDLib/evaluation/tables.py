@@ -19,10 +19,10 @@ from SSRKDLib.evaluation.metrics import MEASURES, MORE_MEASURES
 if TYPE_CHECKING:
     from SSRKDLib.evaluation.alignment import Alignment
 
-#: Name of the file that holds a comparison.
+#: Name of the file of a comparison.
 FILE = "compare.csv"
 
-#: How the reference was moved, in rows that :func:`say_alignment` has seen.
+#: How the reference was moved, in rows that :func:`note_alignment` has seen.
 _ALIGNMENT = ("align", "residual_mm", "reference_to_recon")
 
 _COLUMNS = ("bone", *MEASURES, "region_mm", "note", *MORE_MEASURES, *_ALIGNMENT)
@@ -40,7 +40,7 @@ def _earlier(folder: Path) -> Collection[str]:
 COMPARISON = ResultKind("comparison", _earlier)
 
 
-def say_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None:
+def note_alignment(rows: Sequence[dict], mode: str, alignment: Alignment) -> None:
     """Put into every row (in place) how the reference's bone was moved before comparing.
 
     ``mode`` is one of :data:`SSRKDLib.evaluation.alignment.MODES`.
@@ -57,7 +57,7 @@ def write_comparison(path: Path, rows: Sequence[dict]) -> None:
     """Write the rows of :func:`SSRKDLib.evaluation.metrics.compare_meshes` as CSV.
 
     Measures have four decimals and are empty where there is none; ``region_mm`` is the box that
-    holds the judged part, two corners as JSON; ``reference_to_recon`` is the 4x4 matrix that the
+    is the evaluated part, two corners as JSON; ``reference_to_recon`` is the 4x4 matrix that the
     reference was moved by, row by row as JSON, mm.
 
     Raises:

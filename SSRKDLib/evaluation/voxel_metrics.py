@@ -51,8 +51,8 @@ def dice_mesh_in_mask(
     window = tuple(slice(start, stop) for start, stop in zip(low[::-1], high[::-1]))
     # A hair off whole indices, where a surface from the same voxels has its vertices.
     inside = voxelise(in_index, low + np.array([1.3e-5, 1.7e-5, 2.3e-5]), 1.0, high - low)
-    judged = _centres_in(region, low, high, index_to_lps)
-    return dice_masks(inside & judged, mask[window] & judged)
+    evaluated = _centres_in(region, low, high, index_to_lps)
+    return dice_masks(inside & evaluated, mask[window] & evaluated)
 
 
 def mask_distances(
@@ -73,7 +73,7 @@ def mask_distances(
 
     _same_grid(a, b)
     if not a.any() or not b.any():
-        raise MeshError("There is no voxel to measure.", "Give two label maps that hold the bone.")
+        raise MeshError("There is no voxel to measure.", "Give two label maps that show the bone.")
     borders = [volume & ~binary_erosion(volume) for volume in (a, b)]
     step = tuple(spacing)[::-1]
     to_a, to_b = (distance_transform_edt(~border, sampling=step) for border in borders)
@@ -85,7 +85,7 @@ def dice_meshes(
 ) -> float:
     """Dice similarity 0..1 of the insides, on a grid of ``spacing`` mm within ``region``.
 
-    Open ends are capped first (keep the region short of them: a lid across an oblique
+    Open ends are capped first (keep the region short of them: a cap across an oblique
     cut is a guess). NaN where neither has an inside in the region.
     """
     region = as_region(region)
@@ -102,8 +102,8 @@ def dice_meshes(
     if len(region.planes):
         to_mm = np.diag([spacing, spacing, spacing, 1.0])
         to_mm[:3, 3] = origin
-        judged = _centres_in(region, np.zeros(3, dtype=int), size, to_mm)
-        inside_a, inside_b = inside_a & judged, inside_b & judged
+        evaluated = _centres_in(region, np.zeros(3, dtype=int), size, to_mm)
+        inside_a, inside_b = inside_a & evaluated, inside_b & evaluated
     return dice_masks(inside_a, inside_b)
 
 

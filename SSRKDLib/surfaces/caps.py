@@ -7,10 +7,10 @@ import numpy as np
 from SSRKDLib.surfaces.mesh import Mesh
 
 
-def without_lids(mesh: Mesh) -> Mesh:
-    """``mesh`` without the flat lids that close a shaft where an image ended, in any direction.
+def without_caps(mesh: Mesh) -> Mesh:
+    """``mesh`` without the flat caps that close a shaft where an image ended, in any direction.
 
-    A lid is what lies in one plane at the end of the mesh and covers half of the cross-section
+    A cap is what lies in one plane at the end of the mesh and covers half of the cross-section
     3 mm further in.
     """
     vectors = mesh.area_vectors()

@@ -27,10 +27,10 @@ def check_surfaces(bones: Mapping[str, Mesh], what: str) -> list[str]:
         what: what to call them, such as "reference".
 
     Raises:
-        MeshError: there is no bone, one is empty, or has a size that no knee has.
+        MeshError: there is no bone, one is empty, or is outside the range of human knees.
     """
     if not bones:
-        raise MeshError(f"The {what} holds no bone.", "Check how the bones are matched.")
+        raise MeshError(f"The {what} contains no bone.", "Check how the bones are matched.")
     notes = []
     for bone, mesh in bones.items():
         if not len(mesh.faces) or not mesh.area() > 0:
@@ -54,7 +54,7 @@ def _check_size(bone: str, mesh: Mesh, what: str) -> None:
         return
     unit = next((u for factor, u in _UNITS.items() if low <= width * factor <= high), None)
     raise MeshError(
-        f"The {bone} of the {what} is {width:.3g} mm wide, a size that no knee has"
-        + (f"; it seems to be in {unit}." if unit else "."),
+        f"The {bone} of the {what} is {width:.3g} mm wide, outside the range of human knees "
+        f"({low} to {high} mm)" + (f"; it seems to be in {unit}." if unit else "."),
         "Convert it to millimetres." if unit else "Check its units and which bone it is.",
     )

@@ -120,19 +120,19 @@ class Mesh:
     def capped(self) -> Mesh:
         """The mesh with every open loop closed by a fan around the loop's centre.
 
-        Made for shafts that were cut: flat loops get flat lids. Inside and outside stay
+        Made for shafts that were cut: flat loops get flat caps. Inside and outside stay
         right by parity whatever the shape of the loop.
         """
         loops = self.open_loops()
         if not loops:
             return self
         size = len(self.vertices)
-        centres, lids = [], []
+        centres, caps = [], []
         for index, edges in enumerate(loops):
             centres.append(self.vertices[np.unique(edges)].mean(axis=0))
             apex = np.full(len(edges), size + index)
-            lids.append(np.stack([edges[:, 1], edges[:, 0], apex], axis=1))
-        return Mesh(np.vstack([self.vertices, centres]), np.vstack([self.faces, *lids]))
+            caps.append(np.stack([edges[:, 1], edges[:, 0], apex], axis=1))
+        return Mesh(np.vstack([self.vertices, centres]), np.vstack([self.faces, *caps]))
 
     def transformed(self, matrix: np.ndarray) -> Mesh:
         """The mesh moved by an affine ``matrix`` [4, 4], p_new = M p (row-major, mm).

@@ -23,7 +23,7 @@ def read_mesh(path: str | Path) -> Mesh:
 
     Corners that STL and OBJ files store once per face are joined. Raises
     :class:`~SSRKDLib.core.errors.MeshError` where the file is absent, not a surface, cut
-    short, empty or holds NaN.
+    short, empty or contains NaN.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -42,7 +42,7 @@ def read_mesh(path: str | Path) -> Mesh:
     except MeshError as error:
         raise MeshError(f"{path.name} cannot be used: {error.cause}", _READABLE) from error
     if not len(mesh.faces):
-        raise MeshError(f"{path.name} holds no triangles.", _READABLE)
+        raise MeshError(f"{path.name} contains no triangles.", _READABLE)
     return mesh
 
 
@@ -58,7 +58,7 @@ def _read_with_vtk(path: Path) -> Mesh:
     readers = {".stl": vtkSTLReader, ".obj": vtkOBJReader, ".vtp": vtkXMLPolyDataReader}
     reader = readers[suffix]()
     reader.SetFileName(str(path))
-    # A bad file is told by what came out of it; VTK's own words go to the terminal only.
+    # A bad file is recognised by what came out of it; VTK's own words go to the terminal only.
     display = vtkObject.GetGlobalWarningDisplay()
     vtkObject.SetGlobalWarningDisplay(0)
     try:
@@ -123,7 +123,7 @@ def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, 
     Names are read by :func:`~SSRKDLib.core.bone_names.match_bones`; ``laterality`` ("L", "R")
     picks one knee of two. Bones without a file are absent from the result, which keeps the order of
     :data:`~SSRKDLib.core.anatomy.BONES`. Raises :class:`~SSRKDLib.core.errors.MeshError` where the
-    folder is absent or holds none, two files match one bone, or the bones are of the other side.
+    folder is absent or contains none, two files match one bone, or the bones are of the other side.
     """
     files, matching = match_files(folder, laterality)
     return {bone: read_mesh(files[name]) for bone, name in matching.bones.items()}

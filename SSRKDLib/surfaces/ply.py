@@ -57,7 +57,7 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
                 raise ValueError("its faces lack lists of vertex indices")
             triangles = _fans(polygons)
     if vertices is None or triangles is None:
-        raise ValueError("it holds no vertices or no faces")
+        raise ValueError("it contains no vertices or no faces")
     return vertices, triangles
 
 

@@ -193,7 +193,7 @@ def small_rig(pixels: int = 150) -> Rig:
     return Rig(tuple(views), laterality="L")
 
 
-def test_only_what_both_views_see_is_judged():
+def test_only_what_both_views_see_is_evaluated():
     """Far up the shaft the femur is wrong, but the small images do not reach there."""
     rig = small_rig()
     reach = rig.views[0].size[1] * rig.views[0].pixel_spacing[1] / 2
@@ -254,14 +254,15 @@ def test_within_80_mm_along_the_patient_s_axes_whatever_the_frame():
     region = region_from_rig(bones, truth, orthogonal().transformed(turn))
     for row, expected in zip(compare_meshes(bones, truth, region, samples=2_000), first):
         for key in COLUMNS[1:]:
-            assert row[key] == pytest.approx(expected[key], abs=0.02)
+            # Relative: the paper's protocol with few points depends on which ones are drawn.
+            assert row[key] == pytest.approx(expected[key], abs=0.02, rel=0.02)
 
 
 def test_the_rig_s_region_is_stated_in_the_table(tmp_path, capsys):
     recon = write(tmp_path / "recon", knee())
     write_rig(orthogonal(), tmp_path / "rig.json")
     rows = compared(tmp_path / "out", recon, recon, "--rig", tmp_path / "rig.json")
-    assert "judged where both views see it, 2 mm inside" in rows["tibia"]["note"]
+    assert "evaluated where both views see it, 2 mm inside" in rows["tibia"]["note"]
     box = np.array(json.loads(rows["tibia"]["region_mm"]))
     assert box.shape == (2, 3) and box[0, 2] > -90
     capsys.readouterr()

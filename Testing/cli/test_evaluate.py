@@ -100,7 +100,7 @@ def test_a_row_per_bone_and_case(cases, tmp_path, capsys, quick):
     for row in rows:
         shift = {"a": 0.5, "b": 1.0, "c": 2.0}[row["case"]]
         # A ball moved by d: distances run from 0 to d, their mean over the sphere is d/2.
-        # (The lower part of a shaft is not judged.)
+        # (The lower part of a shaft is not evaluated.)
         assert float(row["assd_mm"]) == pytest.approx(shift / 2, rel=0.1)
         assert float(row["hd_mm"]) == pytest.approx(shift, rel=0.05)
     assert {path.name for path in output.iterdir()} == {
@@ -110,7 +110,7 @@ def test_a_row_per_bone_and_case(cases, tmp_path, capsys, quick):
     shown = capsys.readouterr().out
     assert "| | Average | Patella | Femur | Fibula | Tibia |" in shown
     assert "| *DSC (%), published by the authors* | 90.9 | 87.5 | 96.1 | 84.1 | 96.0 |" in shown
-    assert "on their own data" in shown and "could not be judged" not in shown
+    assert "on their own data" in shown and "could not be evaluated" not in shown
     assert shown.startswith((output / "summary.md").read_text(encoding="utf-8"))
 
 
@@ -154,7 +154,7 @@ def test_a_case_that_fails_is_a_row_with_its_reason(cases, tmp_path, capsys, qui
     assert summary["dsc", "femur"]["missing"] == "2"
     assert summary["dsc", "mean"]["missing"] == "3"
     shown = capsys.readouterr().out
-    assert "**9 of 24 bones could not be judged** (2 of 6 cases failed)" in shown
+    assert "**9 of 24 bones could not be evaluated** (2 of 6 cases failed)" in shown
     assert "- b2: The case 'b2' has no truth." in shown
 
 

@@ -259,7 +259,7 @@ def test_slices_of_bones_leave_a_sentence(person):
     slices = {bone: mesh.clipped(box) for bone, mesh in person.items() if bone != "patella"}
     for result in measure(slices, "L"):
         assert (result.value, result.landmarks) == (None, {})
-        assert result.note == "Too little of the femur is visible to tell its condyles."
+        assert result.note == "Too little of the femur is visible to identify its condyles."
 
 
 def test_spheres_have_the_values_worked_out_by_hand():
@@ -288,7 +288,7 @@ def test_spheres_have_the_values_worked_out_by_hand():
 
 
 def test_another_laterality_is_refused(person):
-    with pytest.raises(InputError, match="left or right"):
+    with pytest.raises(InputError, match="'left' is not a side: use L or R"):
         measure(person, "left")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.evaluation.comparison import SHARES, compare_knees, judged_distances
+from SSRKDLib.evaluation.comparison import SHARES, compare_knees, signed_in_region
 from SSRKDLib.evaluation.html_report import Report, curves_svg, render
 from SSRKDLib.evaluation.regions import Region
 from SSRKDLib.geometry.rig_presets import orthogonal
@@ -21,14 +21,14 @@ from Testing.support.ball_knee import ball
 def test_signed_distance_of_concentric_balls_is_the_difference_of_radii():
     inner, outer = ball((3.0, 4.0, 5.0), 20.0), ball((3.0, 4.0, 5.0), 24.0)
     # A sphere of chords lies up to r (1 - cos(3 degrees)) inside its circle.
-    np.testing.assert_allclose(judged_distances(outer, inner, None), 4.0, atol=0.05)
-    np.testing.assert_allclose(judged_distances(inner, outer, None), -4.0, atol=0.05)
+    np.testing.assert_allclose(signed_in_region(outer, inner, None), 4.0, atol=0.05)
+    np.testing.assert_allclose(signed_in_region(inner, outer, None), -4.0, atol=0.05)
 
 
 def test_signed_distance_outside_the_region_is_nothing():
     box = np.array([[-100.0, -100, 0], [100, 100, 100]])
     mesh = ball((0.0, 0.0, 0.0), 20.0)
-    distances = judged_distances(mesh, ball((0.0, 0.0, 0.0), 19.0), Region(box))
+    distances = signed_in_region(mesh, ball((0.0, 0.0, 0.0), 19.0), Region(box))
     np.testing.assert_array_equal(np.isnan(distances), mesh.vertices[:, 2] < 0)
 
 
@@ -49,10 +49,10 @@ def test_a_shift_shows_in_numbers_curves_and_colours(compared):
         assert len(curve) == len(SHARES)
         assert (np.diff(curve) >= 0).all()
         assert curve[-1] == pytest.approx(1.0, abs=0.02)
-        judged = compared.signed[bone][np.isfinite(compared.signed[bone])]
-        assert np.abs(judged).max() <= 1.0 + 1e-6
-        assert judged.min() < -0.9
-        assert judged.max() > 0.9
+        evaluated = compared.signed[bone][np.isfinite(compared.signed[bone])]
+        assert np.abs(evaluated).max() <= 1.0 + 1e-6
+        assert evaluated.min() < -0.9
+        assert evaluated.max() > 0.9
     errors = [row["error"] for row in compared.clinical if row["error"] is not None]
     np.testing.assert_allclose(errors, 0, atol=1e-6)  # no measure depends on where the knee is
     assert len(errors) >= 7
@@ -68,17 +68,17 @@ def test_alignment_takes_the_shift_away(compared):
     np.testing.assert_allclose(found.alignment.matrices["femur"][:3, 3], [-1, 0, 0], atol=0.01)
 
 
-def test_what_the_views_do_not_see_is_not_judged():
+def test_what_the_views_do_not_see_is_not_evaluated():
     bones = load_person(21)
     joint = joint_centre(bones)
     rig = orthogonal(centre=joint)
     upper = tuple(view.cropped(0, 0, view.size[0], 7 * view.size[1] // 10) for view in rig.views)
     found = compare_knees(bones, bones, "none", "L", Rig(upper))
     tibia = bones["tibia"].vertices
-    judged = np.isfinite(found.signed["tibia"])
-    assert judged.sum() < 0.6 * len(judged)
-    assert judged.any()
-    assert tibia[judged, 2].min() > joint[2] - 50.0
+    evaluated = np.isfinite(found.signed["tibia"])
+    assert evaluated.sum() < 0.6 * len(evaluated)
+    assert evaluated.any()
+    assert tibia[evaluated, 2].min() > joint[2] - 50.0
 
 
 def test_nothing_to_compare_is_said():

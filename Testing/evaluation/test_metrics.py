@@ -153,9 +153,9 @@ def test_a_region_limits_the_points_but_not_the_other_surface():
     everywhere = surface_distances(a, b)
     assert hausdorff(everywhere) > 39
     region = np.array([[-50, -50, -48], [50, 50, 58]])
-    judged = surface_distances(a, b, region)
-    assert hausdorff(judged) == pytest.approx(2.0, abs=0.03)
-    assert assd(judged) == pytest.approx(2.0, abs=0.03)
+    evaluated = surface_distances(a, b, region)
+    assert hausdorff(evaluated) == pytest.approx(2.0, abs=0.03)
+    assert assd(evaluated) == pytest.approx(2.0, abs=0.03)
     assert dice_meshes(a, b, region) == pytest.approx(2 / (1 + (17 / 15) ** 2), abs=0.005)
     with pytest.raises(MeshError, match="no part in the compared region"):
         surface_distances(a, b, region + 500)
@@ -327,7 +327,7 @@ def test_a_bone_that_stops_too_early_pays_for_it():
 
 
 @pytest.mark.usefixtures("fewer_points")
-def test_only_what_is_near_the_joint_is_judged():
+def test_only_what_is_near_the_joint_is_evaluated():
     joint = joint_centre(knee())
     assert joint == pytest.approx([0, 0, 0], abs=0.5)
     recon = knee(high=280, low=-280)
@@ -353,14 +353,14 @@ def test_a_missing_bone_never_looks_good():
 
 
 @pytest.mark.usefixtures("fewer_points")
-def test_a_bone_the_reference_lacks_is_not_judged():
+def test_a_bone_the_reference_lacks_is_not_evaluated():
     reference = knee()
     del reference["patella"]
     rows = by_bone(compare_meshes(knee(), reference, samples=500))
     assert "not in the reference" in rows["patella"]["note"]
     assert np.isnan(rows["patella"]["dsc"])
     assert rows["mean"]["assd_mm"] < 1e-3
-    with pytest.raises(MeshError, match="holds no bone"):
+    with pytest.raises(MeshError, match="contains no bone"):
         compare_meshes(knee(), {})
 
 

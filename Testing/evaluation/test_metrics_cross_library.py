@@ -188,7 +188,7 @@ def test_a_surface_against_a_label_map_on_its_own_grid():
     assert dice_mesh_in_mask(bone, mask, to_lps) == 1.0
     mask[5:15] = False
     assert dice_mesh_in_mask(bone, mask, to_lps) == pytest.approx(2 / 3, abs=1e-9)
-    # Judged only where the label map is whole: the half above its middle.
+    # Evaluated only where the label map is whole: the half above its middle.
     normal = to_lps[:3, 2] / 2.0
     middle = to_lps[:3, :3] @ [24.5, 19.5, 14.5] + to_lps[:3, 3]
     upper = Region(np.array([[-1e3] * 3, [1e3] * 3]), "", np.array([[*normal, normal @ middle]]))

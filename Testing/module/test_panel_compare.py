@@ -89,9 +89,9 @@ def test_panel_compares_with_the_segmentation_of_the_ct(core, slicer, tmp_path, 
         assert display.GetScalarVisibility()
         assert display.GetScalarRange() == (-3.0, 3.0)
     distances = slicer.util.arrayFromModelPointData(made.models["femur"], "Distance to reference")
-    judged = np.isfinite(distances)
-    assert 0.3 < judged.mean() < 1.0  # shafts beyond 80 mm are not judged
-    assert abs(np.abs(distances[judged]).mean() - made.rows[1]["assd_mm"]) < 0.3
+    evaluated = np.isfinite(distances)
+    assert 0.3 < evaluated.mean() < 1.0  # shafts beyond 80 mm are not evaluated
+    assert abs(np.abs(distances[evaluated]).mean() - made.rows[1]["assd_mm"]) < 0.3
     legends = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
     assert sum(bool(legend.GetVisibility()) for legend in legends) == 1
     # Looks.
@@ -163,9 +163,9 @@ def test_panel_comparison_takes_what_the_user_picks(core, slicer):
         user.choose(core.ui.matchingTable.cellWidget(row, 1), name)
     slicer.app.processEvents()
     made = compareNow(core, slicer)
-    judged = {row["bone"]: row["assd_mm"] for row in made.rows}
-    assert judged["femur"] < 1.2 and judged["tibia"] < 1.2
-    assert judged["patella"] is None
+    evaluated = {row["bone"]: row["assd_mm"] for row in made.rows}
+    assert evaluated["femur"] < 1.2 and evaluated["tibia"] < 1.2
+    assert evaluated["patella"] is None
 
 
 def test_panel_wrong_references_are_said(core, slicer):

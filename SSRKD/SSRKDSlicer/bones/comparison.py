@@ -129,7 +129,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
             parts, matching = matchReference(referenceNode, laterality, chosen)
             if not matching.bones:
                 raise InputError(
-                    "The reference holds no bone of this knee that could be found.",
+                    "The reference contains no bone of this knee that could be found.",
                     "Choose another reference, or pick its parts in the table.",
                 )
             check_sides(matching.side, laterality)
