@@ -103,9 +103,16 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
             cases that are there already.
         MissingDependencyError: Dask is needed and not installed.
     """
+    from SSRKDLib.core.output_folder import check_files
     from SSRKDLib.datasets.prepare import Settings
     from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
-    from SSRKDLib.datasets.splits import finished_knees, make_splits, write_info
+    from SSRKDLib.datasets.splits import (
+        INFO,
+        PREPARED_CASES,
+        finished_knees,
+        make_splits,
+        write_info,
+    )
 
     settings = Settings(
         size=arguments.size,
@@ -125,6 +132,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         processed.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(processed, error) from error
+    check_files(processed, PREPARED_CASES, [INFO])
     open_jobs = [job for job in jobs if not is_finished(job, processed, settings)]
     outcomes = []
     if open_jobs:

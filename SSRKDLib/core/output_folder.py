@@ -15,6 +15,7 @@ holds one on ``.NAME.lock`` meanwhile.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -22,16 +23,19 @@ import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_file import (
+    Content,
     acquire_lock,
     cannot_write,
     folder_lock,
     hidden,
     release_lock,
     resolved,
+    write_file,
 )
 from SSRKDLib.core.output_manifest import (
     MANIFEST,
@@ -117,6 +121,55 @@ def _new_folder(path: Path) -> Iterator[Path]:
         release_lock(lock, handle)
 
 
+def write_into(folder: Path, kind: ResultKind, name: str, content: Content) -> None:
+    """Write a file into a result folder that grows, completely or not at all.
+
+    The folder must exist. Several processes may write into it.
+
+    Raises:
+        OutputError: see :func:`check_files`; or the file cannot be written.
+    """
+    buffer = BytesIO()
+    if callable(content):
+        content(buffer)
+    else:
+        buffer.write(content.encode() if isinstance(content, str) else content)
+    try:
+        with folder_lock(folder / MANIFEST):
+            own = _own_in(folder, kind, [name])
+            written = hashlib.sha256(buffer.getvalue()).hexdigest()
+            before = {name: own[name]} if own.get(name, written) != written else {}
+            write_manifest(folder, kind, {**own, name: written}, before)
+            write_file(folder / name, buffer.getvalue())
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def check_files(folder: Path, kind: ResultKind, names: Iterable[str]) -> None:
+    """Whether :func:`write_into` could write these files, for checks before the work.
+
+    Raises:
+        OutputError: one of them was not written by this program, or was changed since; or the
+            folder contains a result of another kind.
+    """
+    try:
+        _own_in(folder, kind, names)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _own_in(folder: Path, kind: ResultKind, names: Iterable[str]) -> dict[str, str]:
+    own = read_manifest(folder, kind, folder)
+    if own is None:
+        own = {name: digest for name in kind.earlier(folder) if (digest := file_hash(folder, name))}
+    for name in names:
+        found = file_hash(folder, name)
+        if found is not None and name not in own:
+            raise _not_written(folder / name)
+        unchanged_files(folder, {name: own.get(name, "")}, folder)
+    return own
+
+
 def recover(path: str | os.PathLike) -> None:
     """Bring to an end what processes that were killed left beside a result folder.
 
@@ -198,16 +251,20 @@ def _take_place(
         foreign = foreign_names(old, own, written)
         for name in foreign:
             if any(other == name or other.startswith(f"{name}/") for other in written):
-                raise OutputError(
-                    f"'{path / name}' was not written by this program, and would be replaced.",
-                    "Move or rename it, or choose another output folder.",
-                )
+                raise _not_written(path / name)
         if recorded is None:
             write_manifest(old, kind, own)
         fresh.chmod(stat.S_IMODE(old.stat().st_mode))
         for name in foreign:
             _move(old, fresh, name)
     fresh.rename(path)
+
+
+def _not_written(path: Path) -> OutputError:
+    return OutputError(
+        f"'{path}' was not written by this program, and would be replaced.",
+        "Move or rename it, or choose another output folder.",
+    )
 
 
 def _settle(fresh: Path, path: Path) -> None:

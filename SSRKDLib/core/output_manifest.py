@@ -1,7 +1,8 @@
 """Which files in a result folder this program wrote, and which of them were changed since.
 
 The manifest of a folder (:data:`MANIFEST`) is JSON: ``written_by``, ``kind`` (what wrote it) and
-``files`` (name to SHA-256). A name has ``/`` between folders.
+``files`` (name to SHA-256), in a folder that grows also ``replaced`` (as ``files``: what the file
+written last was before). A name has ``/`` between folders.
 """
 
 from __future__ import annotations
@@ -89,15 +90,26 @@ def recorded_files(folder: Path) -> tuple[str, dict[str, str]]:
     kind, files = (data.get("kind"), data.get("files")) if isinstance(data, dict) else (None, None)
     if not isinstance(kind, str) or not isinstance(files, dict):
         raise ValueError("not a manifest")
-    for name, digest in files.items():
+    before = data.get("replaced", {})
+    for name, digest in (*files.items(), *before.items()):
         inside = PurePath(name)  # by the rules of this computer
         if not name or inside.anchor or ".." in inside.parts or not isinstance(digest, str):
             raise ValueError("not a manifest")
-    return kind, files
+    not_yet = {name: old for name, old in before.items() if file_hash(folder, name) == old}
+    return kind, {**files, **not_yet}
 
 
-def write_manifest(folder: Path, kind: ResultKind, files: Mapping[str, str]) -> None:
+def write_manifest(
+    folder: Path,
+    kind: ResultKind,
+    files: Mapping[str, str],
+    replaced: Mapping[str, str] | None = None,
+) -> None:
+    """Write what a folder's files are; ``replaced``: what some of them still are until a moment
+    later, so that a process may be killed in between."""
     data = {"written_by": f"SSRKD {__version__}", "kind": kind.name, "files": dict(files)}
+    if replaced:
+        data["replaced"] = dict(replaced)
     write_file(folder / MANIFEST, json.dumps(data, indent=1) + "\n")
 
 

@@ -42,8 +42,14 @@ SUBMESHES: dict[str, str] = {bone: f"submesh/sub_{k}.obj" for k, bone in enumera
 MASKS = ("bone_masks.npz", "bone_mask.npz")
 LABEL_MAP = ("seg_mask.nii.gz", "seg_mask.npz")
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _CT = re.compile(r"ct_(\d+)x\.(?:nii\.gz|npz)")
 _AGAIN = "Prepare the case again."
+
+
+def is_case_name(name: object) -> bool:
+    """Whether a case may be called so: names of cases name folders, and lead nowhere else."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def _earlier(folder: Path) -> Collection[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.ct.reading import read_scan
+from SSRKDLib.datasets.case_folder import is_case_name
 from SSRKDLib.datasets.prepare import Scan, Settings
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, read_reference
@@ -25,7 +26,6 @@ COLUMNS = ("case", "ct", "bones", "side", "person", "sex")
 #: Edge of a virtual person's cube, mm, where none is given: the joint, and 100 mm each way.
 VIRTUAL_EXTENT = 200.0
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SIDE_WORD = re.compile(r"(?i)(?:^|[_\-. ]+)(?:l|r|left|right)(?=$|[_\-. ])")
 
 
@@ -228,7 +228,7 @@ def _table(path: Path, side: str | None) -> list[Job]:
             raise InputError(
                 f"{where} '{cell['side']}' is not a side.", "Use L or R, or leave it empty."
             )
-        if cell["case"] and not _NAME.fullmatch(cell["case"]):
+        if cell["case"] and not is_case_name(cell["case"]):
             raise InputError(
                 f"{where} '{cell['case']}' cannot name a folder.", "Use letters, digits, _, - and ."
             )

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.output_file import write_file
-from SSRKDLib.datasets.case_folder import CaseFolder
+from SSRKDLib.core.output_folder import write_into
+from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.datasets.case_folder import CaseFolder, is_case_name
 
 INFO = "info.json"
 SPLITS = ("train", "unlabeled", "eval", "test")
@@ -114,15 +115,30 @@ def finished_knees(processed: Path) -> list[Knee]:
     return knees
 
 
+def _earlier(folder: Path) -> Collection[str]:
+    """A file as earlier versions wrote it, not one that somebody edited."""
+    try:
+        text = (folder / INFO).read_text(encoding="utf-8")
+        data = json.loads(text)
+    except (OSError, ValueError, RecursionError):
+        return ()
+    ours = isinstance(data, dict) and tuple(data)[: len(SPLITS)] == SPLITS
+    return (INFO,) if ours and text == json.dumps(data, indent=1) + "\n" else ()
+
+
+#: What ``prepare`` writes, beside the folders of the cases.
+PREPARED_CASES = ResultKind("prepared cases", _earlier)
+
+
 def write_info(processed: Path, splits: dict[str, list[str]], failed: Sequence[str] = ()) -> None:
     """Write ``info.json`` beside the cases: the splits and, under ``failed``, the cases that could
     not be prepared and are in none of them.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or was changed since this program wrote it.
     """
     content = {**splits, "failed": list(failed)} if failed else splits
-    write_file(processed / INFO, json.dumps(content, indent=1) + "\n")
+    write_into(processed, PREPARED_CASES, INFO, json.dumps(content, indent=1) + "\n")
 
 
 def read_info(processed: str | Path) -> dict[str, list[str]]:
@@ -131,7 +147,8 @@ def read_info(processed: str | Path) -> dict[str, list[str]]:
     Splits that are absent come out empty.
 
     Raises:
-        InputError: there is no such file, it is damaged, or a case is in two splits.
+        InputError: there is no such file, it is damaged, a name of a case is none, or a case is in
+            two splits.
     """
     processed = Path(processed)
     path = next((p for p in (processed / INFO, processed.parent / INFO) if p.is_file()), None)
@@ -139,10 +156,17 @@ def read_info(processed: str | Path) -> dict[str, list[str]]:
         raise InputError(f"There is no {INFO} in {processed}.", "Run prepare, or add it.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        splits = {split: [str(case) for case in data.get(split, [])] for split in SPLITS}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        splits = {split: list(data.get(split, [])) for split in SPLITS}
+        every = [case for cases in splits.values() for case in cases]
+        if any(isinstance(data[split], str) for split in SPLITS if split in data):
+            raise ValueError("a split is a list of cases")
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}).", "Run prepare again.") from error
-    every = [case for cases in splits.values() for case in cases]
+    for case in every:
+        if not is_case_name(case):
+            raise InputError(
+                f"{path}: {case!r} cannot name a case.", "Use letters, digits, _, -, + and ."
+            )
     twice = sorted({case for case in every if every.count(case) > 1})
     if twice:
         raise InputError(f"{path} has {twice[0]} in two splits.", "Leave it in one.")

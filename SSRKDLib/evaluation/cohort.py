@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -32,7 +33,9 @@ from SSRKDLib.core.errors import (
     SSRKDError,
     describe_unexpected,
 )
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.output_file import cannot_write, write_file
+from SSRKDLib.core.output_folder import check_files, write_into
+from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
 from SSRKDLib.core.processes import run_in_processes
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.comparison import measure_distances
@@ -48,6 +51,12 @@ SETTINGS, FINISHED = "evaluation.json", "cases"
 
 RECONSTRUCTION = "reconstruction"
 TRUTHS = ("truth", "reference")
+
+#: What is written of all cases together, over an earlier one of the same evaluation.
+TOGETHER = (
+    "metrics.csv", "clinical.csv", "summary.csv", "clinical_summary.csv", "summary.md",
+    "metrics.png", "clinical.png",
+)  # fmt: skip
 
 _VERSION = 1
 
@@ -77,6 +86,20 @@ class Settings:
         kept = asdict(self)
         del kept["weights"], kept["device"]
         return {"version": _VERSION, **kept}
+
+
+def _earlier(folder: Path) -> Collection[str]:
+    try:
+        found = json.loads((folder / SETTINGS).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ()
+    ours = isinstance(found, dict) and found.keys() == Settings().as_dict().keys()
+    return (SETTINGS, *TOGETHER) if ours else ()
+
+
+#: What ``evaluate`` writes. Finished cases are not in the manifest: whatever is not one that fits
+#: is made again.
+EVALUATION = ResultKind("evaluation", _earlier)
 
 
 def find_cases(folder: Path) -> list[Path]:
@@ -118,26 +141,31 @@ def prepare_output(output: Path, settings: Settings) -> None:
     try:
         if mark.is_file():
             found = json.loads(mark.read_text(encoding="utf-8"))
-        elif output.is_dir() and any(output.iterdir()):
+        elif output.is_dir() and any(path.name != MANIFEST for path in output.iterdir()):
             raise OutputError(
                 f"The folder '{output}' contains other things than an earlier evaluation.",
                 "Choose a new or an empty folder.",
             )
         else:
-            found = None
-        (output / FINISHED).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
+            output.mkdir(parents=True, exist_ok=True)
+            write_into(output, EVALUATION, SETTINGS, _as_json(wanted))
+            found = wanted
+        if not isinstance(found, dict):
+            raise ValueError("no settings")
+        if found != wanted:
+            changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+            raise OutputError(
+                f"The evaluation in '{output}' was begun with another {' and '.join(changed)}.",
+                "Choose a new folder, or repeat the settings.",
+            )
+        check_files(output, EVALUATION, TOGETHER)
+        (output / FINISHED).mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(output, error) from error
+    except (ValueError, RecursionError) as error:
         raise OutputError(
-            f"The folder '{output}' cannot be used ({error}).", "Choose another output folder."
+            f"'{mark}' is damaged ({str(error)[:100]}).", "Choose another output folder."
         ) from error
-    if found is None:
-        _write_json(mark, wanted)
-    elif found != wanted:
-        changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-        raise OutputError(
-            f"The evaluation in '{output}' was begun with another {' and '.join(changed)}.",
-            "Choose a new folder, or repeat the settings.",
-        )
 
 
 def evaluate_cases(
@@ -198,7 +226,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
         # One case's accident must not cost the others; the traceback goes where a log would be.
         traceback.print_exc()
         result |= {"error": describe_unexpected(error), "final": False}
-    _write_json(_result_file(case, output), {"signature": signature, **result})
+    write_file(_result_file(case, output), _as_json({"signature": signature, **result}))
     return result
 
 
@@ -298,5 +326,5 @@ def _finished(case: Path, output: Path) -> dict | None:
     return found if usable else None
 
 
-def _write_json(path: Path, content: dict) -> None:
-    write_file(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+def _as_json(content: dict) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -11,7 +11,8 @@ import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.output_folder import write_into
+from SSRKDLib.evaluation.cohort import EVALUATION
 from SSRKDLib.evaluation.metrics import MEASURES
 
 #: Columns of the table: the mean of a case's bones, then each bone.
@@ -173,17 +174,17 @@ def write_summary(results: Sequence[dict], output: Path) -> None:
                 cases.append((result["case"], row["bone"], *figures, row["note"], *about))
         for row in result["clinical"]:
             clinical.append((result["case"], *(row[key] for key in clinical[0][1:])))
-    _write_csv(output / "metrics.csv", cases)
-    _write_csv(output / "clinical.csv", clinical)
+    _write_csv(output, "metrics.csv", cases)
+    _write_csv(output, "clinical.csv", clinical)
     for name, rows in (
         ("summary.csv", summarise(results)),
         ("clinical_summary.csv", summarise_clinical(results)),
     ):
-        _write_csv(output / name, [tuple(rows[0]), *(tuple(row.values()) for row in rows)])
-    write_file(output / "summary.md", format_summary(results))
+        _write_csv(output, name, [tuple(rows[0]), *(tuple(row.values()) for row in rows)])
+    write_into(output, EVALUATION, "summary.md", format_summary(results))
 
 
-def _write_csv(path: Path, rows: Sequence[tuple]) -> None:
+def _write_csv(output: Path, name: str, rows: Sequence[tuple]) -> None:
     """Figures with four decimals; None and NaN are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -192,7 +193,7 @@ def _write_csv(path: Path, rows: Sequence[tuple]) -> None:
             ["" if _is_empty(cell) else f"{cell:.4f}" if isinstance(cell, float) else cell
              for cell in row]
         )  # fmt: skip
-    write_file(path, text.getvalue())
+    write_into(output, EVALUATION, name, text.getvalue())
 
 
 def _is_empty(cell: object) -> bool:

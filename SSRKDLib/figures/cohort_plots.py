@@ -11,7 +11,8 @@ import numpy as np
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.optional_packages import missing_package
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.output_folder import write_into
+from SSRKDLib.evaluation.cohort import EVALUATION
 from SSRKDLib.evaluation.cohort_summary import TABLE
 
 
@@ -61,7 +62,7 @@ def write_plots(results: Sequence[dict], output: Path) -> list[Path]:
     for name, figure in (("metrics.png", metrics), ("clinical.png", clinical)):
         written.append(output / name)
         FigureCanvasAgg(figure)
-        write_file(written[-1], partial(figure.savefig, format="png", dpi=110))
+        write_into(output, EVALUATION, name, partial(figure.savefig, format="png", dpi=110))
     return written
 
 

@@ -16,6 +16,7 @@ from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core import processes
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, DeviceMemoryError, MeshError, MissingDependencyError
+from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.evaluation import cohort as cohort_evaluation
 from SSRKDLib.evaluation import comparison
 from SSRKDLib.evaluation.cohort import evaluate_case
@@ -106,6 +107,7 @@ def test_a_row_per_bone_and_case(cases, tmp_path, capsys, quick):
     assert {path.name for path in output.iterdir()} == {
         "evaluation.json", "cases", "metrics.csv", "clinical.csv", "summary.csv",
         "clinical_summary.csv", "summary.md", "metrics.png", "clinical.png",
+        MANIFEST,
     }  # fmt: skip
     shown = capsys.readouterr().out
     assert "| | Average | Patella | Femur | Fibula | Tibia |" in shown
@@ -286,6 +288,20 @@ def test_the_output_folder_is_safe(cases, tmp_path, capsys, quick):
     capsys.readouterr()
     refused([*base, "-o", output, "--align", "all"], capsys, "begun with another align")
     assert tree(output) == before
+
+
+def test_what_the_user_has_in_the_output_folder_stays(cases, tmp_path, capsys, quick):
+    base, output = ["evaluate", cases, "--no-reconstruct", "--processes", 1], tmp_path / "out"
+    assert evaluate(cases, output) == cli.OK
+    (output / "notes.txt").write_text("mine")
+    (output / MANIFEST).unlink()  # as an evaluation of an earlier version
+    assert evaluate(cases, output) == cli.OK
+    (output / "metrics.csv").write_text("with a column more")
+    capsys.readouterr()
+    refused([*base, "-o", output], capsys, "metrics.csv' was changed")
+    (output / "evaluation.json").write_text("[]")
+    refused([*base, "-o", output], capsys, "evaluation.json' is damaged")
+    assert (output / "notes.txt").read_text() == "mine"
 
 
 def test_input_that_cannot_be_used_is_refused(cases, tmp_path, capsys, quick):

@@ -16,6 +16,7 @@ from scipy import ndimage
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import Cancelled
+from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings
 from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
@@ -135,7 +136,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(virtual, tmp_path):
     (tmp_path / ".virtual-0-00001.abc.new" / "case.json").write_text("{")
     command = ["--virtual", 2, "--labelled", 1, *FLAGS, "-o", tmp_path, "--workers", 0]
     assert prepare(*command) == cli.OK
-    made = {k: v for k, v in tree(tmp_path).items() if not k.startswith(".")}
+    made = {k: v for k, v in tree(tmp_path).items() if not k.startswith(".virtual")}
     assert made == tree(virtual)
 
 
@@ -171,7 +172,7 @@ def test_a_broken_case_is_listed_and_does_not_end_the_run(tmp_path, capsys):
     ]
     assert "Internal error" not in shown.err
     assert "There is no fibula" in failures[1] and "DICOM" in failures[2]
-    assert sorted(path.name for path in out.iterdir()) == ["c_good", "info.json"]
+    assert sorted(path.name for path in out.iterdir()) == [MANIFEST, "c_good", "info.json"]
     info = json.loads((out / "info.json").read_text())
     assert info["train"] == ["c_good"] and info["failed"] == ["a_broken", "b_no_fibula", "d_empty"]
     assert not every_case_prepared(out / "info.json")  # an experiment prepares again

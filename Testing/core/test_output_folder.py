@@ -15,7 +15,7 @@ import pytest
 
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_file import write_file
-from SSRKDLib.core.output_folder import recover, replaced_folder
+from SSRKDLib.core.output_folder import check_files, recover, replaced_folder, write_into
 from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
 from Testing.support.command_checks import tree
 
@@ -300,6 +300,34 @@ def test_what_the_user_put_in_the_place_of_a_hidden_result_stays(out):
     found = [path for path in out.parent.iterdir() if path != out]
     assert [contents(path) for path in found] == [OLD]
     assert not found[0].name.startswith(".")
+
+
+def test_a_folder_grows_file_by_file(tmp_path, monkeypatch):
+    write_into(tmp_path, KIND, "a.txt", "old a")
+    write_into(tmp_path, KIND, "a.txt", "new a")
+    (tmp_path / "b.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"b\.txt' was not written"):
+        write_into(tmp_path, KIND, "b.txt", "ours")
+    real = Path.replace
+
+    def killed(path, target):
+        if target.name == "a.txt":
+            raise KeyboardInterrupt
+        return real(path, target)
+
+    # In between, the manifest knows both what the file is and what it was about to be.
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        write_into(tmp_path, KIND, "a.txt", "newer a")
+    assert (tmp_path / "a.txt").read_text() == "new a"
+    write_into(tmp_path, KIND, "a.txt", "newest a")
+    (tmp_path / "a.txt").write_text("mine")
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match=r"a\.txt' was changed"):
+        write_into(tmp_path, KIND, "a.txt", "ours")
+    with pytest.raises(OutputError, match="another kind"):
+        check_files(tmp_path, ResultKind("other"), ["c.txt"])
+    assert tree(tmp_path) == before
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

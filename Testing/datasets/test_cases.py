@@ -16,7 +16,7 @@ from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame, fitting_pix
 from SSRKDLib.datasets.npz import read_npz
 from SSRKDLib.datasets.point_sampling import SAMPLING_NAMES, sample_case, sampling_from
 from SSRKDLib.datasets.sources import find_jobs, person_of, virtual_jobs
-from SSRKDLib.datasets.splits import Knee, make_splits, read_info, write_info
+from SSRKDLib.datasets.splits import Knee, make_splits
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.surfaces.inside import inside_mesh
 from SSRKDLib.surfaces.mesh import Mesh
@@ -318,19 +318,6 @@ def test_small_cohorts_and_mixed_people():
     for shares in ((0.5, 0.5), (-0.1, 0.2)):
         with pytest.raises(InputError, match="nothing to train on"):
             make_splits(three, 0, *shares)
-
-
-def test_info_is_read_beside_the_cases_or_above_them(tmp_path):
-    processed = tmp_path / "processed"
-    processed.mkdir()
-    splits = {"train": ["a"], "unlabeled": ["b"], "eval": [], "test": ["c"]}
-    (tmp_path / "info.json").write_text(json.dumps({"train": ["z"], "test": []}))
-    assert read_info(processed)["train"] == ["z"] and read_info(processed)["eval"] == []
-    write_info(processed, splits)
-    assert read_info(processed) == splits
-    write_info(processed, {**splits, "eval": ["a"]})
-    with pytest.raises(InputError, match="two splits"):
-        read_info(processed)
 
 
 # --- what to prepare ---------------------------------------------------------------------------
