@@ -51,7 +51,8 @@ def joint_centre(bones: Mapping[str, Mesh]) -> np.ndarray:
     for (points, areas), (other, _) in ((femur, tibia), (tibia, femur)):
         tree = cKDTree(other)
         # Most of a shaft is far away: bounds, the first from a few points, save its look-ups.
-        bound = np.nextafter(tree.query(points[::100])[0].min(), np.inf)
+        # (A bound of 0, where the bones touch, would find nothing.)
+        bound = tree.query(points[::100])[0].min() + 1e-3
         smallest = tree.query(points, distance_upper_bound=bound)[0].min()
         distance = tree.query(points, distance_upper_bound=smallest + _REACH)[0]
         weights = areas * np.exp((smallest - distance) / _DECAY)

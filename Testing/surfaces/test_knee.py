@@ -86,6 +86,12 @@ def test_the_joint_centre_of_a_sphere_above_a_plate():
     np.testing.assert_allclose(joint_centre(bones), [0.0, 0.0, 4.49], atol=0.1)
 
 
+def test_bones_that_touch_everywhere_have_a_joint_centre():
+    sphere = ball((5.0, -3.0, 8.0), 20.0)
+    centre = joint_centre({"femur": sphere, "tibia": sphere})
+    np.testing.assert_allclose(centre, [5.0, -3.0, 8.0], atol=0.01)
+
+
 def test_the_leg_frame_starts_at_the_joint_centre():
     bones = load_person(20)
     frame = leg_frame(as_arrays(bones)).to_world
