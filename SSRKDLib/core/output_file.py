@@ -18,6 +18,8 @@ from SSRKDLib.core.errors import OutputError
 #: What a file is written from: its text, its bytes, or a function that writes into a stream.
 Content = Union[str, bytes, Callable[[BinaryIO], object]]
 
+_WINDOWS = os.name == "nt"
+
 
 def write_file(path: str | os.PathLike, content: Content) -> None:
     """Write a file completely or not at all; one that is there is replaced. Text is UTF-8.
@@ -26,12 +28,13 @@ def write_file(path: str | os.PathLike, content: Content) -> None:
         OutputError: the file cannot be written; what was there before is left alone then.
     """
     path = resolved(path)
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise OutputError(f"'{path}' is not a file.", "Choose another name.")
     part = hidden(path, "part")
     try:
         _clear_parts(path)
         try:
-            with part.open("xb") as stream:
-                _take_lock(stream.fileno(), wait=False)
+            with open(acquire_lock(part), "wb") as stream:
                 if callable(content):
                     content(stream)
                 else:
@@ -78,9 +81,9 @@ def _clear_parts(path: Path) -> None:
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part")
     for entry in os.scandir(path.parent):
         if name.fullmatch(entry.name):
-            with suppress(OSError), open(entry.path, "rb+") as stream:
-                if _take_lock(stream.fileno(), wait=False):
-                    os.unlink(entry.path)
+            with suppress(OSError):
+                part = Path(entry.path)
+                release_lock(part, acquire_lock(part, wait=False))
 
 
 def hidden(path: Path, ending: str) -> Path:
@@ -101,7 +104,7 @@ def folder_lock(path: Path) -> Iterator[None]:
 def acquire_lock(place: Path, wait: bool = True) -> int | None:
     """Make a file and lock it; None where someone else holds it and ``wait`` is not set."""
     while True:
-        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         if not _take_lock(handle, wait):
             os.close(handle)
             return None
@@ -114,11 +117,11 @@ def acquire_lock(place: Path, wait: bool = True) -> int | None:
 def release_lock(place: Path, handle: int | None) -> None:
     if handle is None:
         return
-    if os.name == "nt":  # open files cannot be removed there
+    if _WINDOWS:  # open files cannot be removed there
         os.close(handle)
     with suppress(OSError):
         place.unlink()
-    if os.name != "nt":
+    if not _WINDOWS:
         os.close(handle)
 
 
@@ -135,9 +138,9 @@ def _take_lock(handle: int, wait: bool) -> bool:
         while True:
             try:
                 msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-            except OSError:
-                if not wait:
-                    return False
+            except OSError as error:
+                if not wait or error.errno not in (errno.EACCES, errno.EDEADLK):
+                    return wait
                 time.sleep(0.05)
             else:
                 return True

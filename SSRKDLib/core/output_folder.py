@@ -80,7 +80,7 @@ def replaced_folder(
     recover(path)
     _check_place(path, inputs)
     before = own_files(path, kind)
-    missing = [folder for folder in path.parents if not folder.exists()]
+    missing = [folder for folder in path.parents if not os.path.exists(folder)]
     try:
         with _new_folder(path) as fresh:
             yield fresh
@@ -181,7 +181,7 @@ def recover(path: str | os.PathLike) -> None:
     """
     path = resolved(path)
     name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})\.(?:new|old|lock)")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return
     try:
         found = [name.fullmatch(entry.name) for entry in os.scandir(path.parent)]
@@ -210,7 +210,7 @@ def _recover(fresh: Path, path: Path) -> None:
 
 
 def _check_place(path: Path, inputs: Iterable[str | os.PathLike]) -> None:
-    if os.path.lexists(path) and not path.is_dir():
+    if os.path.lexists(path) and not os.path.isdir(path):
         raise OutputError(f"'{path}' is not a folder.", "Choose another output folder.")
     if os.path.ismount(path):
         raise OutputError(
@@ -227,11 +227,11 @@ def _check_place(path: Path, inputs: Iterable[str | os.PathLike]) -> None:
             f"The output folder '{path}' is, or contains, the working folder or the home folder.",
             "Choose a folder that contains nothing but results.",
         )
-    for source in inputs if path.is_dir() else ():
+    for source in inputs if os.path.isdir(path) else ():
         place = Path(os.path.realpath(source))
         if path == place or path in place.parents:
             raise OutputError(
-                f"The output folder '{path}' holds the input '{source}'.",
+                f"The output folder '{path}' contains the input '{source}'.",
                 "Choose another output folder.",
             )
 
@@ -273,8 +273,13 @@ def _settle(fresh: Path, path: Path) -> None:
     if not old.is_dir():
         return
     if fresh.is_dir():
-        with suppress(FileNotFoundError, ValueError):  # an earlier version's
-            for name in foreign_names(fresh, recorded_files(fresh)[1], ()):
+        # Where there is no manifest, nothing moved over: an earlier version made the folder.
+        if (fresh / MANIFEST).is_file():
+            try:
+                own = recorded_files(fresh)[1]
+            except ValueError as error:  # what of it is the user's, nothing tells
+                raise OSError(f"'{fresh / MANIFEST}' is damaged") from error
+            for name in foreign_names(fresh, own, ()):
                 _move(fresh, old, name)
     elif (path / MANIFEST).is_file():
         _remove_own(old)
@@ -313,7 +318,7 @@ def _flush(folder: Path, names: Iterable[str]) -> None:
 
 def _clear(fresh: Path) -> None:
     """Remove a new folder that did not take its place; everything in it is this process's."""
-    if not fresh.with_suffix(".old").exists():
+    if not os.path.lexists(fresh.with_suffix(".old")):
         shutil.rmtree(fresh, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_file import write_file
 
 MANIFEST = ".ssrkd-manifest.json"
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,19 @@ class ResultKind:
 
 def own_files(path: Path, kind: ResultKind) -> dict[str, str]:
     """SHA-256 of the files of an earlier result, by name; raises where there is anything else."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return {}
     try:
         recorded = read_manifest(path, kind, path)
         if recorded is not None:
             return unchanged_files(path, recorded, path)
-        known = set(kind.earlier(path)) if any(path.iterdir()) else set()
-        own = {name: digest for name, digest in file_hashes(path).items() if name in known}
-        other = foreign_names(path, [name for name in own if own[name]], ())
+        # Only what may be a result is read: the folder may be anybody's, and large.
+        known = sorted(kind.earlier(path)) if any(path.iterdir()) else ()
+        own = {name: digest for name in known if (digest := file_hash(path, name))}
+        other = foreign_names(path, own, ())
         if other:
             raise OutputError(
-                f"The folder '{path}' holds other things than an earlier result ('{other[0]}').",
+                f"The folder '{path}' contains other things than an earlier result ('{other[0]}').",
                 "Choose a new or an empty folder.",
             )
         return own
@@ -84,16 +88,22 @@ def read_manifest(folder: Path, kind: ResultKind, path: Path) -> dict[str, str] 
 def recorded_files(folder: Path) -> tuple[str, dict[str, str]]:
     """Kind and files of a manifest. Raises FileNotFoundError, or ValueError where it is damaged."""
     place = folder / MANIFEST
-    if place.is_symlink():
-        raise ValueError("a link")
-    data = json.loads(place.read_bytes())
+    if not stat.S_ISREG(place.lstat().st_mode):
+        raise ValueError("not a file")
+    try:
+        data = json.loads(place.read_bytes())
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     kind, files = (data.get("kind"), data.get("files")) if isinstance(data, dict) else (None, None)
-    if not isinstance(kind, str) or not isinstance(files, dict):
+    before = data.get("replaced", {}) if isinstance(data, dict) else {}
+    if not isinstance(kind, str) or not all(isinstance(names, dict) for names in (files, before)):
         raise ValueError("not a manifest")
-    before = data.get("replaced", {})
     for name, digest in (*files.items(), *before.items()):
         inside = PurePath(name)  # by the rules of this computer
-        if not name or inside.anchor or ".." in inside.parts or not isinstance(digest, str):
+        os.fsencode(name)  # raises where no file can have the name
+        if not inside.parts or inside.anchor or ".." in inside.parts or "\0" in name:
+            raise ValueError("a name of no file in the folder")
+        if name == MANIFEST or not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
             raise ValueError("not a manifest")
     not_yet = {name: old for name, old in before.items() if file_hash(folder, name) == old}
     return kind, {**files, **not_yet}

@@ -188,7 +188,7 @@ class CaseFolder:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be read ({error}).", _AGAIN) from error
         if not isinstance(data, dict) or data.get("version") != VERSION:
             raise InputError(f"{path} is of another version.", _AGAIN)

@@ -318,9 +318,9 @@ def _finished(case: Path, output: Path) -> dict | None:
     joint's centre as now defined; None where it must be made."""
     try:
         found = json.loads(_result_file(case, output).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    if found.pop("signature", None) != _signature(case):
+    if not isinstance(found, dict) or found.pop("signature", None) != _signature(case):
         return None
     usable = found.get("joint_centre") == JOINT_CENTRE and found.get("final")
     return found if usable else None

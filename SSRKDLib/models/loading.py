@@ -96,7 +96,9 @@ class ModelCache(Generic[_Model]):
 
 def _versions(bundle: Path) -> tuple[tuple[str, int, int], ...]:
     """Path, time of change and size of every file of a bundle."""
-    files = sorted(bundle.rglob("*")) if bundle.is_dir() else [bundle]
+    from SSRKDLib.weights.archive import MANIFEST, TENSORS
+
+    files = [bundle / name for name in (MANIFEST, TENSORS)] if bundle.is_dir() else [bundle]
     statuses = [(file.resolve(), file.stat()) for file in files if file.is_file()]
     return tuple((str(path), status.st_mtime_ns, status.st_size) for path, status in statuses)
 

@@ -61,7 +61,10 @@ class Server:
         process ends in the middle of it."""
         reader = LineReader()
         while True:
-            data = os.read(self._source.fileno(), 65536)
+            try:
+                data = os.read(self._source.fileno(), 65536)
+            except OSError:  # a worker that hears nothing must not live on
+                data = b""
             if not data:
                 self._jobs.put(None)
                 self._leave(0)

@@ -173,7 +173,7 @@ def test_bad_input_output_holds_other_things(case, balls, tmp_path, capsys):
     assert tree(tmp_path) == before
     (case.parent / "report.json").write_text("{}")
     before = tree(tmp_path)
-    refused(["reconstruct", case, "-o", case.parent], capsys, "holds the input")
+    refused(["reconstruct", case, "-o", case.parent], capsys, "contains the input")
     assert tree(tmp_path) == before
 
 
@@ -233,7 +233,7 @@ def test_reconstruct_keeps_what_the_user_has_in_the_output_folder(case, balls, t
     (out / "femur.ply").write_text("smoothed")
     before = tree(tmp_path)
     refused(again, capsys, "femur.ply' was changed")
-    refused(["compare", out, case.parent, "-o", out], capsys, "holds the input")
+    refused(["compare", out, case.parent, "-o", out], capsys, "contains the input")
     refused(["simulate", "--person", "20", "-o", out], capsys, "another kind")
     assert tree(tmp_path) == before
 

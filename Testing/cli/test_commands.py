@@ -56,7 +56,7 @@ def test_compare_writes_a_row_per_bone_and_prints_them(folders, capsys):
     assert cli.main(arguments) == 0
     capsys.readouterr()
     before = tree(folders)
-    refused([*arguments[:3], "-o", folders / "recon"], capsys, "holds the input")
+    refused([*arguments[:3], "-o", folders / "recon"], capsys, "contains the input")
     refused(["compare", folders / "recon", folders / "none", "-o", out], capsys, "none")
     assert tree(folders) == before
 

@@ -72,7 +72,7 @@ def test_ct_command_writes_surfaces_and_a_report(files, tmp_path, capsys):
     capsys.readouterr()
     before = tree(out)
     write_band_ct(out / "ct.nrrd")
-    refused(["reconstruct", "--ct", out / "ct.nrrd", "-o", out], capsys, "holds the input")
+    refused(["reconstruct", "--ct", out / "ct.nrrd", "-o", out], capsys, "contains the input")
     (out / "ct.nrrd").unlink()
     assert tree(out) == before
 

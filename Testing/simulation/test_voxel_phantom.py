@@ -320,7 +320,7 @@ def test_project_simulate_command_replaces_its_output_or_leaves_it(scan, tmp_pat
     rig = read_rig(out / "rig.json")
     assert rig.laterality == "R"
     assert rig.views[1].size == (384, 400)
-    with pytest.raises(OutputError, match="holds the input"):
+    with pytest.raises(OutputError, match="contains the input"):
         simulated("--ct", scan, "-o", out, "--rig", out / "rig.json")
     simulated("--ct", scan, "-o", tmp_path / "again", "--rig", out / "rig.json")
     assert read_rig(tmp_path / "again" / "rig.json").views[1].size == (384, 400)

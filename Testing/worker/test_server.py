@@ -284,6 +284,17 @@ def test_worker_refuses_a_line_that_is_no_request_and_serves_the_next(line):
     assert messages[-1] == {"id": "next", "event": "result", "result": {}}
 
 
+def test_worker_whose_input_fails_ends():
+    source = Pipe()
+    os.close(source.end)
+    server = Server(source, io.BytesIO(), {}, leave=lambda code: None)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    thread.join(20)
+    os.close(source.start)
+    assert not thread.is_alive()
+
+
 def test_worker_refuses_an_id_that_was_used():
     lines = encode({"id": 1, "do": "good"}) * 2 + encode({"id": 2, "do": "good"})
     messages = serve({"good": lambda request, progress: {}}, lines, '"id":2,"event":"result"')

@@ -49,6 +49,6 @@ def test_tasks_replace_only_what_they_wrote(tmp_path, monkeypatch):
     write_earlier_result(tmp_path / "earlier")
     before = tree(tmp_path / "earlier")
     for task in ("segment", "simulate", "compare"):
-        with pytest.raises(OutputError, match="holds other things"):
+        with pytest.raises(OutputError, match="contains other things"):
             run(task, tmp_path / "earlier")
     assert tree(tmp_path / "earlier") == before

@@ -1,0 +1,36 @@
+"""The output folder of an evaluation: what is in it is taken up, refused, or made again."""
+
+from __future__ import annotations
+
+import pytest
+
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.evaluation.cohort import (
+    FINISHED,
+    SETTINGS,
+    Settings,
+    evaluate_cases,
+    find_cases,
+    prepare_output,
+)
+
+NOT_OURS = ["", "[1]", "3", "[" * 100_000, "\xff"]
+
+
+@pytest.mark.parametrize("text", NOT_OURS)
+def test_settings_that_are_none_are_refused(tmp_path, text):
+    (tmp_path / SETTINGS).write_bytes(text.encode("latin-1"))
+    with pytest.raises(OutputError):
+        prepare_output(tmp_path, Settings())
+    assert (tmp_path / SETTINGS).read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.parametrize("text", NOT_OURS)
+def test_a_damaged_result_is_made_again(tmp_path, text):
+    settings, output = Settings(reconstruct=False), tmp_path / "out"
+    (tmp_path / "cases" / "one" / "reconstruction").mkdir(parents=True)
+    prepare_output(output, settings)
+    result = output / FINISHED / "one.json"
+    result.write_bytes(text.encode("latin-1"))
+    (found,) = evaluate_cases(find_cases(tmp_path / "cases"), output, settings)
+    assert "no truth" in found["error"] and result.read_bytes().startswith(b"{")
