@@ -152,7 +152,7 @@ def person_of(case_id: str) -> str:
 
 def _jobs_in(path: Path, side: str | None) -> list[Job]:
     if not path.exists():
-        raise InputError(f"There is no '{path}'.", "Check the path.")
+        raise InputError(f"'{path}' was not found.", "Check the path.")
     if path.is_file():
         return _table(path, side) if path.suffix.lower() == ".csv" else [_single(path, side)]
     own = _folder(path, side)
