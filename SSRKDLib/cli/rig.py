@@ -10,7 +10,7 @@ from pathlib import Path
 from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
 from SSRKDLib.radiographs.intensity import VALUE_KINDS
-from SSRKDLib.radiographs.rig_file import write_rig
+from SSRKDLib.radiographs.rig_file import read_written_rig, write_rig
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -70,6 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise OutputError(
             f"'{arguments.output}' is one of the inputs and would be overwritten.",
             "Choose another name for the rig.",
+        )
+    if os.path.lexists(arguments.output) and read_written_rig(Path(arguments.output)) is None:
+        raise OutputError(
+            f"'{arguments.output}' is not a rig as this command writes it, and would be replaced.",
+            "Choose another name for the rig, or move that file.",
         )
     write_rig(rig, arguments.output)
     for sentence in rig.assumptions:

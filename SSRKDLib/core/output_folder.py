@@ -54,6 +54,9 @@ from SSRKDLib.core.output_manifest import (
 #: when it was untouched for this long, s.
 _ABANDONED = 24 * 3600
 
+#: The new folders of this process that have not taken their places, and these.
+_begun: dict[Path, Path] = {}
+
 
 @contextmanager
 def replaced_folder(
@@ -108,6 +111,7 @@ def _new_folder(path: Path) -> Iterator[Path]:
     fresh = hidden(path, "new")
     lock = fresh.with_suffix(".lock")
     handle = None
+    _begun[fresh] = path
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +123,16 @@ def _new_folder(path: Path) -> Iterator[Path]:
     finally:
         _clear(fresh)
         release_lock(lock, handle)
+        del _begun[fresh]
+
+
+def abandon() -> None:
+    """Remove what this process has begun, where it ends without unwinding."""
+    for fresh, path in list(_begun.items()):
+        with suppress(OSError), folder_lock(path):
+            _settle(fresh, path)
+            _clear(fresh)
+            fresh.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def write_into(folder: Path, kind: ResultKind, name: str, content: Content) -> None:

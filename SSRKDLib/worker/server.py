@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
+from SSRKDLib.core.output_folder import abandon
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.worker.protocol import LineReader, encode
 
@@ -38,9 +39,9 @@ class Server:
         source: BinaryIO,
         sink: BinaryIO,
         tasks: dict[str, Task],
-        leave: Callable[[int], None] = os._exit,
+        leave: Callable[[int], None] | None = None,
     ) -> None:
-        self._source, self._sink, self._tasks, self._leave = source, sink, tasks, leave
+        self._source, self._sink, self._tasks, self._leave = source, sink, tasks, leave or _leave
         self._jobs: queue.Queue[dict | None] = queue.Queue()
         self._stops: dict[int | str, threading.Event] = {}
         self._used: set[int | str] = set()
@@ -155,6 +156,12 @@ class Server:
                 self._sink.flush()
             except OSError:  # the client is gone
                 self._leave(0)
+
+
+def _leave(code: int) -> None:
+    """End in the middle of the running job, which leaves nothing behind."""
+    abandon()
+    os._exit(code)
 
 
 def _checked_id(value: object) -> int | str:

@@ -27,6 +27,7 @@ import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from SSRKDLib.core.output_manifest import MANIFEST  # noqa: E402
 from Testing.golden.surfaces import (  # noqa: E402
     READERS,
     arrays,
@@ -258,7 +259,7 @@ def compare_items(before: Path, after: Path) -> Findings:
         {
             path.relative_to(folder).as_posix()
             for path in folder.rglob("*")
-            if path.is_file() and path.name != LOG
+            if path.is_file() and path.name not in (LOG, MANIFEST)
         }
         for folder in (before, after)
     ]

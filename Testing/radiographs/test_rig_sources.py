@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from SSRKDLib.cli import rig as rig_command
-from SSRKDLib.core.errors import GeometryError, ImageError
+from SSRKDLib.core.errors import GeometryError, ImageError, OutputError
 from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import seen_from_detector
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
@@ -373,6 +373,10 @@ def test_geometry_rig_command(tmp_path, capsys, monkeypatch):
     assert "2 views" in capsys.readouterr().out
 
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "precious.txt").write_text("years")
+    with pytest.raises(OutputError, match="not a rig"):
+        command("--frontal", paths[0], "--lateral", paths[1], "-o", "precious.txt")
+    assert (tmp_path / "precious.txt").read_text() == "years"
     numbers = ("--sdd", 1150, 1050, "--sod", 1000, 700, "--spacing", 2, "--angle", 0, -90)
     command("--images", "0.dcm", "1.dcm", *numbers, "-o", "plain.json", "--side", "R")
     rig = read_rig("plain.json")

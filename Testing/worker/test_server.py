@@ -141,6 +141,7 @@ def test_worker_ends_when_its_input_closes_in_the_middle(client, tmp_path):
         pass
     worker.process.stdin.close()
     assert worker.process.wait(timeout=10) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["case"]  # nothing half written
 
 
 def test_worker_protocol_survives_what_libraries_print(client):
