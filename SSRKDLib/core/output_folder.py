@@ -82,7 +82,7 @@ def replaced_folder(
     path = resolved(path)
     recover(path)
     _check_place(path, inputs)
-    before = own_files(path, kind)
+    before = _own_files(path, kind)
     missing = [folder for folder in path.parents if not os.path.exists(folder)]
     try:
         with _new_folder(path) as fresh:
@@ -103,6 +103,18 @@ def replaced_folder(
             with suppress(OSError):  # not empty: someone else uses it by now
                 folder.rmdir()
         raise
+
+
+def _own_files(path: Path, kind: ResultKind) -> dict[str, str]:
+    """As :func:`own_files`, while no other process replaces the folder: its manifest and its files
+    are of the same result."""
+    if not os.path.isdir(path):
+        return {}
+    try:
+        with folder_lock(path):
+            return own_files(path, kind)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 @contextmanager

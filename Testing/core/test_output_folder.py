@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from SSRKDLib.core import output_folder
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.output_file import acquire_lock, write_file
 from SSRKDLib.core.output_folder import check_files, recover, replaced_folder, write_into
 from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
 from Testing.support.command_checks import tree
@@ -272,6 +273,20 @@ def test_a_process_at_work_is_left_alone_and_cleared_up_after(out):
         other.kill()
     write(out, {"a.txt": "newest"})
     assert contents(out) == {"a.txt": "newest"} and alone(out)
+
+
+def test_a_folder_is_looked_at_while_nobody_replaces_it(out, monkeypatch):
+    """Else the manifest of one result would be compared with the files of the next."""
+    real, others = output_folder.own_files, []
+
+    def look(path, kind):
+        lock = path.with_name(f".{path.name}.lock")
+        others.append(acquire_lock(lock, wait=False))
+        return real(path, kind)
+
+    monkeypatch.setattr(output_folder, "own_files", look)
+    write(out, NEW)
+    assert others == [None] and contents(out) == NEW and alone(out)
 
 
 def test_what_earlier_versions_left_is_brought_back_or_cleared(out):
