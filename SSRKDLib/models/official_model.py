@@ -198,17 +198,11 @@ class OfficialKneeModel:
     def __init__(self, official: OfficialModel, own: KneeModel, manifest: dict) -> None:
         self._official, self._own = official, own
         self.name, self.manifest, self.device = official.name, manifest, official.device
-        self.framing = own.framing
 
     @property
     def finder(self) -> KneeModel:
         """The model that finds the knee and judges the result."""
         return self._own
-
-    def segment(self, images: np.ndarray) -> np.ndarray:
-        """As :meth:`SSRKDLib.models.knee_model.KneeModel.segment`, by the project's own
-        segmenter."""
-        return self._own.segment(images)
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:
         """The published student's field: margins between classes, zero on the surfaces."""

@@ -112,7 +112,7 @@ class Job:
             progress: called with stage, fraction done and message; what it raises ends the job.
 
         Returns:
-            The result; its report also tells the seconds of reading and, under ``radiographs``,
+            The result; its report also contains the seconds of reading and, under ``radiographs``,
             the notes.
 
         Raises:

@@ -18,6 +18,7 @@ from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.rigid import rigid_fit
 from SSRKDLib.geometry.views import Rig, triangulate
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, MIRROR
+from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
@@ -72,11 +73,15 @@ class Localisation:
         estimate: its frame and how well the locator's rays meet there.
         laterality: ``"L"`` or ``"R"``.
         quality: how well the radiographs agree with a knee there.
+        radiographs: images and masks in that frame; None where no view can show it.
+        field: what the model reads of them: its features; None likewise.
     """
 
     estimate: FrameEstimate
     laterality: str
     quality: FrameQuality
+    radiographs: FramedRadiographs | None = None
+    field: BoneField | None = None
 
     @property
     def frame(self) -> np.ndarray:
@@ -92,18 +97,24 @@ class Localisation:
 def locate(
     exposures: tuple[Exposure, Exposure], rig: Rig, model: KneeModel, laterality: str | None
 ) -> Localisation:
-    """The knee's frame.
+    """The knee's frame, and what the networks read there.
 
     Args:
         exposures: two radiographs.
         rig: their rig (its frame and ``patient_to_rig`` say what is known of the pose).
         model: the networks.
         laterality: ``"L"``, ``"R"`` or None to find out: the side of less misfit.
+
+    Raises:
+        GeometryError: the radiographs show no common place.
     """
     best = _most_agreeing(exposures, rig, model, laterality)
-    if laterality is not None:
-        return best
-    return min(best, other_side(exposures, model, best), key=lambda side: side.quality.misfit)
+    if laterality is None:
+        other = other_side(exposures, model, best)
+        best = min(best, other, key=lambda side: side.quality.misfit)
+    if best.field is None:
+        raise _nothing_common()
+    return best
 
 
 def other_side(
@@ -128,8 +139,8 @@ def _most_agreeing(
     middle = common_middle(exposures)
     if rotation is not None:
         starts = [_start(rotation, middle, side) for side in sides]
-        found = [localise_from(exposures, model, *start) for start in zip(starts, sides)]
-        best = max(found, key=lambda located: located.agreement)
+        found = (localise_from(exposures, model, *start) for start in zip(starts, sides))
+        best = max(found, key=_agreement)
         if best.agreement >= GOOD_AGREEMENT:
             return best
         # Not where it was expected: along the leg, as far as both views reach.
@@ -138,8 +149,8 @@ def _most_agreeing(
             if all(e.view.inside(centre) for e in exposures):
                 for side in sides:
                     start = _start(rotation, centre, side)
-                    found.append(localise_from(exposures, model, start, side))
-        return max(found, key=lambda located: located.agreement)
+                    best = max(best, localise_from(exposures, model, start, side), key=_agreement)
+        return best
 
     candidates = []
     for turn in leg_rotations(exposures):
@@ -148,10 +159,14 @@ def _most_agreeing(
                 (refine_frame(exposures, model, _start(turn, middle, side), rounds=2), side)
             )
     candidates.sort(key=lambda candidate: np.inf if (s := candidate[0].spread) is None else s)
-    found = [
+    found = (
         localise_from(exposures, model, estimate.frame, side) for estimate, side in candidates[:8]
-    ]
-    return max(found, key=lambda located: located.agreement)
+    )
+    return max(found, key=_agreement)
+
+
+def _agreement(located: Localisation) -> float:
+    return located.agreement
 
 
 def known_rotation(rig: Rig) -> np.ndarray | None:
@@ -176,7 +191,11 @@ def common_middle(exposures: tuple[Exposure, Exposure]) -> np.ndarray:
         seen = np.all([e.view.inside(points) for e in exposures], axis=0)
         if seen.any():
             return points[seen].mean(0)
-    raise GeometryError(
+    raise _nothing_common()
+
+
+def _nothing_common() -> GeometryError:
+    return GeometryError(
         "The two radiographs show no common place.",
         "Check the positions of sources and detectors, and that all lengths are millimetres.",
     )
@@ -203,7 +222,14 @@ def localise_from(
     estimate = refine_frame(exposures, model, start)
     if not all(exposure.view.inside(estimate.frame[:3, 3]) for exposure in exposures):
         estimate = FrameEstimate(start)
-    return Localisation(estimate, side, frame_quality(exposures, model, estimate.frame))
+    framing, frame = model.framing, estimate.frame
+    try:
+        detail = network_input(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
+    except GeometryError:
+        return Localisation(estimate, side, _NOT_SHOWN)
+    radiographs = FramedRadiographs(exposures, frame, detail, model.segment(detail.images))
+    field = model.read(radiographs)
+    return Localisation(estimate, side, frame_quality(radiographs, field), radiographs, field)
 
 
 def refine_frame(
@@ -225,11 +251,11 @@ def refine_frame(
     for _ in range(rounds):
         frame = estimate.frame
         try:
-            wide = network_input(exposures, frame, framing.wide_pixels, framing.wide_pixel_mm)
+            overview = network_input(exposures, frame, framing.wide_pixels, framing.wide_pixel_mm)
         except GeometryError:
             return FrameEstimate(start)
-        image_points = model.locate(wide.images)
-        views = [camera.view for camera in wide.cameras]
+        image_points = model.locate(overview.images)
+        views = [camera.view for camera in overview.cameras]
         points = np.stack(
             [triangulate(views, image_points[:, k])[0] for k in range(len(FRAME_POINTS))]
         )
@@ -243,28 +269,20 @@ def refine_frame(
     return estimate
 
 
-def frame_quality(
-    exposures: tuple[Exposure, Exposure], model: KneeModel, frame: np.ndarray
-) -> FrameQuality:
+def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQuality:
     """How well coarsely reconstructed bones project onto the segmenter's masks, and how sure the
-    networks are. A bone that is in neither counts as one that does not agree; a frame that no view
-    can show has no agreement and an infinite misfit."""
-    framing = model.framing
-    try:
-        near = network_input(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
-    except GeometryError:
-        return _NOT_SHOWN
-    masks = model.segment(near.images)
-    bone_field = model.read(FramedRadiographs(exposures, frame, near, masks))
+    networks are. A bone that is in neither counts as one that does not agree; a frame of which a
+    view shows nothing has no agreement and an infinite misfit."""
+    detail, masks = radiographs.input, radiographs.masks
     ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
     points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
-    distances = bone_field.query(points)
+    distances = field.query(points)
     inside = distances > 0
 
     # The projected grid has a pitch of about five pixels; blocks of six have no holes.
-    cells = framing.near_pixels // 6
+    cells = masks.shape[-1] // 6
     scores = []
-    for slot, camera in enumerate(near.cameras):
+    for slot, camera in enumerate(detail.cameras):
         image_points = camera.view.project(points)
         within = (np.abs(points[:, 2]) < _JUDGED_REACH) & camera.view.inside(points)
         if not within.any():
@@ -273,7 +291,7 @@ def frame_quality(
         limits = image_points[within][:, 1]
         judged = np.zeros((cells, cells), bool)
         judged[int(limits.min() // 6) + 1 : int(limits.max() // 6)] = True
-        judged &= near.valid[slot, : cells * 6 : 6, : cells * 6 : 6]
+        judged &= detail.valid[slot, : cells * 6 : 6, : cells * 6 : 6]
         blocks = masks[slot, :, : cells * 6, : cells * 6]
         blocks = blocks.reshape(4, cells, 6, cells, 6).mean((2, 4))
         for bone in range(4):

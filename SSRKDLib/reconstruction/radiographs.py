@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
@@ -24,7 +24,6 @@ from SSRKDLib.radiographs.network_input import (
     FramedRadiographs,
     NetworkInput,
     framed_mask,
-    network_input,
 )
 from SSRKDLib.reconstruction.field import EmptyRegionError, FieldGrid, evaluate
 from SSRKDLib.reconstruction.isosurface import extract
@@ -66,12 +65,12 @@ class _Stages:
 
     @contextmanager
     def stage(self, name: str, fraction: float, message: str):
-        self.say(name, fraction, message)
+        self.report(name, fraction, message)
         start = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - start, 3)
 
-    def say(self, name: str, fraction: float, message: str = "") -> None:
+    def report(self, name: str, fraction: float, message: str = "") -> None:
         if self._progress is not None:
             self._progress(name, fraction, message)
 
@@ -105,18 +104,16 @@ def reconstruct(
     with stages.stage("locate", 0.05, "Finding the knee"):
         located = locate(pair, rig, model.finder, rig.laterality)
 
-    framing = model.framing
-    with stages.stage("segment", 0.3, "Marking the bones in the radiographs"):
-        near = network_input(pair, located.frame, framing.near_pixels, framing.near_pixel_mm)
-        marked = model.segment(near.images)
-        edited = (None, None)
+    framed = located.radiographs
+    with stages.stage("segment", 0.3, "Segmenting the bones in the radiographs"):
         if masks is not None:
             edited = tuple(masks[exposures.index(exposure)] for exposure in pair)
-            marked = _with_edited(marked, edited, pair, near.cameras, located.frame)
-        framed = FramedRadiographs(pair, located.frame, near, marked, edited)
+            framed = _with_edited(framed, edited)
 
     with stages.stage("encode", 0.4, "Reading the radiographs"):
-        bone_field = model.read(framed)
+        # Localisation has read what its model reads of the segmenter's masks.
+        known = framed is located.radiographs and model is model.finder
+        bone_field = located.field if known else model.read(framed)
 
     region = region_margin(pair, located.frame, bone_field)
     with stages.stage("field", 0.5, "Evaluating the bones' field"):
@@ -127,7 +124,7 @@ def reconstruct(
                 bone_field.high,
                 spacing,
                 band=bone_field.band,
-                progress=lambda share: stages.say("field", 0.5 + 0.3 * share),
+                progress=lambda share: stages.report("field", 0.5 + 0.3 * share),
                 inside=lambda points: region(points) > 0,
             )
         except EmptyRegionError as error:
@@ -136,7 +133,7 @@ def reconstruct(
     bones: dict[str, Mesh] = {}
     with stages.stage("surface", 0.8, "Extracting surfaces"):
         for k, bone in enumerate(BONES):
-            stages.say("surface", 0.8 + 0.04 * k, f"Extracting the {bone}")
+            stages.report("surface", 0.8 + 0.04 * k, f"Extracting the {bone}")
             mesh = extract(grid, k, clip=region)
             if mesh is not None:
                 bones[bone] = mesh
@@ -144,12 +141,14 @@ def reconstruct(
         raise _no_knee("No bone was found in the radiographs.")
 
     with stages.stage("check", 0.95, "Checking against the radiographs"):
-        agreement = silhouettes_agreement(bones, near, marked)
+        agreement = silhouettes_agreement(bones, framed.input, framed.masks)
         warnings = judge(pair, rig, model.finder, located, bones, agreement)
     in_rig = {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()}
     warnings = [*rig.assumptions, *bone_field.notes, *warnings]
     report = _report(model, located, in_rig, agreement, stages.seconds, spacing, grid, warnings)
-    return Reconstruction(in_rig, located.frame, located.laterality, marked, near.cameras, report)
+    return Reconstruction(
+        in_rig, located.frame, located.laterality, framed.masks, framed.input.cameras, report
+    )
 
 
 def _no_knee(cause: str) -> ImageError:
@@ -161,22 +160,18 @@ def _no_knee(cause: str) -> ImageError:
 
 
 def _with_edited(
-    marked: np.ndarray,
-    edited: tuple[np.ndarray | None, ...],
-    pair: tuple[Exposure, Exposure],
-    cameras: tuple[Camera, Camera],
-    frame: np.ndarray,
-) -> np.ndarray:
-    """The segmenter's masks, with the user's in place of those that were edited."""
-    marked = marked.copy()
-    for slot, camera in enumerate(cameras):
+    framed: FramedRadiographs, edited: tuple[np.ndarray | None, ...]
+) -> FramedRadiographs:
+    """The radiographs with the user's masks in place of the segmenter's that were edited."""
+    masks = framed.masks.copy()
+    for slot, camera in enumerate(framed.input.cameras):
         mask = edited[camera.index]
         if mask is not None:
-            marked[slot] = [
-                framed_mask(mask[bone], pair[camera.index], camera, frame)
+            masks[slot] = [
+                framed_mask(mask[bone], framed.pair[camera.index], camera, framed.frame)
                 for bone in range(len(BONES))
             ]
-    return marked
+    return replace(framed, masks=masks, edited=edited)
 
 
 def region_margin(
@@ -212,7 +207,7 @@ def region_margin(
 
 
 def silhouettes_agreement(
-    bones: dict[str, Mesh], near: NetworkInput, masks: np.ndarray
+    bones: dict[str, Mesh], detail: NetworkInput, masks: np.ndarray
 ) -> dict[str, list[float | None]]:
     """Dice of each bone's projected outline with the mask it was reconstructed from, per view.
 
@@ -222,17 +217,17 @@ def silhouettes_agreement(
     agreement: dict[str, list[float | None]] = {}
     for k, bone in enumerate(BONES):
         agreement[bone] = []
-        for slot, camera in enumerate(near.cameras):
+        for slot, camera in enumerate(detail.cameras):
             grid = pixel_grid(camera.view)
             height = camera.view.points_on_detector(grid)[..., 2]
-            judged = near.valid[slot] & (np.abs(height) < REACH[2] - 15)
-            seen = (masks[slot, k] > 0.5) & judged
-            drawn = np.zeros_like(seen)
+            evaluated = detail.valid[slot] & (np.abs(height) < REACH[2] - 15)
+            segmented = (masks[slot, k] > 0.5) & evaluated
+            projected = np.zeros_like(segmented)
             if bone in bones:
                 mesh = bones[bone]
-                drawn = silhouette(mesh.vertices, mesh.faces, camera.view) & judged
-            total = seen.sum() + drawn.sum()
-            dice = float(2 * (seen & drawn).sum() / total) if total > 20 else None
+                projected = silhouette(mesh.vertices, mesh.faces, camera.view) & evaluated
+            total = segmented.sum() + projected.sum()
+            dice = float(2 * (segmented & projected).sum() / total) if total > 20 else None
             agreement[bone].append(None if dice is None else round(dice, 4))
     return agreement
 

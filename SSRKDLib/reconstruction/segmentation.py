@@ -12,13 +12,13 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
-from SSRKDLib.radiographs.network_input import network_input, unframed
+from SSRKDLib.radiographs.network_input import unframed
 from SSRKDLib.reconstruction.localisation import locate
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What was marked.
+    """Which pixels are bone.
 
     Attributes:
         masks: per exposure, probabilities of the bones ``[4, rows, columns]`` float32 on its own
@@ -36,7 +36,7 @@ def segment(
     model: KneeModel | OfficialKneeModel,
     progress: Progress = no_progress,
 ) -> Segmentation:
-    """Mark the bones, as :func:`SSRKDLib.reconstruction.radiographs.reconstruct` does on its way.
+    """Segment the bones as :func:`SSRKDLib.reconstruction.radiographs.reconstruct` does.
 
     Args:
         exposures: one per view of the rig.
@@ -50,19 +50,16 @@ def segment(
     pair = best_pair(exposures)
     progress("locate", 0.1, "Finding the knee")
     located = locate(pair, rig, model.finder, rig.laterality)
-    progress("segment", 0.6, "Marking the bones in the radiographs")
-    framing = model.framing
-    near = network_input(pair, located.frame, framing.near_pixels, framing.near_pixel_mm)
-    marked = model.segment(near.images)
+    framed = located.radiographs
     masks: list[np.ndarray | None] = [None] * len(exposures)
-    for slot, camera in enumerate(near.cameras):
+    for slot, camera in enumerate(framed.input.cameras):
         exposure = pair[camera.index]
         progress(
             "unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view"
         )
         masks[exposures.index(exposure)] = np.stack(
             [
-                unframed(marked[slot, bone], exposure, camera, located.frame)
+                unframed(framed.masks[slot, bone], exposure, camera, located.frame)
                 for bone in range(len(BONES))
             ]
         )

@@ -14,7 +14,8 @@ from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, Framing  # noqa: E40
 from SSRKDLib.models.interface import BoneField  # noqa: E402
 from SSRKDLib.models.official_model import OfficialModel  # noqa: E402
 from SSRKDLib.radiographs.published_input import image_points  # noqa: E402
-from SSRKDLib.reconstruction.localisation import coarse_agreement, refine_frame  # noqa: E402
+from SSRKDLib.reconstruction import localisation  # noqa: E402
+from SSRKDLib.reconstruction.localisation import FrameEstimate, refine_frame  # noqa: E402
 from SSRKDLib.training.data import case_datasets, student_datasets, virtual_dataset  # noqa: E402
 from SSRKDLib.training.data.case_datasets import Lists, any_image  # noqa: E402
 from SSRKDLib.training.data.student_datasets import AcquisitionSettings, StudentSamples  # noqa: E402
@@ -56,6 +57,13 @@ class Recorder:
         return BoneField(lambda points: -np.ones((len(points), 4)), "metric", -reach, reach)
 
 
+def show_detail(monkeypatch, exposures, recorder, frame):
+    """Let inference read radiographs in a frame that its locator leaves as it is."""
+    with monkeypatch.context() as patched:
+        patched.setattr(localisation, "refine_frame", lambda *about: FrameEstimate(about[2]))
+        localisation.localise_from(exposures, recorder, frame, "L")
+
+
 def test_own_networks_are_trained_on_what_inference_shows_them(monkeypatch):
     """Detail and overview of a virtual knee, collimated and noisy, in frames that are off."""
     exposed = recorded(monkeypatch, virtual_dataset, "random_exposures")
@@ -66,7 +74,7 @@ def test_own_networks_are_trained_on_what_inference_shows_them(monkeypatch):
         near_frame, wide_frame = frames[-2:]
         recorder = Recorder(framing)
         refine_frame(exposed[-1], recorder, wide_frame, rounds=1)
-        coarse_agreement(exposed[-1], recorder, near_frame)
+        show_detail(monkeypatch, exposed[-1], recorder, near_frame)
         np.testing.assert_array_equal(sample["images"].numpy(), recorder.images["near"])
         np.testing.assert_array_equal(sample["overview"].numpy(), recorder.images["wide"])
         matrices = np.float32(recorder.matrices)
@@ -86,7 +94,7 @@ def test_own_student_is_trained_on_what_inference_shows_it(monkeypatch, lists):
     frames = recorded(monkeypatch, student_datasets, "random_frame")
     sample = StudentSamples(lists, 1, "own", AcquisitionSettings(64, 3.45), 20, None)[0]["labelled"]
     recorder = Recorder(Framing(near_pixels=64, near_pixel_mm=3.45))
-    coarse_agreement(exposed[0], recorder, frames[0])
+    show_detail(monkeypatch, exposed[0], recorder, frames[0])
     np.testing.assert_array_equal(sample["images"].numpy(), recorder.images["near"])
 
 

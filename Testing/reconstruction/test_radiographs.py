@@ -12,6 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.evaluation.metrics import assd, compare_meshes, surface_distances
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
+from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.field import evaluate, labels
@@ -77,6 +78,26 @@ def test_field_of_the_shipped_weights_is_sparse_without_a_different_label(index)
     dense = evaluate(bones.query, bones.low, bones.high, 2.0, factor=1, band=bones.band)
     np.testing.assert_array_equal(labels(sparse), labels(dense))
     assert sparse.visited < 0.35 * sparse.total
+
+
+def test_radiographs_are_read_once_in_each_frame(plain, monkeypatch):
+    """Reconstruction takes images, masks and features of the frame that localisation chose; only
+    masks that the user edited are read anew, and change what is found."""
+    frames = []
+
+    def read(self, radiographs, original=KneeModel.read):
+        frames.append(radiographs.frame.tobytes())
+        return original(self, radiographs)
+
+    monkeypatch.setattr(KneeModel, "read", read)
+    _, rig, exposures = plain_case()
+    result = reconstruct(exposures, rig, model(), spacing=2.0)
+    assert frames.count(result.frame.tobytes()) == 1 and len(set(frames)) == len(frames)
+    frames.clear()
+    empty = np.zeros((4, *exposures[0].valid.shape), np.float32)
+    edited = reconstruct(exposures, rig, model(), spacing=2.0, masks=[empty, None])
+    assert frames.count(edited.frame.tobytes()) == 2
+    assert not edited.masks[0].any() and edited.masks[1].any()
 
 
 def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(plain):
