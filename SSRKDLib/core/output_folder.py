@@ -86,7 +86,11 @@ def replaced_folder(
     missing = [folder for folder in path.parents if not os.path.exists(folder)]
     try:
         with _new_folder(path) as fresh:
-            yield fresh
+            try:
+                yield fresh
+            except OutputError as error:
+                cause = error.cause.replace(str(fresh), str(path))
+                raise OutputError(cause, error.remedy) from error
             try:
                 written = file_hashes(fresh)
                 write_manifest(fresh, kind, written)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_file import cannot_write
 
 
@@ -49,11 +48,19 @@ def write_image(
     try:
         sitk.WriteImage(image, str(path), useCompression=compress)
     except RuntimeError as error:
-        path.unlink(missing_ok=True)
-        raise OutputError(
-            f"'{path}' cannot be written.",
-            "Choose a folder that you may write to, on a disk with space left.",
-        ) from error
+        raise cannot_write(path, _reason(path)) from error
+
+
+def _reason(path: Path) -> OSError:
+    """Why SimpleITK could not write a file, which it does not tell; removes what it wrote."""
+    try:
+        try:
+            path.write_bytes(bytes(1 << 20))
+        finally:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        return error
+    return OSError("SimpleITK cannot write it")
 
 
 def write_array(path: str | os.PathLike, array: np.ndarray) -> None:

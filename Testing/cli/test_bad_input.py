@@ -15,8 +15,9 @@ import pytest
 
 from SSRKDLib.cli import main as cli
 from SSRKDLib.cli import reconstruct
-from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.output_manifest import MANIFEST
+from SSRKDLib.images import writing as image_writing
 from SSRKDLib.models import devices
 from SSRKDLib.models import loading as models
 from SSRKDLib.radiographs.rig_file import read_rig
@@ -250,9 +251,22 @@ def test_a_full_disk_leaves_the_earlier_result(case, balls, tmp_path, capsys, mo
     refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "disk is full")
     assert tree(tmp_path) == before
     monkeypatch.undo()
+    # SimpleITK does not tell why it failed.
+    monkeypatch.setattr(Path, "write_bytes", full)
+    image = tmp_path / "none" / "image.nrrd"
+    with pytest.raises(OutputError, match="disk is full"):
+        image_writing.write_image(image, np.zeros((4, 4), np.float32))
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="No such file"):
+        image_writing.write_image(image, np.zeros((4, 4), np.float32))
     monkeypatch.setattr(models, "load_model", lambda *_: BallModel(read_rig(case)))
     monkeypatch.setattr(os, "fsync", full)
-    refused(["reconstruct", case, "-o", out, "--spacing", "2"], capsys, "disk is full", "report")
+    refused(
+        ["reconstruct", case, "-o", out, "--spacing", "2"],
+        capsys,
+        "disk is full",
+        f"'{out}/report.json'",
+    )
     monkeypatch.undo()
     assert tree(tmp_path) == before
 

@@ -59,6 +59,10 @@ def test_compare_writes_a_row_per_bone_and_prints_them(folders, capsys):
     refused([*arguments[:3], "-o", folders / "recon"], capsys, "contains the input")
     refused(["compare", folders / "recon", folders / "none", "-o", out], capsys, "none")
     assert tree(folders) == before
+    # A reconstruction that a killed process left aside is brought back.
+    (folders / "recon").rename(folders / ".recon.0123abcd.old")
+    assert cli.main(arguments) == 0
+    assert tree(folders) == before
 
 
 def test_weights_list_import_verify(tmp_path, capsys, monkeypatch):
