@@ -108,7 +108,7 @@ def shared_folder() -> Path:
     It need not exist.
     """
     given = os.environ.get("SSRKD_SHARED")
-    return Path(given) if given else Path(__file__).resolve().parents[2] / "shared"
+    return Path(given) if given else Path(__file__).resolve().parents[3] / "shared"
 
 
 def _person(folder: Path, report: Reporter) -> tuple[Rig, dict[str, Mesh]]:

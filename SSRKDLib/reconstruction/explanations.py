@@ -150,8 +150,8 @@ def _otherwise_scaled(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
         except GeometryError:
             continue  # no rig is of that size
         yield Explanation(
-            f"The knee looks {1 / scale:.2g} times the size of any knee; check the pixel spacing "
-            "and the distances.",
+            f"The knee looks {1 / scale:.2g} times the size of a human knee; check the pixel "
+            "spacing and the distances.",
             resized,
             frame,
         )

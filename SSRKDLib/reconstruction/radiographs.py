@@ -29,7 +29,7 @@ from SSRKDLib.reconstruction.field import EmptyRegionError, FieldGrid, evaluate
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.reconstruction.localisation import Localisation, locate
 from SSRKDLib.reconstruction.report import report_of
-from SSRKDLib.reconstruction.sanity_checks import judge
+from SSRKDLib.reconstruction.sanity_checks import find_warnings
 from SSRKDLib.surfaces.mesh import Mesh
 
 
@@ -142,7 +142,7 @@ def reconstruct(
 
     with stages.stage("check", 0.95, "Checking against the radiographs"):
         agreement = silhouettes_agreement(bones, framed.input, framed.masks)
-        warnings = judge(pair, rig, model.finder, located, bones, agreement)
+        warnings = find_warnings(pair, rig, model.finder, located, bones, agreement)
     in_rig = {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()}
     warnings = [*rig.assumptions, *bone_field.notes, *warnings]
     report = _report(model, located, in_rig, agreement, stages.seconds, spacing, grid, warnings)

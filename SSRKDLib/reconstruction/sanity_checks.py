@@ -1,4 +1,4 @@
-"""Judgements from image content: warnings, never refusals."""
+"""Warnings from image content; never refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONDYLAR_WIDTH_MM = (52.0, 108.0)
 FIELD_WIDTH_MM = (80.0, 900.0)
 
 
-def judge(
+def find_warnings(
     pair: tuple[Exposure, Exposure],
     rig: Rig,
     model: KneeModel,
@@ -28,7 +28,13 @@ def judge(
     bones: dict[str, Mesh],
     agreement: dict[str, list[float | None]],
 ) -> list[str]:
-    """Sentences on what looks wrong. ``bones`` in canonical coordinates."""
+    """Sentences on what looks wrong.
+
+    Args:
+        pair, rig, model, located: what was reconstructed, and how.
+        bones: surfaces in canonical coordinates, mm.
+        agreement: Dice of each bone with its masks, per view.
+    """
     warnings = []
     if rig.laterality is None:
         side = SIDES[located.laterality]
@@ -47,19 +53,19 @@ def judge(
         if bone not in bones:
             warnings.append(f"The {bone} was not found.")
         elif not values:
-            warnings.append(f"The {bone} is marked in neither radiograph; check it by eye.")
+            warnings.append(f"The {bone} was not segmented in either radiograph; check it by eye.")
         elif min(values) < 0.7:
             warnings.append(
                 f"The {bone} agrees poorly with the radiographs (Dice {min(values):.2f}); "
                 "check its outline."
             )
     if "femur" in bones:
-        warnings += femur_doubts(bones["femur"].vertices)
+        warnings += femur_warnings(bones["femur"].vertices)
     other = None if rig.laterality is None else other_side(pair, model, located)
     return warnings + find_explanation(pair, model, located, other)
 
 
-def femur_doubts(vertices: np.ndarray) -> list[str]:
+def femur_warnings(vertices: np.ndarray) -> list[str]:
     """A sentence where a femur cannot be one of a knee.
 
     Args:
@@ -73,8 +79,8 @@ def femur_doubts(vertices: np.ndarray) -> list[str]:
     if low <= width <= high:
         return []
     return [
-        f"The femur is {width:.0f} mm wide at the knee, which no knee is; check the pixel spacing "
-        "and the distances."
+        f"The femur is {width:.0f} mm wide at the knee, outside the range of human knees "
+        f"({low:.0f}–{high:.0f} mm); check the pixel spacing and the distances."
     ]
 
 

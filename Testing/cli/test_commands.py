@@ -25,6 +25,7 @@ from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER
+from Testing.structure.repository import ROOT
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.support.command_checks import refused, tree
 
@@ -125,6 +126,11 @@ def test_demo_cases_credit_their_sources_and_say_what_they_lack(monkeypatch, tmp
     for name in ("VHF_L", "VHM_L"):
         assert "CC BY 4.0" in cases[name].credit
         assert "SSRKD_SHARED" in cases[name].reason_to_skip
+
+
+def test_demo_looks_for_the_shared_data_beside_the_checkout(monkeypatch):
+    monkeypatch.delenv("SSRKD_SHARED", raising=False)
+    assert demo_cases.shared_folder() == ROOT.parent / "shared"
 
 
 def test_demo_goes_on_after_a_case_that_fails(tmp_path, monkeypatch, capsys):

@@ -18,7 +18,7 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.field import evaluate, labels
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.report import report_of
-from SSRKDLib.reconstruction.sanity_checks import femur_doubts
+from SSRKDLib.reconstruction.sanity_checks import femur_warnings
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE
 from Testing.support.ball_knee import BallModel
 from Testing.support.bundled import expose, model, person, plain_case
@@ -261,7 +261,7 @@ def test_an_edited_mask_changes_the_result(plain):
 )
 def test_a_femur_that_no_knee_has_is_said(width, height, said):
     corners = np.array(np.meshgrid([-width / 2, width / 2], [-30, 30], [-30, 30])).reshape(3, -1).T
-    doubts = femur_doubts(corners + [0, 0, height])
+    doubts = femur_warnings(corners + [0, 0, height])
     assert len(doubts) == (said is not None)
     assert said is None or said in doubts[0]
 
