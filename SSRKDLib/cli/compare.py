@@ -118,7 +118,7 @@ def _reported(recon: str) -> str | None:
 
     try:
         report = json.loads((Path(recon) / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None  # the report is not an input of this command: meshes may come from elsewhere
     side = report.get("laterality") if isinstance(report, dict) else None
     return side if side in ("L", "R") else None

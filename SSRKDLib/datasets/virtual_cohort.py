@@ -199,7 +199,7 @@ class VirtualCohort:
             _write(path, json.dumps(self.fingerprint, indent=1).encode() + b"\n")
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             found = {}
         wanted = self.fingerprint
         if not isinstance(found, dict) or not found:

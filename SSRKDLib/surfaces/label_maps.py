@@ -284,12 +284,12 @@ def _names_in_nifti(path: Path) -> dict[int, str]:
 def _names_in_json(path: Path) -> dict[int, str]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MeshError(f"{path.name} cannot be read as JSON.", "Correct or remove it.") from error
     labels = data.get("labels", data) if isinstance(data, dict) else None
     names = {}
     for key, value in labels.items() if isinstance(labels, dict) else ():
-        if key.isdecimal() and isinstance(value, str):
+        if key.isdecimal() and len(key) < 20 and isinstance(value, str):
             names[int(key)] = value
         elif type(value) is int:
             names[value] = key

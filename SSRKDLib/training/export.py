@@ -223,7 +223,7 @@ def _joined(base: dict[str, Any], manifest: dict[str, Any], networks: set[str]) 
 def _read_scores(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"The scores {path} cannot be read ({error}).", "Check the file."
         ) from error

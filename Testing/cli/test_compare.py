@@ -133,7 +133,7 @@ def test_the_other_side_is_refused_by_name_by_report_by_rig_and_by_shape(tmp_pat
     out = tmp_path / "out"
     before = tree(tmp_path)
     refused(["compare", recon, right, "-o", out], capsys, "left knee", "same knee")
-    (recon / "report.json").write_text("no JSON")
+    (recon / "report.json").write_text("[" * 100_000)  # not JSON that can be read
     refused(["compare", recon, right, "-o", out, "--side", "L"], capsys, "left knee")
     refused(["compare", recon, right, "-o", out, "--rig", rig], capsys, "left knee")
     for mode in ("none", "all"):

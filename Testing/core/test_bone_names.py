@@ -200,9 +200,10 @@ def test_names_come_from_a_file_beside_the_label_map(tmp_path, sidecar, name):
     assert places(found.meshes) == {"femur": 2, "tibia": 1}
     assert "Nothing is named after the fibula." in found.sentences
     assert found.masks["femur"].array.sum() == 8**3
-    with pytest.raises(MeshError, match="JSON"):
-        (tmp_path / "knee.json").write_text("{")
-        read_reference(tmp_path / name)
+    for text in ("{", "[" * 100_000):
+        (tmp_path / "knee.json").write_text(text)
+        with pytest.raises(MeshError, match="JSON"):
+            read_reference(tmp_path / name)
 
 
 def test_names_that_totalsegmentator_puts_into_a_nifti_header(tmp_path):
@@ -227,6 +228,8 @@ def test_names_that_totalsegmentator_puts_into_a_nifti_header(tmp_path):
         {"SeriesNumber": 3, "RescaleSlope": 1, "Modality": "CT", "ImageType": ["ORIGINAL"]},
         {"SeriesNumber": 2, "EchoTime": 0.5},
         {"femur": 12, "tibia": 13},  # of another label map
+        {"9" * 5000: "femur"},
+        {"femur": 10**30},
         [1, 2],
     ],
 )
