@@ -18,13 +18,17 @@ def resolve_device(wanted: str) -> str:
     """``"cpu"`` or ``"cuda"`` for one of :data:`DEVICES`.
 
     Raises:
-        InputError: CUDA is requested and not available.
+        InputError: not a device, or CUDA is requested and not available.
         MissingDependencyError: torch is not installed.
     """
     try:
         import torch
     except ImportError as error:
         raise missing_package("torch") from error
+    try:
+        torch.device("cpu" if wanted == "auto" else wanted)
+    except RuntimeError as error:
+        raise InputError(f"'{wanted}' is not a device: use {', '.join(DEVICES)}.") from error
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():

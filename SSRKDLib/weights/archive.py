@@ -43,7 +43,7 @@ _ZIP_DAMAGE = (
 
 def read_member(path: Path, member: str) -> bytes:
     """One member of a bundle. Raises :class:`~SSRKDLib.core.errors.WeightsError` where the bundle
-    is absent, damaged, incomplete, or holds anything else."""
+    is absent, damaged, incomplete, or contains anything else."""
     if not path.exists():
         raise WeightsError(
             f"There are no weights at {path}.", "Check the path, or import the weights again."
@@ -103,7 +103,7 @@ def _check_names(path: Path, names: list[str]) -> None:
         parts = PurePosixPath(name.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in name:
             raise WeightsError(
-                f"{path}: the archive holds a file that would be written outside of its folder "
+                f"{path}: the archive contains a file that would be written outside of its folder "
                 f"({name!r}).",
                 "Do not use this file; get the weights from a source that you trust.",
             )
@@ -113,15 +113,15 @@ def _check_names(path: Path, names: list[str]) -> None:
     if len(names) != 2:
         other = next((n for n in names if n not in LIMITS), "a file twice")
         raise WeightsError(
-            f"{path}: the archive holds more than a weights bundle ({other!r}).",
+            f"{path}: the archive contains more than a weights bundle ({other!r}).",
             f"Leave only {MANIFEST} and {TENSORS} in it.",
         )
 
 
 def _no_member(path: Path, member: str) -> WeightsError:
     return WeightsError(
-        f"{path} holds no {member}, so it is not a complete weights bundle.",
-        "Choose another file; where this one holds official checkpoints, unpack it and import "
+        f"{path} contains no {member}, so it is not a complete weights bundle.",
+        "Choose another file; where this one contains official checkpoints, unpack it and import "
         "the checkpoints themselves.",
     )
 

@@ -53,13 +53,13 @@ class Bundle:
         """The ``state_dict`` of one network, its prefix removed.
 
         Raises:
-            WeightsError: The bundle holds no such network.
+            WeightsError: The bundle contains no such network.
         """
         if network not in self.manifest["networks"]:
             raise WeightsError(
-                f"The weights '{self.manifest['name']}' hold no {network}, only "
+                f"The weights '{self.manifest['name']}' contain no {network}, only "
                 f"{', '.join(self.manifest['networks'])}.",
-                f"Choose weights with a {network}, or import the file that holds it as well.",
+                f"Choose weights with a {network}, or import the file that contains it as well.",
             )
         prefix = network + "."
         return {k[len(prefix) :]: t for k, t in self.tensors.items() if k.startswith(prefix)}
@@ -204,7 +204,7 @@ def _check_tensors(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor], w
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise WeightsError(
-                f"{where}: the tensor {key} holds values that are not finite numbers.",
+                f"{where}: the tensor {key} contains values that are not finite numbers.",
                 "Use other weights; where you trained these, the training diverged.",
             )
 

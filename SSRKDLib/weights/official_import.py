@@ -129,7 +129,7 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} holds something other than plain tensors, such as code that would run when "
+            f"{path} contains something other than plain tensors, such as code that would run when "
             "it is opened; it was not opened.",
             "Use the files from the authors' page only; if this is one of them, download it again.",
         ) from error
@@ -211,7 +211,7 @@ def _checked_state(name: str, content: Any, path: Path) -> dict[str, Tensor]:
     if sorted(states) != wanted:
         form = "two networks, A and B" if CHECKPOINTS[name].pair else "one network"
         raise WeightsError(
-            f"{path} is not {name} as published, which holds {form}.", _DOWNLOAD_AGAIN
+            f"{path} is not {name} as published, which contains {form}.", _DOWNLOAD_AGAIN
         )
     template = _template(name)
     for label, state in states.items():

@@ -146,6 +146,8 @@ def test_bad_input_no_cuda(case, tmp_path, capsys):
     with pytest.raises(InputError, match="cpu"):
         devices.resolve_device("cuda")
     assert devices.resolve_device("auto") == "cpu"
+    with pytest.raises(InputError, match="'gpu' is not a device: use auto, cpu, cuda"):
+        devices.resolve_device("gpu")
 
 
 def test_bad_input_output_not_writable(case, balls, tmp_path, capsys, monkeypatch):

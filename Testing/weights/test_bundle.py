@@ -96,7 +96,7 @@ def test_round_trip(tmp_path, name):
     assert found.tensors.keys() == tensors().keys()
     assert all(torch.equal(found.tensors[key], tensor) for key, tensor in tensors().items())
     assert set(found.network_tensors("student")) == {"conv.weight", "conv.bias"}
-    with pytest.raises(WeightsError, match="hold no locator"):
+    with pytest.raises(WeightsError, match="contain no locator"):
         found.network_tensors("locator")
     assert [p.name for p in path.parent.iterdir()] == [name]
 
@@ -164,7 +164,7 @@ def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path):
 def test_absent(tmp_path):
     refused("no weights at", tmp_path / "none.zip")
     (tmp_path / "empty").mkdir()
-    refused("holds no bundle.json", tmp_path / "empty")
+    refused("contains no bundle.json", tmp_path / "empty")
 
 
 def test_not_a_zip(tmp_path):
@@ -191,7 +191,7 @@ def test_flipped_byte_in_archive_and_in_folder(bundle, tmp_path):
     (folder / TENSORS).write_bytes(data[:-3] + bytes([data[-3] ^ 1]) + data[-2:])
     refused("SHA-256", folder)
     (folder / TENSORS).unlink()
-    refused("holds no model.safetensors", folder)
+    refused("contains no model.safetensors", folder)
 
 
 def test_exchanged_tensors(bundle):
@@ -250,7 +250,7 @@ def test_bundle_with_right_hash_of_wrong_content(bundle):
     with_tensors(b"not safetensors at all")
     refused("not a readable safetensors", bundle)
     with_tensors(save({"student.a": torch.tensor([float("nan")]), "segmenter.a": torch.zeros(1)}))
-    refused("student.a holds values that are not finite", bundle)
+    refused("student.a contains values that are not finite", bundle)
     with_tensors(save({"student.weight": torch.zeros(1)}))
     refused(r"different networks \(segmenter\)", bundle)
     with_tensors(save({f"{n}.a": torch.zeros(1) for n in ("student", "segmenter", "stranger")}))
@@ -274,7 +274,7 @@ def test_other_members(bundle):
         rezip(bundle, [*members.items(), (MANIFEST, "{}")])
     refused("more than a weights bundle", bundle)
     rezip(bundle, [("model.pth", "x")])
-    refused("holds no bundle.json", bundle)
+    refused("contains no bundle.json", bundle)
 
 
 def test_absurd_sizes(bundle, tmp_path):
