@@ -45,6 +45,8 @@ TASKS = {
 
 #: The ``test`` split's scores in a training's folder.
 SCORES = "scores.json"
+#: The training's configuration in full, in its folder: Lightning writes it.
+CONFIG = "config.yaml"
 
 
 class _Command(LightningCLI):
@@ -121,6 +123,7 @@ def run(arguments: Sequence[str]) -> int:
             save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
         )  # fmt: skip
         command.model.check_trainer(command.trainer)
+        _check_config(Path(command.config["output"]) / CONFIG)
         last = Path(command.config["output"]) / LAST
         earlier = last.with_name(earlier_format.CHECKPOINT)
         if last.exists():
@@ -147,6 +150,15 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: {error}. Choose an --output that you may write to.", file=sys.stderr)
         return 2
     return 0
+
+
+def _check_config(path: Path) -> None:
+    """Refuse to replace a configuration that was written by hand."""
+    if path.exists() and not path.read_bytes().startswith(b"# lightning.pytorch=="):
+        raise InputError(
+            f"'{path}' was not written by a training, and would be replaced.",
+            "Move or rename it, or choose another --output.",
+        )
 
 
 def _check_same(model: Task, last: Path) -> None:

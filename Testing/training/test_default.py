@@ -332,3 +332,11 @@ def test_settings_that_cannot_be_are_refused_in_one_line(cohort, tmp_path, capsy
     assert command.run(arguments("default", cohort, tmp_path / "x", 2, **options)) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ") and match in error
+
+
+def test_a_configuration_written_by_hand_is_not_replaced(cohort, tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text("# mine\n")
+    assert command.run(arguments("default", cohort, tmp_path, 2)) == 2
+    assert "config.yaml' was not written by a training" in capsys.readouterr().err
+    assert config.read_text() == "# mine\n"
