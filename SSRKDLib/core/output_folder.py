@@ -334,9 +334,9 @@ def _remove_own(folder: Path) -> None:
             if file_hash(folder, name) == digest:
                 (folder / name).unlink()
         (folder / MANIFEST).unlink()
-        for place, _, _ in os.walk(folder, topdown=False):
-            with suppress(OSError):  # not empty
-                os.rmdir(place)
+    for place, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):  # not empty
+            os.rmdir(place)
 
 
 def _flush(folder: Path, names: Iterable[str]) -> None:

@@ -304,6 +304,13 @@ def test_what_earlier_versions_left_is_brought_back_or_cleared(out):
     assert alone(out)
 
 
+def test_empty_folders_of_a_replaced_result_do_not_come_back(out):
+    """Its process was killed when the files of the replaced result were gone."""
+    (out.with_name(".out.0123abcd.old") / "below").mkdir(parents=True)
+    recover(out)
+    assert contents(out) == OLD and alone(out)
+
+
 def test_what_the_user_put_in_the_place_of_a_hidden_result_stays(out):
     hidden = out.with_name(".out.0123abcd.old")
     out.rename(hidden)
