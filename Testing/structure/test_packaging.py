@@ -254,6 +254,14 @@ def test_the_icon_is_128_by_128_and_the_same_in_both_places():
     assert copy.read_bytes() == icon, "copy SSRKD.png to SSRKD/Resources/Icons/SSRKD.png"
 
 
+def test_pictures_are_in_true_colour():
+    """A palette of 256 colours makes smooth surfaces patchy."""
+    pictures = sorted((ROOT / "Docs" / "pictures").glob("*.png"))
+    assert pictures
+    palettes = [path.name for path in pictures if path.read_bytes()[25] == 3]
+    assert not palettes, f"run make pictures: {', '.join(palettes)}"
+
+
 def test_the_repository_is_small_enough_for_the_index():
     total = sum(path.stat().st_size for path in repository_files())
     assert total < LARGEST_REPOSITORY, f"{total / 2**20:.0f} MiB of files"
