@@ -19,7 +19,6 @@ from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.localisation import (
     GOOD_AGREEMENT,
-    FrameQuality,
     Localisation,
     localise_from,
 )
@@ -31,10 +30,11 @@ SIDE_RATIO = 1.05
 #: Another explanation must agree better by this much (Dice).
 _CLEARLY = 0.06
 
-#: A mirrored frontal radiograph and the other side differ in perspective only, and measured ratios
-#: of their misfits were 0.8 to 1.25 with an overlap at 1: the other side is reported, which speaks
-#: of both, unless another explanation has so many times less misfit.
-_BETTER_THAN_SIDE = 1.15
+#: A mirrored frontal radiograph and the other side differ in perspective only: the misfit of the
+#: one was 0.8 to 10 times that of the other where the side was wrong, 0.1 to 1.3 times where the
+#: radiograph was mirrored. The other side is reported, which speaks of both, unless another
+#: explanation has so many times less misfit.
+_BETTER_THAN_SIDE = 1.5
 
 _SCALES = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
 
@@ -59,7 +59,7 @@ class Explanation:
 
 def looks_like_other_side(located: Localisation, other: Localisation) -> bool:
     """Whether the radiographs show the other side than the one that was given."""
-    return located.quality.misfit > SIDE_RATIO * other.quality.misfit
+    return located.misfit > SIDE_RATIO * other.misfit
 
 
 def find_explanation(
@@ -87,23 +87,23 @@ def find_explanation(
     if located.agreement >= GOOD_AGREEMENT:
         return [side] if side else []
 
-    def tried(explanations: Iterator[Explanation]) -> list[tuple[FrameQuality, str]]:
-        qualities = [
-            (localise_from(e.pair, model, e.start, located.laterality).quality, e.sentence)
-            for e in explanations
-        ]
-        least = located.agreement + _CLEARLY
-        return [(quality, sentence) for quality, sentence in qualities if quality.agreement > least]
+    # Numbers only: a localisation holds the networks' features.
+    def tried(explanations: Iterator[Explanation]) -> list[tuple[float, float, str]]:
+        found = []
+        for explanation in explanations:
+            knee = localise_from(explanation.pair, model, explanation.start, located.laterality)
+            if knee.agreement > located.agreement + _CLEARLY:
+                found.append((knee.misfit, knee.agreement, explanation.sentence))
+        return found
 
     found = tried(_otherwise_arranged(pair, located.frame))
     if side is not None:
-        better = other.quality.misfit / _BETTER_THAN_SIDE
-        found = [entry for entry in found if entry[0].misfit < better]
-        found.append((other.quality, side))
-    if not any(quality.agreement >= GOOD_AGREEMENT for quality, _ in found):
+        found = [entry for entry in found if entry[0] < other.misfit / _BETTER_THAN_SIDE]
+        found.append((other.misfit, other.agreement, side))
+    if not any(agreement >= GOOD_AGREEMENT for _, agreement, _ in found):
         found += tried(_otherwise_scaled(pair, located.frame))
     if found:
-        return [min(found, key=lambda entry: entry[0].misfit)[1]]
+        return [min(found)[2]]
     return [
         "The reconstruction agrees poorly with the radiographs; check the sides, the order of the "
         "views and the geometry."

@@ -51,15 +51,17 @@ class FrameQuality:
     Attributes:
         agreement: Dice of the coarse bones' projections with the segmenter's masks, 0 to 1, mean
             over views and bones.
-        misfit: product of three numbers that grow where the networks see what no left knee shows:
-            ``1 - agreement``, the entropy of the segmenter's masks per pixel of bone, and the
-            entropy of the coarse field per voxel of bone (of the field's sigmoid: a distance in mm
-            is the logit that the student was trained with). Only ratios of it have a meaning.
+        uncertainty: entropy of the segmenter's masks per pixel of bone, times the entropy of the
+            coarse field per voxel of bone (of the field's sigmoid: a distance in mm is the logit
+            that the student was trained with).
     """
 
     agreement: float
-    misfit: float
+    uncertainty: float
 
+
+#: Spreads below are as good as none.
+_LEAST_SPREAD_MM = 0.1
 
 #: Of a frame that no view can show.
 _NOT_SHOWN = FrameQuality(0.0, np.inf)
@@ -93,6 +95,21 @@ class Localisation:
         """Dice, see :class:`FrameQuality`."""
         return self.quality.agreement
 
+    @property
+    def misfit(self) -> float:
+        """How far the radiographs are from what the networks were trained on, left knees: grows
+        with what every one of them finds wrong. Only ratios of it have a meaning; infinite where
+        the locator found no knee.
+
+        ``1 - agreement``, times the segmenter's and the student's uncertainty, times the root of
+        the locator's spread. The root keeps a spread, which varies from knee to knee by as much as
+        between the sides, from outweighing the others.
+        """
+        if self.estimate.spread is None:
+            return np.inf
+        spread = max(self.estimate.spread, _LEAST_SPREAD_MM)
+        return (1 - self.agreement) * self.quality.uncertainty * spread**0.5
+
 
 def locate(
     exposures: tuple[Exposure, Exposure], rig: Rig, model: KneeModel, laterality: str | None
@@ -111,7 +128,7 @@ def locate(
     best = _most_agreeing(exposures, rig, model, laterality)
     if laterality is None:
         other = other_side(exposures, model, best)
-        best = min(best, other, key=lambda side: side.quality.misfit)
+        best = min(best, other, key=lambda side: side.misfit)
     if best.field is None:
         raise _nothing_common()
     return best
@@ -122,9 +139,8 @@ def other_side(
 ) -> Localisation:
     """The same radiographs as a knee of the other side, from the mirrored frame on.
 
-    Of a knee and its mirror image, the right one has less misfit. The ratio of the wrong to the
-    right one was 1.8 to 4.5 on the held-out people in the score's rigs and 1.1 to 5.2 on virtual
-    people in random rigs (``Training/calibrate_side.py``).
+    Of a knee and its mirror image, the right one has less misfit: how many times less,
+    ``Training/calibrate_side.py`` measures.
     """
     side = "R" if located.laterality == "L" else "L"
     return localise_from(exposures, model, located.frame @ MIRROR, side)
@@ -272,7 +288,7 @@ def refine_frame(
 def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQuality:
     """How well coarsely reconstructed bones project onto the segmenter's masks, and how sure the
     networks are. A bone that is in neither counts as one that does not agree; a frame of which a
-    view shows nothing has no agreement and an infinite misfit."""
+    view shows nothing has no agreement and an infinite uncertainty."""
     detail, masks = radiographs.input, radiographs.masks
     ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
     points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
@@ -304,7 +320,7 @@ def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQual
             scores.append(2 * (drawn * seen).sum() / total if total > 2 else 0.0)
     agreement = float(np.mean(scores))
     in_field = 1 / (1 + np.exp(-distances.astype(np.float64)))
-    return FrameQuality(agreement, (1 - agreement) * _entropy(masks) * _entropy(in_field))
+    return FrameQuality(agreement, _entropy(masks) * _entropy(in_field))
 
 
 def _entropy(probabilities: np.ndarray) -> float:
