@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import sys
+import types
 
-_booted = False
+# Like Slicer's launcher of Python: the interpreter is a child, and outlives a launcher killed.
+_PYTHON_SLICER = """#!/bin/sh
+"{python}" "$@"
+exit $?
+"""
 
 
+@functools.cache
 def boot():
     """Make ``slicer``, ``qt``, ``ctk`` and ``SampleData`` importable as inside Slicer.
 
@@ -19,15 +26,14 @@ def boot():
         RuntimeError: packages or system libraries are missing; the message names them. Or
             PySide6 was imported already, without the bench's settings.
     """
-    global _booted
-    if not _booted:
-        _keep_singletons()
-        _set_environment()
-        _demand_requirements()
-        _build()
-        _booted = True
-    import slicer
+    from . import check
 
+    _keep_singletons()
+    _set_environment()
+    if missing := check.complaint():
+        raise RuntimeError(missing)
+    slicer = _build()
+    _install_python_slicer()
     return slicer
 
 
@@ -53,16 +59,8 @@ def _set_environment() -> None:
     os.environ["PYSIDE6_OPTION_PYTHON_ENUM"] = "0x02"
 
 
-def _demand_requirements() -> None:
-    from . import check
-
-    missing = check.complaint()
-    if missing:
-        raise RuntimeError(missing)
-
-
-def _build() -> None:
-    from . import faults, launcher, pythonqt, qt_module
+def _build() -> types.ModuleType:
+    from . import faults, pythonqt, qt_module
 
     faults.watch()
     qt_module.start_application()
@@ -78,7 +76,6 @@ def _build() -> None:
         layout_manager,
         module_host,
         mrml_widgets,
-        node_combo_box,
         sample_data,
         scene,
         scripted_module,
@@ -87,13 +84,22 @@ def _build() -> None:
 
     slicer.app = application.SlicerApplication()
     scene.build()
-    sys.modules["ctk"] = ctk_widgets.module()
-    widgets = {**ctk_widgets.WIDGETS, **mrml_widgets.WIDGETS, **node_combo_box.WIDGETS}
-    ui_loader.register(widgets)
-    for name, widget in {**mrml_widgets.WIDGETS, **node_combo_box.WIDGETS}.items():
-        setattr(slicer, name, widget)
+    sys.modules["ctk"] = ctk = types.ModuleType("ctk", ctk_widgets.__doc__)
+    for module, widgets in ((ctk, ctk_widgets.WIDGETS), (slicer, mrml_widgets.WIDGETS)):
+        vars(module).update(widgets)
+        ui_loader.stand_ins.update(widgets)
     module_host.install()
     scripted_module.install()
     sample_data.install()
-    slicer.app.adopt(layout_manager.LayoutManager())
-    launcher.install()
+    slicer.app.layouts = layout_manager.LayoutManager()
+    return slicer
+
+
+def _install_python_slicer() -> None:
+    """Put ``PythonSlicer``, Slicer's launcher of its Python interpreter, first on PATH."""
+    from . import folders
+
+    launcher = folders.inside("bin") / "PythonSlicer"
+    launcher.write_text(_PYTHON_SLICER.format(python=sys.executable), encoding="utf-8")
+    launcher.chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join([str(launcher.parent), os.environ.get("PATH", "")])

@@ -27,19 +27,16 @@ class _Connection(NamedTuple):
 _connections: dict[int, list[_Connection]] = {}
 
 
-def connect(sender, signal, *target) -> bool:
-    """Call a slot whenever a signal is sent.
-
-    Args:
-        sender: a QObject.
-        signal: its C++ signature, such as ``clicked(bool)``.
-        target: a callable, or a QObject and the signature of one of its methods.
+def connect(sender, signal, slot) -> bool:
+    """Call a Python function whenever a signal, such as ``clicked(bool)``, is sent.
 
     Raises:
         RuntimeError: there is no such signal.
+        TypeError: the slot cannot be called.
     """
     signal = _normalised(signal)
-    slot = _slot(*target)
+    if not callable(slot):
+        raise TypeError(f"connect: {slot!r} is not callable")
     alias = getattr(type(sender), "_cpp_signals", {}).get(signal)
     if alias is None and sender.metaObject().indexOfSignal(signal) < 0:
         name = sender.metaObject().className()
@@ -53,12 +50,11 @@ def connect(sender, signal, *target) -> bool:
     return True
 
 
-def disconnect(sender, signal, *target) -> bool:
-    """Undo :func:`connect`, for one slot or all; tells whether there was a connection."""
+def disconnect(sender, signal, slot) -> bool:
+    """Undo :func:`connect`; return whether there was a connection."""
     signal = _normalised(signal)
-    slot = _slot(*target) if target else None
     records = _records(sender)
-    chosen = [r for r in records if r.signal == signal and (slot is None or r.slot == slot)]
+    chosen = [r for r in records if r.signal == signal and r.slot == slot]
     for record in chosen:
         records.remove(record)
         if record.alias is not None:
@@ -76,23 +72,14 @@ def _records(sender) -> list[_Connection]:
     return _connections[address]
 
 
-def _normalised(signal) -> str:
-    text = signal.decode() if isinstance(signal, bytes) else signal
-    if "(" not in text:
-        raise RuntimeError(f"QObject::connect: '{text}' is not a signature, such as 'clicked()'")
-    return bytes(QtCore.QMetaObject.normalizedSignature(text.lstrip("2"))).decode()
+def _normalised(signal: str) -> str:
+    if "(" not in signal:
+        raise RuntimeError(f"QObject::connect: '{signal}' is not a signature, such as 'clicked()'")
+    return bytes(QtCore.QMetaObject.normalizedSignature(signal)).decode()
 
 
 def _number_of_types(signal: str) -> int:
     return len([kind for kind in signal[signal.index("(") + 1 : -1].split(",") if kind])
-
-
-def _slot(receiver, method=None):
-    if method is None:
-        if not callable(receiver):
-            raise TypeError(f"connect: {receiver!r} is not callable")
-        return receiver
-    return getattr(receiver, method.lstrip("12").split("(")[0])
 
 
 def _arguments_taken(slot) -> int | None:
@@ -105,6 +92,7 @@ def _arguments_taken(slot) -> int | None:
 
 
 def guarded(slot, sent: int):
+    """A function that hands a slot what it takes of the arguments sent, and keeps its faults."""
     taken = _arguments_taken(slot)
     passed = sent if taken is None else min(sent, taken)
 

@@ -1,14 +1,15 @@
-"""Records the messages and questions of ``slicer.util``, and answers them as a test says."""
+"""Records the messages and questions of ``slicer.util``, and answers them as a test demands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_MESSAGES = {"errorDisplay": "error", "warningDisplay": "warning", "infoDisplay": "info"}
-_QUESTIONS = {
+_KINDS = {
+    "errorDisplay": "error",
+    "warningDisplay": "warning",
+    "infoDisplay": "info",
     "confirmOkCancelDisplay": "ok_cancel",
     "confirmYesNoDisplay": "yes_no",
-    "confirmRetryCloseDisplay": "retry_close",
 }
 
 
@@ -18,7 +19,7 @@ class Dialogs:
 
     Attributes:
         shown: ``(kind, text)`` of each message and question, in order; kinds are ``error``,
-            ``warning``, ``info``, ``ok_cancel``, ``yes_no`` and ``retry_close``.
+            ``warning``, ``info``, ``ok_cancel`` and ``yes_no``.
         answer: to questions: True, False, or a function of ``(kind, text)``.
     """
 
@@ -33,20 +34,12 @@ class Dialogs:
         """Take the place of ``slicer.util``'s functions until the test ends."""
         import slicer
 
-        for name, kind in _MESSAGES.items():
-            monkeypatch.setattr(slicer.util, name, self._message(kind))
-        for name, kind in _QUESTIONS.items():
-            monkeypatch.setattr(slicer.util, name, self._question(kind))
+        for name, kind in _KINDS.items():
+            monkeypatch.setattr(slicer.util, name, self._stand_in(kind))
 
-    def _message(self, kind: str):
+    def _stand_in(self, kind: str):
         def show(text, *_arguments, **_named):
-            self.shown.append((kind, text))
-
-        return show
-
-    def _question(self, kind: str):
-        def ask(text, *_arguments, **_named):
             self.shown.append((kind, text))
             return bool(self.answer(kind, text) if callable(self.answer) else self.answer)
 
-        return ask
+        return show

@@ -1,15 +1,15 @@
-"""Layouts as Slicer describes them in XML: boxes in boxes, with views in them."""
+"""Layouts as Slicer describes them in XML: rows and columns, one in another, of views."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 SLICE, THREE_D = "vtkMRMLSliceNode", "vtkMRMLViewNode"
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """A view of a layout.
 
     Attributes:
@@ -20,24 +20,22 @@ class View:
 
     kind: str
     name: str
-    orientation: str | None = None
+    orientation: str | None
 
 
 @dataclass
 class Box:
-    """Views and boxes in a row, a column or a grid.
+    """Views and boxes in a row or a column.
 
     Attributes:
-        direction: ``horizontal``, ``vertical``, ``grid`` or ``tab``.
+        direction: ``horizontal`` or ``vertical``; others are read, but have no rectangles here.
         children: what is inside.
         shares: a number for each child: its share of the box, in any unit.
-        cells: row and column of each child of a grid.
     """
 
     direction: str
     children: list = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
-    cells: list[tuple[int, int]] = field(default_factory=list)
 
 
 def parse(xml: str) -> Box:
@@ -72,39 +70,27 @@ def _box(element) -> Box:
         if content is not None:
             child = _box(content)
         elif view is not None and view.get("class") in (SLICE, THREE_D):
-            child = _view(view)
+            properties = {item.get("name"): item.text for item in view.findall("property")}
+            child = View(view.get("class"), view.get("singletontag"), properties.get("orientation"))
         else:
             continue  # a table or a plot: the bench shows none
         box.children.append(child)
         box.shares.append(float(item.get("splitSize") or 0) or 1.0)
-        box.cells.append((int(item.get("row") or 0), int(item.get("column") or 0)))
     if any(item.get("splitSize") in (None, "", "0") for item in element.findall("item")):
         box.shares = [1.0] * len(box.children)
     return box
 
 
-def _view(element) -> View:
-    properties = {item.get("name"): item.text for item in element.findall("property")}
-    name = element.get("singletontag") or ""
-    return View(element.get("class"), name, properties.get("orientation"))
-
-
 def _cells(box: Box, x, y, width, height):
-    if box.direction == "tab":
-        return [(x, y, width, height)] * min(1, len(box.children))
-    if box.direction == "grid":
-        rows = 1 + max((row for row, _ in box.cells), default=0)
-        columns = 1 + max((column for _, column in box.cells), default=0)
-        w, h = width // columns, height // rows
-        return [(x + column * w, y + row * h, w, h) for row, column in box.cells]
-    cells, total, done = [], sum(box.shares), 0.0
+    if box.direction not in ("horizontal", "vertical"):
+        raise NotImplementedError(f"The bench does not arrange layouts of type '{box.direction}'")
+    total, start = sum(box.shares), 0.0
     for share in box.shares:
-        start, end = done / total, (done + share) / total
+        end = start + share / total
         if box.direction == "vertical":
-            top = round(height * start)
-            cells.append((x, y + top, width, round(height * end) - top))
+            top, bottom = round(height * start), round(height * end)
+            yield x, y + top, width, bottom - top
         else:
-            left = round(width * start)
-            cells.append((x + left, y, round(width * end) - left, height))
-        done += share
-    return cells
+            left, right = round(width * start), round(width * end)
+            yield x + left, y, right - left, height
+        start = end

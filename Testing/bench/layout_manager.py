@@ -21,13 +21,10 @@ _SIZE = (400, 300)  # pixels of a view that no window has sized
 class LayoutManager(QtCore.QObject):
     """Makes the views that layouts name, when a layout first shows them."""
 
-    layoutChanged = QtCore.Signal(int)  # noqa: N815
-
     def __init__(self):
         super().__init__()
         self._views = {}  # trame-slicer's, by singleton tag
         self._widgets = {}
-        self._shown = None
         self._logic = slicer.vtkMRMLLayoutLogic()
         self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
         self._logic.SetMRMLScene(slicer.mrmlScene)
@@ -40,10 +37,10 @@ class LayoutManager(QtCore.QObject):
 
     # Slicer's names
 
-    def layoutLogic(self):  # noqa: N802
+    def layoutLogic(self):
         return self._logic
 
-    def setLayout(self, layout):  # noqa: N802
+    def setLayout(self, layout):
         self._logic.GetLayoutNode().SetViewArrangement(layout)
         self._on_layout()
 
@@ -51,46 +48,28 @@ class LayoutManager(QtCore.QObject):
         int, lambda self: self._logic.GetLayoutNode().GetViewArrangement(), setLayout
     )
 
-    def mrmlScene(self):  # noqa: N802
-        return slicer.mrmlScene
+    def _of_kind(self, kind) -> dict:
+        return {name: w for name, w in self._widgets.items() if isinstance(w, kind)}
 
-    def sliceViewNames(self):  # noqa: N802
-        return tuple(n for n, w in self._widgets.items() if isinstance(w, views.SliceWidget))
+    def sliceWidget(self, name):
+        return self._of_kind(views.SliceWidget).get(name)
 
-    def sliceWidget(self, name):  # noqa: N802
-        return self._widgets[name] if name in self.sliceViewNames() else None
-
-    def mrmlSliceLogics(self):  # noqa: N802
+    def mrmlSliceLogics(self):
         return slicer.app.applicationLogic().GetSliceLogics()
 
-    def _three_d_widgets(self) -> dict:
-        return {n: w for n, w in self._widgets.items() if isinstance(w, views.ThreeDWidget)}
+    threeDViewCount = QtCore.Property(int, lambda self: len(self._of_kind(views.ThreeDWidget)))
 
-    threeDViewCount = QtCore.Property(  # noqa: N815
-        int, lambda self: len(self._three_d_widgets())
-    )
-    tableViewCount = QtCore.Property(int, lambda _self: 0)  # noqa: N815
-    plotViewCount = QtCore.Property(int, lambda _self: 0)  # noqa: N815
+    def threeDWidget(self, index):
+        widgets = list(self._of_kind(views.ThreeDWidget).values())
+        return widgets[index] if index < len(widgets) else None
 
-    def threeDWidget(self, which):  # noqa: N802
-        """A 3D view's widget, by number or by name."""
-        widgets = self._three_d_widgets()
-        if isinstance(which, str):
-            return widgets.get(which)
-        return list(widgets.values())[which] if which < len(widgets) else None
-
-    def resetThreeDViews(self):  # noqa: N802
-        for widget in self._three_d_widgets().values():
+    def resetThreeDViews(self):
+        for widget in self._of_kind(views.ThreeDWidget).values():
             widget.threeDController().resetFocalPoint()
-
-    def resetSliceViews(self):  # noqa: N802
-        for name in self.sliceViewNames():
-            self._widgets[name].sliceController().fitSliceToBackground()
 
     # The bench's
 
-    def current(self) -> layout_description.Box:
-        """The layout that is shown."""
+    def _current(self) -> layout_description.Box:
         return layout_description.parse(self._logic.GetLayoutNode().GetCurrentLayoutDescription())
 
     def arrange(self, width: int, height: int) -> dict[str, tuple]:
@@ -99,7 +78,7 @@ class LayoutManager(QtCore.QObject):
         Returns:
             By name of each view, its place in the window: ``(x, y, width, height)``, in pixels.
         """
-        places = layout_description.rectangles(self.current(), 0, 0, width, height)
+        places = layout_description.rectangles(self._current(), 0, 0, width, height)
         for name, (_, _, w, h) in places.items():
             self.resize(name, w, h)
         return places
@@ -124,20 +103,16 @@ class LayoutManager(QtCore.QObject):
         pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(rows, columns, 3)
         return np.ascontiguousarray(pixels[::-1])
 
-    def colour(self, name: str) -> tuple[float, float, float]:
-        """Colour of a view's bar, 0 to 1."""
-        return self._views[name].get_view_node().GetLayoutColor()
-
-    def label(self, name: str) -> str:
-        """Text of a view's bar."""
-        return self._views[name].get_view_node().GetLayoutLabel() or name
+    def view_node(self, name: str):
+        """A view's node."""
+        return self._views[name].get_view_node()
 
     def reset(self) -> None:
         """Slicer's first layout, views of the first size, cameras where they start."""
         self.setLayout(FOUR_UP)
         for name in self._views:
             self.resize(name, *_SIZE)
-        for widget in self._three_d_widgets().values():
+        for widget in self._of_kind(views.ThreeDWidget).values():
             camera = widget.threeDView().cameraNode()
             camera.SetFocalPoint(0.0, 0.0, 0.0)
             camera.SetPosition(0.0, 500.0, 0.0)
@@ -151,12 +126,12 @@ class LayoutManager(QtCore.QObject):
         would walk up from a model in a folder for ever.
         """
         for view in self._views.values():
-            views.detach(view)
+            views.observe(view, None)
         try:
             yield
         finally:
             for view in self._views.values():
-                views.attach(view)
+                views.observe(view, view.get_view_node())
             self._on_layout()
 
     # Making and mapping views
@@ -167,24 +142,16 @@ class LayoutManager(QtCore.QObject):
         node = self._logic.GetLayoutNode()
         if node is None or not node.GetCurrentLayoutDescription():
             return
-        shown = layout_description.views(self.current())
+        shown = layout_description.views(self._current())
         for view in shown:
             if view.name not in self._views:
                 self._make(view)
         names = {view.name for view in shown}
         for name, view in self._views.items():
             view.set_mapped_in_layout(name in names)
-        if node.GetViewArrangement() != self._shown:
-            self._shown = node.GetViewArrangement()
-            self.layoutChanged.emit(self._shown)
 
     def _make(self, view: layout_description.View) -> None:
-        if view.kind == layout_description.SLICE:
-            made = views.make_slice_view(view.name, view.orientation)
-            widget = views.SliceWidget(made)
-        else:
-            made = views.make_three_d_view(view.name)
-            widget = views.ThreeDWidget(made)
-        self._views[view.name] = made
-        self._widgets[view.name] = widget
+        made = views.make_view(view.kind, view.name, view.orientation)
+        widget = views.SliceWidget if view.kind == layout_description.SLICE else views.ThreeDWidget
+        self._views[view.name], self._widgets[view.name] = made, widget(made)
         views.resize(made, *_SIZE)

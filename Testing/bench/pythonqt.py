@@ -9,12 +9,13 @@ Emulated strictly, on every QObject:
 - ``object.connect('signal(types)', slot)`` and ``disconnect``; see :mod:`.connections`.
 - Lists come as tuples from properties; enums are numbers; ``exec_`` is there.
 
-Code of the bench itself, and modules that say ``__pyside_native__ = True``, see PySide6.
+Code of the bench itself sees PySide6.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 
 from PySide6 import QtCore
@@ -44,6 +45,30 @@ def stand_in(signals: dict[str, str] | None = None):
         return kind
 
     return mark
+
+
+_numbers = itertools.count()
+
+
+def stored(kind, default, changed: str | None = None) -> QtCore.Property:
+    """A Qt property of a stand-in that keeps its value.
+
+    Args:
+        kind: ``bool``, ``int``, ``float``, ``str`` or the name of a Qt type.
+        default: value until it is set.
+        changed: method to call after it was set.
+    """
+    key = f"_stored_{next(_numbers)}"
+
+    def read(self):
+        return self.__dict__.get(key, default)
+
+    def write(self, value):
+        self.__dict__[key] = value
+        if changed is not None:
+            getattr(self, changed)()
+
+    return QtCore.Property(kind, read, write)
 
 
 def dress() -> None:
@@ -76,10 +101,9 @@ def _is_native(module: str) -> bool:
 
 def _native_caller() -> bool:
     try:
-        module = sys._getframe(2).f_globals
+        return _is_native(sys._getframe(2).f_globals.get("__name__", ""))
     except ValueError:  # called by Qt, with no Python around it
         return True
-    return module.get("__pyside_native__") or _is_native(module.get("__name__", ""))
 
 
 def _python_member(qobject, name: str):
@@ -105,16 +129,12 @@ def _as_pythonqt(value):
     return tuple(value) if isinstance(value, list) else value
 
 
-def _methods_of_pythonqt(qobject, name: str):
-    """Methods that PythonQt adds to every object; None for another name."""
-    if name == "connect":
-        return functools.partial(connections.connect, qobject)
-    if name == "disconnect":
-        return functools.partial(connections.disconnect, qobject)
+def _method_of_pythonqt(qobject, name: str):
+    """A method that PythonQt adds to every object; None for another name."""
+    if name in ("connect", "disconnect"):
+        return functools.partial(getattr(connections, name), qobject)
     if name == "className":
         return functools.partial(class_name, qobject)
-    if name == "delete":
-        return _plain_get(qobject, "deleteLater")
     if name == "children":
         return lambda: tuple(_plain_get(qobject, "children")())
     return None
@@ -131,60 +151,42 @@ def _get_attribute(self, name):
     qt_name, qt_property = _property(self, name)
     if qt_property is not None:
         return _as_pythonqt(_plain_get(self, "property")(qt_name))
-    method = _methods_of_pythonqt(self, name)
+    method = _method_of_pythonqt(self, name)
     if method is not None:
         return method
-    if name.endswith("_") and hasattr(type(self), name[:-1]):  # exec_, print_
-        name = name[:-1]
     try:
-        return _plain_get(self, name)
+        return _plain_get(self, name.removesuffix("_"))  # exec_
     except AttributeError:
-        value = _plain_get(self, "property")(name)  # a dynamic one
-        if value is not None:
-            return _as_pythonqt(value)
         message = f"{class_name(self)} has no attribute named '{name}'"
         raise AttributeError(message) from None
 
 
 def _set_attribute(self, name, value):
+    member = _python_member(self, name)
     if name.startswith("__") or _native_caller():
-        _set_in_python(self, name, value)
-        return
-    if isinstance(_python_member(self, name), QtCore.Property):
-        _set_property(self, name, _property(self, name)[1], value)
-        return
-    if _python_member(self, name) is not None and not _is_cpp(self):
-        _set_in_python(self, name, value)
+        if isinstance(member, QtCore.Property):
+            _plain_get(self, "setProperty")(name, value)
+        else:
+            _plain_base_set(self, name, value)
         return
     qt_name, qt_property = _property(self, name)
-    if qt_property is not None:
+    hidden = not (member is None or isinstance(member, QtCore.Property) or _is_cpp(self))
+    if qt_property is not None and not hidden:
         _set_property(self, qt_name, qt_property, value)
-        return
-    if name in [bytes(known).decode() for known in _plain_get(self, "dynamicPropertyNames")()]:
-        _plain_get(self, "setProperty")(name, value)
-        return
-    if not _is_cpp(self):
-        _set_in_python(self, name, value)
-        return
-    if hasattr(type(self), name):
+    elif not _is_cpp(self):
+        _plain_base_set(self, name, value)
+    elif hasattr(type(self), name):
         raise AttributeError(f"Slot '{name}' can not be overwritten on {class_name(self)} object")
-    raise AttributeError(
-        f"'{name}' does not exist on {class_name(self)} and creating new attributes on C++ "
-        "objects is not allowed"
-    )
+    else:
+        raise AttributeError(
+            f"'{name}' does not exist on {class_name(self)} and creating new attributes on C++ "
+            "objects is not allowed"
+        )
 
 
 def _is_cpp(qobject) -> bool:
     kind = type(qobject)
     return kind.__module__.startswith("PySide6") or "_stands_for_cpp" in vars(kind)
-
-
-def _set_in_python(qobject, name, value) -> None:
-    member = _python_member(qobject, name)
-    if isinstance(member, QtCore.Property):
-        _plain_get(qobject, "setProperty")(name, value)
-    else:
-        _plain_base_set(qobject, name, value)
 
 
 # What PythonQt takes for a property of a basic type; numpy's numbers are not among it, other than
@@ -205,8 +207,6 @@ def _set_property(qobject, name, qt_property, value) -> None:
     fits = kind not in _ACCEPTED or isinstance(value, _ACCEPTED[kind])
     if fits and kind == "int":
         value = int(value)
-    if isinstance(value, tuple):
-        value = list(value)
     if not fits or not _plain_get(qobject, "setProperty")(name, value):
         raise AttributeError(
             f"Property '{name}' of type '{kind}' does not accept an object of type "

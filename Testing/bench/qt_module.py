@@ -5,19 +5,15 @@ from __future__ import annotations
 import sys
 import types
 
-from PySide6 import QtCore, QtGui, QtSvg, QtUiTools, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import connections, folders
-
-_PARTS = (QtCore, QtGui, QtWidgets, QtUiTools, QtSvg)
 
 #: Static methods that would wait for a user for ever; a test replaces those it expects.
 _BLOCKING = {
     "QFileDialog": ("getOpenFileName", "getOpenFileNames", "getSaveFileName",
                     "getExistingDirectory"),
     "QMessageBox": ("question", "information", "warning", "critical", "about"),
-    "QInputDialog": ("getText", "getInt", "getDouble", "getItem", "getMultiLineText"),
-    "QColorDialog": ("getColor",),
     "QDesktopServices": ("openUrl",),
 }  # fmt: skip
 
@@ -48,7 +44,7 @@ def build() -> types.ModuleType:
     from . import ui_loader
 
     module = types.ModuleType("qt", "Qt as PythonQt has it, on PySide6.")
-    for part in _PARTS:
+    for part in (QtCore, QtGui, QtWidgets):
         for name in dir(part):
             if not name.startswith("_"):
                 setattr(module, name, getattr(part, name))

@@ -15,10 +15,6 @@ _SHOWN = (
     "vtkMRMLMarkupsNode",
     "vtkMRMLTransformNode",
     "vtkMRMLTableNode",
-    "vtkMRMLTextNode",
-    "vtkMRMLPlotChartNode",
-    "vtkMRMLPlotSeriesNode",
-    "vtkMRMLSequenceNode",
     "vtkMRMLCameraNode",
 )
 

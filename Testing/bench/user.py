@@ -9,26 +9,25 @@ from .ctk_widgets import ctkCollapsibleButton
 _LEFT = QtCore.Qt.MouseButton.LeftButton
 
 
-def click(widget, position=None) -> None:
-    """Click a widget, by default in its middle; a section on its title, a check box on its mark.
+def click(widget) -> None:
+    """Click a widget in its middle; a section on its title, a check box on its mark.
 
     Raises:
         AssertionError: the widget is hidden or disabled, so that no user could.
     """
     _demand_usable(widget)
-    if position is None:
-        position = _usual_place(widget)
+    position = _usual_place(widget)
     target = widget.childAt(position) or widget
     QtTest.QTest.mouseClick(target, _LEFT, pos=target.mapFrom(widget, position))
 
 
-def type_text(widget, text: str, enter: bool = True) -> None:
-    """Replace an edit field's text by typing, and press Enter, or Tab.
+def type_text(widget, text: str) -> None:
+    """Replace an edit field's text by typing, and press Enter.
 
-    Off screen no window is active, so Tab may not take the focus away from a field, which is when
-    most fields tell of their new text; Enter makes them tell it here, too.
+    Not Tab: off screen no window is active, and the focus, whose loss makes most fields announce
+    their new text, may stay.
     """
-    target = _edit(widget)
+    target = _part(widget, QtWidgets.QLineEdit)
     _demand_usable(target)
     target.setFocus()
     target.selectAll()
@@ -36,17 +35,14 @@ def type_text(widget, text: str, enter: bool = True) -> None:
     for letter in text:  # as slowly as people: what a key sets off happens before the next one
         QtTest.QTest.keyClick(target, letter)
         QtWidgets.QApplication.processEvents()
-    if enter:
-        QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Return)
-    else:
-        QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Tab)
+    QtTest.QTest.keyClick(target, QtCore.Qt.Key.Key_Return)
 
 
-def press(widget, key, modifiers=QtCore.Qt.KeyboardModifier.NoModifier) -> None:
+def press(widget, key) -> None:
     """Press a key on a widget."""
     target = widget.focusProxy() or widget
     _demand_usable(target)
-    QtTest.QTest.keyClick(target, key, modifiers)
+    QtTest.QTest.keyClick(target, key)
 
 
 def choose(widget, text: str) -> None:
@@ -55,21 +51,18 @@ def choose(widget, text: str) -> None:
     Raises:
         AssertionError: there is no such item.
     """
-    combo = _inside(widget, QtWidgets.QComboBox)
+    combo = _part(widget, QtWidgets.QComboBox)
     _demand_usable(combo)
     texts = [combo.itemText(index) for index in range(combo.count())]
     assert text in texts, f"'{text}' is not among {texts}"
-    wanted = texts.index(text)
     combo.setFocus()
-    if combo.isEditable():
-        combo.setCurrentIndex(wanted)
-        combo.activated.emit(wanted)
-        return
     combo.showPopup()
     view = combo.view()
-    view.setCurrentIndex(combo.model().index(wanted, combo.modelColumn(), combo.rootModelIndex()))
+    view.setCurrentIndex(
+        combo.model().index(texts.index(text), combo.modelColumn(), combo.rootModelIndex())
+    )
     QtTest.QTest.keyClick(view, QtCore.Qt.Key.Key_Return)
-    # The list takes its time to close, and gives the focus back when it has.
+    # The list closes in an event, and gives the focus back then.
     QtWidgets.QApplication.processEvents()
 
 
@@ -87,11 +80,6 @@ def _demand_usable(widget) -> None:
     assert widget.isEnabled(), f"{name} is disabled"
 
 
-def _inside(widget, kind):
+def _part(widget, kind):
+    """A widget of some kind: this one, or the one inside it."""
     return widget if isinstance(widget, kind) else widget.findChild(kind)
-
-
-def _edit(widget):
-    if isinstance(widget, (QtWidgets.QLineEdit, QtWidgets.QPlainTextEdit, QtWidgets.QTextEdit)):
-        return widget
-    return widget.findChild(QtWidgets.QLineEdit)

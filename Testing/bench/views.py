@@ -15,69 +15,61 @@ from . import faults
 _ON_DEMAND = NoScheduleRendering
 
 
-class _QuietSliceView(SliceView):
-    """Takes the layout's slice node; leaves it alone when the scene is closed: MRML resets it."""
+class _Quiet:
+    """Takes the layout's node, and leaves it and its camera alone when the scene is closed."""
 
     def set_scene(self, scene):
         AbstractView.set_scene(self, scene)
         self._logic.SetMRMLScene(scene)
         if self._view_node is None:
-            node = scene.GetSingletonNode(self.name, "vtkMRMLSliceNode")
-            self._logic.SetSliceNode(node)
-            self.set_view_node(node)
+            self._adopt(scene.GetSingletonNode(self.name, self.node_class))
+
+    def _adopt(self, node):
+        self.set_view_node(node)
+
+    def reset_view(self):
+        pass
+
+
+class _QuietSliceView(_Quiet, SliceView):
+    node_class = "vtkMRMLSliceNode"
+
+    def _adopt(self, node):
+        self._logic.SetSliceNode(node)
+        self.set_view_node(node)
 
     def _reset_node_view_properties(self):
         node = self._view_node
         if node is not None and self._view_properties.orientation is not None:
             node.SetOrientation(self._view_properties.orientation)
 
-    def reset_view(self):
-        pass
+
+class _QuietThreeDView(_Quiet, ThreeDView):
+    node_class = "vtkMRMLViewNode"
 
 
-class _QuietThreeDView(ThreeDView):
-    """Takes the layout's view node; keeps the camera when the scene is closed, as Slicer does."""
+def make_view(kind: str, name: str, orientation: str | None = None):
+    """An off-screen view.
 
-    def set_scene(self, scene):
-        AbstractView.set_scene(self, scene)
-        self._logic.SetMRMLScene(scene)
-        if self._view_node is None:
-            node = scene.GetSingletonNode(self.name, "vtkMRMLViewNode")
-            self.set_view_node(node)
-
-    def reset_view(self):
-        pass
-
-
-def make_slice_view(name: str, orientation: str | None):
-    """An off-screen slice view named by its singleton tag."""
-    view = _make(_QuietSliceView, name)
-    view.set_view_properties(ViewProps(orientation=orientation))
-    return view
-
-
-def make_three_d_view(name: str):
-    """An off-screen 3D view named by its singleton tag."""
-    return _make(_QuietThreeDView, name)
-
-
-def _make(kind, name: str):
+    Args:
+        kind: class of its view node.
+        name: its singleton tag.
+        orientation: of a slice view.
+    """
+    made = _QuietSliceView if kind == _QuietSliceView.node_class else _QuietThreeDView
     logic = slicer.app.applicationLogic()
     with faults.warnings_unprinted():  # of VTK, about an event that trame-slicer observes
-        view = kind(slicer.mrmlScene, logic, name, scheduled_render_strategy=_ON_DEMAND())
+        view = made(slicer.mrmlScene, logic, name, scheduled_render_strategy=_ON_DEMAND())
     # With multisampling, translucent models vanish from off-screen pictures.
     view.render_window().SetMultiSamples(0)
+    if made is _QuietSliceView:
+        view.set_view_properties(ViewProps(orientation=orientation))
     return view
 
 
-def detach(view) -> None:
-    """Let a view's displayable managers look away from the scene, until :func:`attach`."""
-    view._displayable_manager_group.SetMRMLDisplayableNode(None)
-
-
-def attach(view) -> None:
-    """Let a view's displayable managers look at the scene again."""
-    view._displayable_manager_group.SetMRMLDisplayableNode(view.get_view_node())
+def observe(view, node) -> None:
+    """Let a view's displayable managers follow its node, and so the scene; with None, nothing."""
+    view._displayable_manager_group.SetMRMLDisplayableNode(node)
 
 
 def resize(view, width: int, height: int) -> None:
@@ -98,139 +90,41 @@ def resize(view, width: int, height: int) -> None:
         node.SetFieldOfView(spacing * width, spacing * height, shown[2])
 
 
-class ViewFace:
-    """What qMRMLSliceView and qMRMLThreeDView have in common."""
+def _stand_in(name: str, methods: dict):
+    """A class of Slicer's name.
 
-    def __init__(self, view):
-        self._view = view
+    Args:
+        name: of the class.
+        methods: by their names in Slicer, functions of trame-slicer's view.
+    """
 
-    def renderWindow(self):  # noqa: N802
-        return self._view.render_window()
+    def method(function):
+        return lambda self: function(self._view)
 
-    def interactor(self):
-        return self._view.interactor()
-
-    def interactorStyle(self):  # noqa: N802
-        return self._view._interactor_observer
-
-    def forceRender(self):  # noqa: N802
-        self._view.render()
-
-    def scheduleRender(self):  # noqa: N802
-        """Does nothing: a view is drawn when it is asked for."""
-
-    def displayableManagerByClassName(self, name):  # noqa: N802
-        return self._view.get_displayable_manager_by_class(name)
+    members = {key: method(function) for key, function in methods.items()}
+    members["__init__"] = lambda self, view: setattr(self, "_view", view)
+    return type(name, (), members)
 
 
-class SliceViewFace(ViewFace):
-    """qMRMLSliceView."""
-
-    def mrmlSliceNode(self):  # noqa: N802
-        return self._view.get_view_node()
-
-
-class ThreeDViewFace(ViewFace):
-    """qMRMLThreeDView."""
-
-    def mrmlViewNode(self):  # noqa: N802
-        return self._view.get_view_node()
-
-    def cameraNode(self):  # noqa: N802
-        return self._view.get_camera_node()
-
-    def renderer(self):
-        return self._view.renderer()
-
-    def resetFocalPoint(self):  # noqa: N802
-        """Look at the middle of what is visible; the camera's distance stays."""
-        self._view.reset_focal_point()
-
-    def resetCamera(self, rotation=True, translation=True, distance=True):  # noqa: N802
-        self.cameraNode().Reset(rotation, translation, distance, self._view.renderer())
-
-    def lookFromAxis(self, axis, _up=None):  # noqa: N802
-        """Look from a side: 1 right, 2 left, 3 posterior, 4 anterior, 5 inferior, 6 superior."""
-        self.cameraNode().RotateTo(_DIRECTIONS[int(axis)])
-
-
-# ctkAxesWidget's sides as vtkMRMLCameraNode's directions.
-_DIRECTIONS = {
-    1: slicer.vtkMRMLCameraNode.Right,
-    2: slicer.vtkMRMLCameraNode.Left,
-    3: slicer.vtkMRMLCameraNode.Posterior,
-    4: slicer.vtkMRMLCameraNode.Anterior,
-    5: slicer.vtkMRMLCameraNode.Inferior,
-    6: slicer.vtkMRMLCameraNode.Superior,
+_RESET = {"resetFocalPoint": lambda view: view.reset_focal_point()}
+_VIEW = {
+    "renderWindow": lambda view: view.render_window(),
+    "forceRender": lambda view: view.render(),
+    "cameraNode": lambda view: view.get_camera_node(),
 }
 
-
-class Controller:
-    """The bar above a view; nothing of it is drawn."""
-
-    def __init__(self, view, face):
-        self._view = view
-        self._face = face
-
-    def setVisible(self, _visible):  # noqa: N802
-        """Does nothing."""
-
-    def fitSliceToBackground(self):  # noqa: N802
-        self._view._logic.FitSliceToBackground()
-
-    def setSliceVisible(self, visible):  # noqa: N802
-        self._view.get_view_node().SetSliceVisible(visible)
-
-    def setSliceOffsetValue(self, offset):  # noqa: N802
-        self._view._logic.SetSliceOffset(offset)
-
-    def resetFocalPoint(self):  # noqa: N802
-        self._face.resetFocalPoint()
-
-
-class SliceWidget:
-    """qMRMLSliceWidget."""
-
-    def __init__(self, view):
-        self._view = view
-        self._face = SliceViewFace(view)
-        self._controller = Controller(view, self._face)
-
-    def sliceLogic(self):  # noqa: N802
-        return self._view._logic
-
-    def mrmlSliceNode(self):  # noqa: N802
-        return self._view.get_view_node()
-
-    def mrmlSliceCompositeNode(self):  # noqa: N802
-        return self._view._logic.GetSliceCompositeNode()
-
-    def sliceView(self):  # noqa: N802
-        return self._face
-
-    def sliceController(self):  # noqa: N802
-        return self._controller
-
-    def interactorStyle(self):  # noqa: N802
-        return self._face.interactorStyle()
-
-    def fitSliceToBackground(self):  # noqa: N802
-        self._controller.fitSliceToBackground()
-
-
-class ThreeDWidget:
-    """qMRMLThreeDWidget."""
-
-    def __init__(self, view):
-        self._view = view
-        self._face = ThreeDViewFace(view)
-        self._controller = Controller(view, self._face)
-
-    def threeDView(self):  # noqa: N802
-        return self._face
-
-    def threeDController(self):  # noqa: N802
-        return self._controller
-
-    def mrmlViewNode(self):  # noqa: N802
-        return self._view.get_view_node()
+SliceWidget = _stand_in(
+    "qMRMLSliceWidget",
+    {
+        "sliceLogic": lambda view: view._logic,
+        "mrmlSliceNode": lambda view: view.get_view_node(),
+        "interactorStyle": lambda view: view._interactor_observer,
+    },
+)
+ThreeDWidget = _stand_in(
+    "qMRMLThreeDWidget",
+    {
+        "threeDController": _stand_in("qMRMLThreeDViewControllerWidget", _RESET),
+        "threeDView": _stand_in("qMRMLThreeDView", {**_RESET, **_VIEW}),
+    },
+)

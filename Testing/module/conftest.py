@@ -42,8 +42,6 @@ def slicer(booted):
 @pytest.fixture(scope="session")
 def module(booted):
     """The module SSRKD, loaded as at Slicer's start-up."""
-    if not MODULE.exists():
-        pytest.skip("SSRKD/SSRKD.py is not there yet")
     loaded = bench.load_module(MODULE)
     bench.start_up()
     yield loaded
