@@ -25,6 +25,7 @@ from SSRKDLib.datasets.splits import read_info
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.support.ball_scan import ball_ct, ball_meshes
 from Testing.support.command_checks import refused, tree
+from Training import make_test_cases
 from Training.experiment import every_case_prepared
 
 FLAGS = ["--size", "32", "--detector", "48", "--angles", "5",
@@ -147,6 +148,54 @@ def test_a_case_that_gains_bones_is_prepared_again(virtual, tmp_path, capsys):
     assert "1 cases prepared, 1 there already" in capsys.readouterr().out
     assert CaseFolder(out / "virtual-0-00001").labelled
     assert read_info(out)["unlabeled"] == []
+
+
+def test_what_the_user_has_in_a_prepared_case_stays(virtual, tmp_path, capsys):
+    out = tmp_path / "processed"
+    shutil.copytree(virtual, out)
+    case = out / "virtual-0-00001"
+    (case / "notes.txt").write_text("mine")
+    spacing = (case / "spacing.npz").read_bytes()
+    (case / "spacing.npz").write_bytes(b"mine too")
+    command = ["--virtual", 2, *FLAGS, "-o", out, "--workers", 0]
+    before = tree(case)
+    assert prepare(*command) == cli.FAILED
+    assert "spacing.npz' was changed" in capsys.readouterr().err
+    assert tree(case) == before
+    (case / "spacing.npz").write_bytes(spacing)
+    (case / MANIFEST).unlink()  # as a case of an earlier version, which had no notes beside it
+    assert prepare(*command) == cli.FAILED
+    assert "'notes.txt'" in capsys.readouterr().err
+    (case / "notes.txt").unlink()
+    assert prepare(*command) == cli.OK
+    # Splits that were edited by hand are refused before any work.
+    (out / "info.json").write_text('{"train": []}')
+    before = tree(out)
+    capsys.readouterr()
+    refused(["prepare", *command], capsys, "info.json' was changed")
+    assert tree(out) == before
+
+
+def test_test_cases_replace_test_cases_alone(virtual, tmp_path, capsys, monkeypatch):
+    thesis, out = tmp_path / "thesis", tmp_path / "cases"
+    thesis.mkdir()
+    (thesis / "thesis.docx").write_text("years")
+
+    def make(output: Path) -> int:
+        words = ["make_test_cases.py", virtual, "--split", "train", "-o", output]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
+        return make_test_cases.main()
+
+    assert make(thesis) == 2 and "thesis.docx" in capsys.readouterr().err
+    assert tree(thesis) == {"thesis.docx": b"years"}
+    assert make(virtual) == 2 and "contains the input" in capsys.readouterr().err
+    assert make(out) == 0
+    made = tree(out)
+    (out / MANIFEST).unlink()  # as an earlier version made them
+    assert make(out) == 0 and tree(out) == made
+    (out / "virtual-0-00000" / "notes.txt").write_text("mine")
+    assert make(out) == 0
+    assert tree(out) == {**made, "virtual-0-00000/notes.txt": b"mine"}
 
 
 def test_a_broken_case_is_listed_and_does_not_end_the_run(tmp_path, capsys):
