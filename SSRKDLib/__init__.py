@@ -5,9 +5,6 @@ For scripts, the package gives ``read_rig``, ``read_exposures``, ``KneeModel``, 
 costs nothing.
 """
 
-from importlib import import_module
-from typing import Any
-
 __version__ = "0.1.0"
 
 #: Public name to module and name there.
@@ -21,9 +18,11 @@ _PUBLIC = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'SSRKDLib' has no attribute {name!r}")
+    from importlib import import_module
+
     module, attribute = _PUBLIC[name]
     return getattr(import_module(f"SSRKDLib.{module}"), attribute)
 
