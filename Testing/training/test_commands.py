@@ -381,7 +381,7 @@ def test_one_command_leads_from_virtual_people_to_weights_that_reconstruct(tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     found = experiment.measured(tmp_path / "tiny" / "evaluation")
     assert found["dsc"] > 30 and found["missing"] <= 1, found
-    rig = next((tmp_path / "tiny" / "cases").iterdir()) / "rig.json"
+    rig = next((tmp_path / "tiny" / "cases").glob("*/rig.json"))
     output = tmp_path / "bones"
     weights = str(tmp_path / "tiny" / "tiny.zip")
     code = cli.main(["reconstruct", str(rig), "-o", str(output), "--weights", weights])
