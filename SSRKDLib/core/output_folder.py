@@ -96,6 +96,7 @@ def replaced_folder(
                 write_manifest(fresh, kind, written)
                 _flush(fresh, written)
                 with folder_lock(path):
+                    _recover_all(path)  # who held the lock before may have been killed
                     try:
                         _take_place(fresh, path, kind, before, written)
                     finally:
@@ -210,19 +211,27 @@ def recover(path: str | os.PathLike) -> None:
         OutputError: it cannot be brought back.
     """
     path = resolved(path)
-    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})\.(?:new|old|lock)")
     if not os.path.isdir(path.parent):
         return
     try:
-        found = [name.fullmatch(entry.name) for entry in os.scandir(path.parent)]
-        tokens = {match.group(1) for match in found if match}
-        if not tokens:
-            return
-        with folder_lock(path):
-            for token in sorted(tokens):
-                _recover(path.with_name(f".{path.name}.{token}.new"), path)
+        if _begun_beside(path):
+            with folder_lock(path):
+                _recover_all(path)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _begun_beside(path: Path) -> list[Path]:
+    """The new folders, with or without their earlier ones and locks, that belong at ``path``."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})\.(?:new|old|lock)")
+    found = [name.fullmatch(entry.name) for entry in os.scandir(path.parent)]
+    tokens = {match.group(1) for match in found if match}
+    return [path.with_name(f".{path.name}.{token}.new") for token in sorted(tokens)]
+
+
+def _recover_all(path: Path) -> None:
+    for fresh in _begun_beside(path):
+        _recover(fresh, path)
 
 
 def _recover(fresh: Path, path: Path) -> None:
@@ -328,15 +337,18 @@ def _move(source: Path, target: Path, name: str) -> None:
 
 def _remove_own(folder: Path) -> None:
     """Remove what a folder's manifest names and is unchanged; the folder too where that was all."""
-    with suppress(FileNotFoundError, ValueError):
-        _, files = recorded_files(folder)
+    with suppress(ValueError):
+        files = recorded_files(folder)[1] if (folder / MANIFEST).is_file() else {}
         for name, digest in files.items():
             if file_hash(folder, name) == digest:
                 (folder / name).unlink()
-        (folder / MANIFEST).unlink()
-    for place, _, _ in os.walk(folder, topdown=False):
-        with suppress(OSError):  # not empty
-            os.rmdir(place)
+        for place, _, _ in os.walk(folder, topdown=False):
+            with suppress(OSError):  # not empty
+                os.rmdir(place)
+        # Last, so that a process that is killed in between leaves what the next one recognises.
+        (folder / MANIFEST).unlink(missing_ok=True)
+    with suppress(OSError):  # not empty
+        folder.rmdir()
 
 
 def _flush(folder: Path, names: Iterable[str]) -> None:

@@ -219,24 +219,24 @@ def test_files_and_the_working_folder_are_refused(tmp_path, monkeypatch):
 
 # Killed processes -------------------------------------------------------------------------
 
-#: Writes NEW over OUT, and is killed in it or waits for it.
+#: Writes NEW over OUT, and is killed at the n-th call of a method of Path, or waits in the middle.
 PROCESS = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from Testing.core.test_output_folder import KIND, NEW, fill, replaced_folder
 
-out, calls = Path(sys.argv[1]), int(sys.argv[2])
-real = Path.rename
+out, method, calls = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+real = getattr(Path, method)
 
-def rename(path, target):
+def called(path, *words, **options):
     global calls
     calls -= 1
     if calls == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(path, target)
+    return real(path, *words, **options)
 
-Path.rename = rename
+setattr(Path, method, called)
 with replaced_folder(out, KIND) as folder:
     fill(folder, NEW)
     if not calls:
@@ -245,27 +245,43 @@ with replaced_folder(out, KIND) as folder:
 """
 
 
-def process(out: Path, calls: int) -> subprocess.Popen:
-    command = [sys.executable, "-c", PROCESS.format(root=str(ROOT)), str(out), str(calls)]
+def process(out: Path, method: str, calls: int) -> subprocess.Popen:
+    command = [sys.executable, "-c", PROCESS.format(root=str(ROOT)), str(out), method, str(calls)]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
-#: The old folder steps aside, three things of the user's move over, the new one takes its place.
+ADDED = {"notes.txt": "mine", "below/notes.txt": "mine too", "edited/femur.stl": "mine as well"}
+
+
+#: The old folder steps aside, three things of the user's move over, the new one takes its place;
+#: then the three old files are removed, their manifest, and what was their folder.
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("calls", range(1, 6))
-def test_killed_at_any_rename_the_earlier_result_comes_back(out, calls):
-    added = {"notes.txt": "mine", "below/notes.txt": "mine too", "edited/femur.stl": "mine as well"}
-    fill(out, added)
-    assert process(out, calls).wait() == -signal.SIGKILL
+@pytest.mark.parametrize(
+    ("method", "calls"),
+    [*(("rename", n) for n in range(1, 6)), *(("unlink", n) for n in range(3, 7)), ("rmdir", 1)],
+)
+def test_killed_at_any_point_one_result_is_there_and_nothing_hidden(out, method, calls):
+    fill(out, ADDED)
+    assert process(out, method, calls).wait() == -signal.SIGKILL
     recover(out)
-    assert contents(out) == OLD | added and alone(out)
+    assert contents(out) == (OLD if method == "rename" else NEW) | ADDED and alone(out)
     write(out, NEW)
-    assert contents(out) == NEW | added and alone(out)
+    assert contents(out) == NEW | ADDED and alone(out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_who_waits_for_a_process_that_is_killed_recovers_first(out):
+    fill(out, ADDED)
+    with replaced_folder(out, KIND) as folder:
+        fill(folder, NEW)
+        assert process(out, "rename", 5).wait() == -signal.SIGKILL
+        assert not out.exists()
+    assert contents(out) == NEW | ADDED and alone(out)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_process_at_work_is_left_alone_and_cleared_up_after(out):
-    with process(out, 0) as other:
+    with process(out, "rename", 0) as other:
         assert other.stdout.readline() == b"at work\n"
         (fresh,) = out.parent.glob(".out.*.new")
         write(out, {"a.txt": "mine"})
