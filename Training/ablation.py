@@ -20,6 +20,7 @@ import numpy as np
 
 import experiment
 from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.output_file import write_file
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "ablation"
 COHORT = (
@@ -137,8 +138,8 @@ def write_table(output: Path, seeds: list[int]) -> None:
         iou, dsc, assd = (spread(found[name][key]) for key in ("iou", "dsc", "assd_mm"))
         lines.append(f"| {words} | {iou} | {dsc} | {assd} | {sum(found[name]['missing'])} |")
     text = "\n".join(lines) + "\n"
-    (output / "table.md").write_text(text)
-    (output / "table.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_file(output / "table.md", text)
+    write_file(output / "table.json", json.dumps(found, indent=1) + "\n")
     print(text)
 
 

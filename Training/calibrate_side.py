@@ -12,7 +12,6 @@ is doubted above ``explanations.SIDE_RATIO``. Writes OUT/rows.csv and prints a t
 from __future__ import annotations
 
 import argparse
-import csv
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from SSRKDLib.evaluation.held_out_people import (
     held_out_people,
     radiographs,
 )
+from SSRKDLib.evaluation.tables import write_rows
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.models.knee_model import KneeModel
@@ -136,17 +136,10 @@ def main() -> None:
     jobs = [(person, arguments.weights) for person in people]
     rows: list[dict] = []
     arguments.output.mkdir(parents=True, exist_ok=True)
-    with (
-        (arguments.output / "rows.csv").open("w", newline="") as stream,
-        multiprocessing.get_context("spawn").Pool(arguments.processes) as pool,
-    ):
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for of_one in tqdm(pool.imap(_measure_all, jobs), total=len(jobs), unit="person"):
-            if not rows:
-                writer = csv.DictWriter(stream, list(of_one[0]))
-                writer.writeheader()
-            writer.writerows(of_one)
-            stream.flush()
             rows += of_one
+            write_rows(arguments.output / "rows.csv", rows)
     print(f"a side is doubted above a ratio of {SIDE_RATIO}")
     print("group | simulator | rig | given side | knees | doubted | ratio: least, median, largest")
     keys = sorted({(row["group"], row["simulator"], row["rig"], row["right"]) for row in rows})

@@ -11,7 +11,6 @@ they come; radiographs from a simulator that training never saw (voxel) and from
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import platform
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from SSRKDLib.core.output_file import write_file
 from SSRKDLib.core.processes import process_count, run_in_processes
 from SSRKDLib.evaluation.held_out_people import (
     SIMULATORS,
@@ -27,6 +27,7 @@ from SSRKDLib.evaluation.held_out_people import (
     held_out_people,
     summary,
 )
+from SSRKDLib.evaluation.tables import write_rows
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.job import PEAK_BYTES
 
@@ -61,14 +62,9 @@ def main() -> None:
     jobs = [(person, arguments) for person in people]
     rows = []
     found = run_in_processes(measure, jobs, arguments.processes)
-    with (arguments.output / "rows.csv").open("w", newline="") as stream:
-        for of_one in tqdm(found, total=len(jobs), unit="person"):
-            if not rows:
-                writer = csv.DictWriter(stream, list(of_one[0]))
-                writer.writeheader()
-            writer.writerows(of_one)
-            stream.flush()
-            rows += of_one
+    for of_one in tqdm(found, total=len(jobs), unit="person"):
+        rows += of_one
+        write_rows(arguments.output / "rows.csv", rows)
     table = summary(rows)
     scores = {
         "command": "python Training/evaluate.py",
@@ -76,7 +72,7 @@ def main() -> None:
         "machine": f"{platform.processor() or platform.machine()}, CPU, torch {torch.__version__}",
         "assd_point_to_surface_mm": table,
     }
-    (arguments.output / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    write_file(arguments.output / "scores.json", json.dumps(scores, indent=1) + "\n")
     columns = ["group", "simulator", "side", "surfaces", "missing", "mean", "p95", "worst"]
     columns += [key for key in table[0] if key not in columns]
     print(" | ".join(columns))

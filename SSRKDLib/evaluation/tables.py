@@ -80,6 +80,19 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def write_rows(path: Path, rows: Sequence[dict]) -> None:
+    """Write dictionaries of the same keys as CSV, a row each, the keys as the head.
+
+    Raises:
+        OutputError: the file cannot be written, or the disk is full.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_file(path, text.getvalue())
+
+
 def format_table(rows: Sequence[dict]) -> str:
     """The rows as a table for the terminal, several lines."""
     heads = ("bone", "ASSD mm", "ASSD mm (paper's)", "HD mm", "HD95 mm", "Dice")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -193,9 +194,40 @@ def test_worker_job_folders_are_private_and_removed(module, slicer, monkeypatch)
     assert len(models) == 4
     if os.name != "nt":
         assert seen["mode"] == 0o700
-    assert seen["names"] == ["rig.json", "view_0.nrrd", "view_1.nrrd"]
+    assert seen["names"] == [".ssrkd-job", "rig.json", "view_0.nrrd", "view_1.nrrd"]
     assert b"SSRKD_frontal" not in seen["bytes"]
     assert not seen["path"].exists()
+
+
+def test_worker_job_folders_of_sessions_that_crashed_are_swept(module, tmp_path):
+    """Nothing else is, whatever its name: only folders with the mark that no process holds."""
+    from SSRKDSlicer.worker.job_folder import MARK, JobFolder
+
+    code = (
+        "import os, sys\n"
+        "sys.path.append('SSRKD')\n"
+        "from SSRKDSlicer.worker.job_folder import JobFolder\n"
+        "print(JobFolder(sys.argv[1]).path, flush=True)\n"
+        "os._exit(9)\n"
+    )
+    crashed = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
+    left = Path(crashed.stdout.strip())
+    held = JobFolder(tmp_path)
+    users = tmp_path / "ssrkd-notes"
+    users.mkdir()
+    (users / "notes.txt").write_text("mine")
+    for folder in (left, held.path, users):
+        for path in (folder, *folder.iterdir()):
+            os.utime(path, (0, 0))
+    assert (left / MARK).is_file()
+
+    JobFolder(tmp_path).remove()
+    assert not left.exists()
+    assert held.path.is_dir() and (users / "notes.txt").is_file()
+    held.remove()
+    assert not held.path.exists()
 
 
 def test_worker_keeps_torch_out_of_slicers_process():

@@ -15,19 +15,29 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import acquire_lock, release_lock
 from SSRKDLib.images.writing import write_array, write_image
 from SSRKDLib.radiographs.exposure import sources_of, with_sources
 from SSRKDLib.radiographs.rig_file import write_rig
 
-#: Folders of jobs that a Slicer that crashed left behind are removed after this time, s.
-_LEFT_BEHIND = 24 * 3600
+#: In every folder of a job, locked as long as its Slicer lives.
+MARK = ".ssrkd-job"
+
+#: A younger folder may be about to be locked, s.
+_JUST_MADE = 60
 
 
 def sweep(parent):
-    """Remove what crashed sessions left: the images of patients do not pile up."""
+    """Remove what crashed sessions left: the images of patients do not pile up. A folder is one of
+    theirs where it has the mark and no process holds it."""
     for folder in Path(parent).glob("ssrkd-*"):
+        mark = folder / MARK
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _LEFT_BEHIND:
+            if folder.is_symlink() or time.time() - mark.stat().st_mtime < _JUST_MADE:
+                continue
+            lock = acquire_lock(mark, wait=False)
+            if lock is not None:
+                release_lock(mark, lock)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -43,6 +53,7 @@ class JobFolder:
             Path(parent).mkdir(parents=True, exist_ok=True)
             sweep(parent)
             self.path = Path(tempfile.mkdtemp(prefix="ssrkd-", dir=parent))  # mode 0700
+            self._lock = acquire_lock(self.path / MARK)
         except OSError as error:
             raise OutputError(
                 f"The temporary folder '{parent}' cannot be written ({error.strerror or error}).",
@@ -57,6 +68,8 @@ class JobFolder:
 
     def remove(self):
         """Remove everything; what cannot be removed now, the system removes some day."""
+        release_lock(self.path / MARK, self._lock)
+        self._lock = None
         shutil.rmtree(self.path, ignore_errors=True)
 
     def writeSetup(self, setup, masks=(None, None)):
