@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.ct.dicom_series import find_series
 from SSRKDLib.images.formats import whole_image_kind
 
 if TYPE_CHECKING:
-    import pydicom
+    import SimpleITK as sitk
 
 _REMEDY = "Give a CT as NIfTI, NRRD, MetaImage or a folder of one DICOM series."
-
-#: How far slices may lie from evenly spaced ones: a share of the spacing, and mm (positions are
-#: often rounded to 0.1 mm).
-_UNEVEN_SHARE, _UNEVEN_MM = 0.1, 0.06
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,36 +43,19 @@ def read_scan(path: str | Path) -> CtScan:
     """Read a CT in Hounsfield units.
 
     Args:
-        path: the file, or the folder; of several series the one with most slices is taken, which
-            a note reports.
+        path: the file, or the folder of a series, see
+            :func:`~SSRKDLib.ct.dicom_series.find_series`.
 
     Raises:
         ImageError: absent, cut off, unreadable, not three-dimensional, slices that are missing,
-            doubled or unevenly spaced, or not in Hounsfield units.
+            unevenly spaced or of several people, or not in Hounsfield units.
     """
-    import SimpleITK as sitk
-
     path = Path(path)
     if not path.exists():
         raise ImageError(f"'{path}' was not found.", "Check the path.")
-    try:
-        files, notes = _series(path) if path.is_dir() else ([str(path)], ())
-        for file in files:
-            whole_image_kind(file)
-        if len(files) > 1:
-            _check_slices(path, files)
-        image = sitk.ReadImage(files if path.is_dir() else files[0])
-    except RuntimeError as error:
-        raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
-        raise ImageError(f"'{path}' is not one three-dimensional grey image.", _REMEDY)
-    affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    affine[:3, :3] = direction * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    hounsfield = sitk.GetArrayFromImage(image)
-    check_hounsfield(hounsfield, str(path))
-    return CtScan(hounsfield, affine, notes)
+    scan = _read_series(path) if path.is_dir() else _read_file(path)
+    check_hounsfield(scan.hounsfield, str(path))
+    return scan
 
 
 def check_hounsfield(values: np.ndarray, name: str) -> None:
@@ -92,73 +72,54 @@ def check_hounsfield(values: np.ndarray, name: str) -> None:
         )
 
 
-def _series(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    """The files of the folder's longest DICOM series, in order; a note where there are others."""
+def _read_file(path: Path) -> CtScan:
+    whole_image_kind(path)
+    image = _decoded([str(path)], path)[0]
+    return CtScan(_grey_volume(image, path), _index_to_lps(image))
+
+
+def _read_series(folder: Path) -> CtScan:
+    series = find_series(folder)
+    for file in series.files:
+        whole_image_kind(file)
+    if len(series.files) == 1:  # one file may hold all slices
+        image = _decoded(series.files, folder)[0]
+        return CtScan(_grey_volume(image, folder), _index_to_lps(image), series.notes)
     import SimpleITK as sitk
 
-    reader = sitk.ImageSeriesReader
-    series = [
-        list(reader.GetGDCMSeriesFileNames(str(folder), name))
-        for name in reader.GetGDCMSeriesIDs(str(folder))
-    ]
-    if not series:
-        raise ImageError(f"The folder '{folder}' contains no DICOM series.", _REMEDY)
-    longest = max(series, key=len)
-    if len(series) == 1:
-        return longest, ()
-    others = ", ".join(_series_name(files) for files in series if files is not longest)
-    return longest, (
-        f"The folder contains {len(series)} DICOM series. The one with most slices was used: "
-        f"{_series_name(longest)}; not {others}.",
-    )
+    # At once where that holds no slice's own scale back: ITK gives all the first one's type.
+    images = _decoded([series.files] if series.one_scale else series.files, folder)
+    volumes = [sitk.GetArrayFromImage(image) for image in images]
+    hounsfield = volumes[0] if series.one_scale else np.concatenate(volumes).astype(np.float32)
+    affine = series.index_to_lps
+    return CtScan(hounsfield, _index_to_lps(images[0]) if affine is None else affine, series.notes)
 
 
-def _series_name(files: list[str]) -> str:
-    """Number, description and size of a series."""
-    tags = _tags(files[0], ["SeriesNumber", "SeriesDescription"])
-    number, description = tags.get("SeriesNumber", "?"), tags.get("SeriesDescription", "")
-    return f"no. {number} '{description}' ({len(files)} slices)"
+def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:
+    """ITK's images of files, or of a list of them as one; its warnings are not shown."""
+    import SimpleITK as sitk
+
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    try:
+        return [sitk.ReadImage(file) for file in files]
+    except RuntimeError as error:
+        raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
-def _check_slices(path: Path, files: list[str]) -> None:
-    """Raise where a series' slices are doubled or unevenly spaced: ITK reads them as if they were
-    evenly spaced."""
-    wanted = ["ImagePositionPatient", "ImageOrientationPatient"]
-    tags = [_tags(file, wanted) for file in files]
-    if not all(one.get(name) for one in tags for name in wanted):
-        return
-    row, column = np.array(tags[0].ImageOrientationPatient, float).reshape(2, 3)
-    heights = np.array([one.ImagePositionPatient for one in tags], float) @ np.cross(row, column)
-    order = np.argsort(heights, kind="stable")
-    heights, names = heights[order], [Path(files[n]).name for n in order]
-    gaps = np.diff(heights)
-    doubled = np.flatnonzero(gaps < 1e-3)
-    if len(doubled):
-        first = doubled[0]
-        raise ImageError(
-            f"Slices of the CT '{path}' lie in the same place: '{names[first]}' and "
-            f"'{names[first + 1]}'{_and_more(len(doubled), 'pair')}.",
-            "Give a folder with one acquisition and one reconstruction of it.",
-        )
-    usual = float(np.median(gaps))
-    tolerance = max(_UNEVEN_MM, _UNEVEN_SHARE * usual)
-    even = np.linspace(heights[0], heights[-1], len(heights))
-    if np.abs(heights - even).max() > tolerance:
-        off = np.abs(gaps - usual)
-        worst = int(off.argmax())
-        raise ImageError(
-            f"The slices of the CT '{path}' are not evenly spaced: most are {usual:.4g} mm apart, "
-            f"but '{names[worst]}' and '{names[worst + 1]}' {gaps[worst]:.4g} mm"
-            f"{_and_more(int((off > tolerance).sum()), 'gap')}.",
-            "Slices may be missing: export the whole series again, or resample it to even slices.",
-        )
+def _grey_volume(image: sitk.Image, path: Path) -> np.ndarray:
+    import SimpleITK as sitk
+
+    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+        raise ImageError(f"'{path}' is not one three-dimensional grey image.", _REMEDY)
+    return sitk.GetArrayFromImage(image)
 
 
-def _and_more(count: int, what: str) -> str:
-    return f" ({count} such {what}s)" if count > 1 else ""
-
-
-def _tags(file: str, names: list[str]) -> pydicom.Dataset:
-    import pydicom
-
-    return pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=names)
+def _index_to_lps(image: sitk.Image) -> np.ndarray:
+    affine = np.eye(4)
+    direction = np.array(image.GetDirection()).reshape(3, 3)
+    affine[:3, :3] = direction * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return affine

@@ -1,8 +1,10 @@
-"""Folders of DICOM slices: complete and evenly spaced ones are read, others refused by name."""
+"""Folders of DICOM slices: what lies where is read from the files, what cannot be one scan is
+refused by name."""
 
 from __future__ import annotations
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -48,13 +50,69 @@ def test_a_series_whose_spacing_changes_is_refused(tmp_path):
         read_scan(tmp_path)
 
 
-def test_two_acquisitions_in_one_series_are_refused(tmp_path):
-    one = write_series(image(8), tmp_path)
-    for path in write_series(image(8), tmp_path / "other"):
+def test_slices_that_occur_twice_are_taken_once_and_said(tmp_path):
+    """Of two acquisitions in one series the first, whatever the files are called."""
+    write_series(image(8) + 500, tmp_path, _0020_0012="2")
+    for path in sorted(tmp_path.iterdir()):
         path.rename(tmp_path / f"again-{path.name}")
-    with pytest.raises(ImageError, match="in the same place.*8 such pairs") as caught:
+    write_series(image(8), tmp_path, _0020_0012="1")
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.hounsfield, sitk.GetArrayFromImage(image(8)))
+    np.testing.assert_allclose(scan.spacing, (0.7, 0.8, 1.25), atol=1e-5)
+    assert "8 of 8 slices occur twice" in scan.notes[0]
+
+
+@pytest.mark.parametrize("name", ["0010|0020", "0020|000d"])
+def test_two_patients_or_studies_in_one_series_are_refused(tmp_path, name):
+    tag = "_" + name.replace("|", "_")
+    write_series(image(8), tmp_path, **{tag: "1.2"})
+    moved = write_series(image(8), tmp_path / "other", **{tag: "1.3"})[0]
+    moved.rename(tmp_path / "stranger.dcm")
+    with pytest.raises(ImageError, match="slices of 2.*'stranger.dcm'"):
         read_scan(tmp_path)
-    assert one[0].name in caught.value.cause
+
+
+def test_slices_lie_where_a_tilted_gantry_put_them(tmp_path):
+    """Each begins a step to the side of the one before: no volume of upright slices is that."""
+    tilt = np.deg2rad(15)
+    upright = sitk.GetImageFromArray(sitk.GetArrayFromImage(image(20)))
+    upright.SetSpacing((0.7, 0.8, 1.25))
+    column = np.array([0, np.cos(tilt), -np.sin(tilt)])
+    normal = np.cross([1, 0, 0], column)
+    upright.SetDirection(np.stack([[1, 0, 0], column, normal], axis=1).ravel().tolist())
+    for k, path in enumerate(write_series(upright, tmp_path)):
+        slice_ = pydicom.dcmread(path)
+        slice_.ImagePositionPatient = [10, 20, 30 + 3 * k]
+        slice_.save_as(path)
+    scan = read_scan(tmp_path)
+    wanted = np.stack([0.7 * np.array([1, 0, 0]), 0.8 * column, [0, 0, 3], [10, 20, 30]], axis=1)
+    np.testing.assert_allclose(scan.index_to_lps[:3], wanted, atol=1e-6)
+    assert "tilted by 15.0 degrees" in scan.notes[0]
+
+
+def test_a_series_below_the_folder_is_found_without_endings(tmp_path):
+    """As on a CD from a hospital, in reverse order and with a scout among the slices."""
+    place = tmp_path / "DICOM" / "ST000001" / "SE000001"
+    place.mkdir(parents=True)
+    scout = sitk.GetImageFromArray(np.zeros((1, 9, 9), np.int16))
+    write_series(scout, place)[0].rename(place / "IM999999")
+    for k, path in enumerate(write_series(image(9), tmp_path / "made")):
+        path.rename(place / f"IM{50 - k:06d}")
+    (tmp_path / "README.TXT").write_text("A hospital")
+    (tmp_path / "DICOMDIR").write_bytes(bytes(200))
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.hounsfield, sitk.GetArrayFromImage(image(9)))
+    assert "1 image(s) of the series" in scan.notes[0] and "IM999999" in scan.notes[0]
+
+
+def test_slices_of_another_rescale_keep_their_own(tmp_path):
+    paths = write_series(image(6), tmp_path)
+    last = pydicom.dcmread(paths[-1])
+    last.RescaleSlope, last.RescaleIntercept = "0.5", "-20"
+    last.save_as(paths[-1])
+    wanted = sitk.GetArrayFromImage(image(6)).astype(float)
+    wanted[-1] = 0.5 * wanted[-1] - 20
+    np.testing.assert_allclose(read_scan(tmp_path).hounsfield, wanted)
 
 
 def test_of_several_series_the_longest_is_read_and_named(tmp_path):

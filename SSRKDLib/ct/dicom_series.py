@@ -1,0 +1,249 @@
+"""Which files of a folder are the slices of a CT, in which order, and where they lie.
+
+Source: DICOM PS3.3 C.7.6.2 (image plane), C.8.2.1 (CT image). Slices are sorted by their position
+along the normal; neither file names nor instance numbers need to be in order.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from SSRKDLib.core.errors import ImageError
+
+if TYPE_CHECKING:
+    import pydicom
+
+#: How far slices may lie from evenly spaced ones: a share of the spacing, and mm (positions are
+#: often rounded to 0.1 mm).
+_UNEVEN_SHARE, _UNEVEN_MM = 0.1, 0.06
+
+#: Slices whose positions differ by less lie in the same place, mm.
+_SAME_MM = 1e-3
+
+#: A gantry that is tilted by less is upright, degrees.
+_TILT_DEGREES = 0.1
+
+_REMEDY = "Give the folder of one DICOM series of a CT."
+
+_TAGS = [
+    "Modality", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "SeriesNumber",
+    "SeriesDescription", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "AcquisitionNumber", "InstanceNumber", "RescaleSlope", "RescaleIntercept",
+    "NumberOfFrames",
+]  # fmt: skip
+
+
+class Series(NamedTuple):
+    """The slices of a CT.
+
+    ``files`` in their order along the normal; ``index_to_lps`` 4x4, (i, j, k, 1) to LPS mm, or None
+    where the files do not state it; ``notes``, sentences; ``one_scale``, whether all slices have
+    the same rescale.
+    """
+
+    files: list[str]
+    index_to_lps: np.ndarray | None
+    notes: tuple[str, ...]
+    one_scale: bool
+
+
+class _Slice(NamedTuple):
+    path: Path
+    tags: pydicom.Dataset
+
+
+def find_series(folder: Path) -> Series:
+    """The slices of the CT in a folder, or, where it contains none itself, below it.
+
+    Of several series the one with most slices is taken; scouts and slices of another orientation or
+    size are left out; of slices in one place the one with the lowest acquisition and instance
+    number is taken. Notes say so.
+
+    Raises:
+        ImageError: no series, two patients in one, or slices that are missing or unevenly spaced.
+    """
+    slices = _slices(path for path in sorted(folder.iterdir()) if path.is_file())
+    if not slices:
+        slices = _slices(path for path in sorted(folder.rglob("*")) if path.is_file())
+    if not slices:
+        raise ImageError(f"The folder '{folder}' contains no DICOM series.", _REMEDY)
+    notes: list[str] = []
+    slices = _longest_series(slices, notes)
+    _check_one_patient(slices, folder)
+    slices = _largest_stack(slices, notes)
+    scales = {(one.tags.get("RescaleSlope"), one.tags.get("RescaleIntercept")) for one in slices}
+    placed = all(
+        one.tags.get(name)
+        for one in slices
+        for name in ("ImagePositionPatient", "ImageOrientationPatient")
+    )
+    if len(slices) < 2 or not placed:
+        slices.sort(key=_numbers)
+        return Series([str(one.path) for one in slices], None, tuple(notes), len(scales) == 1)
+    slices = _in_order(slices, notes)
+    _check_even(slices, folder)
+    files = [str(one.path) for one in slices]
+    return Series(files, _index_to_lps(slices, notes), tuple(notes), len(scales) == 1)
+
+
+def _slices(paths: Iterable[Path]) -> list[_Slice]:
+    """The image files among them."""
+    import pydicom
+
+    found = []
+    for path in paths:
+        with path.open("rb") as stream:
+            start = stream.read(132)
+        # With a preamble, or without: then with a tag of group 2 or 8.
+        if start[128:] != b"DICM" and start[:2] not in (b"\x02\x00", b"\x08\x00"):
+            continue
+        try:
+            tags = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+            if tags.get("Rows") and tags.get("SeriesInstanceUID"):
+                found.append(_Slice(path, tags))
+        except Exception as error:  # pydicom raises many kinds on damaged files
+            raise ImageError(
+                f"'{path}' is a damaged DICOM file ({error}).", "Copy or export it again."
+            ) from error
+    return found
+
+
+def _longest_series(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
+    if any(one.tags.get("Modality") == "CT" for one in slices):
+        slices = [one for one in slices if one.tags.get("Modality") == "CT"]
+    series = list(_grouped(slices, lambda tags: str(tags.SeriesInstanceUID)).values())
+    longest = max(series, key=len)
+    if len(series) > 1:
+        others = ", ".join(_series_name(one) for one in series if one is not longest)
+        notes.append(
+            f"The folder contains {len(series)} DICOM series. The one with most slices was used: "
+            f"{_series_name(longest)}; not {others}."
+        )
+    return longest
+
+
+def _series_name(slices: list[_Slice]) -> str:
+    """Number, description and size of a series."""
+    tags = slices[0].tags
+    number, description = tags.get("SeriesNumber", "?"), tags.get("SeriesDescription", "")
+    return f"no. {number} '{description}' ({len(slices)} slices)"
+
+
+def _check_one_patient(slices: list[_Slice], folder: Path) -> None:
+    for name, what in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
+        groups = list(_grouped(slices, lambda tags, name=name: str(tags.get(name, ""))).values())
+        if len(groups) > 1:
+            raise ImageError(
+                f"The DICOM series in '{folder}' has slices of {len(groups)} {what}: "
+                f"'{groups[0][0].path.name}' and '{groups[1][0].path.name}'.",
+                "Give a folder with the slices of one scan.",
+            )
+
+
+def _largest_stack(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
+    """Slices of the orientation, size and kind that most have."""
+
+    def kind(tags: pydicom.Dataset) -> tuple:
+        direction, spacing = tags.get("ImageOrientationPatient"), tags.get("PixelSpacing")
+        return (
+            "LOCALIZER" in (tags.get("ImageType") or ()),
+            None if not direction else tuple(np.round(np.array(direction, float), 2) + 0.0),
+            None if not spacing else tuple(np.round(np.array(spacing, float), 4)),
+            tags.Rows,
+            tags.Columns,
+        )
+
+    groups = list(_grouped(slices, kind).values())
+    largest = max(groups, key=len)
+    others = sum(map(len, groups)) - len(largest)
+    if others:
+        first = next(group for group in groups if group is not largest)[0]
+        notes.append(
+            f"{others} image(s) of the series are of another orientation or size, such as "
+            f"'{first.path.name}', and were left out."
+        )
+    return largest
+
+
+def _grouped(slices: list[_Slice], key: Callable[[pydicom.Dataset], object]) -> dict:
+    groups = defaultdict(list)
+    for one in slices:
+        groups[key(one.tags)].append(one)
+    return groups
+
+
+def _numbers(one: _Slice) -> tuple[int, ...]:
+    return tuple(int(one.tags.get(name) or 0) for name in ("AcquisitionNumber", "InstanceNumber"))
+
+
+def _heights(slices: list[_Slice]) -> np.ndarray:
+    """Positions along the normal, mm."""
+    row, column = np.array(slices[0].tags.ImageOrientationPatient, float).reshape(2, 3)
+    positions = np.array([one.tags.ImagePositionPatient for one in slices], float)
+    return positions @ np.cross(row, column)
+
+
+def _in_order(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
+    """Along the normal; one of those that lie in the same place."""
+    heights = _heights(slices)
+    numbers = [_numbers(one) for one in slices]
+    # The same place is the same number here.
+    ranks = np.concatenate([[0], np.cumsum(np.diff(np.sort(heights)) > _SAME_MM)])
+    place = np.empty(len(slices), int)
+    place[np.argsort(heights, kind="stable")] = ranks
+    order = sorted(range(len(slices)), key=lambda n: (place[n], numbers[n]))
+    first = [n for k, n in enumerate(order) if k == 0 or place[n] != place[order[k - 1]]]
+    if len(first) < len(slices):
+        twice = sum(count > 1 for count in Counter(place.tolist()).values())
+        notes.append(
+            f"{twice} of {len(first)} slices occur twice or more in the same place (two "
+            "acquisitions or reconstructions in one series); of each the first was used, by "
+            "acquisition and instance number."
+        )
+    return [slices[n] for n in first]
+
+
+def _check_even(slices: list[_Slice], folder: Path) -> None:
+    """Raise where slices are unevenly spaced: the volume would be stretched there."""
+    heights, names = _heights(slices), [one.path.name for one in slices]
+    gaps = np.diff(heights)
+    usual = float(np.median(gaps))
+    tolerance = max(_UNEVEN_MM, _UNEVEN_SHARE * usual)
+    even = np.linspace(heights[0], heights[-1], len(heights))
+    if np.abs(heights - even).max() > tolerance:
+        off = np.abs(gaps - usual)
+        worst = int(off.argmax())
+        count = int((off > tolerance).sum())
+        raise ImageError(
+            f"The slices of the CT '{folder}' are not evenly spaced: most are {usual:.4g} mm "
+            f"apart, but '{names[worst]}' and '{names[worst + 1]}' {gaps[worst]:.4g} mm"
+            + (f" ({count} such gaps)." if count > 1 else "."),
+            "Slices may be missing: export the whole series again, or resample it to even slices.",
+        )
+
+
+def _index_to_lps(slices: list[_Slice], notes: list[str]) -> np.ndarray:
+    """From the positions themselves: with a tilted gantry each slice begins a step to the side of
+    the one before, which the matrix holds exactly."""
+    first, last = slices[0].tags, slices[-1].tags
+    row, column = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
+    between_rows, between_columns = (float(mm) for mm in first.PixelSpacing)
+    positions = [np.array(tags.ImagePositionPatient, float) for tags in (first, last)]
+    step = (positions[1] - positions[0]) / (len(slices) - 1)
+    matrix = np.eye(4)
+    matrix[:3, 0] = row / np.linalg.norm(row) * between_columns
+    matrix[:3, 1] = column / np.linalg.norm(column) * between_rows
+    matrix[:3, 2], matrix[:3, 3] = step, positions[0]
+    normal = np.cross(row, column)
+    cosine = step @ normal / np.linalg.norm(step) / np.linalg.norm(normal)
+    tilt = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    if tilt > _TILT_DEGREES:
+        notes.append(
+            f"The gantry was tilted by {tilt:.1f} degrees; slices lie where their positions say."
+        )
+    return matrix
