@@ -77,7 +77,7 @@ def straight(person) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def everybody() -> dict[str, np.ndarray]:
-    people = [values(load_person(k)) for k in range(26)]
+    people = [values(load_person(k)) for k in range(0, 26, 2)]
     return {name: np.array([p[name] for p in people]) for name in people[0]}
 
 

@@ -14,8 +14,8 @@ from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
-from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.field import evaluate, labels
+from SSRKDLib.reconstruction.localisation import locate
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import femur_warnings
@@ -44,6 +44,13 @@ def plain():
     return reconstruct(exposures, rig, model())
 
 
+@pytest.fixture(scope="module")
+def coarse():
+    """The same at 2 mm, to compare with other reconstructions at 2 mm."""
+    _, rig, exposures = plain_case()
+    return reconstruct(exposures, rig, model(), spacing=2.0)
+
+
 def test_a_held_out_person_is_reconstructed_in_rig_coordinates(plain):
     distances = mean_assd(plain.bones, plain_case()[0])
     assert distances["mean"] < 1.2
@@ -70,17 +77,14 @@ def test_shafts_reach_90_mm_and_end_open_where_the_region_ends(plain):
 def test_field_of_the_shipped_weights_is_sparse_without_a_different_label(index):
     _, rig, exposures = plain_case(index)
     pair = best_pair(exposures)
-    result = reconstruct(exposures, rig, model(), spacing=2.0)
-    framing = model().framing
-    near = network_input(pair, result.frame, framing.near_pixels, framing.near_pixel_mm)
-    bones = model().read(FramedRadiographs(pair, result.frame, near, result.masks))
-    sparse = evaluate(bones.query, bones.low, bones.high, 2.0, factor=4, band=bones.band)
-    dense = evaluate(bones.query, bones.low, bones.high, 2.0, factor=1, band=bones.band)
+    bones = locate(pair, rig, model(), rig.laterality).field
+    sparse = evaluate(bones.query, bones.low, bones.high, 3.0, factor=4, band=bones.band)
+    dense = evaluate(bones.query, bones.low, bones.high, 3.0, factor=1, band=bones.band)
     np.testing.assert_array_equal(labels(sparse), labels(dense))
     assert sparse.visited < 0.35 * sparse.total
 
 
-def test_radiographs_are_read_once_in_each_frame(plain, monkeypatch):
+def test_radiographs_are_read_once_in_each_frame(coarse, monkeypatch):
     """Reconstruction takes images, masks and features of the frame that localisation chose; only
     masks that the user edited are read anew, and change what is found."""
     frames = []
@@ -98,22 +102,27 @@ def test_radiographs_are_read_once_in_each_frame(plain, monkeypatch):
     edited = reconstruct(exposures, rig, model(), spacing=2.0, masks=[empty, None])
     assert frames.count(edited.frame.tobytes()) == 2
     assert not edited.masks[0].any() and edited.masks[1].any()
+    assert any(
+        bone not in edited.bones
+        or assd(surface_distances(edited.bones[bone], coarse.bones[bone])) > 0.02
+        for bone in BONES
+    )
 
 
-def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(plain):
+def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(coarse):
     """The view mirrored, and its pixels too: they are averaged over other blocks then (D28)."""
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     bones = person(21, mirror=True)
-    reference = mean_assd(plain.bones, plain_case()[0])
+    reference = mean_assd(coarse.bones, plain_case()[0])
     for pixels_too, tolerance in ((False, 0.05), (True, 0.2)):
         exposures = [mirrored(exposure, mirror, pixels_too) for exposure in plain_case()[2]]
         views = tuple(exposure.view for exposure in exposures)
         rig = dataclasses.replace(orthogonal(laterality="R"), views=views)
-        result = reconstruct(exposures, rig, model())
+        result = reconstruct(exposures, rig, model(), spacing=2.0)
         assert result.laterality == "R"
         assert abs(mean_assd(result.bones, bones)["mean"] - reference["mean"]) < tolerance
         back = {bone: mesh.transformed(mirror) for bone, mesh in result.bones.items()}
-        assert difference(back, plain.bones) < tolerance, pixels_too
+        assert difference(back, coarse.bones) < tolerance, pixels_too
 
 
 def mirrored(exposure, mirror, pixels_too):
@@ -127,7 +136,7 @@ def mirrored(exposure, mirror, pixels_too):
     return Exposure(view, exposure.line_integral[:, ::-1], exposure.valid[:, ::-1])
 
 
-def test_geometry_knee_and_rig_moved_together_give_the_same_bones(plain):
+def test_geometry_knee_and_rig_moved_together_give_the_same_bones(coarse):
     _, rig, exposures = plain_case()
     move = np.eye(4)
     move[:3, :3] = Rotation.from_euler("xyz", [70, -40, 130], degrees=True).as_matrix()
@@ -136,22 +145,22 @@ def test_geometry_knee_and_rig_moved_together_give_the_same_bones(plain):
     moved = [
         Exposure(view, e.line_integral, e.valid) for view, e in zip(moved_rig.views, exposures)
     ]
-    result = reconstruct(moved, moved_rig, model())
+    result = reconstruct(moved, moved_rig, model(), spacing=2.0)
     back = {bone: m.transformed(np.linalg.inv(move)) for bone, m in result.bones.items()}
-    assert difference(back, plain.bones) < 0.2
+    assert difference(back, coarse.bones) < 0.2
 
     unknown = dataclasses.replace(moved_rig, patient_to_rig=None)
-    result = reconstruct(moved, unknown, model())
+    result = reconstruct(moved, unknown, model(), spacing=2.0)
     back = {bone: m.transformed(np.linalg.inv(move)) for bone, m in result.bones.items()}
-    assert difference(back, plain.bones) < 0.5
+    assert difference(back, coarse.bones) < 0.5
     assert any("pose" in warning for warning in result.report["warnings"])
 
 
 @pytest.mark.parametrize("shift", [(15.0, -10.0, 20.0), (-18.0, 14.0, -14.0)])
-def test_a_knee_moved_within_its_rig_costs_little(plain, shift):
+def test_a_knee_moved_within_its_rig_costs_little(coarse, shift):
     bones, rig = person(21, shift), plain_case()[1]
-    result = reconstruct(expose(bones, rig, shift), rig, model())
-    reference = mean_assd(plain.bones, plain_case()[0])
+    result = reconstruct(expose(bones, rig, shift), rig, model(), spacing=2.0)
+    reference = mean_assd(coarse.bones, plain_case()[0])
     assert mean_assd(result.bones, bones, shift)["mean"] < reference["mean"] + 0.1
 
 
@@ -172,7 +181,7 @@ def test_a_knee_far_from_the_origin_is_found():
             for view in rig.views
         ),
     )
-    result = reconstruct(expose(bones, larger, joint=centre), larger, model())
+    result = reconstruct(expose(bones, larger, joint=centre), larger, model(), spacing=2.0)
     assert mean_assd(result.bones, bones, centre)["mean"] < 1.5
 
 
@@ -192,8 +201,7 @@ def test_a_wrong_side_is_reported():
     assert any("left knee" in warning for warning in result.report["warnings"])
 
 
-@pytest.mark.parametrize("cut", [0, 20])
-def test_swapped_radiographs_are_said(cut):
+def test_swapped_radiographs_are_said(cut=20):
     """Also where they differ in size, as a CR and a DX image do."""
     _, rig, (frontal, lateral) = plain_case()
     narrower = dataclasses.replace(
@@ -225,7 +233,7 @@ def placed_like(view, other):
     )
 
 
-@pytest.mark.parametrize("factor", [0.25, 0.5, 2.0, 4.0])
+@pytest.mark.parametrize("factor", [0.5, 4.0])
 def test_a_scale_that_no_knee_has_is_said(factor):
     _, rig, exposures = plain_case()
     views = tuple(
@@ -240,19 +248,6 @@ def test_a_scale_that_no_knee_has_is_said(factor):
     scaled = [Exposure(v, e.line_integral, e.valid) for v, e in zip(views, exposures)]
     result = reconstruct(scaled, dataclasses.replace(rig, views=views), model(), spacing=2.0)
     assert any("pixel spacing" in warning for warning in result.report["warnings"])
-
-
-def test_an_edited_mask_changes_the_result(plain):
-    _, rig, exposures = plain_case()
-    nothing = np.zeros((4, *exposures[0].line_integral.shape), np.float32)
-    result = reconstruct(exposures, rig, model(), masks=[nothing, None])
-    changed = [
-        bone
-        for bone in BONES
-        if bone not in result.bones
-        or assd(surface_distances(result.bones[bone], plain.bones[bone])) > 0.02
-    ]
-    assert changed
 
 
 @pytest.mark.parametrize(
