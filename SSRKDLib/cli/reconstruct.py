@@ -15,6 +15,7 @@ from SSRKDLib.models.devices import DEVICES
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
 from SSRKDLib.radiographs.intensity import VALUE_KINDS
 from SSRKDLib.radiographs.reading import Radiograph
+from SSRKDLib.reconstruction.choices import POSES, SURFACES
 from SSRKDLib.reconstruction.job import SPACINGS
 
 if TYPE_CHECKING:
@@ -61,9 +62,21 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--spacing", type=float, choices=SPACINGS, metavar="MM",
-        help="of the grid that surfaces are taken from: 0.5, 1 or 2 mm (default: 1); of a CT it is "
-        "what the weights were trained on",
+        help="of the grid that field surfaces are taken from: 0.5, 1 or 2 mm (default: 1); of "
+        "a CT it is what the weights were trained on",
     )  # fmt: skip
+    parser.add_argument(
+        "--surface", choices=SURFACES,
+        help="fitted: a population's shape model, fitted to the radiographs (default with the "
+        "project's own weights); field: the isosurface of the network's field (default with "
+        "imported weights)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pose",
+        choices=POSES,
+        help="where bones moved between the views: the view in whose pose they are written "
+        "(default: lateral)",
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     parser.set_defaults(run=run)
     return parser
@@ -109,7 +122,10 @@ def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstru
         progress("read", 0.0, "Reading the radiographs")
         spacing = 1.0 if arguments.spacing is None else arguments.spacing
         job = Job.read(rig, radiographs=radiographs)
-        return job.run_with(arguments.weights, arguments.device, spacing, progress=progress)
+        return job.run_with(
+            arguments.weights, arguments.device, spacing, progress=progress,
+            surface=arguments.surface, pose=arguments.pose or POSES[0],
+        )  # fmt: skip
 
     return inputs, reconstruct
 
@@ -124,6 +140,11 @@ def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
         raise InputError(
             "A CT is reconstructed on the grid that the weights were trained on.",
             "Omit --spacing.",
+        )
+    if arguments.surface is not None or arguments.pose is not None:
+        raise InputError(
+            "A CT has one pose, and its surfaces are those of its labels.",
+            "Omit --surface and --pose.",
         )
 
     def reconstruct(progress: Progress) -> CtReconstruction:

@@ -215,6 +215,8 @@ class Rig:
         laterality: ``"L"``, ``"R"`` or None (unknown).
         patient_to_rig: 4x4 rigid, ``p_rig = M @ p_patient`` (mm), or None.
         assumptions: sentences on what was not known when the rig was made and was assumed.
+        simultaneous: whether the views were exposed at one moment, so that nothing moved between
+            them.
     """
 
     views: tuple[View, ...]
@@ -222,6 +224,7 @@ class Rig:
     laterality: str | None = None
     patient_to_rig: np.ndarray | None = None
     assumptions: tuple[str, ...] = field(default=())
+    simultaneous: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "views", tuple(self.views))

@@ -36,7 +36,11 @@ class KneeModel:
         manifest: its bundle.json.
         device: ``"cpu"`` or ``"cuda"``.
         framing: the virtual images that the networks were trained on.
+        surface: what is delivered by default, see
+            :func:`SSRKDLib.reconstruction.radiographs.reconstruct`.
     """
+
+    surface = "fitted"
 
     def __init__(self, networks: dict[str, Any], manifest: dict, device: str) -> None:
         import torch

@@ -193,7 +193,12 @@ class OfficialKneeModel:
 
     The published networks cannot find a knee: locating, and judging the result, are left to the
     project's own networks.
+
+    Attributes:
+        surface: the published student's own; fitted ones would be the project's segmenter's.
     """
+
+    surface = "field"
 
     def __init__(self, official: OfficialModel, own: KneeModel, manifest: dict) -> None:
         self._official, self._own = official, own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 
 import numpy as np
@@ -69,9 +69,8 @@ class RadiographRig(Rig):
 
 def with_sources(rig: Rig, sources: Sequence[Source]) -> RadiographRig:
     """The rig with these sources, one per view."""
-    return RadiographRig(
-        rig.views, rig.frame, rig.laterality, rig.patient_to_rig, rig.assumptions, tuple(sources)
-    )
+    known = {entry.name: getattr(rig, entry.name) for entry in fields(Rig)}
+    return RadiographRig(**known, sources=tuple(sources))
 
 
 def sources_of(rig: Rig) -> tuple[Source, ...]:

@@ -24,6 +24,7 @@ _VIEW_KEYS = {
 _SOURCE_KEYS = {"image", "values", "air"}
 _RIG_KEYS = {
     "version", "frame", "units", "laterality", "views", "patient_to_rig", "assumptions",
+    "simultaneous",
 }  # fmt: skip
 
 
@@ -83,6 +84,12 @@ def rig_from_dict(data: object) -> RadiographRig:
         raise GeometryError(
             "The rig's assumptions are not a list of sentences.", "Correct or remove them."
         )
+    simultaneous = data.get("simultaneous", False)
+    if not isinstance(simultaneous, bool):
+        raise GeometryError(
+            f"The rig's simultaneous is {simultaneous!r}.",
+            "Write true where the views were exposed at one moment, else false.",
+        )
     notes = _notes_on_unknown(data, _RIG_KEYS, "the rig")
     for index, view in enumerate(views):
         if isinstance(view, dict):
@@ -94,6 +101,7 @@ def rig_from_dict(data: object) -> RadiographRig:
         laterality=data.get("laterality"),
         patient_to_rig=data.get("patient_to_rig"),
         assumptions=(*assumptions, *notes),
+        simultaneous=simultaneous,
     )
 
 
@@ -162,6 +170,8 @@ def rig_to_dict(rig: Rig) -> dict:
     }
     if rig.patient_to_rig is not None:
         data["patient_to_rig"] = rig.patient_to_rig.tolist()
+    if rig.simultaneous:
+        data["simultaneous"] = True
     if rig.assumptions:
         data["assumptions"] = list(rig.assumptions)
     return data

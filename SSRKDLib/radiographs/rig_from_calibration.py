@@ -205,6 +205,8 @@ def rig_of_cameras(
         frame="lab",
         laterality=laterality,
         patient_to_rig=patient_to_rig,
+        # Calibrated suites expose their views together.
+        simultaneous=True,
     )
 
 

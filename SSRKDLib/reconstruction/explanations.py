@@ -67,6 +67,7 @@ def find_explanation(
     model: KneeModel,
     located: Localisation,
     other: Localisation | None,
+    explained: bool = False,
 ) -> list[str]:
     """The sentence of the explanation with the least misfit; none where the radiographs look like
     the knee that was located, one of their own where nothing explains them.
@@ -77,6 +78,8 @@ def find_explanation(
         located: the knee that was found in them.
         other: the same radiographs as a knee of the other side, or None where the side was not
             given.
+        explained: whether bones were found that agree with the radiographs, so that nothing but
+            the side is in doubt.
     """
     side = None
     if other is not None and looks_like_other_side(located, other):
@@ -84,7 +87,7 @@ def find_explanation(
             f"The radiographs look like a {SIDES[other.laterality]} knee; check the side, and that "
             "no image is mirrored."
         )
-    if located.agreement >= GOOD_AGREEMENT:
+    if explained or located.agreement >= GOOD_AGREEMENT:
         return [side] if side else []
 
     # Numbers only: a localisation holds the networks' features.

@@ -13,6 +13,7 @@ import numpy as np
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models import loading
 from SSRKDLib.radiographs.exposure import read_exposures
+from SSRKDLib.reconstruction.choices import POSES
 
 if TYPE_CHECKING:
     from SSRKDLib.geometry.views import Rig
@@ -72,12 +73,14 @@ class Job:
         masks: list[np.ndarray | None] | None = None,
         progress: Progress = no_progress,
         load: Callable[[str | Path | None, str], KneeModel] | None = None,
+        surface: str | None = None,
+        pose: str = POSES[0],
     ) -> Reconstruction:
         """Load weights and reconstruct; on the CPU where ``auto`` found a GPU that is too small.
 
         Args:
             weights, device: see :func:`SSRKDLib.models.loading.load_model`.
-            spacing, masks, progress: see :meth:`run`.
+            spacing, masks, progress, surface, pose: see :meth:`run`.
             load: gives the model of weights and device, default
                 :func:`SSRKDLib.models.loading.load_model`;
                 :class:`SSRKDLib.models.loading.ModelCache` keeps it between jobs.
@@ -89,7 +92,7 @@ class Job:
         """
 
         result, warnings = loading.run_with_model(
-            lambda model: self.run(model, spacing, masks, progress),
+            lambda model: self.run(model, spacing, masks, progress, surface, pose),
             load or loading.load_model, weights, device, progress,
         )  # fmt: skip
         result.report["warnings"][:0] = warnings
@@ -101,13 +104,14 @@ class Job:
         spacing: float = 1.0,
         masks: list[np.ndarray | None] | None = None,
         progress: Progress = no_progress,
+        surface: str | None = None,
+        pose: str = POSES[0],
     ) -> Reconstruction:
         """Reconstruct.
 
         Args:
             model: from :func:`SSRKDLib.models.loading.load_model`.
-            spacing: of the grid that surfaces are extracted from, mm.
-            masks: the user's bone masks, see
+            spacing, masks, surface, pose: see
                 :func:`SSRKDLib.reconstruction.radiographs.reconstruct`.
             progress: called with stage, fraction done and message; what it raises ends the job.
 
@@ -120,7 +124,9 @@ class Job:
         """
         from SSRKDLib.reconstruction.radiographs import reconstruct
 
-        result = reconstruct(self.exposures, self.rig, model, spacing, masks, progress)
+        result = reconstruct(
+            self.exposures, self.rig, model, spacing, masks, progress, surface, pose
+        )
         stages = result.report["seconds"]
         total = round(stages.pop("total") + self.seconds, 3)
         result.report["seconds"] = {"read": self.seconds, **stages, "total": total}

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.progress import Progress, no_progress
-from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import Rig
-from SSRKDLib.geometry.virtual_cameras import REACH, Camera, pixel_grid
-from SSRKDLib.models.interface import BoneField
+from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
-from SSRKDLib.radiographs.network_input import (
-    FramedRadiographs,
-    NetworkInput,
-    framed_mask,
-)
-from SSRKDLib.reconstruction.field import EmptyRegionError, FieldGrid, evaluate
-from SSRKDLib.reconstruction.isosurface import extract
+from SSRKDLib.radiographs.network_input import FramedRadiographs
+from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
+from SSRKDLib.reconstruction.choices import POSES, SURFACES, VIEW_NAMES
+from SSRKDLib.reconstruction.edited_masks import with_edited
+from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
+from SSRKDLib.reconstruction.fitted_bones import FittedBones, fit_bones
+from SSRKDLib.reconstruction.fitting.template import correspondence
 from SSRKDLib.reconstruction.localisation import Localisation, locate
+from SSRKDLib.reconstruction.region import region_margin
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import find_warnings
+from SSRKDLib.reconstruction.stages import Stages
 from SSRKDLib.surfaces.mesh import Mesh
+
+#: A fit whose outlines agree less than this with the masks (mean Dice) is compared with the field's
+#: surfaces; good ones reach 0.97 and more.
+_DOUBTED_AGREEMENT = 0.93
 
 
 @dataclass
@@ -39,13 +39,18 @@ class Reconstruction:
 
     Attributes:
         bones: closed-except-at-the-region's-border surfaces in rig coordinates, mm; a bone that
-            was not found is absent.
+            was not found is absent. Where bones moved between the views, as they lay in ``pose``.
         frame: canonical to rig, 4x4 (mirrored for a right knee).
         laterality: ``"L"`` or ``"R"``.
         masks: per view of the pair, bone probabilities ``[4, rows, columns]`` on the network's
             image; see ``cameras``.
-        cameras: the virtual cameras of ``masks``.
+        cameras: the virtual cameras of ``masks``, frontal and lateral.
         report: plain JSON values, as written to report.json.
+        surface: one of :data:`SURFACES`: what the bones are.
+        views: which of the rig's views was taken as ``"frontal"``, and which as ``"lateral"``.
+        pose: the view whose pose the bones are delivered in; None where nothing moved.
+        poses: per view (``"frontal"``, ``"lateral"``) and bone the rigid 4x4, rig coordinates, from
+            ``bones`` to where the bone lay in that view; empty where nothing moved.
     """
 
     bones: dict[str, Mesh]
@@ -54,25 +59,18 @@ class Reconstruction:
     masks: np.ndarray
     cameras: tuple[Camera, Camera]
     report: dict = field(default_factory=dict)
+    surface: str = "field"
+    views: dict[str, int] = field(default_factory=dict)
+    pose: str | None = None
+    poses: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
-
-class _Stages:
-    """Seconds by stage, and progress on the way."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.seconds: dict[str, float] = {}
-        self._progress = progress
-
-    @contextmanager
-    def stage(self, name: str, fraction: float, message: str):
-        self.report(name, fraction, message)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-
-    def report(self, name: str, fraction: float, message: str = "") -> None:
-        if self._progress is not None:
-            self._progress(name, fraction, message)
+    def bones_in(self, view: str) -> dict[str, Mesh]:
+        """The bones as they lay in the ``"frontal"`` or the ``"lateral"`` view, rig coordinates."""
+        if view not in VIEW_NAMES:
+            raise ValueError(f"'{view}' is none of {', '.join(VIEW_NAMES)}")
+        if view == self.pose or not self.poses:
+            return self.bones
+        return {bone: m.transformed(self.poses[view][bone]) for bone, m in self.bones.items()}
 
 
 def reconstruct(
@@ -82,6 +80,8 @@ def reconstruct(
     spacing: float = 1.0,
     masks: list[np.ndarray | None] | None = None,
     progress: Progress = no_progress,
+    surface: str | None = None,
+    pose: str = POSES[0],
 ) -> Reconstruction:
     """Reconstruct the four bones.
 
@@ -90,16 +90,22 @@ def reconstruct(
             used).
         rig: how they were taken.
         model: the networks.
-        spacing: of the grid that surfaces are extracted from, mm.
+        spacing: of the grid that the field's surfaces are extracted from, mm; fitted ones have
+            none.
         masks: bone masks to use in place of the segmenter's, one entry per exposure: None, or
             ``[4, rows, columns]`` on the radiograph's own pixels.
         progress: called with stage, fraction done and message; what it raises ends the job.
+        surface: one of :data:`SURFACES`; None: ``model.surface``, fitted for the project's own
+            networks and the field's for imported ones, whose outlines are not what they see.
+        pose: one of :data:`POSES`: of bones that moved between the views.
 
     Raises:
         ImageError: no bone is found at all.
         GeometryError: the radiographs show no common place.
+        InputError: fitted surfaces are asked of weights that cannot give them.
     """
-    stages = _Stages(progress)
+    surface = _chosen(surface, model)
+    stages = Stages(progress)
     pair = best_pair(exposures)
     with stages.stage("locate", 0.05, "Finding the knee"):
         located = locate(pair, rig, model.finder, rig.laterality)
@@ -108,142 +114,113 @@ def reconstruct(
     with stages.stage("segment", 0.3, "Segmenting the bones in the radiographs"):
         if masks is not None:
             edited = tuple(masks[exposures.index(exposure)] for exposure in pair)
-            framed = _with_edited(framed, edited)
+            framed = with_edited(framed, edited)
 
     with stages.stage("encode", 0.4, "Reading the radiographs"):
         # Localisation has read what its model reads of the segmenter's masks.
         known = framed is located.radiographs and model is model.finder
         bone_field = located.field if known else model.read(framed)
 
-    region = region_margin(pair, located.frame, bone_field)
-    with stages.stage("field", 0.5, "Evaluating the bones' field"):
-        try:
-            grid = evaluate(
-                bone_field.query,
-                bone_field.low,
-                bone_field.high,
-                spacing,
-                band=bone_field.band,
-                progress=lambda share: stages.report("field", 0.5 + 0.3 * share),
-                inside=lambda points: region(points) > 0,
-            )
-        except EmptyRegionError as error:
-            raise _no_knee("No place lies in the exposed fields of both radiographs.") from error
+    fitted, doubts = None, []
+    if surface == "fitted":
+        with stages.stage("fit", 0.45, "Fitting the bones to their outlines"):
+            fitted = fit_bones(framed, rig, bone_field, model)
+    found, agreement = None, {}
+    if fitted is not None:
+        agreement = _agreement(fitted, framed)
+    if fitted is None or mean_agreement(agreement) < _DOUBTED_AGREEMENT:
+        region = region_margin(pair, located.frame, bone_field)
+        found = extract_bones(bone_field, region, spacing, stages)
+        of_field = silhouettes_agreement((found.bones, found.bones), framed.input, framed.masks)
+        if fitted is not None and mean_agreement(of_field) < mean_agreement(agreement):
+            found = None
+        else:
+            doubts = _fit_refused(fitted, agreement, of_field) if surface == "fitted" else []
+            fitted, agreement = None, of_field
 
-    bones: dict[str, Mesh] = {}
-    with stages.stage("surface", 0.8, "Extracting surfaces"):
-        for k, bone in enumerate(BONES):
-            stages.report("surface", 0.8 + 0.04 * k, f"Extracting the {bone}")
-            mesh = extract(grid, k, clip=region)
-            if mesh is not None:
-                bones[bone] = mesh
-    if not bones:
-        raise _no_knee("No bone was found in the radiographs.")
-
+    shown = VIEW_NAMES.index(pose)
     with stages.stage("check", 0.95, "Checking against the radiographs"):
-        agreement = silhouettes_agreement(bones, framed.input, framed.masks)
-        warnings = find_warnings(pair, rig, model.finder, located, bones, agreement)
-    in_rig = {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()}
-    warnings = [*rig.assumptions, *bone_field.notes, *warnings]
-    report = _report(model, located, in_rig, agreement, stages.seconds, spacing, grid, warnings)
-    return Reconstruction(
-        in_rig, located.frame, located.laterality, framed.masks, framed.input.cameras, report
+        bones = found.bones if fitted is None else fitted.bones(shown)
+        motion = None if fitted is None else fitted.motion
+        explained = motion is not None and motion.likely
+        warnings = find_warnings(
+            pair, rig, model.finder, located, bones, agreement, explained=explained
+        )
+    if fitted is not None:
+        warnings = [*_motion_warnings(fitted, pose), *fitted.warnings(), *warnings]
+    result = Reconstruction(
+        {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()},
+        located.frame,
+        located.laterality,
+        framed.masks,
+        framed.input.cameras,
+        surface="field" if fitted is None else "fitted",
+        views={
+            name: exposures.index(pair[camera.index])
+            for name, camera in zip(VIEW_NAMES, framed.input.cameras)
+        },
     )
+    if fitted is not None and fitted.motion is not None:
+        result.pose = pose
+        result.poses = {
+            name: fitted.between(shown, slot, located.frame) for slot, name in enumerate(VIEW_NAMES)
+        }
+    warnings = [*rig.assumptions, *bone_field.notes, *doubts, *warnings]
+    details = {**_details(result, located, spacing), **_evidence(result, fitted, found)}
+    details["warnings"] = warnings
+    by_bone = {
+        bone: {
+            "agreement": dict(zip(VIEW_NAMES, agreement[bone])),
+            "field_distance_mm": None if fitted is None else fitted.field_report(bone),
+        }
+        for bone in BONES
+    }
+    result.report = report_of(model, result.bones, stages.seconds, details, by_bone)
+    return result
 
 
-def _no_knee(cause: str) -> ImageError:
-    return ImageError(
-        cause,
-        "Check that they show a knee, and the distances, the pixel spacing (mm) and the directions "
-        "of the views.",
-    )
+def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel) -> str:
+    if surface is None:
+        return model.surface
+    if surface not in SURFACES:
+        raise InputError(f"'{surface}' is no surface.", f"Use one of {', '.join(SURFACES)}.")
+    if surface == "fitted" and model.surface != "fitted":
+        raise InputError(
+            f"The weights '{model.name}' give no bone's own outline, which surfaces are fitted to.",
+            "Use --surface field, or the weights that come with SSRKD.",
+        )
+    return surface
 
 
-def _with_edited(
-    framed: FramedRadiographs, edited: tuple[np.ndarray | None, ...]
-) -> FramedRadiographs:
-    """The radiographs with the user's masks in place of the segmenter's that were edited."""
-    masks = framed.masks.copy()
-    for slot, camera in enumerate(framed.input.cameras):
-        mask = edited[camera.index]
-        if mask is not None:
-            masks[slot] = [
-                framed_mask(mask[bone], framed.pair[camera.index], camera, framed.frame)
-                for bone in range(len(BONES))
-            ]
-    return replace(framed, masks=masks, edited=edited)
+def _agreement(fitted: FittedBones, framed: FramedRadiographs) -> Agreement:
+    return silhouettes_agreement((fitted.bones(0), fitted.bones(1)), framed.input, framed.masks)
 
 
-def region_margin(
-    pair: tuple[Exposure, Exposure], frame: np.ndarray, bone_field: BoneField
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The region that is reconstructed: the model's box and field of view, and of these what both
-    radiographs see.
-
-    Returns:
-        Canonical points ``[N, 3]`` mm to signed margins ``[N]`` mm, positive inside.
-    """
-    borders = []
-    for exposure in pair:
-        small = exposure.reduced(1.0, frame[:3, 3])
-        padded = np.pad(small.valid, 1)
-        distance = ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded)
-        borders.append((small.view, distance))
-
-    def margin(points: np.ndarray) -> np.ndarray:
-        inside = np.minimum(points - bone_field.low, bone_field.high - points).min(1)
-        if bone_field.margin is not None:
-            inside = np.minimum(inside, bone_field.margin(points))
-        in_rig = points @ frame[:3, :3].T + frame[:3, 3]
-        for view, distance in borders:
-            image_points = view.project(in_rig)
-            where = np.clip(np.nan_to_num(image_points, nan=-1e6) + 1, -0.5, None)
-            pixels = ndimage.map_coordinates(distance, where.T[::-1], order=1, mode="nearest")
-            depth = in_rig @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
-            inside = np.minimum(inside, pixels * min(view.pixel_spacing) * depth)
-        return inside
-
-    return margin
+def _fit_refused(
+    fitted: FittedBones | None, agreement: Agreement, of_field: Agreement
+) -> list[str]:
+    if fitted is None:
+        return ["No bone was segmented, so the network's own surfaces are delivered."]
+    return [
+        "The shape model fits the outlines of these bones less well than the network's own "
+        f"surfaces do (agreement {mean_agreement(agreement):.2f} against "
+        f"{mean_agreement(of_field):.2f}), so those are delivered."
+    ]
 
 
-def silhouettes_agreement(
-    bones: dict[str, Mesh], detail: NetworkInput, masks: np.ndarray
-) -> dict[str, list[float | None]]:
-    """Dice of each bone's projected outline with the mask it was reconstructed from, per view.
-
-    Bones in canonical coordinates. Rows beyond the reconstructed ends of the shafts are left out;
-    None where neither shows the bone.
-    """
-    agreement: dict[str, list[float | None]] = {}
-    for k, bone in enumerate(BONES):
-        agreement[bone] = []
-        for slot, camera in enumerate(detail.cameras):
-            grid = pixel_grid(camera.view)
-            height = camera.view.points_on_detector(grid)[..., 2]
-            evaluated = detail.valid[slot] & (np.abs(height) < REACH[2] - 15)
-            segmented = (masks[slot, k] > 0.5) & evaluated
-            projected = np.zeros_like(segmented)
-            if bone in bones:
-                mesh = bones[bone]
-                projected = silhouette(mesh.vertices, mesh.faces, camera.view) & evaluated
-            total = segmented.sum() + projected.sum()
-            dice = float(2 * (segmented & projected).sum() / total) if total > 20 else None
-            agreement[bone].append(None if dice is None else round(dice, 4))
-    return agreement
+def _motion_warnings(fitted: FittedBones, pose: str) -> list[str]:
+    if fitted.motion is None:
+        return []
+    return [
+        *fitted.motion.sentences(),
+        f"The surfaces lie as the bones lay in the {pose} view; how far along the rays of a view "
+        "is uncertain.",
+    ]
 
 
-def _report(
-    model: KneeModel | OfficialKneeModel,
-    located: Localisation,
-    bones: dict[str, Mesh],
-    agreement: dict[str, list[float | None]],
-    seconds: dict[str, float],
-    spacing: float,
-    grid: FieldGrid,
-    warnings: list[str],
-) -> dict:
+def _details(result: Reconstruction, located: Localisation, spacing: float) -> dict:
     spread = located.estimate.spread
-    details = {
+    return {
         "spacing_mm": spacing,
         "laterality": located.laterality,
         "canonical_to_rig": located.frame.tolist(),
@@ -251,10 +228,35 @@ def _report(
             "agreement": round(located.agreement, 4),
             "spread_mm": None if spread is None else round(spread, 3),
         },
-        "field": {"visited": grid.visited, "total": grid.total},
-        "warnings": warnings,
+        "surface": result.surface,
+        "views": result.views,
+        "pose": result.pose,
+        "poses": {
+            view: {bone: matrix.tolist() for bone, matrix in poses.items()}
+            for view, poses in result.poses.items()
+        },
     }
-    by_bone = {
-        bone: {"agreement": dict(zip(("frontal", "lateral"), agreement[bone]))} for bone in BONES
+
+
+def _evidence(result: Reconstruction, fitted: FittedBones | None, found: FieldBones | None) -> dict:
+    """What the report says of the fit, or of the field's grid."""
+    if fitted is None:
+        return {
+            "field": {"visited": found.visited, "total": found.total},
+            "motion": None,
+            "correspondence": None,
+        }
+    asked = sum(len(distances) for distances in fitted.field_distances.values())
+    ratio = fitted.fit.ratio
+    motion = {
+        "moved": fitted.motion is not None,
+        "ratio": None if ratio is None else round(ratio, 3),
+        "sentences": [] if fitted.motion is None else fitted.motion.sentences(),
     }
-    return report_of(model, bones, seconds, details, by_bone)
+    if fitted.motion is not None:
+        motion.update(fitted.motion.report())
+    return {
+        "field": {"visited": asked, "total": asked},
+        "motion": motion,
+        "correspondence": correspondence(fitted.cuts),
+    }

@@ -27,6 +27,7 @@ def find_warnings(
     located: Localisation,
     bones: dict[str, Mesh],
     agreement: dict[str, list[float | None]],
+    explained: bool = False,
 ) -> list[str]:
     """Sentences on what looks wrong.
 
@@ -34,6 +35,8 @@ def find_warnings(
         pair, rig, model, located: what was reconstructed, and how.
         bones: surfaces in canonical coordinates, mm.
         agreement: Dice of each bone with its masks, per view.
+        explained: whether bones were found that agree with the radiographs, though the located
+            frame may not: bones that moved between the views.
     """
     warnings = []
     if rig.laterality is None:
@@ -62,7 +65,7 @@ def find_warnings(
     if "femur" in bones:
         warnings += femur_warnings(bones["femur"].vertices)
     other = None if rig.laterality is None else other_side(pair, model, located)
-    return warnings + find_explanation(pair, model, located, other)
+    return warnings + find_explanation(pair, model, located, other, explained)
 
 
 def femur_warnings(vertices: np.ndarray) -> list[str]:

@@ -54,8 +54,9 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
     """Surfaces from radiographs.
 
     Request: ``rig`` (file), ``output``, ``weights`` (name, path or None), ``device``, ``spacing``
-    (mm), ``fields`` and ``masks`` (per view a ``.npy`` or None: collimated field, bool ``[rows,
-    columns]``, and the user's bone masks, see :data:`MASKS`).
+    (mm), ``surface`` (``fitted``, ``field`` or None: by the weights), ``pose`` (``lateral`` or
+    ``frontal``), ``fields`` and ``masks`` (per view a ``.npy`` or None: collimated field, bool
+    ``[rows, columns]``, and the user's bone masks, see :data:`MASKS`).
 
     Result: ``report``, as in report.json; the surfaces lie in ``output``.
     """
@@ -80,6 +81,8 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
             masks if any(mask is not None for mask in masks) else None,
             progress,
             models.load,
+            request.get("surface"),
+            request.get("pose", "lateral"),
         )
         _name_gpu(result.report)
         progress("write", 0.98, "Writing the surfaces")

@@ -79,7 +79,7 @@ LIBRARY = Package(
         Room("networks", torch_free=False),
         Room("weights"),
         Room("models"),
-        Room("reconstruction"),
+        Room("reconstruction", subfolders=("fitting",)),
         Room("clinical"),
         Room("evaluation", torch_modules=("held_out_people",)),
         Room("training", torch_free=False, subfolders=("data", "tasks")),

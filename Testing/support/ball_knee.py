@@ -36,7 +36,7 @@ BALLS = {
 class BallModel:
     """Answers as networks would that see the balls, whatever the radiographs show."""
 
-    name, device = "balls", "cpu"
+    name, device, surface = "balls", "cpu", "field"
     manifest = {"title": "Balls", "sha256": "0" * 64}  # noqa: RUF012
     framing = Framing()
 

@@ -1,0 +1,13 @@
+"""What a user can choose of what is delivered."""
+
+from __future__ import annotations
+
+#: The population's shape model fitted to the radiographs, or the isosurface of the network's field.
+SURFACES = ("fitted", "field")
+
+#: The views of a pair, in the order of their virtual cameras.
+VIEW_NAMES = ("frontal", "lateral")
+
+#: Where bones moved between the views, the view in whose pose they are delivered, the default
+#: first: in the lateral view flexion, height and depth of the joint are seen best.
+POSES = ("lateral", "frontal")

@@ -1,0 +1,142 @@
+"""Bones of the population's shape model, fitted to two located radiographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.geometry.views import Rig
+from SSRKDLib.geometry.virtual_cameras import REACH
+from SSRKDLib.models.interface import BoneField
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.radiographs.network_input import FramedRadiographs
+from SSRKDLib.reconstruction.choices import VIEW_NAMES
+from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
+from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
+from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own_fields
+from SSRKDLib.reconstruction.fitting.state import SLOTS, moved
+from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
+from SSRKDLib.reconstruction.region import shown_margin
+from SSRKDLib.surfaces.mesh import Mesh
+
+#: Where half of the asked vertices lie further than the first from the field's surface, or one in
+#: twenty further than the second, the two part, mm.
+_PARTED_MM = (2.5, 6.5)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedBones:
+    """What the fit delivers.
+
+    Attributes:
+        fit: shape and poses; its world is the located canonical frame.
+        cuts: per bone what lies in the reconstructed region, the model's own coordinates.
+        motion: between the views, None where nothing moved.
+        field_distances: per bone how far asked vertices lie inside the field's surface, mm.
+    """
+
+    fit: Fit
+    cuts: dict[str, CutBone]
+    motion: Motion | None
+    field_distances: dict[str, np.ndarray]
+
+    def bones(self, slot: int) -> dict[str, Mesh]:
+        """Surfaces as they lay in a view, canonical coordinates, mm."""
+        poses = self.fit.state.poses[slot]
+        return {bone: cut.mesh.transformed(poses[bone]) for bone, cut in self.cuts.items()}
+
+    def between(self, shown: int, slot: int, frame: np.ndarray) -> dict[str, np.ndarray]:
+        """Per bone the 4x4, rig coordinates, from where it lay in one view to where in another."""
+        back, there = np.linalg.inv(frame), self.fit.state.poses
+        return {
+            bone: frame @ there[slot][bone] @ np.linalg.inv(there[shown][bone]) @ back
+            for bone in self.cuts
+        }
+
+    def field_report(self, bone: str) -> dict[str, float] | None:
+        """Median and 95th percentile of the distance from the field's surface, mm."""
+        if bone not in self.field_distances:
+            return None
+        median, high = np.percentile(np.abs(self.field_distances[bone]), [50, 95])
+        return {"median": round(float(median), 2), "p95": round(float(high), 2)}
+
+    def warnings(self) -> list[str]:
+        """Sentences on what is uncertain about the fit."""
+        said = []
+        for bone in self.cuts:
+            seen = self.fit.seen(bone)
+            if not all(seen):
+                name = VIEW_NAMES[seen.index(True)]
+                said.append(
+                    f"The {bone} was segmented in the {name} radiograph only; its depth there is "
+                    "uncertain."
+                )
+            apart = self.field_report(bone)
+            if apart and (apart["median"] > _PARTED_MM[0] or apart["p95"] > _PARTED_MM[1]):
+                said.append(
+                    f"The fitted {bone} lies {apart['median']:.1f} mm from the network's own "
+                    f"surface (95 % of it within {apart['p95']:.1f} mm); compare the two surfaces."
+                )
+        return said
+
+
+def fit_bones(
+    framed: FramedRadiographs, rig: Rig, field: BoneField, model: KneeModel
+) -> FittedBones | None:
+    """Fit the shape model to two radiographs.
+
+    Args:
+        framed: located and segmented.
+        rig: how they were taken.
+        field: what the model reads of them.
+        model: the networks.
+
+    Returns:
+        None where no mask shows a bone.
+    """
+    cameras = framed.input.cameras
+    seen = Views(
+        views=tuple(camera.view for camera in cameras),
+        masks=framed.masks,
+        valid=framed.input.valid,
+        edited=tuple(framed.edited[camera.index] is not None for camera in cameras),
+        film_normals=(
+            tuple(camera.real.normal for camera in cameras) if rig.frame == "LPS" else None
+        ),
+        simultaneous=rig.simultaneous,
+    )
+    fit = fit_knee(seen)
+    if not any(any(fit.seen(bone)) for bone in BONES):
+        return None
+    term = own_fields(fit, framed, model) if fit.moved else common_field(fit, field)
+    fit = fit.with_terms(term)
+    return FittedBones(
+        fit, _cut(fit, framed), motion_of(fit) if fit.moved else None, _distances(term, fit)
+    )
+
+
+def _distances(term: FieldTerm, fit: Fit) -> dict[str, np.ndarray]:
+    return term.distances(fit.state)
+
+
+def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:
+    """The bones that a mask shows, cut where the region ends and where a view does not show them,
+    as they lay in it."""
+    shown = [
+        shown_margin(framed.pair[camera.index], framed.frame) for camera in framed.input.cameras
+    ]
+    cuts = {}
+    for bone in BONES:
+        if not any(fit.seen(bone)):
+            continue
+        part = fit.state.model.bones[bone]
+        points = part.shape(fit.state.coefficients)
+        margins = (REACH - np.abs(points))[:, 2]
+        for slot in SLOTS:
+            margins = np.minimum(margins, shown[slot](moved(fit.state.poses[slot][bone], points)))
+        cut = cut_bone(part, points, margins)
+        if cut is not None:
+            cuts[bone] = cut
+    return cuts

@@ -1,0 +1,162 @@
+"""Outlines of bone masks, and where a posed bone's own outline lies in a view.
+
+A surface's outline is the projection of its contour generator, the curve on which the surface turns
+away from the source (Forsyth and Ponce, Computer Vision, ch. 13), less what the bone itself hides:
+folds that project inside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.views import View
+from SSRKDLib.reconstruction.fitting.shape_model import BoneModel
+from SSRKDLib.reconstruction.fitting.state import moved
+from SSRKDLib.surfaces.outlines import iso_curves
+
+#: Curves with fewer points are specks.
+_SPECK = 12
+
+#: Within this many pixels of where a radiograph ends, a mask's border need not be a bone's.
+BORDER_PIXELS = 3.0
+
+#: The slope of a sure border, probability per pixel of the smoothed mask; less is trusted less.
+_SURE_SLOPE = 0.15
+
+#: A point of the contour generator is on the outline where this many pixels further out nothing of
+#: the bone is drawn.
+_OUTSIDE_PIXELS = 2.2
+
+
+@dataclass(frozen=True, eq=False)
+class MaskOutline:
+    """The border of a bone's mask.
+
+    Attributes:
+        points: ``[N, 2]`` (column, row), about a pixel apart.
+        normals: ``[N, 2]`` unit, outward.
+        weights: ``[N]``, 0 to 1: how sharp the border is.
+    """
+
+    points: np.ndarray
+    normals: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is enough to fit to."""
+        return len(self.points) >= 20
+
+
+def mask_outline(mask: np.ndarray, inner: np.ndarray) -> MaskOutline:
+    """The border of a mask.
+
+    Args:
+        mask: ``[rows, columns]``, 0 to 1.
+        inner: depth of each pixel inside what the radiograph shows, see :func:`depth_inside`.
+    """
+    curves = [curve for curve in iso_curves(mask, 0.5) if len(curve) > _SPECK]
+    points = np.concatenate([_resampled(curve) for curve in curves] or [np.empty((0, 2))])
+    points = points[_at(inner, points) > BORDER_PIXELS]
+    down, across = np.gradient(ndimage.gaussian_filter(mask.astype(np.float64), 1.0))
+    slope = -np.stack([_at(across, points), _at(down, points)], axis=1)
+    size = np.linalg.norm(slope, axis=1)
+    return MaskOutline(
+        points,
+        slope / np.maximum(size, 1e-6)[:, None],
+        np.clip(size / _SURE_SLOPE, 0.05, 1.0),
+    )
+
+
+def depth_inside(valid: np.ndarray) -> np.ndarray:
+    """Distance of each pixel from where a radiograph ``[rows, columns]`` ends, pixels."""
+    return ndimage.distance_transform_edt(np.pad(valid, 1))[1:-1, 1:-1]
+
+
+def _resampled(curve: np.ndarray) -> np.ndarray:
+    along = np.concatenate([[0.0], np.linalg.norm(np.diff(curve, axis=0), axis=1).cumsum()])
+    ticks = np.arange(0.5, along[-1], 1.0)
+    return np.stack([np.interp(ticks, along, curve[:, k]) for k in (0, 1)], axis=1)
+
+
+def _at(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return ndimage.map_coordinates(image, points.T[::-1], order=1, mode="nearest")
+
+
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """Points of a posed bone's outline in a view.
+
+    Attributes:
+        start, end: ``[N]`` the vertices between which each lies.
+        share: ``[N]`` how far from start to end.
+        points: ``[N, 3]`` mm, world.
+        image: ``[N, 2]`` (column, row) pixels.
+        normals: ``[N, 2]`` unit, outward in the image.
+        pixels_per_mm: ``[N]`` that the outline moves in the image, along its normal, when the
+            surface moves along its own.
+        directions: ``[N, 3]``: how far the outline moves along its normal, in mm of the surface,
+            per mm that the point moves, world.
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    share: np.ndarray
+    points: np.ndarray
+    image: np.ndarray
+    normals: np.ndarray
+    pixels_per_mm: np.ndarray
+    directions: np.ndarray
+
+    def between(self, values: np.ndarray) -> np.ndarray:
+        """What vertices have ``[V, ...]`` at the contour's points ``[N, ...]``."""
+        share = self.share.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
+        return values[self.start] * (1 - share) + values[self.end] * share
+
+
+def bone_contour(
+    bone: BoneModel, shape: np.ndarray, normals: np.ndarray, pose: np.ndarray, view: View
+) -> Contour:
+    """The outline of a bone, without points that the bone itself hides.
+
+    Args:
+        bone: whose edges.
+        shape: ``[V, 3]`` its vertices, mm, model coordinates.
+        normals: ``[V, 3]`` theirs.
+        pose: model to world.
+        view: in the world.
+    """
+    source = (view.source - pose[:3, 3]) @ pose[:3, :3]
+    facing = ((shape - source) * normals).sum(1)
+    start, end = bone.edges.T
+    turns = ((facing[start] > 0) != (facing[end] > 0)) & ~bone.rim[start] & ~bone.rim[end]
+    start, end = start[turns], end[turns]
+    share = (facing[start] / (facing[start] - facing[end]))[:, None]
+    points = moved(pose, shape[start] * (1 - share) + shape[end] * share)
+    outward = (normals[start] * (1 - share) + normals[end] * share) @ pose[:3, :3].T
+    outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
+
+    matrix = view.projection_matrix
+    homogeneous = points @ matrix[:, :3].T + matrix[:, 3]
+    image = homogeneous[:, :2] / homogeneous[:, 2:]
+    slopes = matrix[None, :2, :3] - image[:, :, None] * matrix[None, None, 2, :3]
+    slopes = slopes / homogeneous[:, 2, None, None]
+    moves = np.einsum("nij,nj->ni", slopes, outward)
+    rate = np.maximum(np.linalg.norm(moves, axis=1), 1e-9)
+    in_image = moves / rate[:, None]
+    directions = np.einsum("ni,nij->nj", in_image, slopes) / rate[:, None]
+
+    drawn = silhouette(moved(pose, shape), bone.faces, view)
+    columns, rows = view.size
+    beyond = np.rint(image + _OUTSIDE_PIXELS * in_image).astype(np.int64)
+    inside = (beyond >= 0).all(1) & (beyond[:, 0] < columns) & (beyond[:, 1] < rows)
+    kept = inside.copy()
+    kept[inside] = ~drawn[beyond[inside, 1], beyond[inside, 0]]
+    return Contour(
+        start[kept], end[kept], share[kept, 0], points[kept], image[kept], in_image[kept],
+        rate[kept], directions[kept],
+    )  # fmt: skip

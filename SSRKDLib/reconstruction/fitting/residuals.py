@@ -1,0 +1,271 @@
+"""What the fit is drawn by: each term adds to the normal equations of one step.
+
+Residuals are in mm, target less model, so that a step along the Jacobian brings the model nearer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.geometry.views import View
+from SSRKDLib.reconstruction.fitting.joints import Rows
+from SSRKDLib.reconstruction.fitting.outlines import Contour, MaskOutline, bone_contour
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, moved
+
+#: Standard deviation of a mask's border, mm, and the length of border that is one look at it, mm.
+OUTLINE_SD_MM, OUTLINE_LOOK_MM = 0.5, 18.0
+
+#: Standard deviation of what a mask is too large by all round, mm. Without it, a bias of 0.3 mm
+#: would become 8 mm of depth.
+OFFSET_SD_MM = 0.3
+
+#: What a user has drawn is sharper than what a network has: borders and offset, as a share.
+EDITED_SHARE = 0.5
+
+#: Distances beyond this count as this in the mean distance of outlines, mm.
+_FAR_MM = 5.0
+
+#: A match needs normals that agree, as their cosine.
+_LEAST_COSINE = 0.3
+
+#: Bones keep this far from each other, mm, and how strictly, mm.
+_CLEARANCE_MM, _CLEARANCE_SD_MM = 0.5, 0.5
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How outlines are matched in a step.
+
+    Attributes:
+        components: of the shape that may change; 0: only poses.
+        scale_mm: distances beyond it count less and less (Geman and McClure's function).
+        reach: the farthest match, pixels.
+        bend: pixels that opposite normals count as.
+        every: each how manieth point of the masks is used.
+    """
+
+    components: int
+    scale_mm: float
+    reach: float
+    bend: float
+    every: int = 1
+
+
+class NormalEquations:
+    """Sums over residuals for unknown coefficients, motions of poses and offsets of masks."""
+
+    def __init__(self, state: FitState, components: int) -> None:
+        self.state, self.components = state, components
+        self.motions = components
+        self.offsets = components + 6 * state.blocks
+        size = self.offsets + state.offsets.size
+        self.matrix, self.side = np.zeros((size, size)), np.zeros(size)
+
+    def add(self, columns: np.ndarray, rows: np.ndarray, weights: np.ndarray, pull: np.ndarray):
+        """Add residuals.
+
+        Args:
+            columns: ``[C]`` which unknowns the rows are about.
+            rows: ``[N, C]`` Jacobian.
+            weights: ``[N]``.
+            pull: ``[N]`` weighted residuals.
+        """
+        self.matrix[np.ix_(columns, columns)] += rows.T @ (weights[:, None] * rows)
+        self.side[columns] += rows.T @ pull
+
+    def add_points(
+        self, slot: int, bone: str, points: np.ndarray, directions: np.ndarray,
+        modes: np.ndarray | None, weights: np.ndarray, pull: np.ndarray, offset: bool = False,
+    ) -> None:  # fmt: skip
+        """Add points of a bone that are drawn along directions.
+
+        Args:
+            slot, bone: whose.
+            points: ``[N, 3]`` mm, world.
+            directions: ``[N, 3]``: of the residual per mm, world.
+            modes: ``[N, 3, components]``: how the points move with the shape; None: they do not.
+            weights, pull: as for :meth:`add`.
+            offset: whether the mask's offset is in the residual.
+        """
+        pose = self.state.poses[slot][bone]
+        arms = points - moved(pose, PIVOTS[bone])
+        parts = [np.cross(arms, directions), directions]
+        at = self.motions + 6 * self.state.block(slot, bone)
+        columns = [np.arange(at, at + 6)]
+        if modes is not None and self.components:
+            local = (directions @ pose[:3, :3]).astype(np.float32)
+            parts.append((local[:, None] @ modes[:, :, : self.components])[:, 0])
+            columns.append(np.arange(self.components))
+        if offset:
+            parts.append(np.ones((len(points), 1)))
+            columns.append([self.offsets + len(BONES) * slot + BONES.index(bone)])
+        self.add(np.concatenate(columns), np.concatenate(parts, axis=1), weights, pull)
+
+    def add_rows(self, rows: Rows) -> None:
+        """Add residuals of poses, in standard deviations (the value itself, not a target's)."""
+        columns = np.arange(self.motions, self.offsets)
+        self.add(columns, rows.jacobian, np.ones(len(rows.residuals)), -rows.residuals)
+
+    def add_shape(self) -> None:
+        """Coefficients are standard deviations."""
+        count = np.arange(self.components)
+        self.matrix[count, count] += 1.0
+        self.side[count] -= self.state.coefficients[: self.components]
+
+    def add_offsets(self, deviations: np.ndarray) -> None:
+        """What masks are too large by, ``[2, 4]`` mm."""
+        at = np.arange(self.offsets, len(self.side))
+        self.matrix[at, at] += 1.0 / deviations.ravel() ** 2
+        self.side[at] -= (self.state.offsets / deviations**2).ravel()
+
+    def solution(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """``[K]``, ``[blocks, 6]`` and ``[2, 4]``, for :meth:`FitState.stepped`."""
+        found = np.linalg.solve(self.matrix + 1e-6 * np.eye(len(self.side)), self.side)
+        shape = np.zeros_like(self.state.coefficients)
+        shape[: self.components] = found[: self.components]
+        motions = found[self.motions : self.offsets].reshape(-1, 6)
+        return shape, motions, found[self.offsets :].reshape(self.state.offsets.shape)
+
+
+class Knee:
+    """The bones of a state, computed once for a step."""
+
+    def __init__(self, state: FitState) -> None:
+        self.state = state
+        bones = state.model.bones
+        self.shapes = {bone: part.shape(state.coefficients) for bone, part in bones.items()}
+        self.normals = {bone: part.normals(self.shapes[bone]) for bone, part in bones.items()}
+
+    def contour(self, slot: int, bone: str, view: View) -> Contour:
+        """See :func:`SSRKDLib.reconstruction.fitting.outlines.bone_contour`."""
+        return bone_contour(
+            self.state.model.bones[bone], self.shapes[bone], self.normals[bone],
+            self.state.poses[slot][bone], view,
+        )  # fmt: skip
+
+    def placed(self, slot: int, bone: str) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices and normals in the world, as the bone lay in a view."""
+        pose = self.state.poses[slot][bone]
+        return moved(pose, self.shapes[bone]), self.normals[bone] @ pose[:3, :3].T
+
+
+@dataclass(frozen=True, eq=False)
+class OutlineTerm:
+    """The masks' borders against the bones' outlines, both ways.
+
+    Attributes:
+        views: in the world.
+        inner: per view :func:`~SSRKDLib.reconstruction.fitting.outlines.depth_inside`.
+        outlines: per view and bone.
+        shares: ``[2]`` of the standard deviations, less than 1 for masks that a user edited.
+    """
+
+    views: tuple[View, View]
+    inner: tuple[np.ndarray, np.ndarray]
+    outlines: tuple[dict[str, MaskOutline], dict[str, MaskOutline]]
+    shares: np.ndarray
+
+    def add_to(self, equations: NormalEquations, knee: Knee, how: Matching) -> float:
+        """Add, and return the mean distance from the masks to the bones, mm (NaN: no match)."""
+        total = count = 0.0
+        deviations = np.repeat(OFFSET_SD_MM * self.shares[:, None], len(BONES), axis=1)
+        equations.add_offsets(deviations)
+        for slot in SLOTS:
+            for bone in BONES:
+                if self.outlines[slot][bone].seen:
+                    far, points = self._add_one(equations, knee, how, slot, bone)
+                    total, count = total + far, count + points
+        return total / count if count else np.nan
+
+    def _add_one(
+        self, equations: NormalEquations, knee: Knee, how: Matching, slot: int, bone: str
+    ) -> tuple[float, int]:
+        contour = knee.contour(slot, bone, self.views[slot])
+        mask = self.outlines[slot][bone]
+        shown = _inside(self.inner[slot], contour.image)
+        if shown.sum() < 10:
+            return 0.0, 0
+        mine = np.concatenate([contour.image, how.bend * contour.normals], axis=1)[shown]
+        number = np.flatnonzero(shown)
+        points, normals, sharp = (
+            array[:: how.every] for array in (mask.points, mask.normals, mask.weights)
+        )
+        theirs = np.concatenate([points, how.bend * normals], axis=1)
+        pixel_mm = 1.0 / np.median(contour.pixels_per_mm[shown])
+        look = min(1.0, how.every * pixel_mm / OUTLINE_LOOK_MM)
+        look = look / (OUTLINE_SD_MM * self.shares[slot]) ** 2 / 2
+
+        # From the masks to the bones: several points of a mask may choose the same of the bone.
+        nearest = number[cKDTree(mine).query(theirs)[1]]
+        distance, ok = _match(contour, nearest, points, normals, how)
+        robust = 1 / (1 + (distance / how.scale_mm) ** 2) ** 2
+        weight = np.where(ok, look * sharp * robust, 0.0)
+        weights = np.bincount(nearest, weight, len(contour.image))
+        pulls = np.bincount(nearest, weight * distance, len(contour.image))
+        far = np.minimum(np.abs(distance[ok]), _FAR_MM).sum()
+
+        # And back, as much in all.
+        chosen = cKDTree(theirs).query(mine)[1]
+        distance, matched = _match(contour, number, points[chosen], normals[chosen], how)
+        robust = 1 / (1 + (distance / how.scale_mm) ** 2) ** 2
+        weight = np.where(matched, look * len(points) / len(number) * sharp[chosen] * robust, 0.0)
+        weights[number] += weight
+        pulls[number] += weight * distance
+
+        pulls = pulls - weights * equations.state.offsets[slot, BONES.index(bone)]
+        used = weights > 0
+        modes = None
+        if equations.components:
+            all_modes = knee.state.model.bones[bone].modes
+            some = Contour(*(getattr(contour, name)[used] for name in contour.__dataclass_fields__))
+            modes = some.between(all_modes)
+        equations.add_points(
+            slot, bone, contour.points[used], contour.directions[used], modes,
+            weights[used], pulls[used], offset=True,
+        )  # fmt: skip
+        return float(far), int(ok.sum())
+
+
+def _inside(inner: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Which image points are shown, and not at the border."""
+    rows, columns = inner.shape
+    at = np.rint(image).astype(np.int64)
+    found = (at >= 0).all(1) & (at[:, 0] < columns) & (at[:, 1] < rows)
+    found[found] = inner[at[found, 1], at[found, 0]] > 3
+    return found
+
+
+def _match(
+    contour: Contour, which: np.ndarray, points: np.ndarray, normals: np.ndarray, how: Matching
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances, mm of surface, from the contour's points outwards to image points; which count."""
+    apart = points - contour.image[which]
+    distance = (apart * contour.normals[which]).sum(1) / contour.pixels_per_mm[which]
+    near = (apart**2).sum(1) < how.reach**2
+    return distance, near & ((contour.normals[which] * normals).sum(1) > _LEAST_COSINE)
+
+
+def add_contacts(equations: NormalEquations, knee: Knee) -> None:
+    """Tibia and patella stay out of the femur."""
+    bones = knee.state.model.bones
+    for slot in SLOTS[:1] if knee.state.one_pose else SLOTS:
+        femur, outward = knee.placed(slot, "femur")
+        tree = cKDTree(femur)
+        for bone in ("tibia", "patella"):
+            points = knee.placed(slot, bone)[0][~bones[bone].rim]
+            distance, nearest = tree.query(points, distance_upper_bound=10.0)
+            near = np.isfinite(distance)
+            points, nearest = points[near], nearest[near]
+            normals = outward[nearest]
+            lack = _CLEARANCE_MM - ((points - femur[nearest]) * normals).sum(1)
+            deep = lack > 0
+            if not deep.any():
+                continue
+            points, normals, lack = points[deep], normals[deep], lack[deep]
+            weights = np.full(len(lack), 1 / _CLEARANCE_SD_MM**2 / max(len(lack), 4))
+            for which, sign, at in ((bone, 1.0, points), ("femur", -1.0, femur[nearest[deep]])):
+                equations.add_points(slot, which, at, sign * normals, None, weights, weights * lack)

@@ -1,0 +1,204 @@
+"""A statistical model of the bones near the knee, each in its own place of the canonical frame.
+
+Only people 0 to 19 of the bundled population enter. Every bone is aligned by itself, since pose is
+no shape. The covariance is a sum: what the four bones do together in twenty people, what each does
+by itself, a smooth displacement that no person shows (as in Luethi et al., IEEE PAMI 40(8), 2018),
+and size, together and by bone. The sum is kept as its strongest components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import rigid_fit
+from SSRKDLib.simulation.population import (
+    TRAINING_PEOPLE,
+    canonical_frame,
+    load_population,
+    shape_model,
+)
+
+#: Name and version of the vertices that delivered bones share; it changes with their order.
+TEMPLATE, TEMPLATE_VERSION = "llp26", 1
+
+#: How much of the shafts is modelled, mm from the joint along the leg. Enough for small people too.
+SHAFT_MM = 130.0
+
+#: Bones are aligned by what lies within this height, mm.
+_ALIGNED_MM = 95.0
+
+#: Components that are kept.
+COMPONENTS = 120
+
+#: Shares of the people's covariance: all bones together, and each by itself.
+_TOGETHER, _APART = 0.6, 0.4
+
+#: Twenty people do not span a population: standard deviations are wider than theirs.
+_WIDER = 1.15
+
+#: Smooth displacement: standard deviation and length of its Gaussian kernel, mm.
+_SMOOTH_MM, _LENGTH_MM = 1.0, 25.0
+
+#: Components of the smooth displacement, per bone and axis, and the vertices they are found from.
+_SMOOTH_COMPONENTS, _SMOOTH_VERTICES = 24, 400
+
+#: Standard deviations of size, and of girth by axis, all bones together; by itself each has half.
+_SIZE, _GIRTH = 0.035, 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class BoneModel:
+    """One bone of the model.
+
+    Attributes:
+        mean: ``[N, 3]`` mm, canonical coordinates.
+        modes: ``[N, 3, K]`` float32, what one standard deviation of each component does, mm.
+        faces: ``[M, 3]``, outward.
+        edges: ``[E, 2]`` vertices of the edges between two faces.
+        rim: ``[N]`` bool, vertices where the modelled shaft ends.
+        vertices: ``[N]`` their numbers in the population's bone.
+    """
+
+    mean: np.ndarray
+    modes: np.ndarray
+    faces: np.ndarray
+    edges: np.ndarray
+    rim: np.ndarray
+    vertices: np.ndarray
+    _corners: csr_matrix
+
+    def shape(self, coefficients: np.ndarray) -> np.ndarray:
+        """``[N, 3]`` mm of coefficients ``[K]``, standard deviations."""
+        return self.mean + self.modes @ coefficients.astype(np.float32)
+
+    def normals(self, points: np.ndarray) -> np.ndarray:
+        """Outward unit normals ``[N, 3]`` of the bone with its vertices at ``points``."""
+        a, b, c = (points[self.faces[:, k]] for k in range(3))
+        vectors = self._corners @ np.cross(b - a, c - a)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+@dataclass(frozen=True, eq=False)
+class KneeShapeModel:
+    """The four bones and what their shapes have in common.
+
+    Attributes:
+        bones: by name.
+        components: how many there are.
+    """
+
+    bones: dict[str, BoneModel]
+    components: int
+
+
+@lru_cache(maxsize=1)
+def knee_shape_model() -> KneeShapeModel:
+    """The model of people 0 to 19; nothing of the held-out people enters it."""
+    parts = {bone: _aligned_people(bone) for bone in BONES}
+    means = {bone: people.mean(0) for bone, (people, _, _) in parts.items()}
+    ends = np.cumsum([0] + [len(means[bone]) for bone in BONES])
+    rows = {bone: slice(ends[i], ends[i + 1]) for i, bone in enumerate(BONES)}
+    deviations = {bone: parts[bone][0] - means[bone] for bone in BONES}
+    columns = np.concatenate(
+        [
+            _of_people(deviations, rows, ends[-1], BONES, _TOGETHER),
+            *(_of_people(deviations, rows, ends[-1], (bone,), _APART) for bone in BONES),
+            *(_smooth(means[bone], rows[bone], ends[-1]) for bone in BONES),
+            _sizes(means, rows, ends[-1]),
+        ]
+    ).reshape(-1, 3 * ends[-1])
+    # Covariance columns' columns: the strongest components from the small Gram matrix.
+    strength, directions = np.linalg.eigh((columns @ columns.T).astype(np.float64))
+    strongest = directions[:, np.argsort(-strength)[:COMPONENTS]]
+    modes = (strongest.T.astype(np.float32) @ columns).reshape(COMPONENTS, -1, 3)
+    modes = np.ascontiguousarray(modes.transpose(1, 2, 0))
+    bones = {bone: _bone_model(means[bone], modes[rows[bone]], *parts[bone][1:]) for bone in BONES}
+    return KneeShapeModel(bones, COMPONENTS)
+
+
+def _aligned_people(bone: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One bone of the training people ``[people, N, 3]`` in the mean bone's place, its faces, and
+    the numbers of its vertices in the population's bone."""
+    population, model = load_population(), shape_model()
+    template = model.split(model.mean)
+    people = []
+    for person in TRAINING_PEOPLE:
+        frame = canonical_frame({b: population.vertices[b][person] for b in BONES}, template)
+        people.append((population.vertices[bone][person] - frame[:3, 3]) @ frame[:3, :3])
+    points = np.stack(people)
+    near = (np.abs(points.mean(0)[:, 2]) < SHAFT_MM)[population.faces[bone]].all(1)
+    vertices, corners = np.unique(population.faces[bone][near], return_inverse=True)
+    points = points[:, vertices]
+    carrying = np.abs(points.mean(0)[:, 2]) < _ALIGNED_MM
+    for _ in range(3):
+        mean = points.mean(0)
+        for one in points:
+            move = rigid_fit(one[carrying], mean[carrying])
+            one[:] = one @ move[:3, :3].T + move[:3, 3]
+    return points, corners.reshape(-1, 3), vertices
+
+
+def _bone_model(
+    mean: np.ndarray, modes: np.ndarray, faces: np.ndarray, vertices: np.ndarray
+) -> BoneModel:
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    edges, counts = np.unique(edges, axis=0, return_counts=True)
+    rim = np.zeros(len(mean), bool)
+    rim[edges[counts == 1]] = True
+    corners = csr_matrix(
+        (np.ones(faces.size), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
+        shape=(len(mean), len(faces)),
+    )
+    return BoneModel(mean, modes, faces, edges[counts == 2], rim, vertices, corners)
+
+
+def _of_people(
+    deviations: dict[str, np.ndarray],
+    rows: dict[str, slice],
+    count: int,
+    bones: tuple[str, ...],
+    share: float,
+) -> np.ndarray:
+    """Columns ``[people, V, 3]`` float32 whose products are a share of the people's covariance."""
+    people = len(TRAINING_PEOPLE)
+    columns = np.zeros((people, count, 3), np.float32)
+    for bone in bones:
+        columns[:, rows[bone]] = _WIDER * np.sqrt(share / (people - 1)) * deviations[bone]
+    return columns
+
+
+def _smooth(mean: np.ndarray, rows: slice, count: int) -> np.ndarray:
+    """Columns of a smooth displacement of one bone: the strongest eigenvectors of a Gaussian
+    kernel, found at some vertices and continued to all (Nystroem's method)."""
+    some = mean[np.random.default_rng(0).permutation(len(mean))[:_SMOOTH_VERTICES]]
+
+    def kernel(points: np.ndarray) -> np.ndarray:
+        squares = ((points[:, None] - some[None]) ** 2).sum(-1)
+        return np.exp(-squares / (2 * _LENGTH_MM**2))
+
+    strength, vectors = np.linalg.eigh(kernel(some))
+    kept = np.argsort(-strength)[:_SMOOTH_COMPONENTS]
+    functions = kernel(mean) @ vectors[:, kept] / np.sqrt(strength[kept])
+    columns = np.zeros((_SMOOTH_COMPONENTS, 3, count, 3), np.float32)
+    for axis in range(3):
+        columns[:, axis, rows, axis] = _SMOOTH_MM * functions.T
+    return columns.reshape(-1, count, 3)
+
+
+def _sizes(means: dict[str, np.ndarray], rows: dict[str, slice], count: int) -> np.ndarray:
+    """Columns of size and of girth by axis."""
+    spread = {bone: mean - mean.mean(0) for bone, mean in means.items()}
+    together = np.concatenate([spread[bone] for bone in means])
+    columns = [_SIZE * together]
+    for axis in np.eye(3):
+        columns.append(_GIRTH * together * axis)
+        for bone in means:
+            alone = np.zeros((count, 3))
+            alone[rows[bone]] = _GIRTH / 2 * spread[bone] * axis
+            columns.append(alone)
+    return np.stack(columns).astype(np.float32)

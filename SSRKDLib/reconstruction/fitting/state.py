@@ -1,0 +1,108 @@
+"""What is fitted: one shape, and a pose of each bone in each view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.reconstruction.fitting.shape_model import KneeShapeModel
+
+#: Views of a pair: frontal and lateral.
+SLOTS = (0, 1)
+
+#: The point of each bone about which it is turned, mm, the model's canonical coordinates.
+PIVOTS = {
+    "patella": np.array([0.0, -38.0, 22.0]),
+    "femur": np.array([0.0, 5.0, 15.0]),
+    "fibula": np.array([25.0, 30.0, -30.0]),
+    "tibia": np.array([0.0, 5.0, -15.0]),
+}
+
+#: Poses of a bone change by at most this much in a step: radians and mm.
+_LARGEST_TURN, _LARGEST_SHIFT = np.deg2rad(12.0), 25.0
+
+Poses = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class FitState:
+    """A shape and its poses.
+
+    Attributes:
+        model: of the shapes.
+        coefficients: ``[K]`` standard deviations; the bones share them, and so do the views.
+        poses: per view and bone a rigid 4x4 from the model's canonical coordinates to the world
+            that the views are given in; the same for both views where ``one_pose``.
+        one_pose: whether no bone moved between the views.
+        offsets: ``[2, 4]`` mm by which each mask is too large.
+    """
+
+    model: KneeShapeModel
+    coefficients: np.ndarray
+    poses: tuple[Poses, Poses]
+    one_pose: bool
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros((len(SLOTS), len(BONES))))
+
+    @classmethod
+    def mean(cls, model: KneeShapeModel, one_pose: bool) -> FitState:
+        """The mean knee in its own place."""
+        still = {bone: np.eye(4) for bone in BONES}
+        return cls(model, np.zeros(model.components), (still, still), one_pose)
+
+    def with_own_poses(self) -> FitState:
+        """The same, its bones free to lie otherwise in each view."""
+        return replace(self, one_pose=False)
+
+    @property
+    def blocks(self) -> int:
+        """How many poses are unknown."""
+        return len(BONES) * (1 if self.one_pose else len(SLOTS))
+
+    def block(self, slot: int, bone: str) -> int:
+        """Which of them is that of a bone in a view."""
+        return BONES.index(bone) + (0 if self.one_pose else len(BONES) * slot)
+
+    def points(self, bone: str, slot: int) -> np.ndarray:
+        """Vertices ``[N, 3]`` mm of a bone as it lay in a view."""
+        return moved(self.poses[slot][bone], self.model.bones[bone].shape(self.coefficients))
+
+    def stepped(self, shape: np.ndarray, motions: np.ndarray, offsets: np.ndarray) -> FitState:
+        """The state after a step.
+
+        Args:
+            shape: ``[K]`` change of the coefficients.
+            motions: ``[blocks, 6]`` turn about the bone's pivot (radians, world axes), shift (mm).
+            offsets: ``[2, 4]`` change, mm.
+        """
+        slots = SLOTS[:1] if self.one_pose else SLOTS
+        poses = [
+            {
+                bone: _turned(self.poses[s][bone], bone, motions[self.block(s, bone)])
+                for bone in BONES
+            }
+            for s in slots
+        ]
+        return replace(
+            self,
+            coefficients=self.coefficients + shape,
+            poses=(poses[0], poses[-1]),
+            offsets=self.offsets + offsets,
+        )
+
+
+def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points ``[..., 3]`` moved by a 4x4 matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def _turned(pose: np.ndarray, bone: str, motion: np.ndarray) -> np.ndarray:
+    turn = motion[:3] * min(1.0, _LARGEST_TURN / max(np.linalg.norm(motion[:3]), 1e-12))
+    shift = motion[3:] * min(1.0, _LARGEST_SHIFT / max(np.linalg.norm(motion[3:]), 1e-12))
+    rotation, pivot = Rotation.from_rotvec(turn).as_matrix(), moved(pose, PIVOTS[bone])
+    new = np.eye(4)
+    new[:3, :3] = rotation @ pose[:3, :3]
+    new[:3, 3] = rotation @ (pose[:3, 3] - pivot) + pivot + shift
+    return new
