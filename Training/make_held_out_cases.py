@@ -33,7 +33,8 @@ def write_knee(person: Person, side: str, output: Path) -> None:
     for name, folder in folders.items():
         rig = RIGS[name](laterality=side)
         with replaced_folder(folder, RIG_CASE) as fresh:
-            write_radiographs(volume, rig, fresh, ExposureSettings(), rng, lambda *_: None)
+            volumes = [volume] * len(rig.views)
+            write_radiographs(volumes, rig, fresh, ExposureSettings(), rng, lambda *_: None)
             write_truth(fresh, bones)
         print(folder, flush=True)
 

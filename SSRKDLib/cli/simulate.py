@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,16 +15,19 @@ from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.radiographs.rig_file import read_rig
+from SSRKDLib.simulation.leg_motion import check_flexion, leg_motion, moved_bones
 from SSRKDLib.simulation.writing import (
     PROJECTORS,
     RIG,
     SIMULATION,
     ExposureSettings,
     write_radiographs,
+    write_true_bones,
 )
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
+    from SSRKDLib.surfaces.mesh import Mesh
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -33,7 +36,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "simulate",
         help="make radiographs from a CT, bone surfaces or a virtual knee",
         description=(
-            "Writes OUT/rig.json and one line-integral image per view (NRRD, float32). Of "
+            "Writes OUT/rig.json and one line-integral image per view (NRRD, float32), with "
+            "--flexion also the bones as they lay in each view (OUT/bones/VIEW/BONE.ply). Of "
             "an earlier simulation in OUT, these files are replaced; other files stay."
         ),
     )
@@ -53,6 +57,11 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     how.add_argument(
         "--preset", choices=sorted(PRESETS), default="orthogonal",
         help="a ready-made rig around the middle of the knee or CT (default: orthogonal)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--flexion", type=float, metavar="DEG",
+        help="a routine pair: every view after the first is taken with the knee bent by DEG more, "
+        "the leg turned by 5 degrees and moved by 10 mm (default: nothing moves)",
     )  # fmt: skip
     parser.add_argument("--side", choices=("L", "R"), help="written into the rig")
     parser.add_argument("--seed", type=int, default=0, help="of tissue and noise (default: 0)")
@@ -107,16 +116,20 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     output = Path(arguments.output)
     with replaced_folder(output, SIMULATION, inputs) as folder:
         progress("volume", 0.0, "Making the volume")
-        volume, middle, side = _volume(arguments, rng)
-        side = arguments.side or side
+        scene = _scene(arguments, rng)
+        side = arguments.side or scene.side
         if rig is None:
-            rig = PRESETS[arguments.preset](laterality=side, centre=tuple(middle))
+            rig = PRESETS[arguments.preset](laterality=side, centre=tuple(scene.middle))
         elif arguments.side:
             rig = replace(rig, laterality=arguments.side)
-        write_radiographs(
-            volume, rig, folder, how, rng,
+        later = len(rig.views) - 1
+        made = write_radiographs(
+            [scene.volume, *[scene.later] * later], rig, folder, how, rng,
             lambda stage, fraction, message: progress(stage, 0.5 + 0.5 * fraction, message),
         )  # fmt: skip
+        if scene.bones is not None:
+            first, moved = scene.bones
+            write_true_bones(folder, made.images, [first, *[moved] * later])
     progress("done", 1.0, "Done")
     print(f"{output / RIG}: {len(rig.views)} radiographs, projected by {how.projector}.")
     return 0
@@ -125,6 +138,13 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
 def _exposure_settings(arguments: argparse.Namespace) -> ExposureSettings:
     if arguments.person is not None and not 0 <= arguments.person <= 25:
         raise InputError(f"--person must be 0 to 25 (got {arguments.person}).")
+    if arguments.flexion is not None:
+        if arguments.ct is not None:
+            raise InputError(
+                "The knee of a CT cannot be bent: its bones are not known.",
+                "Omit --flexion, or use --person or --meshes.",
+            )
+        check_flexion(arguments.flexion)
     return ExposureSettings(
         energy=arguments.energy,
         photons=arguments.photons,
@@ -135,10 +155,22 @@ def _exposure_settings(arguments: argparse.Namespace) -> ExposureSettings:
     )
 
 
-def _volume(
-    arguments: argparse.Namespace, rng: np.random.Generator
-) -> tuple[Volume, np.ndarray, str | None]:
-    """What to project, the point to centre a preset on, and the side where it is known."""
+@dataclass(frozen=True)
+class _Scene:
+    """What is projected.
+
+    ``volume`` by the first view, ``later`` by the others; ``middle``, the point to centre a preset
+    on; ``side``, where it is known; ``bones``, before and after they moved, where they did.
+    """
+
+    volume: Volume
+    later: Volume
+    middle: np.ndarray
+    side: str | None
+    bones: tuple[dict[str, Mesh], dict[str, Mesh]] | None = None
+
+
+def _scene(arguments: argparse.Namespace, rng: np.random.Generator) -> _Scene:
     if arguments.ct is not None:
         from SSRKDLib.ct.reading import read_scan
         from SSRKDLib.simulation.ct_volume import attenuation_volume
@@ -147,7 +179,7 @@ def _volume(
         for note in scan.notes:
             print(f"note: {note}", file=sys.stderr)
         volume = attenuation_volume(scan, arguments.energy)
-        return volume, volume.centre, None
+        return _Scene(volume, volume, volume.centre, None)
     from SSRKDLib.simulation.voxel_phantom import voxel_knee
     from SSRKDLib.surfaces.knee import joint_centre
 
@@ -160,4 +192,10 @@ def _volume(
 
         meshes, side = load_person(arguments.person), "L"
     volume = voxel_knee(meshes, rng, energy=arguments.energy)
-    return volume, joint_centre(meshes), side
+    if arguments.flexion is None:
+        return _Scene(volume, volume, joint_centre(meshes), side)
+    directions = np.random.default_rng([arguments.seed, 1])
+    moved = moved_bones(meshes, leg_motion(meshes, arguments.flexion, directions))
+    # The same leg: its tissue is drawn from the same seed.
+    later = voxel_knee(moved, np.random.default_rng(arguments.seed), energy=arguments.energy)
+    return _Scene(volume, later, joint_centre(meshes), side, (meshes, moved))

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.radiographs.exposure import Source, with_sources
 from SSRKDLib.radiographs.rig_file import read_written_rig, write_rig
+from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 if TYPE_CHECKING:
     from SSRKDLib.simulation.joseph import Volume
 
-#: Name of the rig beside the images.
-RIG = "rig.json"
+#: Name of the rig beside the images; folder of the true bones, with a folder for each view.
+RIG, TRUE_BONES = "rig.json", "bones"
 
 #: Methods of projection by name: Joseph's, in torch, anywhere; TIGRE's, on a GPU. They agree to the
 #: accuracy of their sampling.
@@ -93,7 +97,7 @@ def check_projector(name: str) -> None:
 
 
 def write_radiographs(
-    volume: Volume,
+    volumes: Sequence[Volume],
     rig: Rig,
     folder: Path,
     how: ExposureSettings,
@@ -103,7 +107,7 @@ def write_radiographs(
     """Expose every view; write one line-integral image per view (NRRD, float32) and the rig.
 
     Args:
-        volume: attenuation, 1/mm, in the rig's frame.
+        volumes: what each view sees: attenuation, 1/mm, in the rig's frame.
         rig: how to look at it.
         folder: where to write.
         how: the exposure (its seed is for the caller, who makes ``rng``).
@@ -117,7 +121,7 @@ def write_radiographs(
         OutputError: the folder cannot be written, or the disk is full.
     """
     sources: list[Source] = []
-    for index, view in enumerate(rig.views):
+    for index, (view, volume) in enumerate(zip(rig.views, volumes)):
         progress("project", index / len(rig.views), f"Projecting {view.name}")
         name = _file_name(view, index, [str(other.image) for other in sources])
         write_image(folder / name, _expose(volume, view, how, rng))
@@ -125,6 +129,29 @@ def write_radiographs(
     made = with_sources(rig, sources)
     write_rig(made, folder / RIG)
     return made
+
+
+def write_true_bones(
+    folder: Path, images: Sequence[str | Path], bones: Sequence[Mapping[str, Mesh]]
+) -> None:
+    """Write the bones as they lay in each view: ``bones/VIEW/BONE.ply``, mm, the rig's frame.
+
+    Args:
+        folder: where the radiographs were written.
+        images: their names, after which the views' folders are named.
+        bones: of each view.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    for image, lying in zip(images, bones):
+        place = folder / TRUE_BONES / Path(image).stem
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(place, error) from error
+        for bone, mesh in lying.items():
+            write_mesh(place / f"{bone}.ply", mesh, COLOURS[bone])
 
 
 def _expose(

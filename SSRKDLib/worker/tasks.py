@@ -192,9 +192,9 @@ def simulate(request: dict, progress: Progress) -> dict:
     rig = read_rig(request["rig"])
     with replaced_folder(request["output"], SIMULATION) as folder:
         scan = read_scan(request["ct"])
-        volume = attenuation_volume(scan, how.energy)
+        volumes = [attenuation_volume(scan, how.energy)] * len(rig.views)
         write_radiographs(
-            volume, rig, folder, how, np.random.default_rng(how.seed),
+            volumes, rig, folder, how, np.random.default_rng(how.seed),
             lambda stage, fraction, message: progress(stage, 0.3 + 0.7 * fraction, message),
         )  # fmt: skip
     rig_path = str(Path(request["output"]) / RIG)

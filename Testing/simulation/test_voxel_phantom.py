@@ -375,6 +375,8 @@ def test_project_simulate_command_takes_meshes(bones, tmp_path, monkeypatch):
     "words",
     [
         ("--person", "26"),
+        ("--person", "1", "--flexion", "200"),
+        ("--ct", "/absent/ct.nii", "--flexion", "20"),
         ("--person", "1", "--energy", "10"),
         ("--person", "1", "--photons", "0"),
         ("--person", "1", "--scatter", "1"),
