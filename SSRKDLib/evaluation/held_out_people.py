@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.geometry.rig_presets import c_arm, oblique, orthogonal
-from SSRKDLib.geometry.views import Rig
+from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
@@ -62,40 +62,49 @@ def _placed(bones: dict[str, Mesh]) -> dict[str, Mesh]:
     return {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
 
 
+def projector(
+    bones: dict[str, Mesh], simulator: str, tissue: np.random.Generator, noise: np.random.Generator
+) -> Callable[[View], np.ndarray]:
+    """Radiographs of one knee by view: line integrals, float32 ``[rows, columns]``.
+
+    Args:
+        bones: mm, the views' frame.
+        simulator: ``voxel``, the one that training never sees, or ``mesh``, the one that it learns
+            from, with its random exposures.
+        tissue: the leg around the bones is drawn from it at once.
+        noise: the exposures are drawn from it, view by view.
+    """
+    if simulator == "voxel":
+        volume = voxel_knee(bones, tissue)
+        return lambda view: simulate_view(volume, view, noise)
+    joint = joint_centre(bones)
+    centred = {bone: mesh.vertices - joint for bone, mesh in bones.items()}
+    leg = random_leg(centred, {bone: mesh.faces for bone, mesh in bones.items()}, tissue)
+    shift = np.eye(4)
+    shift[:3, 3] = -joint
+
+    def take(view: View) -> np.ndarray:
+        moved = view.transformed(shift)
+        row = float(moved.project(np.zeros(3))[1])
+        paths, _ = material_paths(leg, moved)
+        pixel = moved.pixel_spacing[0] * float((moved.projection_matrix @ [0, 0, 0, 1])[2])
+        return random_line_integral(paths, row, pixel, noise)
+
+    return take
+
+
 def radiographs(
     bones: dict[str, Mesh], rigs: dict[str, Rig], simulator: str, seed: int
 ) -> dict[str, list[Exposure]]:
-    """Exposures of one knee in each rig. ``voxel`` is the simulator that training never sees,
-    ``mesh`` the one that it learns from, with its random exposures."""
+    """Exposures of one knee in each rig (see :func:`projector`)."""
     rng = np.random.default_rng(seed)
-    if simulator == "voxel":
-        volume = voxel_knee(bones, rng)
-        images = {
-            name: [simulate_view(volume, view, rng) for view in rig.views]
-            for name, rig in rigs.items()
-        }
-    else:
-        joint = joint_centre(bones)
-        centred = {bone: mesh.vertices - joint for bone, mesh in bones.items()}
-        leg = random_leg(centred, {bone: mesh.faces for bone, mesh in bones.items()}, rng)
-        shift = np.eye(4)
-        shift[:3, 3] = -joint
-        images = {}
-        for name, rig in rigs.items():
-            images[name] = []
-            for view in rig.views:
-                moved = view.transformed(shift)
-                row = float(moved.project(np.zeros(3))[1])
-                paths, _ = material_paths(leg, moved)
-                pixel = moved.pixel_spacing[0] * float((moved.projection_matrix @ [0, 0, 0, 1])[2])
-                images[name].append(random_line_integral(paths, row, pixel, rng))
-    return {
-        name: [
-            Exposure(view, image, np.ones(image.shape, bool))
-            for view, image in zip(rig.views, images[name])
-        ]
-        for name, rig in rigs.items()
-    }
+    take = projector(bones, simulator, rng, rng)
+    return {name: [exposed(view, take(view)) for view in rig.views] for name, rig in rigs.items()}
+
+
+def exposed(view: View, image: np.ndarray) -> Exposure:
+    """An exposure without borders."""
+    return Exposure(view, image, np.ones(image.shape, bool))
 
 
 def evaluate(

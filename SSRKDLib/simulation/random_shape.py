@@ -22,11 +22,12 @@ FLEXION_CENTRE = np.array([0.0, 11.0, 22.0])
 Bones = dict[str, np.ndarray]
 
 
-def random_knee(rng: np.random.Generator) -> Bones:
-    """One virtual knee: ``[N, 3]`` mm per bone, in its own canonical frame."""
+def random_knee(rng: np.random.Generator, flexion: float | None = None) -> Bones:
+    """One virtual knee: ``[N, 3]`` mm per bone, in its own canonical frame; bent by ``flexion``
+    degrees, at random where that is None."""
     model = shape_model()
     bones = model.split(random_shape(model, rng))
-    bones = random_pose(bones, model.faces, rng)
+    bones = random_pose(bones, model.faces, rng, flexion)
     frame = canonical_frame(bones)
     return {bone: (points - frame[:3, 3]) @ frame[:3, :3] for bone, points in bones.items()}
 
@@ -69,11 +70,17 @@ def smooth_displacement(
     ) * amplitude  # fmt: skip
 
 
-def random_pose(bones: Bones, faces: dict[str, np.ndarray], rng: np.random.Generator) -> Bones:
-    """Move the bones against each other as anatomy lets them."""
+def random_pose(
+    bones: Bones,
+    faces: dict[str, np.ndarray],
+    rng: np.random.Generator,
+    flexion: float | None = None,
+) -> Bones:
+    """Move the bones against each other as anatomy lets them (see :func:`random_knee`)."""
     size = np.ptp(bones["femur"][bones["femur"][:, 2] < 60][:, 0]) / 80.0
     # Half the knees nearly straight, as radiographs are usually taken; half anywhere up to 60.
-    flexion = rng.normal(3, 5) if rng.random() < 0.55 else rng.uniform(0, 60)
+    if flexion is None:
+        flexion = rng.normal(3, 5) if rng.random() < 0.55 else rng.uniform(0, 60)
     flexion = float(np.clip(flexion, -8, 62))
     centre = FLEXION_CENTRE * size + rng.normal(0, [0, 2, 2])
 
