@@ -131,6 +131,8 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         progress=None,
         done=None,
         failed=None,
+        surface=None,
+        pose="lateral",
     ):
         """Surface models of the bones.
 
@@ -141,10 +143,14 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
             laterality: "L", "R" or None (find out).
             weights: name or path of a bundle; None: the bundled ones.
             device: "auto", "cpu" or "cuda".
-            spacing: of the grid that surfaces are taken from, mm.
+            spacing: of the grid that the field's surfaces are taken from, mm.
             case: what an earlier :meth:`segment` or :meth:`place` of the same pair returned: its
                 masks are used where they were edited.
             progress, done, failed: see the class; ``done`` gets the case.
+            surface: "fitted" (a population's shape model, fitted to the radiographs), "field" (the
+                isosurface of the network's field) or None: fitted, where the weights allow it.
+            pose: "lateral" or "frontal": where bones moved between the radiographs, the one in
+                whose pose the models are shown.
 
         Returns:
             Model nodes by bone; with ``done``, the running job, whose ``cancel()`` ends it.
@@ -152,7 +158,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         from SSRKDSlicer.tasks import Options
 
         setup = self._setup(frontal, lateral, rig, laterality)
-        options = Options(weights, device, spacing)
+        options = Options(weights, device, spacing, surface, pose)
 
         def start(**callbacks):
             return self._tasks.reconstruct(setup, options, case, **callbacks)

@@ -11,9 +11,10 @@ import slicer
 
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.models.ct_model import check_teacher
+from SSRKDLib.reconstruction.choices import POSES
 
 from .bones.ct_volume import writeCt
-from .bones.results import addModels
+from .bones.results import addModels, showPose
 from .radiographs import outlines
 from .radiographs.placing import placeRadiographs
 from .radiographs.simulation import addRadiographs, writePresetRig
@@ -34,15 +35,23 @@ class Options:
     Attributes:
         weights: name or path of a bundle; None or "": the shipped one.
         device: "auto", "cpu" or "cuda".
-        spacing: of the grid that surfaces are taken from, mm.
+        spacing: of the grid that the field's surfaces are taken from, mm.
+        surface: "fitted", "field" or None: by the weights.
+        pose: "lateral" or "frontal": where bones moved between the radiographs, the one in whose
+            pose the models are shown.
     """
 
     weights: str | None = None
     device: str = "auto"
     spacing: float = 1.0
+    surface: str | None = None
+    pose: str = POSES[0]
 
     def request(self):
-        return {"weights": self.weights or None, "device": self.device, "spacing": self.spacing}
+        return {
+            "weights": self.weights or None, "device": self.device, "spacing": self.spacing,
+            "surface": self.surface, "pose": self.pose,
+        }  # fmt: skip
 
 
 @dataclass
@@ -118,7 +127,7 @@ class Tasks:
         def show(folder, result, prepared):
             masks, notes = prepared
             report = result["report"]
-            made = self._showResult(setup, folder, report, case.stillThere(), in3D)
+            made = self._showResult(setup, options, folder, report, case.stillThere(), in3D)
             edited = [
                 f"The {r.role} bone masks were edited; they were used."
                 for r, mask in zip(setup.radiographs, masks)
@@ -127,8 +136,9 @@ class Tasks:
             made.messages = (*report["warnings"], *edited, *notes, *report["radiographs"])
             timing.rememberGpu(report.get("gpu"))
             timing.remember(
-                report["weights"], report["device"], options.spacing, time.monotonic() - started
-            )
+                report["weights"], report["device"], options.spacing, options.surface,
+                time.monotonic() - started,
+            )  # fmt: skip
             return made
 
         return self.run(prepare, show, callbacks)
@@ -272,13 +282,14 @@ class Tasks:
         request["output"] = str(folder.output)
         return self._worker.submit(request, callbacks.get("onProgress"), done, failed)
 
-    def _showResult(self, setup, folder, report, case, in3D):
+    def _showResult(self, setup, options, folder, report, case, in3D):
         item = case.folder() or newCaseFolder(setup)
         present = [_isPresent(radiograph.node) for radiograph in setup.radiographs]
         placed = (None, None)
         if all(present):
             placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
         models = self._showModels(folder, report, item, case.models, setup.croppedRig())
+        showPose(models, options.pose)  # where frontal and lateral were exchanged, too
         outlines.updateOutlines(models, placed, item, in3D)
         made = CaseNodes(placed, case.masks, models, report)
         if not all(present):

@@ -15,7 +15,7 @@ from SSRKDLib.surfaces.knee import joint_centre
 from Testing.bench import reload_module, user
 from Testing.module.cases import cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil
 
-STAGES = ("read", "load", "locate", "segment", "encode", "field", "surface", "check", "write")
+STAGES = ("read", "load", "locate", "segment", "encode", "fit", "check", "write")
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_panel_cancel_in_each_stage_changes_nothing(core, slicer, stage):
     assert modelCount(slicer) == 0
     assert slicer.mrmlScene.GetNumberOfNodes() == before
     assert core.ui.reconstructButton.text == "Reconstruct"
-    if stage == "field":
+    if stage == "fit":
         user.click(core.ui.reconstructButton)
         settle(core)
         assert modelCount(slicer) == 4
@@ -164,8 +164,8 @@ def test_panel_another_pair_gets_nodes_of_its_own(core, slicer):
 
 
 def startAndReach(core, stage):
-    """Click Reconstruct and wait for a stage."""
-    core.parameters.spacing = 0.5
+    """Click Reconstruct and wait for a stage of the slowest kind of job."""
+    core.parameters.surface, core.parameters.spacing = "field", 0.5
     user.click(core.ui.reconstructButton)
     waitUntil(lambda: core.job is None or core.job.stage == stage, stage)
     assert core.job is not None
@@ -179,7 +179,7 @@ def test_panel_worker_killed_in_the_middle(core, slicer):
     settle(core)
     assert "ended in the middle" in core.ui.statusLabel.text
     assert modelCount(slicer) == 0
-    core.parameters.spacing = 2.0
+    core.parameters.surface, core.parameters.spacing = "fitted", 2.0
     user.click(core.ui.reconstructButton)
     settle(core)
     assert modelCount(slicer) == 4

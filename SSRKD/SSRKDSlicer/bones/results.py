@@ -18,9 +18,11 @@ from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from SSRKDLib.surfaces.voxelise import label_map
 
-from ..radiographs.outlines import worldMesh
+from ..radiographs.outlines import ownMesh, worldMesh
+from ..radiographs.poses import poseIn, shownPose, storePoses
 from ..scene.folders import BONE, boneColour, boneName, putInto, uniqueName
 from ..scene.frames import flipLpsRas
+from ..scene.parameters import VIEWS
 
 #: Node attribute of a model: the report's entry for its bone, as JSON.
 ABOUT = "SSRKD.About"
@@ -29,7 +31,7 @@ ABOUT = "SSRKD.About"
 RIG = "SSRKD.Rig"
 
 #: What of a report every model keeps, for exports and reports.
-_KEPT = ("spacing_mm", "weights", "weights_sha256", "device", "warnings")
+_KEPT = ("spacing_mm", "weights", "weights_sha256", "device", "surface", "motion", "warnings")
 
 FORMATS = {"STL": ".stl", "OBJ": ".obj", "PLY": ".ply", "labelmap": ".nrrd"}
 
@@ -44,7 +46,7 @@ def modelPolyData(mesh):
 
 
 def addModels(resultFolder, report, folder, before=None, rig=None):
-    """Model nodes of a result on disk.
+    """Model nodes of a result on disk, as the bones lay in the view that its report names.
 
     Args:
         resultFolder: holds ``{bone}.ply``, LPS mm.
@@ -69,7 +71,39 @@ def addModels(resultFolder, report, folder, before=None, rig=None):
                 bone, read_mesh(path), report["laterality"], about, folder, (before or {}).get(bone)
             )
             models[bone].SetAttribute(RIG, None if rig is None else json.dumps(rig_to_dict(rig)))
+            storePoses(models[bone], *_posesOf(report, bone))
     return models
+
+
+def _posesOf(report, bone):
+    """What :func:`storePoses` keeps of a report; it numbers the radiographs as the set-up does."""
+    if report.get("pose") is None:
+        return None, {}
+    roles = {name: VIEWS[index] for name, index in report["views"].items()}
+    matrices = {roles[name]: poses[bone] for name, poses in report["poses"].items()}
+    return roles[report["pose"]], matrices
+
+
+def posesChoice(models):
+    """The radiograph in whose pose models are shown; None where no bone moved."""
+    return next(filter(None, map(shownPose, models.values())), None)
+
+
+def showPose(models, view):
+    """Give models the surfaces of the bones as they lay in a radiograph.
+
+    Args:
+        models: model nodes by bone; those whose bone did not move stay as they are.
+        view: "frontal" or "lateral".
+    """
+    for node in models.values():
+        if shownPose(node) in (None, view):
+            continue
+        there = poseIn(node, view)
+        matrices = {one: poseIn(node, one) @ np.linalg.inv(there) for one in VIEWS}
+        node.SetAndObservePolyData(modelPolyData(ownMesh(node).transformed(there)))
+        node.GetDisplayNode().SetScalarVisibility(False)  # distances were of the other pose
+        storePoses(node, view, matrices)
 
 
 def reconstructionRig(models):

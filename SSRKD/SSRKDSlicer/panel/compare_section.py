@@ -14,10 +14,10 @@ from SSRKDLib.radiographs.rig_file import view_from_dict
 
 from ..bones import distance_colours, report
 from ..bones.comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
-from ..bones.results import aboutModel, reconstructionRig
+from ..bones.results import aboutModel, posesChoice, reconstructionRig
 from ..radiographs.radiographs import STORED_RIG
 from ..scene import layouts
-from ..scene.parameters import VIEWS
+from ..scene.parameters import ALIGNMENTS, VIEWS
 from .bindings import Section, guarded
 from .tables import fillTable, setColumns
 
@@ -32,7 +32,10 @@ class CompareSection(Section):
         self._combos = {}
         self.node(ui.referenceSelector, "reference", "Node")
         self.node(ui.compareCtSelector, "compare", "Ct")
-        self.choice(ui.alignCombo, "align")
+        self.scalar(
+            ui.alignCombo, "currentIndexChanged(int)", self._showAlignment, self._alignment,
+            lambda: setattr(self.parameters, "align", ALIGNMENTS[ui.alignCombo.currentIndex]),
+        )  # fmt: skip
         self.spin(
             ui.distanceRange,
             lambda: self.parameters.distanceRange,
@@ -66,6 +69,15 @@ class CompareSection(Section):
             combo.connect("activated(int)", self._picker(bone, combo))
             table.setCellWidget(row, 1, combo)
             self._combos[bone] = combo
+
+    def _alignment(self):
+        """What the user chose; until then bone by bone where bones moved between the radiographs,
+        since a CT shows them as they lay in neither."""
+        moved = posesChoice(self.panel.case().models) is not None
+        return self.parameters.align or ("bone" if moved else "none")
+
+    def _showAlignment(self, mode):
+        self.ui.alignCombo.currentIndex = ALIGNMENTS.index(mode)
 
     def _picker(self, bone, combo):
         def onPick(index):
@@ -147,7 +159,7 @@ class CompareSection(Section):
     @guarded
     def onCompare(self):
         panel, parameters = self.panel, self.parameters
-        models, mode = panel.case().models, parameters.align
+        models, mode = panel.case().models, self._alignment()
 
         def starter(**callbacks):
             return compare(

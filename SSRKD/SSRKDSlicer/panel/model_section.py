@@ -28,6 +28,7 @@ class ModelSection(Section):
             lambda: self.parameters.spacing,
             lambda: setattr(self.parameters, "spacing", SPACINGS[ui.spacingCombo.currentIndex]),
         )  # fmt: skip
+        self.choice(ui.surfaceCombo, "surface")
         ui.officialLabel.text = weights_list.officialText()
         ui.importButton.connect("clicked()", self.onImport)
         ui.folderButton.connect("clicked()", self.onFolder)
@@ -63,7 +64,8 @@ class ModelSection(Section):
         device = {"auto": "cuda" if timing.knownGpu() else "cpu"}.get(
             self.parameters.device, self.parameters.device
         )
-        known = timing.estimate(name, device, self.parameters.spacing)
+        surface = self.panel.options().surface
+        known = timing.estimate(name, device, self.parameters.spacing, surface)
         if known is None:
             return "Not run yet on this computer with these settings."
         seconds, runs = known

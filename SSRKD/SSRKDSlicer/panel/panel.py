@@ -12,6 +12,7 @@ from slicer.util import VTKObservationMixin
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, SSRKDError
+from SSRKDLib.reconstruction.choices import SURFACES
 
 from ..radiographs.radiographs import suggestPair
 from ..radiographs.view_setup import setupFromParameters
@@ -188,7 +189,10 @@ class Panel(VTKObservationMixin):
 
     def options(self):
         """How the user wants to reconstruct."""
-        return Options(self.parameters.weights, self.parameters.device, self.parameters.spacing)
+        chosen = self.parameters
+        # Fitted surfaces are the default of weights that can give them.
+        surface = None if chosen.surface == SURFACES[0] else chosen.surface
+        return Options(chosen.weights, chosen.device, chosen.spacing, surface, chosen.pose)
 
     def requireSetup(self):
         """The set-up as it is now, crop regions included.

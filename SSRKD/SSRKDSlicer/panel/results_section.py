@@ -7,7 +7,7 @@ import slicer
 
 from SSRKDLib.core.anatomy import BONES
 
-from ..bones.results import aboutModel, exportModels
+from ..bones.results import aboutModel, exportModels, posesChoice, showPose
 from ..radiographs import outlines
 from ..scene import layouts
 from ..scene.parameters import VIEWS
@@ -27,6 +27,7 @@ class ResultsSection(Section):
         self._buildTable()
         self.flag(ui.outlinesCheck, "outlines")
         self.flag(ui.in3DCheck, "radiographsIn3D")
+        self.choice(ui.poseCombo, "pose")
         self.choice(ui.exportFormatCombo, "exportFormat")
         self.path(
             ui.exportFolder,
@@ -36,6 +37,7 @@ class ResultsSection(Section):
         )
         ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
         ui.in3DCheck.connect("toggled(bool)", self.onOutlines)
+        ui.poseCombo.connect("currentIndexChanged(int)", self.onPose)
         ui.layoutButton.connect("clicked()", self.onLayout)
         ui.exportButton.connect("clicked()", self.onExport)
 
@@ -91,6 +93,8 @@ class ResultsSection(Section):
             "Write the bones to files (mm, LPS)." if models else "Reconstruct first."
         )
         ui.layoutButton.enabled = any(self._volumes().values())
+        for widget in (ui.poseCombo, ui.label_PoseresultsForm):
+            widget.visible = posesChoice(models) is not None
 
     def _showRow(self, row, bone, node):
         table = self.ui.resultsTable
@@ -139,6 +143,19 @@ class ResultsSection(Section):
         in3D = self.parameters.radiographsIn3D
         outlines.showOutlines(models.values(), self.parameters.outlines, in3D)
         layouts.radiographsIn3D(in3D)
+
+    @guarded
+    def onPose(self, *args):
+        models, view = self.panel.case().models, self.parameters.pose
+        if self.panel.refreshing or posesChoice(models) in (None, view):
+            return
+        showPose(models, view)
+        layouts.reset3D()
+        self.panel.showStatus(
+            f"The bones are shown as they lay in the {view} radiograph; how far along its rays is "
+            "uncertain."
+        )
+        self.panel.refreshSoon()
 
     def _volumes(self):
         """What the slice views show: the placed copies, else the radiographs as loaded."""

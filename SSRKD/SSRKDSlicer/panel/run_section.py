@@ -127,6 +127,9 @@ class RunSection(Section):
         text = f"{knee.capitalize()} reconstructed in {seconds:.1f} s on {report['device']}."
         if missing:
             text += f" Not found: {', '.join(missing)}."
+        moved = (report.get("motion") or {}).get("sentences", ())
+        text = " ".join([text, *moved])
+        warnings = [sentence for sentence in warnings if sentence not in moved]
         self.panel.showStatus("\n".join([text, *(f"⚠ {sentence}" for sentence in warnings)]))
         self.panel.log(text)
         self.panel.logAll(made.messages)

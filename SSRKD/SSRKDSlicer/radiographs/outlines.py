@@ -13,28 +13,52 @@ from ..scene import layouts
 from ..scene.folders import BONE, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
 from .placing import PLACED, placedView
+from .poses import poseIn
 
 _LINE_WIDTH = 2
 
 
-def worldMesh(modelNode):
+def ownMesh(modelNode):
+    """The surface of a model as :class:`SSRKDLib.surfaces.mesh.Mesh`: LPS mm, without the
+    transforms that it is under."""
+    return _inLps(modelNode.GetPolyData())
+
+
+def worldMesh(modelNode, view=None):
     """The surface of a model as :class:`SSRKDLib.surfaces.mesh.Mesh`: LPS mm, where it
-    stands in the world, a parent transform included."""
+    stands in the world, a parent transform included.
+
+    Args:
+        modelNode: the model.
+        view: "frontal" or "lateral": as the bone lay in that radiograph; default: as it is shown.
+    """
     polydata = modelNode.GetPolyData()
+    if view is not None:
+        pose = vtk.vtkTransform()
+        pose.SetMatrix(flipLpsRas(flipLpsRas(poseIn(modelNode, view)).T).T.ravel())
+        polydata = _moved(polydata, pose)
     if modelNode.GetParentTransformNode() is not None:
         toWorld = vtk.vtkGeneralTransform()
         modelNode.GetParentTransformNode().GetTransformToWorld(toWorld)
-        move = vtk.vtkTransformPolyDataFilter()
-        move.SetTransform(toWorld)
-        move.SetInputData(polydata)
-        move.Update()
-        polydata = move.GetOutput()
+        polydata = _moved(polydata, toWorld)
+    return _inLps(polydata)
+
+
+def _moved(polydata, transform):
+    move = vtk.vtkTransformPolyDataFilter()
+    move.SetTransform(transform)
+    move.SetInputData(polydata)
+    move.Update()
+    return move.GetOutput()
+
+
+def _inLps(polydata):
     mesh = from_polydata(polydata)
     return type(mesh)(flipLpsRas(mesh.vertices), mesh.faces)
 
 
 def updateOutlines(models, placedNodes, folder, in3D=False):
-    """Draw the outlines anew.
+    """Draw the outlines anew, on each radiograph those of the bones as they lay in it.
 
     Args:
         models: model nodes by bone.
@@ -57,7 +81,7 @@ def updateOutlines(models, placedNodes, folder, in3D=False):
         role = placedNode.GetAttribute(PLACED)
         for bone, modelNode in models.items():
             node = existing.get((bone, role)) or _newNode(modelNode, bone, role, folder)
-            node.SetAndObservePolyData(_polylines(outline(worldMesh(modelNode), view)))
+            node.SetAndObservePolyData(_polylines(outline(worldMesh(modelNode, role), view)))
             _display(node, modelNode, role, in3D)
             nodes.append(node)
     return nodes

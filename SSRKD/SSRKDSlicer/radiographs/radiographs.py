@@ -186,6 +186,7 @@ def storeRig(node, rig, index):
         "frame": rig.frame,
         "laterality": rig.laterality,
         "patient_to_rig": None if pose is None else pose.tolist(),
+        "simultaneous": rig.simultaneous,
         "view": view_to_dict(rig.views[index], replace(sources_of(rig)[index], image=None)),
     }
     node.SetAttribute(STORED_RIG, json.dumps(data))

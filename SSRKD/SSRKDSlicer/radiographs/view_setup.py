@@ -176,7 +176,11 @@ def _fromStored(stored, side, values):
     sources = [source_from_dict(one["view"], index) for index, one in enumerate(stored)]
     if values:
         sources = [replace(source, values=values) for source in sources]
-    rig = Rig(views, stored[0]["frame"], laterality, stored[0]["patient_to_rig"])
+    rig = Rig(
+        views, stored[0]["frame"], laterality, stored[0]["patient_to_rig"],
+        # Scenes that were saved before do not say.
+        simultaneous=all(one.get("simultaneous", False) for one in stored),
+    )  # fmt: skip
     return with_sources(rig, sources)
 
 
@@ -195,7 +199,9 @@ def _fitted(rig, radiographs, side):
     if len(rig.views) > len(views):
         names = " and ".join(f"'{view.name}'" for view in views)
         assumptions = (*assumptions, f"The rig has {len(rig.views)} views; {names} are used.")
-    rig = Rig(views, rig.frame, side or rig.laterality, rig.patient_to_rig, assumptions)
+    rig = Rig(
+        views, rig.frame, side or rig.laterality, rig.patient_to_rig, assumptions, rig.simultaneous
+    )
     sources = [replace(source, image=None) for source in sources]
     return with_sources(_checkedSizes(rig, radiographs), sources)
 

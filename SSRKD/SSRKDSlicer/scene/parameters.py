@@ -8,9 +8,13 @@ from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.models.devices import DEVICES
 from SSRKDLib.radiographs.intensity import VALUE_KINDS
+from SSRKDLib.reconstruction.choices import POSES, SURFACES
 
 #: Roles of the two radiographs, everywhere in the module.
 VIEWS = ("frontal", "lateral")
+
+#: How a reference is laid on a reconstruction; "keep": as it is now.
+ALIGNMENTS = (*MODES, "keep")
 
 MODULE = "SSRKD"
 
@@ -80,12 +84,14 @@ class Parameters:
     weights = _Text("Weights")
     device = _Text("Device", "auto", DEVICES)
     spacing = _Number("Spacing", 1.0)
+    surface = _Text("Surface", SURFACES[0], SURFACES)
+    pose = _Text("Pose", POSES[0], POSES)
     useMasks = _Flag("UseMasks", True)
     outlines = _Flag("Outlines", True)
     radiographsIn3D = _Flag("RadiographsIn3D", False)
     exportFormat = _Text("ExportFormat", "STL", ("STL", "OBJ", "PLY", "labelmap"))
     exportFolder = _Text("ExportFolder")
-    align = _Text("Align", "none", (*MODES, "keep"))
+    align = _Text("Align", "", ALIGNMENTS)  # "": not chosen, see the section
     distanceRange = _Number("DistanceRange", 3.0)
     colour = _Flag("Colour", True)
     showReference = _Flag("ShowReference", True)

@@ -15,8 +15,8 @@ GPU = "SSRKD/Gpu"
 _NEWEST = 0.4
 
 
-def _key(weights, device, spacing):
-    return f"{weights}|{device}|{float(spacing):g}"
+def _key(weights, device, spacing, surface):
+    return f"{weights}|{device}|{float(spacing):g}|{surface or ''}"
 
 
 def _table():
@@ -27,10 +27,10 @@ def _table():
     return table if isinstance(table, dict) else {}
 
 
-def remember(weights, device, spacing, seconds):
+def remember(weights, device, spacing, surface, seconds):
     """Take a run into account."""
     table = _table()
-    key = _key(weights, device, spacing)
+    key = _key(weights, device, spacing, surface)
     before = table.get(key, {"seconds": seconds, "runs": 0})
     mixed = (1 - _NEWEST) * before["seconds"] + _NEWEST * seconds
     table[key] = {"seconds": round(mixed, 2), "runs": before["runs"] + 1}
@@ -48,7 +48,7 @@ def knownGpu():
     return slicer.app.settings().value(GPU, "") or ""
 
 
-def estimate(weights, device, spacing):
+def estimate(weights, device, spacing, surface):
     """(seconds, runs) that are expected, or None where nothing is known."""
-    known = _table().get(_key(weights, device, spacing))
+    known = _table().get(_key(weights, device, spacing, surface))
     return None if known is None else (known["seconds"], known["runs"])

@@ -1,0 +1,207 @@
+"""The panel with a pair between whose radiographs the bones moved: a worker that tells of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import qt
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
+from Testing.bench import user
+from Testing.module.cases import ballMeshes, loadSampleFiles, settle
+from Testing.support.ball_knee import BALLS
+
+SAID = ["The knee is bent 22 degrees more in the lateral view."]
+
+
+def motion(bone):
+    """From where a ball lay in the frontal radiograph to where in the lateral one, 4x4."""
+    matrix = np.eye(4)
+    number = 1 + BONES.index(bone)
+    matrix[:3, :3] = Rotation.from_rotvec([0.1 * number, 0.05, -0.02]).as_matrix()
+    matrix[:3, 3] = [2.0 * number, -4.0, 3.0 * number]
+    return matrix
+
+
+def lay(bone, view):
+    """The middle of a ball in the pose of a radiograph, LPS mm; it was BALLS in the frontal one."""
+    place = np.append(BALLS[bone][0], 1.0)
+    return (place if view == "frontal" else motion(bone) @ place)[:3]
+
+
+def answer(request, moved=True, order=("frontal", "lateral")):
+    """What the worker answers: balls that moved, or did not, between radiographs in this order."""
+    pose = request["pose"]
+    output = Path(request["output"])
+    output.mkdir()
+    toLateral = {bone: motion(bone) if moved else np.eye(4) for bone in BONES}
+    back = {bone: np.linalg.inv(matrix) for bone, matrix in toLateral.items()}
+    for bone, mesh in ballMeshes().items():
+        shown = toLateral[bone] if pose == "lateral" else np.eye(4)
+        write_mesh(output / f"{bone}.ply", mesh.transformed(shown))
+    here, there = {b: np.eye(4) for b in BONES}, back if pose == "lateral" else toLateral
+    poses = {pose: here, "frontal" if pose == "lateral" else "lateral": there}
+    report = {
+        "weights": "balls", "weights_sha256": "0" * 64, "device": "cpu", "laterality": "L",
+        "spacing_mm": 1.0, "surface": "fitted", "radiographs": [],
+        "warnings": [*(SAID if moved else []), "Something else."],
+        "views": {name: index for index, name in enumerate(order)},
+        "pose": pose if moved else None,
+        "poses": {v: {b: m.tolist() for b, m in by.items()} for v, by in poses.items()}
+        if moved else {},
+        "motion": {"moved": moved, "ratio": 1.4 if moved else 1.0, "sentences": SAID * moved},
+        "bones": {
+            bone: {"found": True, "volume_mm3": 1e4, "agreement": {"frontal": 0.9, "lateral": 0.9}}
+            for bone in BONES
+        },
+    }  # fmt: skip
+    return {"report": report}
+
+
+@pytest.fixture
+def core(panel, slicer, monkeypatch):
+    """A panel with the sample's radiographs; ``asked`` are the requests, ``how`` the answers."""
+    from SSRKDSlicer.worker.worker_job import Job
+
+    core = panel.panel
+    core.how, core.asked = {}, []
+
+    def submit(request, onProgress=None, onDone=None, onFailed=None):
+        core.asked.append(request)
+        job = Job(None, 0, onProgress, onDone, onFailed)
+        qt.QTimer.singleShot(0, lambda: job.done(answer(request, **core.how)))
+        return job
+
+    # Not the shared worker's own: other tests' panels use that.
+    core.tasks._worker = SimpleNamespace(submit=submit, refused=core.worker.refused)
+    loadSampleFiles()
+    slicer.app.processEvents()
+    return core
+
+
+def reconstruct(core):
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    return core.case().models
+
+
+def middles(models):
+    from SSRKDSlicer.radiographs.outlines import worldMesh
+
+    return {bone: worldMesh(node).bounds.mean(0) for bone, node in models.items()}
+
+
+def assertOutlines(core, slicer):
+    """Each radiograph carries the outlines of the balls where they lay in it."""
+    from SSRKDSlicer.radiographs.outlines import outlinesOf
+    from SSRKDSlicer.radiographs.placing import PLACED
+
+    drawn = outlinesOf(core.case().models.values())
+    assert len(drawn) == 8
+    for node in drawn:
+        view = node.GetAttribute(PLACED)
+        bone = node.GetAttribute("SSRKD.Bone")
+        points = slicer.util.arrayFromModelPoints(node) * [-1, -1, 1]
+        detector = core.setup.rig.views[["frontal", "lateral"].index(view)]
+        expected = detector.points_on_detector(detector.project(lay(bone, view)[None])[0])
+        low, high = points.min(0), points.max(0)
+        np.testing.assert_allclose((low + high) / 2, expected, atol=1.5)
+
+
+def test_panel_each_radiograph_has_the_bones_as_they_lay_in_it(core, slicer):
+    models = reconstruct(core)
+    assert core.asked[-1]["pose"] == "lateral"
+    for bone, place in middles(models).items():
+        np.testing.assert_allclose(place, lay(bone, "lateral"), atol=0.05)
+    assertOutlines(core, slicer)
+    assert SAID[0] in core.ui.statusLabel.text.splitlines()[0]
+    assert core.ui.statusLabel.text.count(SAID[0]) == 1
+    assert "⚠ Something else." in core.ui.statusLabel.text
+
+
+def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_path):
+    models = reconstruct(core)
+    ui = core.ui
+    assert ui.poseCombo.visible and ui.poseCombo.currentText == "Lateral"
+    for view in ("Frontal", "Lateral", "Frontal"):
+        user.choose(ui.poseCombo, view)
+        slicer.app.processEvents()
+        for bone, place in middles(core.case().models).items():
+            np.testing.assert_allclose(place, lay(bone, view.lower()), atol=0.05)
+        assert f"as they lay in the {view.lower()} radiograph" in ui.statusLabel.text
+    assertOutlines(core, slicer)
+    assert core.case().models == models
+    # Exported is what is shown; the next result comes in the pose that was chosen.
+    user.choose(ui.exportFormatCombo, "PLY")
+    user.type_text(ui.exportFolder, str(tmp_path))
+    user.click(ui.exportButton)
+    middle = read_mesh(tmp_path / "left_tibia.ply").bounds.mean(0)
+    np.testing.assert_allclose(middle, lay("tibia", "frontal"), atol=0.05)
+    reconstruct(core)
+    assert core.asked[-1]["pose"] == "frontal"
+    np.testing.assert_allclose(middles(models)["fibula"], lay("fibula", "frontal"), atol=0.05)
+
+
+def test_panel_poses_survive_saving_and_loading(core, slicer, tmp_path):
+    reconstruct(core)
+    user.choose(core.ui.poseCombo, "Frontal")
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    assert not core.ui.poseCombo.visible
+    slicer.util.loadScene(path)
+    slicer.app.processEvents()
+    assert core.ui.poseCombo.visible and core.ui.poseCombo.currentText == "Frontal"
+    user.choose(core.ui.poseCombo, "Lateral")
+    slicer.app.processEvents()
+    for bone, place in middles(core.case().models).items():
+        np.testing.assert_allclose(place, lay(bone, "lateral"), atol=0.05)
+
+
+def test_panel_a_pair_that_did_not_move_has_no_choice_of_pose(core, slicer):
+    reconstruct(core)
+    assert core.ui.alignCombo.currentText == "Each bone by itself"
+    core.how = {"moved": False}
+    models = reconstruct(core)
+    assert not core.ui.poseCombo.visible and not core.ui.label_PoseresultsForm.visible
+    assert core.ui.alignCombo.currentText == "None"
+    assert SAID[0] not in core.ui.statusLabel.text
+    for bone, place in middles(models).items():
+        np.testing.assert_allclose(place, BALLS[bone][0], atol=0.05)
+
+
+def test_panel_poses_follow_the_names_that_the_user_gave(core, slicer):
+    """The network took the user's lateral radiograph for the frontal one."""
+    core.how = {"order": ("lateral", "frontal")}
+    models = reconstruct(core)
+    # The user's lateral radiograph is the worker's frontal one.
+    for bone, place in middles(models).items():
+        np.testing.assert_allclose(place, lay(bone, "frontal"), atol=0.05)
+
+
+def test_panel_alignment_that_was_chosen_stays(core, slicer):
+    user.click(core.ui.compareSection)
+    reconstruct(core)
+    assert core.ui.alignCombo.currentText == "Each bone by itself"  # bones moved
+    user.choose(core.ui.alignCombo, "None")
+    slicer.app.processEvents()
+    reconstruct(core)
+    assert core.ui.alignCombo.currentText == "None"
+
+
+def test_panel_surface_is_chosen(core, slicer):
+    user.click(core.ui.modelSection)
+    slicer.app.processEvents()
+    reconstruct(core)
+    assert core.asked[-1]["surface"] is None  # what the weights give by default
+    user.choose(core.ui.surfaceCombo, "Network's own (field)")
+    slicer.app.processEvents()
+    assert "Not run yet" in core.ui.estimateLabel.text
+    reconstruct(core)
+    assert core.asked[-1]["surface"] == "field"
