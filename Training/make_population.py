@@ -9,7 +9,7 @@ offsets from the mean (quantum 0.005 mm) to ``SSRKDLib/data/population/llp26.npz
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -50,4 +50,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="LLP26_FOLDER")
+    main(parser.parse_args().folder)

@@ -48,7 +48,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="BONE=NAME",
-        help="the reference's segment or file for a bone, where names do not tell; may be repeated",
+        help="the reference's segment, file or value for a bone, where names do not tell (such as "
+        "femur=75); may be repeated",
     )
     parser.set_defaults(run=run)
     return parser
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         write_comparison(folder / FILE, found.rows)
     progress("done", 1.0, "Done")
     print(format_table(found.rows))
-    for sentence in (*reference.sentences, *found.alignment.notes):
+    for sentence in (*recon.sentences, *reference.sentences, *found.alignment.notes):
         print(f"note: {sentence}")
     print(Path(arguments.output) / FILE)
     return 0

@@ -1,12 +1,14 @@
 """Which part of a reference is which bone, and of which side.
 
 Bones are found by what the user picked, then by terminology (SNOMED CT, or the older SRT codes
-that DICOM still carries), then by name in English or Latin. What is not found is reported.
+that DICOM still carries), then by name in English, Latin, French, German, Spanish or Italian, with
+accents or without. What is not found is reported.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,10 +25,10 @@ _CODE_TO_SIDE = {**{code: side for side, code in SIDE_CODES.items()}, "G-A101": 
 
 #: Words that name a bone, and pairs of words that do.
 _BONE_WORDS = {
-    "patella": "patella patellae patellar kneecap rotula",
-    "femur": "femur femoris femoral fem thighbone",
-    "fibula": "fibula fibulae fibular fib calfbone",
-    "tibia": "tibia tibiae tibial tib shin shinbone",
+    "patella": "patella patellae patellar kneecap rotula rotule kniescheibe",
+    "femur": "femur femoris femoral fem thighbone femore oberschenkel oberschenkelknochen",
+    "fibula": "fibula fibulae fibular fib calfbone perone peroneo fibule wadenbein",
+    "tibia": "tibia tibiae tibial tib shin shinbone schienbein",
 }
 _BONE_PAIRS = {
     ("knee", "cap"): "patella", ("thigh", "bone"): "femur", ("calf", "bone"): "fibula",
@@ -34,9 +36,15 @@ _BONE_PAIRS = {
 }  # fmt: skip
 _WORD_TO_BONE = {word: bone for bone, words in _BONE_WORDS.items() for word in words.split()}
 _SIDE_WORDS = {
-    "L": "l left lt sin sinister sinistra sinistrum sinistri",
-    "R": "r right rt dex dexter dextra dextrum dextri",
+    "L": "l left lt sin sinister sinistra sinistrum sinistri sinistro gauche links linkes "
+    "linker izquierdo izquierda izq",
+    "R": "r right rt dex dexter dextra dextrum dextri destro destra droit droite rechts "
+    "rechtes rechter derecho derecha",
 }
+#: Short forms that may mean anything elsewhere than as the last word.
+_LAST_WORD = {
+    "g": "L", "d": "R", "li": "L", "re": "R", "sx": "L", "dx": "R", "der": "R"
+}  # fmt: skip
 _WORD_TO_SIDE = {word: side for side, words in _SIDE_WORDS.items() for word in words.split()}
 
 #: Words that make of a bone's name that of something else ("rectus femoris").
@@ -44,7 +52,9 @@ _OTHER_THINGS = (
     "cartilage cartilages cart cartilago meniscus menisci ligament ligaments lig ligamentum "
     "tendon tendo muscle musculus rectus biceps quadriceps vastus artery arteria vein vena nerve "
     "nervus marrow canal implant component tray insert prosthesis stem head neck caput collum "
-    "collateral cruciate retinaculum bursa background skin growth plate physis"
+    "collateral cruciate retinaculum bursa background skin growth plate physis "
+    "ligamento menisco musculo tendini menisque muscle cartilagine meniske knorpel meniskus band "
+    "sehne muskel implantat prothese prothesis kopf hals femorotibial femoropatellar artere veine"
 )
 _NOT_BONE = frozenset(_OTHER_THINGS.split())
 
@@ -143,6 +153,9 @@ def side_of(item: NamedSurface) -> str | None:
     """The side of a thing by its codes, else by its name: "L", "R" or None."""
     coded = {side for code, side in _CODE_TO_SIDE.items() if _has_code(item.codes, code)}
     named = {_WORD_TO_SIDE[word] for word in _words(item.name) if word in _WORD_TO_SIDE}
+    last = re.search(r"[\s_.-]([a-z]+)$", item.name.strip().lower())
+    if last and not named and last[1] in _LAST_WORD and identify(item) is not None:
+        named = {_LAST_WORD[last[1]]}
     found = coded or named
     return found.pop() if len(found) == 1 else None
 
@@ -158,8 +171,11 @@ def check_sides(reference: str | None, reconstruction: str | None) -> None:
 
 
 def _words(name: str) -> list[str]:
-    """Lower-case words of a name: split at anything but letters, and in camelCase."""
+    """Lower-case words of a name, without accents: split at anything but letters, and in
+    camelCase."""
     words = []
+    # An accent follows its letter in this form.
+    name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
         word = word.lower()
         # Sides written without a gap: lfemur, femurl.

@@ -11,6 +11,7 @@ import numpy as np
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct.dicom_series import find_series
 from SSRKDLib.images.formats import whole_image_kind
+from SSRKDLib.images.volumes import index_to_lps, read_volume, without_warnings
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -73,18 +74,17 @@ def check_hounsfield(values: np.ndarray, name: str) -> None:
 
 
 def _read_file(path: Path) -> CtScan:
-    whole_image_kind(path)
-    image = _decoded([str(path)], path)[0]
-    return CtScan(_grey_volume(image, path), _index_to_lps(image))
+    image, affine = read_volume(path)
+    return CtScan(_grey_volume(image, path), affine)
 
 
 def _read_series(folder: Path) -> CtScan:
     series = find_series(folder)
+    if len(series.files) == 1:  # one file may hold all slices
+        image, affine = read_volume(Path(series.files[0]))
+        return CtScan(_grey_volume(image, folder), affine, series.notes)
     for file in series.files:
         whole_image_kind(file)
-    if len(series.files) == 1:  # one file may hold all slices
-        image = _decoded(series.files, folder)[0]
-        return CtScan(_grey_volume(image, folder), _index_to_lps(image), series.notes)
     import SimpleITK as sitk
 
     # At once where that holds no slice's own scale back: ITK gives all the first one's type.
@@ -92,21 +92,18 @@ def _read_series(folder: Path) -> CtScan:
     volumes = [sitk.GetArrayFromImage(image) for image in images]
     hounsfield = volumes[0] if series.one_scale else np.concatenate(volumes).astype(np.float32)
     affine = series.index_to_lps
-    return CtScan(hounsfield, _index_to_lps(images[0]) if affine is None else affine, series.notes)
+    return CtScan(hounsfield, index_to_lps(images[0]) if affine is None else affine, series.notes)
 
 
 def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:
-    """ITK's images of files, or of a list of them as one; its warnings are not shown."""
+    """ITK's images of files, or of a list of them as one."""
     import SimpleITK as sitk
 
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.GlobalWarningDisplayOff()
     try:
-        return [sitk.ReadImage(file) for file in files]
+        with without_warnings():
+            return [sitk.ReadImage(file) for file in files]
     except RuntimeError as error:
         raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def _grey_volume(image: sitk.Image, path: Path) -> np.ndarray:
@@ -115,11 +112,3 @@ def _grey_volume(image: sitk.Image, path: Path) -> np.ndarray:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise ImageError(f"'{path}' is not one three-dimensional grey image.", _REMEDY)
     return sitk.GetArrayFromImage(image)
-
-
-def _index_to_lps(image: sitk.Image) -> np.ndarray:
-    affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    affine[:3, :3] = direction * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    return affine

@@ -20,6 +20,9 @@ READERS = frozenset(
     {"GDCMImageIO", "PNGImageIO", "TIFFImageIO", "NrrdImageIO", "NiftiImageIO", "MetaImageIO"}
 )
 
+#: What a gzip stream begins with.
+GZIP = b"\x1f\x8b"
+
 _FORMATS = "Use DICOM, PNG, TIFF, NRRD, NIfTI or MetaImage."
 _AGAIN = "Copy or export it again."
 
@@ -66,7 +69,9 @@ def whole_image_kind(path: str | os.PathLike) -> str:
 def _check_nifti(path: Path) -> None:
     """Header and length of NIfTI-1 and -2 (nifti.nimh.nih.gov), single files, plain or gzip."""
     try:
-        with (gzip.open if path.suffix.lower() == ".gz" else open)(path, "rb") as stream:
+        with path.open("rb") as stream:
+            packed = stream.read(2) == GZIP  # an uncompressed file called .nii.gz is read too
+        with (gzip.open if packed else open)(path, "rb") as stream:
             header = stream.read(540)
             length = len(header)
             while chunk := stream.read(1 << 22):

@@ -10,7 +10,6 @@ rig says where the pixels are.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.images.formats import check_dicom_pixels, existing_file, whole_image_kind
+from SSRKDLib.images.volumes import without_warnings
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,
     modality_lut,
@@ -72,7 +72,7 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
             too small, or its pixels are constant or not all finite.
     """
     path = existing_file(path)
-    with _quiet():
+    with without_warnings():
         with path.open("rb") as stream:
             if stream.read(132)[128:] == b"DICM":
                 stream.seek(0)
@@ -207,16 +207,3 @@ def _checked(pixels: np.ndarray, path: Path) -> np.ndarray:
         what = "all zeros" if low == 0 else f"constant ({low:g} everywhere)"
         raise ImageError(f"'{path}' is {what}.", "Choose the file of a radiograph.")
     return pixels
-
-
-@contextmanager
-def _quiet():
-    """ITK prints warnings on foreign tags that mean nothing to a user; errors still raise."""
-    import SimpleITK as sitk
-
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.GlobalWarningDisplayOff()
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)

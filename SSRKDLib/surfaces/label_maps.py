@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
-from SSRKDLib.core.bone_names import NamedSurface, match_bones
+from SSRKDLib.core.bone_names import NamedSurface, identify, match_bones
 from SSRKDLib.core.errors import ImageError, MeshError
-from SSRKDLib.images.formats import whole_image_kind
+from SSRKDLib.images.volumes import read_volume
+from SSRKDLib.surfaces.label_checks import check_assumed, left_out, one_leg
+from SSRKDLib.surfaces.label_names import label_names, named_segments
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 from SSRKDLib.surfaces.mesh_files import SUFFIXES, match_files, read_mesh
 
@@ -30,6 +29,9 @@ _REMEDY = "Give a 3-D label map: " + ", ".join(f"{LABELS[bone]} {bone}" for bone
 #: Windowed sinc smoothing: removes the voxels' steps and keeps the volume.
 _SMOOTHING_STEPS = 30
 _PASS_BAND = 0.08
+
+#: Labels may be so far from whole numbers.
+_HAIR = 0.01
 
 
 class Mask(NamedTuple):
@@ -57,10 +59,12 @@ def read_reference(
     laterality: str | None = None,
     chosen: Mapping[str, str] | None = None,
 ) -> Reference:
-    """The bones in ``path``: a folder of meshes, a label map, or a folder with one.
+    """The bones in ``path``: a folder of meshes, a label map, a folder with one, or with a file of
+    voxels per structure.
 
-    ``laterality`` ("L", "R" or None) picks one knee of two, ``chosen`` (bone to name) what the
-    user knows better. Raises :class:`~SSRKDLib.core.errors.MeshError`.
+    ``laterality`` ("L", "R" or None) picks one knee of two, ``chosen`` (bone to name, or to the
+    value of a label map) what the user knows better. Raises
+    :class:`~SSRKDLib.core.errors.MeshError`.
     """
     path = Path(path)
     if path.is_dir():
@@ -70,10 +74,12 @@ def read_reference(
             files, found = match_files(path, laterality, chosen)
             meshes = {bone: read_mesh(files[name]) for bone, name in found.bones.items()}
             return Reference(meshes, found.side, found.sentences, {})
-        if len(maps) > 1:
+        found = _read_mask_files(maps, laterality, chosen) if len(maps) > 1 else None
+        if len(maps) > 1 and found is None:
             raise MeshError(f"{path} contains {len(maps)} label maps.", "Name the one to use.")
-        path = maps[0]
-    masks, side, sentences = _read_masks(path, laterality, chosen)
+        masks, side, sentences = found or _read_masks(maps[0], laterality, chosen)
+    else:
+        masks, side, sentences = _read_masks(path, laterality, chosen)
     meshes = {bone: mask_surface(*mask) for bone, mask in masks.items()}
     return Reference(meshes, side, sentences, masks)
 
@@ -82,7 +88,8 @@ def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:
     """Surfaces of the bones in a label map, LPS mm, outward, smoothed without shrinking.
 
     Bones are found by the names and terminology of a ``.seg.nrrd``'s segments, by the names in
-    or beside the file (see :func:`label_names`), else by value: those of
+    or beside the file (see :func:`~SSRKDLib.surfaces.label_names.label_names`), by the name of a
+    file with one label, else by value, where size and place allow it: those of
     :data:`~SSRKDLib.core.anatomy.LABELS`. Segments may overlap in layers. Bones the map lacks are
     absent. Surfaces are open where a bone leaves the volume. Raises
     :class:`~SSRKDLib.core.errors.MeshError` for a file that is absent, unreadable, not 3-D or
@@ -96,26 +103,67 @@ def _read_masks(
     path: Path, laterality: str | None = None, chosen: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Mask], str | None, tuple[str, ...]]:
     """The bones' voxels, the side according to their names, and sentences."""
-    if not path.is_file():
-        raise MeshError(f"'{path}' was not found.", "Check the path.")
-    if not _is_labelmap(path):
-        raise MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
-    image = _read(path)
-    layers = _layers(image, path)
-    affine = _index_to_lps(image)
-    segments, side, sentences = _segments(image, path, laterality, chosen)
-    masks = {}
-    for bone, (layer, value) in segments.items():
+    image, layers, affine = _read(path)
+    segments = _segments(image, layers, path, laterality, chosen)
+    found, missing = {}, []
+    for bone, (layer, value) in segments.places.items():
         if not 0 <= layer < len(layers):
             raise MeshError(f"{path.name} has no layer for its {bone}.", "Export it again.")
         mask = layers[layer] == value
         if mask.any():
-            masks[bone] = Mask(mask, affine)
+            found[bone] = mask
         else:
-            sentences += (f"The {bone} has no voxel in {path.name}.",)
-    if not masks:
+            missing.append(f"The {bone} has no voxel in {path.name}.")
+    if not found:
         raise MeshError(f"{path.name} contains no bone.", _REMEDY)
-    return masks, side, sentences
+    masks, sentences = _of_one_leg(
+        {bone: Mask(mask, affine) for bone, mask in found.items()}, segments.side, path.name
+    )
+    if segments.assumed:
+        arrays = {bone: mask.array for bone, mask in masks.items()}
+        sentences.append(check_assumed(arrays, affine, path.name))
+    return masks, segments.side, (*segments.sentences, *missing, *sentences)
+
+
+def _read_mask_files(
+    paths: list[Path], laterality: str | None, chosen: Mapping[str, str] | None
+) -> tuple[dict[str, Mask], str | None, tuple[str, ...]] | None:
+    """As :func:`_read_masks` of files that are named after a structure and contain its voxels
+    alone, as TotalSegmentator writes them; empty ones are ignored. None where no file is named
+    after a bone."""
+    stems = {_stem(path): path for path in paths}
+    wanted = set((chosen or {}).values())
+    masks = {}
+    for stem, path in stems.items():
+        if identify(NamedSurface(stem)) is not None or stem in wanted:
+            _, layers, affine = _read(path)
+            mask = layers[0] != 0
+            if len(layers) > 1 or (mask.any() and np.ptp(layers[0][mask]) > 0):
+                return None  # not of one structure
+            if mask.any():
+                masks[stem] = Mask(mask, affine)
+    if not masks:
+        return None
+    matching = match_bones([NamedSurface(stem) for stem in masks], laterality, chosen)
+    for bone, candidates in matching.candidates.items():
+        raise MeshError(
+            f"Both {candidates[0]} and {candidates[1]} match the {bone}.",
+            "Remove one, or give the side that is wanted.",
+        )
+    found = {bone: masks[stem] for bone, stem in matching.bones.items()}
+    found, sentences = _of_one_leg(found, matching.side, paths[0].parent.name)
+    return found, matching.side, (*matching.sentences, *sentences)
+
+
+def _of_one_leg(
+    masks: dict[str, Mask], side: str | None, name: str
+) -> tuple[dict[str, Mask], list[str]]:
+    """The masks without what belongs to the other leg, and a sentence where something did."""
+    kept, other = {}, False
+    for bone, mask in masks.items():
+        array, more = one_leg(*mask, side, f"The {bone} in {name}")
+        kept[bone], other = Mask(array, mask.index_to_lps), other or more
+    return kept, [left_out(side, name)] if other else []
 
 
 def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
@@ -161,52 +209,111 @@ def _is_labelmap(path: Path) -> bool:
     return path.name.lower().endswith(LABELMAP_SUFFIXES) and path.is_file()
 
 
-def _read(path: Path) -> SimpleITK.Image:
+def _stem(path: Path) -> str:
+    return re.sub(r"(\.seg)?(\.nii\.gz|\.\w+)$", "", path.name, flags=re.IGNORECASE)
+
+
+def _read(path: Path) -> tuple[SimpleITK.Image, list[np.ndarray], np.ndarray]:
+    """A label map's file, its layers, each [k, j, i] (more than one where segments overlap or
+    have a layer each), and the matrix [4, 4] from (i, j, k, 1) to LPS mm."""
     import SimpleITK
 
+    if not path.is_file():
+        raise MeshError(f"'{path}' was not found.", "Check the path.")
+    if not _is_labelmap(path):
+        raise _of_another_kind(path)
     try:
-        whole_image_kind(path)
-        return SimpleITK.ReadImage(str(path))
+        image, affine = read_volume(path)
     except ImageError as error:
         raise MeshError(error.cause, error.remedy) from error
-    except RuntimeError as error:
-        raise MeshError(f"{path.name} cannot be read as an image.", _REMEDY) from error
-
-
-def _layers(image: SimpleITK.Image, path: Path) -> list[np.ndarray]:
-    """The volume's layers, each [k, j, i]; more than one where segments overlap."""
-    import SimpleITK
-
     array = SimpleITK.GetArrayFromImage(image)
-    if image.GetDimension() != 3 or min(image.GetSize()) < 2:
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.moveaxis(array, -1, 0)
+    elif array.ndim == 3:
+        array = array[None]
+    # Several channels may be stored as a fourth or fifth dimension.
+    array = array.reshape(-1, *array.shape[-3:]) if array.ndim > 3 else array
+    if array.ndim != 4 or min(array.shape[1:]) < 2:
         size = " x ".join(str(n) for n in image.GetSize())
         raise MeshError(f"{path.name} is not a volume ({size}).", _REMEDY)
-    if image.GetNumberOfComponentsPerPixel() == 1:
-        return [array]
-    return list(np.moveaxis(array, -1, 0))
+    return image, [_whole_numbers(layer, path) for layer in array], affine
+
+
+def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
+    """Labels that a scale factor in the file has left a hair off whole numbers, rounded."""
+    if not np.issubdtype(layer.dtype, np.floating):
+        return layer
+    if np.isfinite(layer).all():
+        rounded = np.rint(layer)
+        if np.abs(layer - rounded).max() < _HAIR:
+            return rounded.astype(np.int64)
+    raise MeshError(
+        f"{path.name} is not a label map: its values are not whole numbers.",
+        "Give labels, not the image itself nor probabilities.",
+    )
+
+
+def _of_another_kind(path: Path) -> MeshError:
+    try:
+        with path.open("rb") as stream:
+            dicom = stream.read(132)[128:] == b"DICM"
+    except OSError:
+        dicom = False
+    if dicom:
+        return MeshError(
+            f"'{path.name}' is a DICOM file, perhaps a DICOM segmentation; label maps are read "
+            "from NIfTI, NRRD and MetaImage.",
+            "Open it in 3D Slicer (extension QuantitativeReporting) and export a .seg.nrrd.",
+        )
+    return MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
+
+
+class _Segments(NamedTuple):
+    """Layer and value of every bone, the side, sentences on what was not found, and whether
+    values stand for bones although nothing says so."""
+
+    places: dict[str, tuple[int, int]]
+    side: str | None
+    sentences: tuple[str, ...] = ()
+    assumed: bool = False
 
 
 def _segments(
     image: SimpleITK.Image,
+    layers: list[np.ndarray],
     path: Path,
     laterality: str | None,
     chosen: Mapping[str, str] | None,
-) -> tuple[dict[str, tuple[int, int]], str | None, tuple[str, ...]]:
-    """Layer and value of every bone, the side, and sentences on what was not found."""
-    entries = _named_segments(image, path)
+) -> _Segments:
+    entries = named_segments(image, path, len(layers))
     if not entries:
         entries = [
-            (NamedSurface(name), 0, value) for value, name in label_names(path, image).items()
+            (NamedSurface(name), *_place(value, layers))
+            for value, name in label_names(path, layers).items()
         ]
     if not entries:
-        return {bone: (0, value) for bone, value in LABELS.items()}, laterality, ()
-    matching = match_bones([named for named, _, _ in entries], laterality, chosen)
+        entries = _named_by_file(path, layers)
+    known = {named.name for named, _, _ in entries}
+    by_value = {
+        bone: int(name)
+        for bone, name in (chosen or {}).items()
+        if bone in BONES and name.isdecimal() and name not in known
+    }
+    picked = {bone: _place(value, layers) for bone, value in by_value.items()}
+    if not entries:
+        if picked:
+            return _Segments(picked, laterality)
+        defaults = {bone: _place(value, layers) for bone, value in LABELS.items()}
+        return _Segments(defaults, laterality, assumed=True)
+    by_name = {bone: name for bone, name in (chosen or {}).items() if bone not in by_value}
+    matching = match_bones([named for named, _, _ in entries], laterality, by_name)
     for bone, candidates in matching.candidates.items():
-        raise MeshError(
-            f"{path.name} has two segments called {bone} ({candidates[0]}, {candidates[1]}).",
-            "Rename one, or give the side that is wanted.",
-        )
-    if not matching.bones:
+        if bone not in picked:
+            raise MeshError(
+                f"{path.name} has two segments called {bone} ({candidates[0]}, {candidates[1]}).",
+                "Rename one, or give the side that is wanted.",
+            )
+    if not matching.bones and not picked:
         found = ", ".join(named.name for named, _, _ in entries[:12])
         raise MeshError(
             f"No segment of {path.name} is named after a bone (found {found}).",
@@ -214,112 +321,21 @@ def _segments(
         )
     places = {named.name: (layer, value) for named, layer, value in entries}
     segments = {bone: places[name] for bone, name in matching.bones.items()}
-    return segments, matching.side, matching.sentences
+    return _Segments({**segments, **picked}, matching.side, matching.sentences)
 
 
-def _named_segments(image: SimpleITK.Image, path: Path) -> list[tuple[NamedSurface, int, int]]:
-    """Name with terminology, layer and value of the segments in a ``.seg.nrrd``."""
-    keys = set(image.GetMetaDataKeys())
-    entries = []
-    for key in sorted(keys):
-        match = re.fullmatch(r"Segment(\d+)_Name", key)
-        if not match:
-            continue
-        number, name = match.group(1), image.GetMetaData(key)
-        tags, value, layer = (f"Segment{number}_{what}" for what in ("Tags", "LabelValue", "Layer"))
-        codes = (image.GetMetaData(tags),) if tags in keys else ()
-        try:
-            place = (
-                int(image.GetMetaData(layer)) if layer in keys else 0,
-                int(image.GetMetaData(value)) if value in keys else 1,
-            )
-        except ValueError as error:
-            raise MeshError(
-                f"{path.name}: layer or label value of the segment '{name}' is not a number.",
-                "Export the segmentation again.",
-            ) from error
-        entries.append((NamedSurface(name, codes), *place))
-    # Two segments of one name would hide each other.
-    counts = Counter(named.name for named, _, _ in entries)
-    return [
-        (named if counts[named.name] == 1 else named._replace(name=f"{named.name} #{n}"), *place)
-        for n, (named, *place) in enumerate(entries)
-    ]
+def _place(value: int, layers: list[np.ndarray]) -> tuple[int, int]:
+    """Layer and value of a label; of labels with a layer each, the first may be background."""
+    if len(layers) == 1:
+        return 0, value
+    with_background = np.count_nonzero(layers[0]) > layers[0].size / 2
+    return (value if with_background else value - 1), 1
 
 
-def label_names(path: Path, image: SimpleITK.Image) -> dict[int, str]:
-    """Names of the values of a label map (file and content), from the file itself or one beside it;
-    {} if none.
-
-    Looked for: TotalSegmentator's list in the header of a NIfTI file; ``NAME.json`` or nnU-Net's
-    ``dataset.json`` with value and name in either order; ``NAME.ctbl``, ``NAME.txt`` or
-    ``NAME.label`` as colour tables of 3D Slicer or ITK-SNAP. JSON files about other things, such
-    as those that dcm2niix writes, are ignored: one counts where it, or its ``labels``, maps values
-    to names and nothing else, and the label map has one of these values.
-    """
-    stem = re.sub(r"(\.seg)?(\.nii\.gz|\.\w+)$", "", path.name, flags=re.IGNORECASE)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        names = _names_in_nifti(path)
-        if names:
-            return names
-    for name in (f"{stem}.json", "dataset.json"):
-        names = _names_in_json(path.parent / name) if (path.parent / name).is_file() else {}
-        if names and _has_value(image, names):
-            return names
-    for suffix in (".ctbl", ".label", ".txt"):
-        if (path.parent / (stem + suffix)).is_file():
-            return _names_in_table(path.parent / (stem + suffix))
-    return {}
-
-
-def _names_in_nifti(path: Path) -> dict[int, str]:
-    """Labels that TotalSegmentator writes as XML between a NIfTI's header and its voxels."""
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as file:
-        start = file.read(65536)
-    found = re.findall(rb'<Label Key="(\d+)"[^>]*>(?:<!\[CDATA\[)?([^<\]]+)', start)
-    return {int(value): name.decode("utf-8", "replace").strip() for value, name in found}
-
-
-def _names_in_json(path: Path) -> dict[int, str]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MeshError(f"{path.name} cannot be read as JSON.", "Correct or remove it.") from error
-    labels = data.get("labels", data) if isinstance(data, dict) else None
-    names = {}
-    for key, value in labels.items() if isinstance(labels, dict) else ():
-        if key.isdecimal() and len(key) < 20 and isinstance(value, str):
-            names[int(key)] = value
-        elif type(value) is int:
-            names[value] = key
-        elif labels is data:
-            return {}
-    return {value: name for value, name in names.items() if value > 0}
-
-
-def _has_value(image: SimpleITK.Image, values: Iterable[int]) -> bool:
-    import SimpleITK
-
-    return bool(np.isin(SimpleITK.GetArrayViewFromImage(image), list(values)).any())
-
-
-def _names_in_table(path: Path) -> dict[int, str]:
-    """Rows ``value name r g b a`` (3D Slicer) or ``value r g b a v m "name"`` (ITK-SNAP)."""
-    names = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        slicer = re.match(r"\s*(\d+)\s+([A-Za-z]\S*)\s+\d", line)
-        snap = re.match(r"\s*(\d+)\s+\d.*\"([^\"]+)\"\s*$", line)
-        match = slicer or snap
-        if match and int(match.group(1)) > 0:
-            names[int(match.group(1))] = match.group(2)
-    return names
-
-
-def _index_to_lps(image: SimpleITK.Image) -> np.ndarray:
-    """The matrix [4, 4] that takes voxel indices (i, j, k, 1) to LPS mm."""
-    affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(3, 3)
-    affine[:3, :3] = direction * np.array(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    return affine
+def _named_by_file(path: Path, layers: list[np.ndarray]) -> list[tuple[NamedSurface, int, int]]:
+    """The bone that a map of one value is named after."""
+    named = NamedSurface(_stem(path))
+    if len(layers) > 1 or identify(named) is None:
+        return []
+    inside = layers[0][layers[0] != 0]
+    return [(named, 0, int(inside[0]))] if inside.size and np.ptp(inside) == 0 else []

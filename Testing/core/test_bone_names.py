@@ -14,7 +14,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import NamedSurface, check_sides, identify, match_bones, side_of
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.surfaces.checks import check_surfaces
-from SSRKDLib.surfaces.label_maps import label_names, read_reference
+from SSRKDLib.surfaces.label_maps import read_reference
+from SSRKDLib.surfaces.label_names import label_names
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_meshes, write_mesh
 
@@ -71,6 +72,34 @@ def tag(bone: str, side: str | None = None) -> str:
     ],
 )
 def test_names_in_english_and_latin(name, bone, side):
+    assert identify(NamedSurface(name)) == bone
+    assert side_of(NamedSurface(name)) == side
+
+
+@pytest.mark.parametrize(
+    ("name", "bone", "side"),
+    [
+        ("Rotule G", "patella", "L"),
+        ("P\u00e9ron\u00e9 G", "fibula", "L"),
+        ("Pe\u0301rone\u0301_D", "fibula", "R"),
+        ("F\u00e9mur droit", "femur", "R"),
+        ("Tibia gauche", "tibia", "L"),
+        ("Kniescheibe links", "patella", "L"),
+        ("Oberschenkelknochen_re", "femur", "R"),
+        ("Wadenbein li", "fibula", "L"),
+        ("Schienbein rechts", "tibia", "R"),
+        ("r\u00f3tula izquierda", "patella", "L"),
+        ("Peron\u00e9 derecho", "fibula", "R"),
+        ("femore dx", "femur", "R"),
+        # Letters that mean something else.
+        ("femur 3d", "femur", None),
+        ("d femur", "femur", None),
+        ("re-segmented tibia", "tibia", None),
+        ("Knorpel Femur links", None, "L"),
+        ("m\u00e9nisque tibia", None, None),
+    ],
+)
+def test_names_in_other_languages(name, bone, side):
     assert identify(NamedSurface(name)) == bone
     assert side_of(NamedSurface(name)) == side
 
@@ -171,10 +200,11 @@ def test_sizes_that_no_knee_has_name_the_unit():
 
 
 def labelmap(values: list[int]) -> sitk.Image:
-    """Boxes of 8 x 8 x 8 mm in a row."""
-    array = np.zeros((12, 12, 12 * len(values)), dtype=np.uint8)
+    """Boxes of 8 x 8 x 8 mm in a row, those of 1 and 2 above the others."""
+    array = np.zeros((24, 12, 12 * len(values)), dtype=np.uint8)
     for number, value in enumerate(values):
-        array[2:10, 2:10, 12 * number + 2 : 12 * number + 10] = value
+        low = 14 if value in (1, 2) else 2
+        array[low : low + 8, 2:10, 12 * number + 2 : 12 * number + 10] = value
     return sitk.GetImageFromArray(array)
 
 
@@ -187,6 +217,8 @@ SIDECARS = {
     "knee.json": json.dumps({"7": "femur_left", "9": "tibia_left", "3": "sacrum"}),
     "dataset.json": json.dumps({"labels": {"background": 0, "femur": 7, "Tibia": 9}}),
     "knee.ctbl": "# Color\n0 Background 0 0 0 0\n7 femur 200 100 0 255\n9 left_tibia 0 9 9 255\n",
+    "labels.csv": "LabelValue,Name,Colour\n7,Femur,red\n9,tibia_left,blue\n",
+    "knee.csv": "\ufeffIndex;Structure\r\n7;femur\r\n9;Tibia\r\n",
     "knee.label": '0 0 0 0 0 0 0 "Clear Label"\n7 255 0 0 1 1 1 "Femur L"\n9 0 2 0 1 1 1 "Tibia"\n',
 }
 
@@ -194,7 +226,7 @@ SIDECARS = {
 @pytest.mark.parametrize("sidecar", SIDECARS)
 @pytest.mark.parametrize("name", ["knee.nii.gz", "knee.nrrd"])
 def test_names_come_from_a_file_beside_the_label_map(tmp_path, sidecar, name):
-    (tmp_path / sidecar).write_text(SIDECARS[sidecar])
+    (tmp_path / sidecar).write_text(SIDECARS[sidecar], encoding="utf-8")
     sitk.WriteImage(labelmap([3, 9, 7]), str(tmp_path / name))
     found = read_reference(tmp_path / name)
     assert places(found.meshes) == {"femur": 2, "tibia": 1}
@@ -217,9 +249,10 @@ def test_names_that_totalsegmentator_puts_into_a_nifti_header(tmp_path):
         b"</LabelTable></VolumeInformation></CaretExtension>"
     )
     path.write_bytes(gzip.compress(raw[:352] + xml + raw[352:]))
-    assert label_names(path, labelmap([75])) == {75: "femur_left", 76: "femur_right"}
+    layers = [np.full((2, 2, 2), 75)]
+    assert label_names(path, layers) == {75: "femur_left", 76: "femur_right"}
     path.write_bytes(gzip.compress(raw))
-    assert label_names(path, labelmap([75])) == {}
+    assert label_names(path, layers) == {}
 
 
 @pytest.mark.parametrize(
@@ -247,7 +280,8 @@ def test_without_names_values_are_the_paper_s(tmp_path):
     sitk.WriteImage(labelmap([1, 2, 3, 4]), str(tmp_path / "knee.nii.gz"))
     found = read_reference(tmp_path)
     assert places(found.meshes) == {"patella": 0, "femur": 1, "fibula": 2, "tibia": 3}
-    assert found.sentences == () and found.side is None
+    (sentence,) = found.sentences
+    assert "taken as 1 patella, 2 femur, 3 fibula, 4 tibia" in sentence and found.side is None
 
 
 def test_terminology_in_a_seg_nrrd(tmp_path):

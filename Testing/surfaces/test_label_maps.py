@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import struct
+from functools import cache
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -20,22 +25,36 @@ SHAPES = {
 }
 
 
-def image_of(labels: dict[int, str], mirror: bool = False) -> sitk.Image:
-    """A label map in oblique axes with voxels of 1.0 x 0.8 x 1.5 mm."""
+SPACING = np.array([1.0, 0.8, 1.5])
+
+
+@cache
+def grid(mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Direction and origin of oblique axes with voxels of 1.0 x 0.8 x 1.5 mm, 160 x 200 x 110."""
     tilt, turn = np.radians([20.0, -35.0])
     about_x = [[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]]
     about_z = [[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]]
     direction = np.array(about_z) @ about_x @ np.diag([1, 1, -1 if mirror else 1])
-    size, spacing = np.array([160, 200, 110]), np.array([1.0, 0.8, 1.5])
-    origin = np.array([15.0, -5.0, 0.0]) - direction @ (spacing * (size - 1) / 2)
-    index = np.stack(np.meshgrid(*map(np.arange, size[::-1]), indexing="ij")[::-1], axis=-1)
-    points = (index * spacing) @ direction.T + origin
-    array = np.zeros(size[::-1], dtype=np.uint8)
+    return direction, np.array([15.0, -5.0, 0.0]) - direction @ (SPACING * [159, 199, 109] / 2)
+
+
+@cache
+def inside(bone: str, mirror: bool) -> np.ndarray:
+    direction, origin = grid(mirror)
+    index = np.indices((110, 200, 160), np.float32)[::-1].reshape(3, -1).T * np.float32(SPACING)
+    centre, radii = SHAPES[bone]
+    relative = (index @ np.float32(direction.T) + np.float32(origin - centre)) / np.float32(radii)
+    return ((relative**2).sum(axis=-1) <= 1).reshape(110, 200, 160)
+
+
+def image_of(labels: dict[int, str], mirror: bool = False) -> sitk.Image:
+    """A label map in the oblique grid."""
+    direction, origin = grid(mirror)
+    array = np.zeros((110, 200, 160), dtype=np.uint8)
     for value, bone in labels.items():
-        centre, radii = SHAPES[bone]
-        array[(((points - centre) / radii) ** 2).sum(axis=-1) <= 1] = value
+        array[inside(bone, mirror)] = value
     image = sitk.GetImageFromArray(array)
-    image.SetSpacing(spacing.tolist())
+    image.SetSpacing(SPACING.tolist())
     image.SetOrigin(origin.tolist())
     image.SetDirection(direction.ravel().tolist())
     return image
@@ -90,6 +109,151 @@ def test_segments_in_layers_may_share_a_value(tmp_path):
     meshes = read_labelmap_meshes(tmp_path / "knee.seg.nrrd")
     check("femur", meshes["femur"])
     check("patella", meshes["patella"])
+
+
+VALUES = {1: "patella", 2: "femur", 3: "fibula", 4: "tibia"}
+
+
+def test_a_segment_per_component_needs_no_layers(tmp_path):
+    """As 3D Slicer up to 4.11 wrote it, the segments in any order."""
+    image = sitk.Compose([image_of({1: bone}) for bone in ("tibia", "patella")])
+    for number, name in enumerate(("tibia", "patella")):
+        image.SetMetaData(f"Segment{number}_Name", name)
+    sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
+    for bone, mesh in read_labelmap_meshes(tmp_path / "knee.seg.nrrd").items():
+        check(bone, mesh)
+
+
+def test_segments_of_one_place_are_refused(tmp_path):
+    image = image_of({1: "tibia"})
+    for number, name in enumerate(("tibia", "patella")):
+        image.SetMetaData(f"Segment{number}_Name", name)
+    sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
+    with pytest.raises(MeshError, match="which voxels belong to which segment"):
+        read_reference(tmp_path)
+
+
+def write_nifti(path, array: np.ndarray, sform: np.ndarray, slope: float = 1.0) -> None:
+    """A NIfTI-1 file as other programs write it: any matrix (to RAS mm), any scale of values."""
+    header = bytearray(352)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, *array.shape[::-1], 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 4, 16)
+    struct.pack_into("<8f", header, 76, 1, *np.linalg.norm(sform[:3, :3], axis=0), 1, 1, 1, 1)
+    struct.pack_into("<3f", header, 108, 352, slope, 0)
+    header[123] = 2
+    struct.pack_into("<2h", header, 252, 0, 1)
+    struct.pack_into("<12f", header, 280, *sform[:3].ravel())
+    header[344:348] = b"n+1\0"
+    path.write_bytes(gzip.compress(bytes(header) + array.astype("<i2").tobytes()))
+
+
+@pytest.mark.parametrize("shear", [0.0003, 0.15])
+def test_a_sheared_grid_lies_where_the_file_says(tmp_path, shear):
+    """A hair off, as resampling tools leave it, and truly sheared."""
+    sform = np.array([[-2, 0, 0, 60.0], [0, -2, 0, 70], [0, 2 * shear, 2, -90], [0, 0, 0, 1]])
+    k, j, i = np.indices((90, 70, 60))
+    ras = np.stack([i, j, k], -1) @ sform[:3, :3].T + sform[:3, 3]
+    array = np.zeros(k.shape)
+    for value, bone in VALUES.items():
+        centre, radii = SHAPES[bone]
+        array[(((ras * [-1, -1, 1] - centre) / radii) ** 2).sum(-1) <= 1] = value
+    write_nifti(tmp_path / "knee.nii.gz", array, sform)
+    for bone, mesh in read_reference(tmp_path).meshes.items():
+        assert mesh.bounds.mean(axis=0) == pytest.approx(SHAPES[bone][0], abs=0.7)
+
+
+def test_labels_a_hair_off_whole_numbers_are_rounded(tmp_path):
+    sform = np.diag([1.0, 1, 1, 1])
+    array = np.zeros((60, 30, 30))
+    for place, value in ((50, 1), (40, 2), (10, 3), (20, 4)):
+        array[place : place + 6, 5:15, 5:15] = 255 * value
+    write_nifti(tmp_path / "knee.nii.gz", array, sform, 1 / 255)
+    assert list(read_reference(tmp_path).meshes) == list(SHAPES)
+    write_nifti(tmp_path / "knee.nii.gz", array, sform, 0.7 / 255)
+    with pytest.raises(MeshError, match="not whole numbers"):
+        read_reference(tmp_path)
+
+
+def test_gzip_is_read_whatever_the_ending(tmp_path):
+    sitk.WriteImage(image_of(VALUES), str(tmp_path / "a.nii.gz"))
+    packed = (tmp_path / "a.nii.gz").read_bytes()
+    (tmp_path / "a.nii.gz").unlink()
+    for name, content in (("packed.nii", packed), ("plain.nii.gz", gzip.decompress(packed))):
+        (tmp_path / name).write_bytes(content)
+        check("femur", read_reference(tmp_path / name).meshes["femur"])
+    (tmp_path / "packed.nii").write_bytes(packed[:-2000])
+    with pytest.raises(MeshError, match="packed.nii' is cut off"):
+        read_reference(tmp_path / "packed.nii")
+
+
+def test_a_channel_per_label(tmp_path):
+    """One-hot, with background first and without, as a fourth dimension."""
+    labels = sitk.GetArrayFromImage(image_of(VALUES))
+    for channels in (range(5), range(1, 5)):
+        hot = np.stack([labels == value for value in channels]).astype(np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(hot, isVector=False), str(tmp_path / "hot.nii.gz"))
+        (tmp_path / "hot.json").write_text(json.dumps({name: v for v, name in VALUES.items()}))
+        masks = read_reference(tmp_path / "hot.nii.gz").masks
+        for value, bone in VALUES.items():
+            np.testing.assert_array_equal(masks[bone].array, labels == value)
+
+
+def test_a_folder_of_one_file_per_structure(tmp_path):
+    """TotalSegmentator's default: most are empty, the femora apart, the others of both legs."""
+    for name in ("femur_left", "patella", "tibia", "fibula", "ulna"):
+        bone = name.split("_")[0]
+        sitk.WriteImage(
+            image_of({1: bone} if bone in SHAPES else {}), str(tmp_path / f"{name}.nii.gz")
+        )
+    sitk.WriteImage(image_of({}), str(tmp_path / "femur_right.nii.gz"))
+    found = read_reference(tmp_path)
+    assert list(found.meshes) == list(SHAPES) and found.side == "L"
+    for bone, mesh in found.meshes.items():
+        check(bone, mesh)
+
+
+def test_of_two_legs_in_one_label_the_wanted_one_is_taken(tmp_path):
+    one = sitk.GetArrayFromImage(image_of(VALUES))
+    image = sitk.GetImageFromArray(np.concatenate([one, np.zeros_like(one), one], axis=2))
+    sitk.WriteImage(image, str(tmp_path / "legs.nii.gz"))
+    (tmp_path / "legs.json").write_text(json.dumps({name: v for v, name in VALUES.items()}))
+    with pytest.raises(MeshError, match="both legs"):
+        read_reference(tmp_path / "legs.nii.gz")
+    for side, part in (("L", slice(-one.shape[2], None)), ("R", slice(0, one.shape[2]))):
+        found = read_reference(tmp_path / "legs.nii.gz", side)
+        for value, bone in VALUES.items():
+            mask = found.masks[bone].array
+            np.testing.assert_array_equal(mask[:, :, part], one == value)
+            assert mask.sum() == (one == value).sum()
+        assert any("shows both legs" in sentence for sentence in found.sentences)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {1: "patella", 2: "tibia", 3: "fibula"},  # TotalSegmentator's appendicular_bones
+        {1: "femur", 3: "tibia"},  # OAI-ZIB, whose 2 and 4 are cartilage
+        {1: "femur", 2: "tibia", 3: "fibula", 4: "patella"},
+        {1: "tibia", 2: "femur"},
+    ],
+)
+def test_values_that_cannot_be_the_bones_are_refused_until_they_are_given(tmp_path, values):
+    sitk.WriteImage(image_of(values), str(tmp_path / "knee.nii.gz"))
+    with pytest.raises(MeshError, match="no names for its values, and they are not 1 "):
+        read_reference(tmp_path)
+    picked = {bone: str(value) for value, bone in values.items()}
+    meshes = read_reference(tmp_path, chosen=picked).meshes
+    assert set(meshes) == set(values.values())
+    for bone, mesh in meshes.items():
+        check(bone, mesh)
+
+
+def test_a_map_of_one_value_is_the_bone_that_its_file_is_named_after(tmp_path):
+    sitk.WriteImage(image_of({1: "tibia"}), str(tmp_path / "Schienbein links.nii.gz"))
+    found = read_reference(tmp_path)
+    check("tibia", found.meshes["tibia"])
+    assert list(found.meshes) == ["tibia"] and found.side == "L"
 
 
 def test_a_bone_that_leaves_the_volume_is_open_there(tmp_path):

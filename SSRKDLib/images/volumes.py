@@ -1,0 +1,140 @@
+"""Volumes in one file: their voxels, and where these lie."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SSRKDLib.core.errors import ImageError
+from SSRKDLib.images.formats import GZIP, whole_image_kind
+
+if TYPE_CHECKING:
+    import SimpleITK
+
+#: Read by ITK whenever a NIfTI file is opened: oblique axes are made perpendicular, not refused.
+_PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
+
+#: Millimetres of NIfTI's units of length, by the lowest three bits of ``xyzt_units``.
+_UNIT_MM = {1: 1000.0, 3: 0.001}
+
+
+def read_volume(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
+    """A volume, and the matrix [4, 4] that takes voxel indices (i, j, k, 1) to LPS mm.
+
+    The matrix is the file's own where its axes are not perpendicular (a sheared sform, as
+    resampling tools leave it), which no image of ITK can be. A gzip-compressed NIfTI file is read
+    whatever its ending.
+
+    Raises:
+        ImageError: absent, cut off, of another format, or not readable.
+    """
+    import SimpleITK as sitk
+
+    with _unpacked(path) as file, without_warnings():
+        try:
+            kind = whole_image_kind(file)
+        except ImageError as error:
+            raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
+        try:
+            image = sitk.ReadImage(str(file))
+        except RuntimeError as error:
+            sform = _sform(file) if kind == "NiftiImageIO" else None
+            if sform is None:
+                raise ImageError(
+                    f"'{path}' cannot be decoded.", "Export it again, uncompressed."
+                ) from error
+            with _permissive():
+                return sitk.ReadImage(str(file)), sform
+    return image, index_to_lps(image)
+
+
+def index_to_lps(image: SimpleITK.Image) -> np.ndarray:
+    """The matrix [4, 4] that takes (i, j, k, 1) of an image to LPS mm."""
+    dimension = image.GetDimension()
+    direction = np.array(image.GetDirection()).reshape(dimension, dimension)
+    affine, used = np.eye(4), min(dimension, 3)
+    affine[:used, :used] = (direction * np.array(image.GetSpacing()))[:used, :used]
+    affine[:used, 3] = image.GetOrigin()[:used]
+    return affine
+
+
+def _sform(path: Path) -> np.ndarray | None:
+    """The matrix that a NIfTI file states (nifti.nimh.nih.gov), LPS mm; None without one."""
+    with (gzip.open if _is_gzip(path) else open)(path, "rb") as stream:
+        header = stream.read(540)
+    for order in "<>":
+        size = struct.unpack_from(f"{order}i", header)[0]
+        if size == 348:
+            code, unit = struct.unpack_from(f"{order}h", header, 254)[0], header[123]
+            numbers = struct.unpack_from(f"{order}12f", header, 280)
+        elif size == 540:
+            code, unit = struct.unpack_from(f"{order}i", header, 348)[0], header[500]
+            numbers = struct.unpack_from(f"{order}12d", header, 400)
+        else:
+            continue
+        affine = np.eye(4)
+        affine[:3] = np.reshape(numbers, (3, 4)) * _UNIT_MM.get(unit & 7, 1.0)
+        sound = np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-9
+        # NIfTI counts to the right and to the front.
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine if code > 0 and sound else None
+    return None
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """A file under a name from which ITK knows its format: a gzip stream called ``.nii`` is
+    unpacked into a temporary file meanwhile."""
+    if path.suffix.lower() != ".nii" or not path.is_file() or not _is_gzip(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="ssrkd-") as folder:
+        plain = Path(folder) / path.name
+        try:
+            with gzip.open(path) as packed, plain.open("wb") as stream:
+                shutil.copyfileobj(packed, stream, 1 << 22)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ImageError(
+                f"'{path}' is cut off or damaged ({error}).", "Copy or export it again."
+            ) from error
+        yield plain
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == GZIP
+
+
+@contextmanager
+def _permissive() -> Iterator[None]:
+    before = os.environ.get(_PERMISSIVE)
+    os.environ[_PERMISSIVE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PERMISSIVE]
+        else:
+            os.environ[_PERMISSIVE] = before
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """ITK's warnings name places in its own code."""
+    import SimpleITK as sitk
+
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)

@@ -1,0 +1,135 @@
+"""What the voxels of a label map tell: whether they show both legs, and whether values without
+names can be the bones that they are taken for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.terminology import SIDES
+
+#: Bones of two legs lie at least so far apart from left to right, mm; no bone is as wide.
+_LEGS_APART = 100.0
+
+#: The other leg's part of a bone is at least this share of the larger one.
+_OTHER_LEG = 0.25
+
+#: No patella is larger, mm3, nor longer, mm.
+_PATELLA_MM3, _PATELLA_MM = 45e3, 70.0
+
+
+def one_leg(
+    mask: np.ndarray, index_to_lps: np.ndarray, side: str | None, name: str
+) -> tuple[np.ndarray, bool]:
+    """A bone's voxels of one leg, and whether the other leg's were left out.
+
+    Args:
+        mask: bool [k, j, i].
+        index_to_lps: [4, 4], mm.
+        side: "L", "R" or None.
+        name: of the bone and the file, for messages.
+
+    Raises:
+        MeshError: both legs, and the side is unknown.
+    """
+    from scipy.ndimage import find_objects, label
+
+    window = find_objects(mask.astype(np.uint8))[0]
+    across = np.abs(index_to_lps[0, :3])
+    width = sum(n * (part.stop - part.start) for n, part in zip(across, window[::-1]))
+    if width < _LEGS_APART:
+        return mask, False
+    components, count = label(mask[window], np.ones((3, 3, 3)))
+    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
+    largest = np.argsort(sizes)[::-1][:2]
+    if count < 2 or sizes[largest[1]] < _OTHER_LEG * sizes[largest[0]]:
+        return mask, False
+    low = np.array([part.start for part in window[::-1]])
+    to_lps = index_to_lps.copy()
+    to_lps[:3, 3] += index_to_lps[:3, :3] @ low
+    places = [_centre(components == one + 1, to_lps)[0] for one in largest]
+    if abs(places[1] - places[0]) < _LEGS_APART:
+        return mask, False
+    if side is None:
+        raise MeshError(f"{name} is that of both legs.", "Give the side that is wanted, L or R.")
+    i, j, k = (np.arange(n) for n in mask.shape[::-1])
+    x = index_to_lps[0, 3] + index_to_lps[0, 0] * i + index_to_lps[0, 1] * j[:, None]
+    x = x + index_to_lps[0, 2] * k[:, None, None]
+    middle = sum(places) / 2
+    return mask & ((x > middle) if side == "L" else (x < middle)), True
+
+
+def left_out(side: str, name: str) -> str:
+    """The sentence on a map of two legs."""
+    other = "R" if side == "L" else "L"
+    return f"{name} shows both legs: the {SIDES[side]} one is taken, the {SIDES[other]} left out."
+
+
+def assumed_values(values: Mapping[str, int]) -> str:
+    """The values that bones are taken to have, in words."""
+    return ", ".join(f"{value} {bone}" for bone, value in values.items())
+
+
+def check_assumed(
+    masks: Mapping[str, np.ndarray], index_to_lps: np.ndarray, name: str
+) -> str | None:
+    """A sentence that says as what the values of a map without names are taken.
+
+    Raises:
+        MeshError: by size and place they cannot be these bones.
+    """
+    volume = {bone: _volume(mask, index_to_lps) for bone, mask in masks.items()}
+    heights = {bone: _heights(mask, index_to_lps) for bone, mask in masks.items()}
+    # All of a bone of the thigh lies above the middle of what is seen of one of the shank.
+    doubts = [
+        f"{LABELS[upper]} would be a {upper} that reaches below the middle of the {lower}"
+        for upper, lower in (("femur", "tibia"), ("femur", "fibula"), ("patella", "tibia"))
+        if upper in masks and lower in masks and heights[upper].min() < heights[lower].mean()
+    ]
+    doubts += [
+        f"{LABELS[small]} would be a {small} larger than the {large}"
+        for small, large in (("patella", "femur"), ("patella", "tibia"), ("fibula", "tibia"))
+        if small in masks and large in masks and volume[small] > volume[large]
+    ]
+    if "patella" in masks:
+        length = _length(masks["patella"], index_to_lps)
+        if volume["patella"] > _PATELLA_MM3 or length > _PATELLA_MM:
+            doubts.append(f"{LABELS['patella']} would be a patella {length:.0f} mm long")
+    taken = assumed_values({bone: LABELS[bone] for bone in BONES if bone in masks})
+    if doubts:
+        raise MeshError(
+            f"{name} has no names for its values, and they are not {taken}: {doubts[0]}.",
+            "Say which value is which bone (compare: --pick femur=75), or put a table of names "
+            "beside it (labels.csv, dataset.json).",
+        )
+    return f"{name} has no names for its values; they are taken as {taken}."
+
+
+def _volume(mask: np.ndarray, index_to_lps: np.ndarray) -> float:
+    return float(np.count_nonzero(mask) * abs(np.linalg.det(index_to_lps[:3, :3])))
+
+
+def _centre(mask: np.ndarray, index_to_lps: np.ndarray) -> np.ndarray:
+    """Mean of the voxels' places, (3,) mm."""
+    index = [
+        np.average(np.arange(size), weights=mask.sum(tuple({0, 1, 2} - {axis})))
+        for axis, size in enumerate(mask.shape)
+    ]
+    return index_to_lps[:3, :3] @ index[::-1] + index_to_lps[:3, 3]
+
+
+def _heights(mask: np.ndarray, index_to_lps: np.ndarray) -> np.ndarray:
+    """Of an eighth of the voxels (of all where these are none), mm."""
+    index = 2 * np.argwhere(mask[::2, ::2, ::2])[:, ::-1]
+    index = index if len(index) else np.argwhere(mask)[:, ::-1]
+    return index @ index_to_lps[2, :3] + index_to_lps[2, 3]
+
+
+def _length(mask: np.ndarray, index_to_lps: np.ndarray) -> float:
+    """Longest edge of the voxels' box, mm."""
+    edges = np.linalg.norm(index_to_lps[:3, :3], axis=0)
+    spans = [np.ptp(np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))) + 1 for axis in range(3)]
+    return float((edges * spans[::-1]).max())
