@@ -2,7 +2,8 @@
 
 Every bone has one shape and, in each view, a pose. They are measured apart:
 
-- ``shape``: ASSD, and ``hd``: largest distance, after the bone's own rigid alignment;
+- ``shape``: ASSD, and ``hd``: largest distance, after the bone's own rigid alignment, of the part
+  that lies in the region in the first view;
 - ``position``, per view: ASSD as the bones come, against the truth as it lay in that view;
 - ``joint``, per view: the same after all bones were moved by the femur's alignment, so shape and
   pose relative to the femur;
@@ -154,8 +155,10 @@ def _of_bone(
 ) -> dict[str, float | None]:
     if bone not in found[1]:
         return dict.fromkeys(MEASURES)
+    # In the first view shafts lie as straight as they come, so the region shows the same of them
+    # whatever moved: of a shank that is bent back it would reach further along the bone.
     shapes = surface_distances(
-        found[1][bone].transformed(alignments[1][bone]), truth[1][bone], regions[1], _SAMPLES
+        found[0][bone].transformed(alignments[0][bone]), truth[0][bone], regions[0], _SAMPLES
     )
     values = {"shape": assd(shapes), "hd": hausdorff(shapes)}
     for view, name in enumerate(VIEW_NAMES):
