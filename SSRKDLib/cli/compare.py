@@ -9,6 +9,12 @@ from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.progress import Progress, no_progress
+from SSRKDLib.reconstruction.choices import VIEW_NAMES
+
+_MOVED = (
+    "The bones moved between the radiographs, so that each was aligned by itself; --align none or "
+    "all compares the joint as it lay."
+)
 
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
@@ -29,10 +35,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--align",
         choices=("none", "all", "bone"),
-        default="none",
         help=(
             "move the reference onto the reconstruction first: not at all (both are in one "
-            "frame), all bones as one body, or every bone by itself (default: %(default)s)"
+            "frame), all bones as one body, or every bone by itself (default: none; bone, where "
+            "RECON's report says that bones moved between the radiographs)"
         ),
     )
     parser.add_argument(
@@ -83,20 +89,22 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     with replaced_folder(arguments.output, COMPARISON, inputs) as folder:
         progress("read", 0.0, "Reading the reconstruction")
         rig = read_rig(arguments.rig) if arguments.rig else None
-        known_side = (
-            arguments.side or (rig.laterality if rig else None) or _reported(arguments.recon)
-        )
+        report = _report(arguments.recon)
+        known_side = arguments.side or (rig.laterality if rig else None) or _reported_side(report)
+        moved = arguments.align is None and report.get("pose") in VIEW_NAMES
+        mode = arguments.align or ("bone" if moved else "none")
         recon = read_reference(arguments.recon, known_side)
         progress("read", 0.1, "Reading the reference")
         reference = read_reference(arguments.reference, recon.side, picked)
         progress("compare", 0.3, "Laying the reference on the reconstruction, measuring distances")
         found = measure_distances(
-            recon.meshes, reference.meshes, arguments.align, rig, reference.masks, best_backend()
+            recon.meshes, reference.meshes, mode, rig, reference.masks, best_backend()
         )
         write_comparison(folder / FILE, found.rows)
     progress("done", 1.0, "Done")
     print(format_table(found.rows))
-    for sentence in (*recon.sentences, *reference.sentences, *found.alignment.notes):
+    poses = (_MOVED,) if moved else ()
+    for sentence in (*poses, *recon.sentences, *reference.sentences, *found.alignment.notes):
         print(f"note: {sentence}")
     print(Path(arguments.output) / FILE)
     return 0
@@ -113,13 +121,17 @@ def _picked(pairs: list[str]) -> dict[str, str]:
     return picked
 
 
-def _reported(recon: str) -> str | None:
-    """The side that a reconstruction's own report tells; None where there is none."""
+def _report(recon: str) -> dict:
+    """A reconstruction's own report; empty where there is none."""
     from SSRKDLib.reconstruction.result_folder import REPORT
 
     try:
         report = json.loads((Path(recon) / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None  # the report is not an input of this command: meshes may come from elsewhere
-    side = report.get("laterality") if isinstance(report, dict) else None
+        return {}  # the report is not an input of this command: meshes may come from elsewhere
+    return report if isinstance(report, dict) else {}
+
+
+def _reported_side(report: dict) -> str | None:
+    side = report.get("laterality")
     return side if side in ("L", "R") else None

@@ -125,7 +125,7 @@ def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace)
     from SSRKDLib.evaluation.metrics import compare_meshes
     from SSRKDLib.evaluation.regions import region_around
     from SSRKDLib.evaluation.tables import FILE, format_table, write_comparison
-    from SSRKDLib.figures.overview import overview
+    from SSRKDLib.figures.overview import lying_bones, overview
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.result_folder import write_result
     from SSRKDLib.surfaces.knee import joint_centre
@@ -152,7 +152,7 @@ def _run_case(case: DemoCase, models: ModelCache, arguments: argparse.Namespace)
         steps.report("drawing the picture")
         overview(
             folder / "overview.png", result.bones, job.exposures, result.frame, case.title,
-            case.credit, truth,
+            case.credit, truth, lying_bones(result, len(job.exposures)),
         )  # fmt: skip
     steps.report("done")
     for sentence in result.report["warnings"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from SSRKDLib.reconstruction.radiographs import Reconstruction
+
 _DPI = 160
 _INK, _FAINT, _PAPER, _PANEL = "#1b2127", "#5d6873", "#ffffff", "#eef1f4"
 
@@ -44,6 +47,7 @@ def overview(
     title: str,
     credit: str | None = None,
     truth: dict[str, Mesh] | None = None,
+    lying: Sequence[dict[str, Mesh]] | None = None,
 ) -> None:
     """Write a PNG: the bones in 3D from the front and from the outer side, and both radiographs
     with the bones' outlines.
@@ -57,6 +61,8 @@ def overview(
         title: heading.
         credit: line at the bottom.
         truth: the true surfaces, drawn as dashed outlines in the 3D panels.
+        lying: the bones as they lay in each radiograph, see :func:`lying_bones`; default: as in
+            ``bones``.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -68,7 +74,8 @@ def overview(
     except ImportError as error:
         raise missing_package("matplotlib") from error
     models = [_Model(bones, truth, frame, side) for side in ("front", "outer side")]
-    films = [_Film(exposure, bones, frame) for exposure in exposures]
+    lying = [bones] * len(exposures) if lying is None else lying
+    films = [_Film(exposure, seen, frame) for exposure, seen in zip(exposures, lying)]
     panels = [*models, *films]
     widths = [_HEIGHT * panel.aspect for panel in panels]
     width = sum(widths) + _GAP * (len(panels) + 1)
@@ -81,6 +88,15 @@ def overview(
         left += panel_width + _GAP
     _write_around(figure, bones, title, credit, truth is not None)
     write_file(path, FigureCanvasAgg(figure).print_png)
+
+
+def lying_bones(result: Reconstruction, count: int) -> list[dict[str, Mesh]]:
+    """The bones as they lay in each of ``count`` radiographs; as delivered in those of which
+    nothing is known, beyond the pair."""
+    lying = [result.bones] * count
+    for name, index in result.views.items():
+        lying[index] = result.bones_in(name)
+    return lying
 
 
 def _write_around(

@@ -81,6 +81,24 @@ def test_a_moved_reference_is_laid_on_the_reconstruction(tmp_path, mode, capsys)
     assert "check that both are in one frame" in capsys.readouterr().out
 
 
+def test_a_knee_that_moved_between_the_radiographs_is_compared_bone_by_bone(tmp_path, capsys):
+    recon = write(tmp_path / "recon", knee())
+    bent = {b: m.transformed(MOTION) if b == "tibia" else m for b, m in knee().items()}
+    reference = write(tmp_path / "reference", bent)
+    out = tmp_path / "out"
+    (recon / "report.json").write_text(json.dumps({"laterality": "L", "pose": None}))
+    assert compared(out, recon, reference)["femur"]["align"] == "none"
+    assert "--align" not in capsys.readouterr().out
+    (recon / "report.json").write_text(json.dumps({"laterality": "L", "pose": "lateral"}))
+    rows = compared(out, recon, reference)
+    assert rows["femur"]["align"] == "bone"
+    assert float(rows["tibia"]["assd_mm"]) < 0.05
+    assert "each was aligned by itself" in capsys.readouterr().out
+    rows = compared(out, recon, reference, "--align", "none")  # what is asked for is done
+    assert rows["femur"]["align"] == "none" and float(rows["tibia"]["assd_mm"]) > 3
+    assert "each was aligned by itself" not in capsys.readouterr().out
+
+
 def test_directions_are_told_apart(tmp_path):
     """A spike on the reconstruction is far from the reference; the way back is short."""
     spiked = dict(knee())

@@ -17,6 +17,7 @@ from SSRKDLib.geometry.rig_presets import asymmetric
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.radiographs.exposure import Exposure, read_exposures
 from SSRKDLib.radiographs.rig_file import read_rig
+from SSRKDLib.reconstruction.radiographs import Reconstruction
 from Testing.support.ball_knee import BALLS, ball, write_ball_case
 
 RIGHT, UP = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])
@@ -113,6 +114,34 @@ def test_outlines_lie_on_the_shadow_of_the_bone():
         np.clip(np.round(column)[:, None, None] + steps, 0, expected.shape[1] - 1).astype(int),
     ].mean((1, 2))
     assert (window > 0).all() and (window < 1).all()
+
+
+def test_each_radiograph_gets_the_bones_as_they_lay_in_it(tmp_path, monkeypatch):
+    """A pair between whose views the bones moved, and a third view."""
+    pytest.importorskip("matplotlib")
+    exposures, _ = read_exposures(read_rig(write_ball_case(tmp_path)))
+    bones = {bone: ball(*about) for bone, about in BALLS.items()}
+    shift = np.eye(4)
+    shift[:3, 3] = [0, 0, 15.0]
+    result = Reconstruction(
+        bones, np.eye(4), "L", np.zeros(0), (),
+        views={"frontal": 1, "lateral": 0}, pose="lateral",
+        poses={view: dict.fromkeys(BALLS, pose)
+               for view, pose in (("frontal", shift), ("lateral", np.eye(4)))},
+    )  # fmt: skip
+    lying = pictures.lying_bones(result, 3)
+    heights = [about["femur"].bounds.mean(0)[2] for about in lying]
+    assert np.subtract(heights, heights[2]) == pytest.approx([0, 15, 0])
+    drawn = []
+    film = pictures._Film
+
+    def recorded(exposure, seen, frame):
+        drawn.append((exposure.view.name, seen))
+        return film(exposure, seen, frame)
+
+    monkeypatch.setattr(pictures, "_Film", recorded)
+    pictures.overview(tmp_path / "o.png", bones, exposures, np.eye(4), "", lying=lying[:2])
+    assert [seen for _, seen in drawn] == lying[:2]
 
 
 def test_overview_says_what_is_missing_or_not_writable(tmp_path, monkeypatch):
