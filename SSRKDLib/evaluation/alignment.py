@@ -40,6 +40,13 @@ _SUSPECT = 2.0
 #: Above this residual (mm) a fit is reported.
 _POOR_FIT = 4.0
 
+#: From RAS to LPS, or back.
+_HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])
+_TURNED = (
+    "The {0} meets the {1} only after a turn by 180 degrees about z: one of them is in RAS, the "
+    "other in LPS. Export it in LPS, or align all bones."
+)
+
 
 class Alignment(NamedTuple):
     """How to move one set of bones onto another.
@@ -90,7 +97,10 @@ def align(
     targets = {bone: Surface(fixed[bone]) for bone in common}
     matrices = {bone: np.eye(4) for bone in moving}
     if mode == "none":
-        if exact_distance(sources, targets, np.eye(4)) > _SUSPECT:
+        apart = exact_distance(sources, targets, np.eye(4))
+        if apart > _SUSPECT:
+            if exact_distance(sources, targets, _HALF_TURN) < _MIRROR_GAIN * apart:
+                notes.append(_TURNED.format(*names))
             _refuse_other_side([(sources, targets, _best(sources, targets))], names)
     else:
         whole = _best(sources, targets)

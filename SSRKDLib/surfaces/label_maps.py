@@ -16,7 +16,7 @@ from SSRKDLib.images.volumes import read_volume
 from SSRKDLib.surfaces.label_checks import check_assumed, left_out, one_leg
 from SSRKDLib.surfaces.label_names import label_names, named_segments
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
-from SSRKDLib.surfaces.mesh_files import SUFFIXES, match_files, read_mesh
+from SSRKDLib.surfaces.mesh_files import SUFFIXES, find_meshes
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -59,8 +59,8 @@ def read_reference(
     laterality: str | None = None,
     chosen: Mapping[str, str] | None = None,
 ) -> Reference:
-    """The bones in ``path``: a folder of meshes, a label map, a folder with one, or with a file of
-    voxels per structure.
+    """The bones in ``path``: meshes in a folder or a file, a label map, a folder with one, or with
+    a file of voxels per structure.
 
     ``laterality`` ("L", "R" or None) picks one knee of two, ``chosen`` (bone to name, or to the
     value of a label map) what the user knows better. Raises
@@ -71,17 +71,22 @@ def read_reference(
         maps = sorted(item for item in path.iterdir() if _is_labelmap(item))
         has_meshes = any(item.suffix.lower() in SUFFIXES for item in path.iterdir())
         if has_meshes or not maps:
-            files, found = match_files(path, laterality, chosen)
-            meshes = {bone: read_mesh(files[name]) for bone, name in found.bones.items()}
-            return Reference(meshes, found.side, found.sentences, {})
+            return _of_meshes(path, laterality, chosen)
         found = _read_mask_files(maps, laterality, chosen) if len(maps) > 1 else None
         if len(maps) > 1 and found is None:
             raise MeshError(f"{path} contains {len(maps)} label maps.", "Name the one to use.")
         masks, side, sentences = found or _read_masks(maps[0], laterality, chosen)
+    elif path.suffix.lower() in SUFFIXES and path.is_file():
+        return _of_meshes(path, laterality, chosen)
     else:
         masks, side, sentences = _read_masks(path, laterality, chosen)
     meshes = {bone: mask_surface(*mask) for bone, mask in masks.items()}
     return Reference(meshes, side, sentences, masks)
+
+
+def _of_meshes(path: Path, laterality: str | None, chosen: Mapping[str, str] | None) -> Reference:
+    meshes, found = find_meshes(path, laterality, chosen)
+    return Reference(meshes, found.side, found.sentences, {})
 
 
 def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:

@@ -2,61 +2,108 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import NamedSurface, NameMatch, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.surfaces.mesh import Mesh, _tidy, from_polydata
+from SSRKDLib.surfaces.obj import read_obj
 from SSRKDLib.surfaces.ply import read_ply, write_ply
 
 #: File endings :func:`read_mesh` understands.
-SUFFIXES: tuple[str, ...] = (".ply", ".stl", ".obj", ".vtp")
+SUFFIXES: tuple[str, ...] = (".ply", ".stl", ".obj", ".vtp", ".vtk")
 
-_READABLE = "Give a PLY, STL, OBJ or VTP file of one bone's surface, in millimetres."
+_READABLE = "Give a PLY, STL, OBJ, VTP or VTK file of one bone's surface, in millimetres."
+
+#: From RAS to LPS, both mm.
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_mesh(path: str | Path) -> Mesh:
-    """Read a surface from a PLY, STL, OBJ or VTP file, in the file's frame and units.
+    """Read a surface from a PLY, STL, OBJ, VTP or legacy VTK file, in the file's units.
 
-    Corners that STL and OBJ files store once per face are joined. Raises
+    A surface whose file says that it is in RAS, as 3D Slicer writes on request, is turned to LPS;
+    any other is in the file's frame. Corners that are stored once per face are joined. Raises
     :class:`~SSRKDLib.core.errors.MeshError` where the file is absent, not a surface, cut
     short, empty or contains NaN.
     """
-    path = Path(path)
+    (mesh,) = _read_parts(Path(path), whole=True).values()
+    return mesh
+
+
+def read_parts(path: str | Path) -> dict[str, Mesh]:
+    """The named objects of an OBJ file (:func:`~SSRKDLib.surfaces.obj.read_obj`), or the one
+    surface of another file under the file's name; else as :func:`read_mesh`."""
+    return _read_parts(Path(path), whole=False)
+
+
+def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
     if path.suffix.lower() not in SUFFIXES:
         raise MeshError(f"{path.name} is not a kind of mesh file that can be read.", _READABLE)
     if not path.is_file():
         raise MeshError(f"'{path}' was not found.", "Check the path.")
     try:
+        space = _stated_space(path)
         if path.suffix.lower() == ".ply":
-            mesh = _tidy(*read_ply(path))
+            parts = {"": _tidy(*read_ply(path))}
+        elif path.suffix.lower() == ".obj":
+            vertices, objects = read_obj(path)
+            if whole:
+                objects = {"": np.concatenate(list(objects.values()))}
+            parts = {name: _tidy(vertices, faces) for name, faces in objects.items()}
         else:
-            mesh = _read_with_vtk(path)
+            mesh, field_space = _read_with_vtk(path)
+            parts, space = {"": mesh}, field_space or space
     except OSError as error:
         raise MeshError(f"{path} cannot be opened ({error.strerror}).", "Check it.") from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise MeshError(f"{path.name} cannot be read: {error}.", _READABLE) from error
     except MeshError as error:
         raise MeshError(f"{path.name} cannot be used: {error.cause}", _READABLE) from error
-    if not len(mesh.faces):
+    if not all(len(mesh.faces) for mesh in parts.values()):
         raise MeshError(f"{path.name} contains no triangles.", _READABLE)
-    return mesh
+    turn = _RAS_TO_LPS if space == "RAS" else np.eye(4)
+    return {name or path.stem: _joined(mesh).transformed(turn) for name, mesh in parts.items()}
 
 
-def _read_with_vtk(path: Path) -> Mesh:
+def _stated_space(path: Path) -> str | None:
+    """What 3D Slicer writes into a comment or the header: ``SPACE=RAS`` or ``SPACE=LPS``."""
+    with path.open("rb") as file:
+        found = re.search(rb"SPACE=(RAS|LPS)", file.read(2048))
+    return found[1].decode() if found else None
+
+
+def _joined(mesh: Mesh) -> Mesh:
+    """The mesh with vertices of one place made one: with an edge per face, distances hold, but
+    nothing lies inside. One without such vertices is left as it is, in its order."""
+    places, first, inverse = np.unique(
+        mesh.vertices, axis=0, return_index=True, return_inverse=True
+    )
+    if len(places) == len(mesh.vertices):
+        return mesh
+    return _tidy(mesh.vertices[first], inverse.reshape(-1)[mesh.faces])
+
+
+def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
+    """The surface, and the space that its field data state."""
     from vtkmodules.vtkCommonCore import vtkObject
-    from vtkmodules.vtkFiltersCore import vtkCleanPolyData
-    from vtkmodules.vtkIOGeometry import vtkOBJReader, vtkSTLReader
+    from vtkmodules.vtkIOGeometry import vtkSTLReader
+    from vtkmodules.vtkIOLegacy import vtkPolyDataReader
     from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
     suffix = path.suffix.lower()
     if suffix == ".stl":
         _check_stl_length(path)
-    readers = {".stl": vtkSTLReader, ".obj": vtkOBJReader, ".vtp": vtkXMLPolyDataReader}
+    readers = {".stl": vtkSTLReader, ".vtk": vtkPolyDataReader, ".vtp": vtkXMLPolyDataReader}
     reader = readers[suffix]()
+    if suffix == ".stl":
+        reader.MergingOff()
     reader.SetFileName(str(path))
     # A bad file is recognised by what came out of it; VTK's own words go to the terminal only.
     display = vtkObject.GetGlobalWarningDisplay()
@@ -67,20 +114,16 @@ def _read_with_vtk(path: Path) -> Mesh:
         vtkObject.SetGlobalWarningDisplay(display)
     if reader.GetOutput().GetNumberOfPolys() + reader.GetOutput().GetNumberOfStrips() == 0:
         raise ValueError(f"there is no {suffix[1:].upper()} surface in it")
-    if suffix == ".vtp":
-        return from_polydata(reader.GetOutput())
-    join = vtkCleanPolyData()
-    join.SetInputConnection(reader.GetOutputPort())
-    join.SetTolerance(0.0)
-    join.Update()
-    return from_polydata(join.GetOutput())
+    space = reader.GetOutput().GetFieldData().GetAbstractArray("SPACE")
+    stated = space.GetValue(0) if space is not None and space.GetNumberOfValues() else None
+    return from_polydata(reader.GetOutput()), stated
 
 
 def _check_stl_length(path: Path) -> None:
     """VTK reads a binary STL that was cut short as far as it goes, without a word."""
     with open(path, "rb") as file:
-        start = file.read(1024)
-    if b"facet" in start or len(start) < 84:
+        start = file.read(1 << 16)  # an ASCII file's first line may be long
+    if (start.lstrip().startswith(b"solid") and b"facet" in start) or len(start) < 84:
         return
     count = int.from_bytes(start[80:84], "little")
     if path.stat().st_size < 84 + 50 * count:
@@ -125,8 +168,27 @@ def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, 
     :data:`~SSRKDLib.core.anatomy.BONES`. Raises :class:`~SSRKDLib.core.errors.MeshError` where the
     folder is absent or contains none, two files match one bone, or the bones are of the other side.
     """
-    files, matching = match_files(folder, laterality)
-    return {bone: read_mesh(files[name]) for bone, name in matching.bones.items()}
+    return find_meshes(folder, laterality)[0]
+
+
+def find_meshes(
+    path: str | Path,
+    laterality: str | None = None,
+    chosen: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Mesh], NameMatch]:
+    """As :func:`read_meshes`, with what was matched; also of one file of a bone that it is named
+    after, and of an OBJ file with an object per bone, alone in the folder or by its path.
+
+    ``laterality`` and ``chosen`` as for :func:`~SSRKDLib.core.bone_names.match_bones`.
+    """
+    path = Path(path)
+    single = [path] if path.is_file() else _mesh_files(path)
+    if path.is_dir() and not (len(single) == 1 and single[0].suffix.lower() == ".obj"):
+        files, matching = match_files(path, laterality, chosen)
+        return {bone: read_mesh(files[name]) for bone, name in matching.bones.items()}, matching
+    parts = read_parts(single[0])
+    matching = _matched({name: name for name in parts}, single[0], laterality, chosen)
+    return {bone: parts[name] for bone, name in matching.bones.items()}, matching
 
 
 def match_files(
@@ -139,18 +201,28 @@ def match_files(
     ``laterality`` and ``chosen`` as for :func:`~SSRKDLib.core.bone_names.match_bones`.
     Raises what :func:`read_meshes` raises, but for what is inside the files.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MeshError(f"The folder '{folder}' does not exist.", "Check the path.")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = _mesh_files(Path(folder))
     # One bone may lie there in two formats: then the whole name tells them apart.
     stems = [path.stem for path in found]
     files = {p.stem if stems.count(p.stem) == 1 else p.name: p for p in found}
-    matching = match_bones([NamedSurface(name) for name in files], laterality, chosen)
+    return files, _matched({n: p.name for n, p in files.items()}, Path(folder), laterality, chosen)
+
+
+def _mesh_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise MeshError(f"The folder '{folder}' does not exist.", "Check the path.")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+
+
+def _matched(
+    shown: Mapping[str, str], place: Path, laterality: str | None, chosen: Mapping[str, str] | None
+) -> NameMatch:
+    """Which name is which bone; in messages it is called as shown."""
+    matching = match_bones([NamedSurface(name) for name in shown], laterality, chosen)
     for bone, candidates in matching.candidates.items():
-        names = " and ".join(files[name].name for name in candidates[:2])
-        raise MeshError(f"Both {names} in {folder} match the {bone}.", "Remove one.")
+        both = " and ".join(shown[name] for name in candidates[:2])
+        raise MeshError(f"Both {both} in {place} match the {bone}.", "Remove one.")
     if not matching.bones:
-        names = ", ".join(f"{bone}.ply" for bone in BONES)
-        raise MeshError(f"There is no bone surface in {folder}.", f"Expected any of {names}.")
-    return files, matching
+        wanted = ", ".join(f"{bone}.ply" for bone in BONES)
+        raise MeshError(f"There is no bone surface in {place}.", f"Expected any of {wanted}.")
+    return matching

@@ -226,6 +226,9 @@ def test_without_alignment_nothing_moves_and_the_distance_is_said():
     assert found.residual_mm["femur"] > 3
     assert any("check that both are in one frame" in note for note in found.notes)
     assert align(person(20), person(20), "none").residual_mm["femur"] < 1e-6
+    turned = moved(person(20), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    assert any("turn by 180 degrees about z" in n for n in align(turned, person(20), "none").notes)
+    assert not any("180 degrees" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("mode", ["all", "bone"])

@@ -7,11 +7,15 @@ import re
 import numpy as np
 import pytest
 import trimesh
-from vtkmodules.vtkIOPLY import vtkPLYReader
+from vtkmodules.vtkCommonCore import vtkStringArray
+from vtkmodules.vtkIOGeometry import vtkSTLWriter
+from vtkmodules.vtkIOLegacy import vtkPolyDataWriter
+from vtkmodules.vtkIOPLY import vtkPLYReader, vtkPLYWriter
+from vtkmodules.vtkIOXML import vtkXMLPolyDataWriter
 
 from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
-from SSRKDLib.surfaces.mesh_files import read_mesh, read_meshes, write_mesh
+from SSRKDLib.surfaces.mesh_files import find_meshes, read_mesh, read_meshes, write_mesh
 
 EVERYTHING = [-np.inf] * 3, [np.inf] * 3
 
@@ -272,3 +276,81 @@ def test_folders_without_bones_are_refused(tmp_path, box):
     write_mesh(tmp_path / "tibia_2.ply", box)
     with pytest.raises(MeshError, match=r"tibia_1.ply and tibia_2.ply"):
         read_meshes(tmp_path)
+
+
+def written(path, mesh: Mesh, space: str | None, joined: bool = True) -> None:
+    """The mesh as other programs write it, saying its space as 3D Slicer does."""
+    if not joined:
+        corners = mesh.corners().reshape(-1, 3)
+        mesh = Mesh(corners, np.arange(len(corners)).reshape(-1, 3))
+    polydata = to_polydata(mesh)
+    writers = {
+        ".ply": vtkPLYWriter, ".stl": vtkSTLWriter, ".vtk": vtkPolyDataWriter,
+        ".vtp": vtkXMLPolyDataWriter,
+    }  # fmt: skip
+    comment = "3D Slicer output." if space is None else f"3D Slicer output. SPACE={space}"
+    if path.suffix == ".obj":
+        lines = [f"# {comment}", *(f"v {x} {y} {z}" for x, y, z in mesh.vertices)]
+        lines += [f"f {a}// {b}// {c}//" for a, b, c in mesh.faces + 1]
+        path.write_text("\n".join(lines))
+        return
+    writer = writers[path.suffix]()
+    writer.SetInputData(polydata)
+    writer.SetFileName(str(path))
+    if path.suffix == ".vtp" and space is not None:
+        array = vtkStringArray()
+        array.SetName("SPACE")
+        array.InsertNextValue(space)
+        polydata.GetFieldData().AddArray(array)
+    elif path.suffix == ".ply":
+        writer.AddComment(comment)
+    elif path.suffix != ".vtp":
+        writer.SetHeader(comment)
+    writer.Write()
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".stl", ".obj", ".vtp", ".vtk"])
+def test_the_space_that_a_file_states_is_believed(tmp_path, suffix, pyramid):
+    turned = pyramid.transformed(np.diag([-1.0, -1.0, 1.0, 1.0]))
+    for space, mesh in (("RAS", turned), ("LPS", pyramid), (None, pyramid)):
+        path = tmp_path / f"{space}{suffix}"
+        written(path, mesh, space)
+        found = read_mesh(path)
+        assert found.bounds == pytest.approx(pyramid.bounds, abs=1e-4), space
+        assert found.volume() == pytest.approx(1000, rel=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".stl", ".obj", ".vtp", ".vtk"])
+def test_triangles_that_share_no_vertices_are_joined(tmp_path, suffix, pyramid):
+    written(tmp_path / f"flat{suffix}", pyramid, None, joined=False)
+    found = read_mesh(tmp_path / f"flat{suffix}")
+    assert len(found.vertices) == 4 and found.is_closed
+
+
+def test_an_ascii_stl_with_a_long_name_is_read(tmp_path, pyramid):
+    shape = trimesh.Trimesh(pyramid.vertices, pyramid.faces)
+    shape.export(tmp_path / "a.stl", file_type="stl_ascii")
+    text = (tmp_path / "a.stl").read_text().split("\n", 1)[1]
+    (tmp_path / "a.stl").write_text(f"solid patella{'/' * 3000}\n{text}")
+    assert read_mesh(tmp_path / "a.stl").volume() == pytest.approx(1000, rel=1e-5)
+
+
+def test_objects_of_one_obj_file_are_the_bones(tmp_path, pyramid, box):
+    lines = []
+    for name, mesh in (("Femur_L", box), ("Tibia_L", pyramid), ("Skin", box)):
+        lines += [f"o {name}", *(f"v {x} {y} {z}" for x, y, z in mesh.vertices)]
+        last = len(mesh.vertices)  # counted from the vertex before
+        lines += [f"f {a - last} {b - last} {c - last}" for a, b, c in mesh.faces]
+    (tmp_path / "knee.obj").write_text("\n".join(lines))
+    for place in (tmp_path, tmp_path / "knee.obj"):
+        meshes, found = find_meshes(place)
+        assert list(meshes) == ["femur", "tibia"] and found.side == "L"
+        assert meshes["tibia"].volume() == pytest.approx(1000)
+        assert meshes["femur"].volume() == pytest.approx(24_000)
+
+
+@pytest.mark.parametrize("face", ["f 1 2 999999999", f"f 1 2 {10**20}", "f 1 2 -9", "f 1 b 2"])
+def test_an_obj_file_with_faces_of_nothing_is_refused(tmp_path, face):
+    (tmp_path / "a.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\n{face}\n")
+    with pytest.raises(MeshError, match="a.obj cannot be"):
+        read_mesh(tmp_path / "a.obj")
