@@ -146,7 +146,8 @@ def edited_mask(item: Item, inputs: Path) -> None:
         mask = np.roll(np.load(found["masks"][0]), 3, axis=2)
         np.save(out / "edited.npy", mask)
         masks = [str(out / "edited.npy"), None]
-        run("reconstruct", **about, masks=masks, output=str(out / "bones"), spacing=1.0)
+        run("reconstruct", **about, masks=masks, output=str(out / "bones"), spacing=1.0,
+            surface="field")
         run("compare", recon=str(out / "bones"), reference=str(case / "truth"), align="none",
             laterality="L", rig=about["rig"], output=str(out / "distances"))  # fmt: skip
 
@@ -166,6 +167,9 @@ def all_items(tree: Path, output: Path, inputs: Path) -> dict[str, Callable[[Ite
     scan, labels = samples / "SSRKD_CT.nrrd", samples / "SSRKD_CT.seg.nrrd"
     cases, variants, published = inputs / "cases", inputs / "variants", inputs / "published"
     tiny, cpu = inputs / "tiny" / "tiny.zip", ("--device", "cpu")
+    # Checkouts from before the fit know nothing but the field's surfaces.
+    fits = (tree / "SSRKDLib" / "reconstruction" / "fitting").is_dir()
+    field = ("--surface", "field") if fits else ()
 
     def commands(*several: Sequence[object]) -> Callable[[Item], None]:
         """Each command ends with the folder or file that it writes (None: it writes nothing)."""
@@ -178,14 +182,15 @@ def all_items(tree: Path, output: Path, inputs: Path) -> dict[str, Callable[[Ite
         return run
 
     def reconstruct(*arguments: object) -> Callable[[Item], None]:
-        return commands(("reconstruct", *arguments, *cpu, "bones"))
+        chosen = () if "--ct" in arguments else field
+        return commands(("reconstruct", *arguments, *chosen, *cpu, "bones"))
 
     def plain(item: Item) -> None:
         images = (variants / "counts.png", variants / "grey.png")
         values = ("--values", "intensity", "display_inverted")
         rig = item.folder / "rig.json"
         item.command("rig", "--images", *images, *PLAIN, *values, "--side", "L", "-o", rig)
-        item.command("reconstruct", rig, *cpu, "-o", item.folder / "bones")
+        item.command("reconstruct", rig, *field, *cpu, "-o", item.folder / "bones")
 
     def weights(item: Item) -> None:
         for arguments in (
@@ -199,9 +204,10 @@ def all_items(tree: Path, output: Path, inputs: Path) -> dict[str, Callable[[Ite
     small = (*SMALL, "--seed", 5)
     return {
         "sample-radiographs": commands(
-            ("rig", *films, "rig.json"), ("reconstruct", *films, *cpu, "bones")
+            ("rig", *films, "rig.json"), ("reconstruct", *films, *field, *cpu, "bones")
         ),
         "sample-ct": reconstruct("--ct", scan),
+        "fitted": commands(("reconstruct", *films, *cpu, "bones")),
         **{
             f"held-out-{knee}_{rig}": reconstruct(cases / f"{knee}_{rig}" / "rig.json")
             for knee in KNEES

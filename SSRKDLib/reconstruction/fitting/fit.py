@@ -25,7 +25,7 @@ from SSRKDLib.reconstruction.fitting.state import SLOTS, FitState
 MOVED_BY = 1.17
 
 #: Steps with own poses from the best single ones, and the gain below which more are not tried.
-_PROBE, _PROMISING = 5, 1.08
+_PROBE, _PROMISING = 5, 1.04
 
 #: Steps when further evidence joined.
 _AGAIN = 5

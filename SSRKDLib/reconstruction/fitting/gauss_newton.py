@@ -19,15 +19,15 @@ from SSRKDLib.reconstruction.fitting.state import FitState
 
 #: Poses only: from wherever the knee was located to near the outlines.
 COARSE = (
-    *5 * (Matching(0, 20.0, 60.0, 12.0, every=3),),
-    *3 * (Matching(0, 8.0, 30.0, 8.0, every=3),),
+    *4 * (Matching(0, 20.0, 60.0, 12.0, every=3),),
+    *2 * (Matching(0, 8.0, 30.0, 8.0, every=3),),
 )
 
 #: Shape and poses, down to the masks' precision.
 FINE = (
-    *4 * (Matching(40, 6.0, 20.0, 6.0, every=2),),
-    *4 * (Matching(120, 3.0, 10.0, 5.0),),
-    *7 * (Matching(120, 1.5, 6.0, 4.0),),
+    *3 * (Matching(40, 6.0, 20.0, 6.0, every=2),),
+    *3 * (Matching(120, 3.0, 10.0, 5.0, every=2),),
+    *5 * (Matching(120, 1.5, 6.0, 4.0),),
 )
 
 #: The last of them.

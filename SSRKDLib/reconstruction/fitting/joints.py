@@ -35,8 +35,9 @@ _TIBIA, _PATELLA, _FIBULA = range(3)
 #: and of its shift, mm.
 _LEG_TURN, _LEG_SHIFT = (6.0, 3.0, 4.0), 8.0
 
-#: Legs are laid along the film: degrees that a shaft leaves it by, frontal and lateral.
-_FILM = (4.0, 4.0)
+#: Legs are laid along the film: degrees that a shaft leaves it by; one that leaves it by more than
+#: the second was not laid along it, so that the film tells ever less.
+_FILM, _FILM_LEFT = 4.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _add_leg_motion(state: FitState, add) -> None:
     rate = np.eye(3) - half / 2 + half @ half / 12
     axes = first[:3, :3].T
     derivative = np.zeros((6, 6 * state.blocks))
-    derivative[:3, blocks[0] : blocks[0] + 3] = -np.rad2deg(axes @ rate @ turn)
+    derivative[:3, blocks[0] : blocks[0] + 3] = np.rad2deg(axes @ (half - rate @ turn))
     derivative[:3, blocks[1] : blocks[1] + 3] = np.rad2deg(axes @ rate)
     derivative[3:, blocks[0] + 3 : blocks[0] + 6] = -np.eye(3)
     derivative[3:, blocks[1] + 3 : blocks[1] + 6] = np.eye(3)
@@ -203,4 +204,5 @@ def _add_films(state: FitState, film_normals: tuple[np.ndarray, np.ndarray], add
             at = 6 * state.block(slot, bone)
             derivative = np.zeros((1, 6 * state.blocks))
             derivative[0, at : at + 3] = np.cross(shaft, normal) / np.sqrt(1 - lean**2)
-            add(np.rad2deg(np.arcsin([lean])), np.rad2deg(derivative), _FILM[slot])
+            degrees = np.rad2deg(np.arcsin([lean]))
+            add(degrees, np.rad2deg(derivative), _FILM * (1 + (degrees / _FILM_LEFT) ** 2))

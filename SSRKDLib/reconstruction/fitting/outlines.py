@@ -150,7 +150,9 @@ def bone_contour(
     in_image = moves / rate[:, None]
     directions = np.einsum("ni,nij->nj", in_image, slopes) / rate[:, None]
 
-    drawn = silhouette(moved(pose, shape), bone.faces, view)
+    # What turns away from the source is hidden by what faces it.
+    front = bone.faces[(facing < 0)[bone.faces].any(1)]
+    drawn = silhouette(moved(pose, shape), front, view)
     columns, rows = view.size
     beyond = np.rint(image + _OUTSIDE_PIXELS * in_image).astype(np.int64)
     inside = (beyond >= 0).all(1) & (beyond[:, 0] < columns) & (beyond[:, 1] < rows)

@@ -72,6 +72,21 @@ class BoneModel:
     vertices: np.ndarray
     _corners: csr_matrix
 
+    @classmethod
+    def of_mesh(
+        cls, mean: np.ndarray, modes: np.ndarray, faces: np.ndarray, vertices: np.ndarray
+    ) -> BoneModel:
+        """The bone of a mean surface; arguments as the attributes."""
+        edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+        edges, counts = np.unique(edges, axis=0, return_counts=True)
+        rim = np.zeros(len(mean), bool)
+        rim[edges[counts == 1]] = True
+        corners = csr_matrix(
+            (np.ones(faces.size), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
+            shape=(len(mean), len(faces)),
+        )
+        return cls(mean, modes, faces, edges[counts == 2], rim, vertices, corners)
+
     def shape(self, coefficients: np.ndarray) -> np.ndarray:
         """``[N, 3]`` mm of coefficients ``[K]``, standard deviations."""
         return self.mean + self.modes @ coefficients.astype(np.float32)
@@ -111,13 +126,18 @@ def knee_shape_model() -> KneeShapeModel:
             *(_smooth(means[bone], rows[bone], ends[-1]) for bone in BONES),
             _sizes(means, rows, ends[-1]),
         ]
-    ).reshape(-1, 3 * ends[-1])
+    )
+    for bone in BONES:
+        _take_out_motions(columns[:, rows[bone]], means[bone])
+    columns = columns.reshape(-1, 3 * ends[-1])
     # Covariance columns' columns: the strongest components from the small Gram matrix.
     strength, directions = np.linalg.eigh((columns @ columns.T).astype(np.float64))
     strongest = directions[:, np.argsort(-strength)[:COMPONENTS]]
     modes = (strongest.T.astype(np.float32) @ columns).reshape(COMPONENTS, -1, 3)
     modes = np.ascontiguousarray(modes.transpose(1, 2, 0))
-    bones = {bone: _bone_model(means[bone], modes[rows[bone]], *parts[bone][1:]) for bone in BONES}
+    bones = {
+        bone: BoneModel.of_mesh(means[bone], modes[rows[bone]], *parts[bone][1:]) for bone in BONES
+    }
     return KneeShapeModel(bones, COMPONENTS)
 
 
@@ -141,20 +161,6 @@ def _aligned_people(bone: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             move = rigid_fit(one[carrying], mean[carrying])
             one[:] = one @ move[:3, :3].T + move[:3, 3]
     return points, corners.reshape(-1, 3), vertices
-
-
-def _bone_model(
-    mean: np.ndarray, modes: np.ndarray, faces: np.ndarray, vertices: np.ndarray
-) -> BoneModel:
-    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-    edges, counts = np.unique(edges, axis=0, return_counts=True)
-    rim = np.zeros(len(mean), bool)
-    rim[edges[counts == 1]] = True
-    corners = csr_matrix(
-        (np.ones(faces.size), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
-        shape=(len(mean), len(faces)),
-    )
-    return BoneModel(mean, modes, faces, edges[counts == 2], rim, vertices, corners)
 
 
 def _of_people(
@@ -188,6 +194,21 @@ def _smooth(mean: np.ndarray, rows: slice, count: int) -> np.ndarray:
     for axis in range(3):
         columns[:, axis, rows, axis] = _SMOOTH_MM * functions.T
     return columns.reshape(-1, count, 3)
+
+
+def _take_out_motions(columns: np.ndarray, mean: np.ndarray) -> None:
+    """Take the turn and the shift of a bone out of its columns ``[C, N, 3]``: they are pose."""
+    arms = mean - mean.mean(0)
+    motions = np.concatenate(
+        [
+            np.broadcast_to(np.eye(3)[:, None], (3, *mean.shape)),
+            np.cross(np.eye(3)[:, None], arms[None]),
+        ]
+    )
+    carrying = np.abs(mean[:, 2]) < _ALIGNED_MM
+    near = motions[:, carrying].reshape(6, -1)
+    shares = np.linalg.solve(near @ near.T, near @ columns[:, carrying].reshape(len(columns), -1).T)
+    columns -= np.tensordot(shares.T, motions, 1).astype(columns.dtype)
 
 
 def _sizes(means: dict[str, np.ndarray], rows: dict[str, slice], count: int) -> np.ndarray:

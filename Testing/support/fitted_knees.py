@@ -1,0 +1,101 @@
+"""Knees of the fit's own shape model and their exact masks, for tests of the fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import rigid_fit
+from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.views import View
+from SSRKDLib.geometry.virtual_cameras import frame_cameras
+from SSRKDLib.reconstruction.fitting.fit import Views
+from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
+from SSRKDLib.reconstruction.fitting.state import FitState
+from SSRKDLib.simulation.random_shape import FLEXION_CENTRE
+
+_CAMERAS = frame_cameras(orthogonal().views, np.eye(4), 192, 1.15)
+
+#: The virtual cameras of the orthogonal rig in the world that fits refer to.
+VIEWS: tuple[View, View] = tuple(camera.view for camera in _CAMERAS)
+
+
+def random_shape(seed: int) -> np.ndarray:
+    """Coefficients of a person whom nobody has seen, not the strangest."""
+    return 0.7 * np.random.default_rng(seed).normal(size=knee_shape_model().components)
+
+
+def knee(coefficients: np.ndarray, *poses: dict[str, np.ndarray]) -> FitState:
+    """A knee in one pose, or in one for each view."""
+    model = knee_shape_model()
+    return FitState(model, coefficients, (poses[0], poses[-1]), one_pose=len(poses) == 1)
+
+
+def bent(degrees: float, leg: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Poses of a knee that is flexed about the condyles' axis, its patella half as much; the leg as
+    a whole moved by a 4x4."""
+    leg = np.eye(4) if leg is None else leg
+    shares = {"patella": 0.5, "femur": 0.0, "fibula": 1.0, "tibia": 1.0}
+    poses = {}
+    for bone, share in shares.items():
+        turn = Rotation.from_euler("x", share * degrees, degrees=True).as_matrix()
+        poses[bone] = np.eye(4)
+        poses[bone][:3, :3] = turn
+        poses[bone][:3, 3] = FLEXION_CENTRE - turn @ FLEXION_CENTRE
+        poses[bone] = leg @ poses[bone]
+    return poses
+
+
+def turned_leg(degrees: tuple[float, float, float], shift: tuple[float, float, float]):
+    """4x4 of a leg that is turned about the joint (patient axes, degrees) and moved (mm)."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def exact_views(state: FitState, **changed) -> Views:
+    """What both views show of a knee, as a perfect segmenter would mark it."""
+    masks = [
+        [
+            ndimage.gaussian_filter(
+                silhouette(state.points(bone, slot), state.model.bones[bone].faces, view)
+                .astype(np.float32), 0.7,
+            )
+            for bone in BONES
+        ]
+        for slot, view in enumerate(VIEWS)
+    ]  # fmt: skip
+    masks = np.array(masks)
+    known = {
+        "views": VIEWS,
+        "masks": masks,
+        "valid": np.ones((2, *masks.shape[2:]), bool),
+        "film_normals": tuple(camera.real.normal for camera in _CAMERAS),
+    }
+    return Views(**{**known, **changed})
+
+
+def flexion_error(found: FitState, true: FitState, slot: int) -> float:
+    """Degrees that the tibia is bent further against the femur than in truth, by the surfaces."""
+    turns = {}
+    for bone in ("femur", "tibia"):
+        points = true.points(bone, slot)
+        near = np.linalg.norm(points - points.mean(0), axis=1) < 70
+        turns[bone] = rigid_fit(points[near], found.points(bone, slot)[near])[:3, :3]
+    axes = true.poses[slot]["femur"][:3, :3]
+    between = axes.T @ turns["femur"].T @ turns["tibia"] @ axes
+    return float(Rotation.from_matrix(between).as_rotvec(degrees=True)[0])
+
+
+def mean_distance(found: FitState, true: FitState, bone: str, slot: int) -> float:
+    """Mean distance of corresponding vertices within 80 mm of the joint, along the true normals,
+    mm: sliding along the surface is no error of it."""
+    part = true.model.bones[bone]
+    points = true.points(bone, slot)
+    apart = found.points(bone, slot) - points
+    near = (np.abs(points) < 80).all(1)
+    return float(np.abs((apart * part.normals(points)).sum(1))[near].mean())
