@@ -146,8 +146,14 @@ def edited_mask(item: Item, inputs: Path) -> None:
         mask = np.roll(np.load(found["masks"][0]), 3, axis=2)
         np.save(out / "edited.npy", mask)
         masks = [str(out / "edited.npy"), None]
-        run("reconstruct", **about, masks=masks, output=str(out / "bones"), spacing=1.0,
-            surface="field")
+        run(
+            "reconstruct",
+            **about,
+            masks=masks,
+            output=str(out / "bones"),
+            spacing=1.0,
+            surface="field",
+        )
         run("compare", recon=str(out / "bones"), reference=str(case / "truth"), align="none",
             laterality="L", rig=about["rig"], output=str(out / "distances"))  # fmt: skip
 
