@@ -17,13 +17,16 @@ from SSRKDLib.core.errors import ImageError
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(
-    {"GDCMImageIO", "PNGImageIO", "TIFFImageIO", "NrrdImageIO", "NiftiImageIO", "MetaImageIO"}
-)
+    {
+        "GDCMImageIO", "PNGImageIO", "TIFFImageIO", "NrrdImageIO", "NiftiImageIO", "MetaImageIO",
+        "JPEGImageIO",
+    }
+)  # fmt: skip
 
 #: What a gzip stream begins with.
 GZIP = b"\x1f\x8b"
 
-_FORMATS = "Use DICOM, PNG, TIFF, NRRD, NIfTI or MetaImage."
+_FORMATS = "Use DICOM, PNG, TIFF, JPEG, NRRD, NIfTI or MetaImage."
 _AGAIN = "Copy or export it again."
 
 
@@ -63,6 +66,8 @@ def whole_image_kind(path: str | os.PathLike) -> str:
         _check_nifti(path)
     elif kind == "GDCMImageIO":
         _check_dicom(path)
+    elif kind == "JPEGImageIO":
+        _check_jpeg(path)
     return kind
 
 
@@ -95,6 +100,14 @@ def _check_nifti(path: Path) -> None:
             return
         break
     raise ImageError(f"'{path}' is cut off or damaged.", _AGAIN)
+
+
+def _check_jpeg(path: Path) -> None:
+    """libjpeg fills what is missing with grey. Some programs add zeros behind the end marker."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 4096))
+        if not stream.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
+            raise ImageError(f"'{path}' is cut off or damaged.", _AGAIN)
 
 
 def _check_dicom(path: Path) -> None:

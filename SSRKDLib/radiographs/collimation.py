@@ -31,6 +31,34 @@ def shutter_mask(dataset, shape: tuple[int, int]) -> np.ndarray | None:
     return open_field
 
 
+def padding_mask(dataset, stored: np.ndarray) -> np.ndarray | None:
+    """Without the pixels that the file declares to be padding (C.7.5.1.1.2), as far as they reach
+    in from the border: inside, a detector may count that value.
+
+    Args:
+        dataset: pydicom dataset.
+        stored: stored values ``[rows, columns]``.
+
+    Returns:
+        bool ``[rows, columns]``, or None where the file declares no padding that the image has.
+    """
+    ends = [dataset.get(f"PixelPadding{end}") for end in ("Value", "RangeLimit")]
+    if ends[0] is None:
+        return None
+    # A signed number may be written as an unsigned one, and the other way round.
+    bits = 8 * max(1, int(dataset.get("BitsAllocated") or 16) // 8)
+    low, high = sorted(
+        int(end) % (1 << bits) for end in (ends[0], ends[0] if ends[1] is None else ends[1])
+    )
+    unsigned = np.rint(stored).astype(np.int64) % (1 << bits)
+    labels, _ = ndimage.label((unsigned >= low) & (unsigned <= high))
+    edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
+    outside = np.isin(labels, list(set(np.concatenate(edges).tolist()) - {0}))
+    if not outside.any() or outside.mean() > 1 - _LEAST_SHARE:
+        return None
+    return ~outside
+
+
 def _shape_mask(dataset, prefix: str, kind: str, shape: tuple[int, int]) -> np.ndarray | None:
     # Rows and columns of these tags count from 1 (C.7.6.11).
     rows = np.arange(1, shape[0] + 1)[:, None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,7 +19,16 @@ from typing import BinaryIO
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.radiographs.collimation import shutter_mask
+from SSRKDLib.radiographs.dicom_values import (
+    decimal,
+    find,
+    number,
+    positive,
+    spacing,
+    text_of,
+    values_of,
+)
+from SSRKDLib.radiographs.dicom_words import side_in_words, side_key, view_key
 
 #: Modalities that are no projection radiographs.
 _NOT_RADIOGRAPHS = {"CT", "MR", "PT", "NM", "US", "SEG", "RTDOSE"}
@@ -48,12 +58,20 @@ class DicomTags:
         element_spacing: (0018,7022) times (0018,701A), mm, (between columns, between rows).
         isocentre_pixel: (column, row) where the central ray meets the image, from (0018,9430) and
             (0018,7030).
-        problems: sentences on tags that are present and not used.
+        problems: sentences on tags that are present and not used, or used although they should not
+            have to be.
         photometric: (0028,0004).
         relationship: (0028,1040).
         relationship_sign: (0028,1041): 1, -1 or None.
         intent: (0008,0068).
         negative_slope: whether the modality transform (0028,1053 or 0028,3000) turns the sign over.
+        falling_voi: whether the VOI LUT (0028,3010) falls: what is stored bright is shown dark.
+        lut_shape: (2050,0020).
+        dark_bone: whether bone is dark in the picture itself, where its pixels were read and show
+            it; else None.
+        hints: views that descriptions name, as :func:`~SSRKDLib.radiographs.dicom_words.view_key`
+            gives them.
+        slot_scanner: whether a slot scanner took it, whose beam is parallel along the patient.
         patient: fingerprint of the patient ID, "" when there is none.
     """
 
@@ -81,6 +99,11 @@ class DicomTags:
     relationship_sign: int | None = None
     intent: str = ""
     negative_slope: bool = False
+    falling_voi: bool = False
+    lut_shape: str = ""
+    dark_bone: bool | None = None
+    hints: tuple[str, ...] = ()
+    slot_scanner: bool = False
     patient: str = ""
 
 
@@ -109,12 +132,12 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
         ) from error
     if not dataset.get("Rows") or not dataset.get("Columns"):
         raise ImageError(f"'{path}' contains no DICOM image.", "Choose the file of a radiograph.")
-    if _text(dataset, "Modality") in _NOT_RADIOGRAPHS:
+    if text_of(dataset, "Modality") in _NOT_RADIOGRAPHS:
         raise ImageError(
-            f"'{path}' is of modality {_text(dataset, 'Modality')}, not a radiograph.",
+            f"'{path}' is of modality {text_of(dataset, 'Modality')}, not a radiograph.",
             "Choose a CR, DX, XA or RF image.",
         )
-    frames = _number(dataset, "NumberOfFrames") or 1
+    frames = number(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise ImageError(
             f"'{path}' contains {frames:g} frames.",
@@ -169,57 +192,65 @@ def understood_tags(path: str | os.PathLike) -> Iterator[None]:
 
 def tags_from_dataset(dataset) -> DicomTags:
     """The geometry-relevant tags of a pydicom dataset, enhanced XA's functional groups included."""
-    image_side = _text(dataset, "ImageLaterality") or _text(dataset, "FrameLaterality")
-    series_side = _text(dataset, "Laterality")
-    orientation = _find(dataset, "PatientOrientation")
+    image_side, series_side = (
+        side_key(text_of(dataset, first) or text_of(dataset, second))
+        for first, second in (("ImageLaterality", "FrameLaterality"), ("Laterality", "Laterality"))
+    )
+    side, problems = image_side or series_side, ()
+    if not side:
+        side, problems = _described_side(dataset)
+    orientation = find(dataset, "PatientOrientation")
     if orientation is None or isinstance(orientation, str) or len(orientation) != 2:
         orientation = None
-    slope = _number(dataset, "RescaleSlope")
+    slope = number(dataset, "RescaleSlope")
     patient = str(dataset.get("PatientID") or "")
-    sign = _number(dataset, "PixelIntensityRelationshipSign")
-    isocentre_pixel, problems = _isocentre_pixel(dataset)
-    binning = _spacing(dataset, "DetectorBinning") or (1.0, 1.0)
-    element = _spacing(dataset, "DetectorElementSpacing")
+    sign = number(dataset, "PixelIntensityRelationshipSign")
+    isocentre_pixel, more = _isocentre_pixel(dataset)
+    binning = spacing(dataset, "DetectorBinning") or (1.0, 1.0)
+    element = spacing(dataset, "DetectorElementSpacing")
     return DicomTags(
-        modality=_text(dataset, "Modality"),
+        modality=text_of(dataset, "Modality"),
         size=(int(dataset.Columns), int(dataset.Rows)),
-        laterality=image_side or series_side,
+        laterality=side,
         laterality_contradicts={image_side, series_side} == {"L", "R"},
         views=_views(dataset),
         patient_orientation=None if orientation is None else tuple(map(str, orientation)),
-        positioner_type=_text(dataset, "PositionerType"),
-        primary_angle=_number(dataset, "PositionerPrimaryAngle"),
-        secondary_angle=_number(dataset, "PositionerSecondaryAngle"),
-        source_to_detector=_positive(dataset, "DistanceSourceToDetector"),
-        source_to_isocentre=_positive(dataset, "DistanceSourceToIsocenter")
-        or _positive(dataset, "DistanceSourceToPatient"),
-        magnification=_positive(dataset, "EstimatedRadiographicMagnificationFactor"),
-        imager_spacing=_spacing(dataset, "ImagerPixelSpacing"),
-        pixel_spacing=_spacing(dataset, "PixelSpacing"),
-        calibration_type=_text(dataset, "PixelSpacingCalibrationType"),
-        scanned_spacing=_spacing(dataset, "NominalScannedPixelSpacing"),
+        positioner_type=text_of(dataset, "PositionerType"),
+        primary_angle=number(dataset, "PositionerPrimaryAngle"),
+        secondary_angle=number(dataset, "PositionerSecondaryAngle"),
+        source_to_detector=positive(dataset, "DistanceSourceToDetector"),
+        source_to_isocentre=positive(dataset, "DistanceSourceToIsocenter")
+        or positive(dataset, "DistanceSourceToPatient"),
+        magnification=positive(dataset, "EstimatedRadiographicMagnificationFactor"),
+        imager_spacing=spacing(dataset, "ImagerPixelSpacing"),
+        pixel_spacing=spacing(dataset, "PixelSpacing"),
+        calibration_type=text_of(dataset, "PixelSpacingCalibrationType"),
+        scanned_spacing=spacing(dataset, "NominalScannedPixelSpacing"),
         element_spacing=element and (element[0] * binning[0], element[1] * binning[1]),
         isocentre_pixel=isocentre_pixel,
-        problems=problems + _tilts(dataset) + _unusual_numbers(dataset),
-        photometric=_text(dataset, "PhotometricInterpretation"),
-        relationship=_text(dataset, "PixelIntensityRelationship"),
+        problems=problems + more + _tilts(dataset) + _unusual_numbers(dataset),
+        photometric=text_of(dataset, "PhotometricInterpretation"),
+        relationship=text_of(dataset, "PixelIntensityRelationship"),
         relationship_sign=None if not sign else int(math.copysign(1, sign)),
-        intent=_text(dataset, "PresentationIntentType"),
-        negative_slope=(slope is not None and slope < 0) or _falling_modality_lut(dataset),
+        intent=text_of(dataset, "PresentationIntentType"),
+        negative_slope=(slope is not None and slope < 0) or _falls(modality_lut(dataset)),
+        falling_voi=_falls(_lut(dataset, "VOILUTSequence")),
+        lut_shape=text_of(dataset, "PresentationLUTShape"),
+        hints=tuple(filter(None, map(view_key, _descriptions(dataset)))),
+        slot_scanner=_is_slot_scanner(dataset),
         patient=hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else "",
     )
 
 
-def valid_pixels(dataset) -> np.ndarray | None:
-    """``[rows, columns]`` mask of the collimated field, or None where the file has none."""
-    return shutter_mask(dataset, (int(dataset.Rows), int(dataset.Columns)))
-
-
 def modality_lut(dataset) -> tuple[np.ndarray, int] | None:
     """The Modality LUT (0028,3000) as (values, first stored value mapped), or None (C.11.1)."""
-    if not dataset.get("ModalityLUTSequence"):
+    return _lut(dataset, "ModalityLUTSequence")
+
+
+def _lut(dataset, sequence: str) -> tuple[np.ndarray, int] | None:
+    if not dataset.get(sequence):
         return None
-    item = dataset.ModalityLUTSequence[0]
+    item = dataset[sequence].value[0]
     entries, first, bits = (int(number) for number in item.LUTDescriptor)
     data = item.LUTData
     if isinstance(data, bytes):
@@ -228,37 +259,72 @@ def modality_lut(dataset) -> tuple[np.ndarray, int] | None:
         data = np.frombuffer(data, dtype="u1" if packed else "<u2")
     table = np.asarray(data, dtype=np.float32)[: entries or 65536]
     if not table.size:
-        raise ValueError("an empty Modality LUT")
+        raise ValueError(f"an empty {sequence}")
     return table, first
 
 
-def _falling_modality_lut(dataset) -> bool:
-    lut = modality_lut(dataset)
+def _falls(lut: tuple[np.ndarray, int] | None) -> bool:
     return lut is not None and bool(lut[0][0] > lut[0][-1])
 
 
+def _descriptions(dataset) -> list[str]:
+    names = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
+    return [text for name in names if (text := text_of(dataset, name))]
+
+
+def _described_side(dataset) -> tuple[str, tuple[str, ...]]:
+    """The side of the region's modifier, else that descriptions name, and a sentence on it."""
+    codes = []
+    for region in [dataset, *(dataset.get("AnatomicRegionSequence") or [])]:
+        for modifier in region.get("AnatomicRegionModifierSequence") or []:
+            codes.append(str(modifier.get("CodeValue") or ""))
+    texts = [*_descriptions(dataset), text_of(dataset, "BodyPartExamined")]
+    texts.append(text_of(dataset, "StudyDescription"))
+    side = side_in_words(texts, codes)
+    if not side:
+        return "", ()
+    source = "modifier of the region" if side == side_in_words((), codes) else "description"
+    return side, (f"The laterality tags are empty; the side, {side}, is that of the {source}.",)
+
+
+def _is_slot_scanner(dataset) -> bool:
+    """EOS imaging's by name, others by pixels that are longer across than along the patient by
+    just the magnification."""
+    maker = f"{text_of(dataset, 'Manufacturer')} {text_of(dataset, 'ManufacturerModelName')}"
+    if re.search(r"\bEOS\b|EOSEDGE|\bSTEREOS\b", maker):
+        return True
+    imager, sdd = (
+        spacing(dataset, "ImagerPixelSpacing"),
+        positive(dataset, "DistanceSourceToDetector"),
+    )
+    sod = positive(dataset, "DistanceSourceToPatient")
+    if not (imager and sdd and sod and sod < 0.97 * sdd):
+        return False
+    return abs(imager[0] / imager[1] / (sdd / sod) - 1) < 0.02
+
+
 def _views(dataset) -> tuple[str, ...]:
-    sequence = _find(dataset, "ViewCodeSequence")
+    sequence = find(dataset, "ViewCodeSequence")
     code = [sequence[0].get(key) for key in ("CodeValue", "CodeMeaning")] if sequence else []
-    named = [*(str(part or "") for part in code), _text(dataset, "ViewPosition")]
+    named = [*(str(part or "") for part in code), text_of(dataset, "ViewPosition")]
     return tuple(name for name in named if name)
 
 
 def _isocentre_pixel(dataset) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
     """Where the central ray meets the image (C.8.19.5, C.8.11.4.1.1), and why it was not used."""
-    position = _find(dataset, "PositionOfIsocenterProjection")
+    position = find(dataset, "PositionOfIsocenterProjection")
     if position is None or len(position) != 2:
         return None, ()
     turned = (
-        _number(dataset, "FieldOfViewRotation")
-        or _text(dataset, "FieldOfViewHorizontalFlip") == "YES"
+        number(dataset, "FieldOfViewRotation")
+        or text_of(dataset, "FieldOfViewHorizontalFlip") == "YES"
     )
     if turned:
         return None, ("The position of the isocentre on a turned field of view is ignored.",)
-    origin = _find(dataset, "FieldOfViewOrigin")
+    origin = find(dataset, "FieldOfViewOrigin")
     origin = (0, 0) if origin is None or len(origin) != 2 else origin
-    pixel = _spacing(dataset, "ImagerPixelSpacing")
-    element = _spacing(dataset, "DetectorElementSpacing") or pixel
+    pixel = spacing(dataset, "ImagerPixelSpacing")
+    element = spacing(dataset, "DetectorElementSpacing") or pixel
     # Elements may be binned into pixels; both count from the centre of their own first one.
     scale = [e / p for e, p in zip(element, pixel)] if element and pixel else [1.0, 1.0]
     row, column = (float(p) - float(o) for p, o in zip(position, origin))
@@ -275,7 +341,7 @@ def _tilts(dataset) -> tuple[str, ...]:
         f"The {name} of {angle:g} degrees is ignored: the beam is taken to meet the detector "
         "at a right angle."
         for key, name in names.items()
-        if abs(angle := _number(dataset, key) or 0.0) > 0.5
+        if abs(angle := number(dataset, key) or 0.0) > 0.5
     )
 
 
@@ -288,65 +354,9 @@ def _unusual_numbers(dataset) -> tuple[str, ...]:
         "DistanceSourceToDetector": "source-to-detector distance (0018,1110)",
         "DistanceSourceToPatient": "source-to-patient distance (0018,1111)",
     }.items():
-        written = [str(value) for value in _values(_find(dataset, keyword))]
-        if any("," in text and _decimal(text) is not None for text in written):
+        written = [str(value) for value in values_of(find(dataset, keyword))]
+        if any("," in text and decimal(text) is not None for text in written):
             notes.append(f"The {name} {' and '.join(written)} is read with a decimal comma.")
-        if keyword.endswith("Spacing") and len(written) == 1 and _decimal(written[0]) is not None:
+        if keyword.endswith("Spacing") and len(written) == 1 and decimal(written[0]) is not None:
             notes.append(f"The {name} has one value, {written[0]}; it is used in both directions.")
     return tuple(notes)
-
-
-def _values(value) -> list:
-    """The values of a tag, which may have one or several, or None."""
-    if value is None:
-        return []
-    single = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
-    return [value] if single else list(value)
-
-
-def _decimal(value) -> float | None:
-    """A finite number; programs on some computers write it with a decimal comma, which is no
-    character of a DS or IS value (PS3.5 6.2)."""
-    try:
-        number = float(str(value).replace(",", "."))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _find(dataset, keyword: str):
-    """A tag at the top level, or in the functional groups of an enhanced image; None if empty."""
-    places = [dataset]
-    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for item in (dataset.get(groups) or [])[:1]:
-            places += [e.value[0] for e in item if e.VR == "SQ" and e.value]
-    for place in places:
-        value = place.get(keyword)
-        if value is not None and value != "" and not (hasattr(value, "__len__") and not len(value)):
-            return value
-    return None
-
-
-def _text(dataset, keyword: str) -> str:
-    value = _find(dataset, keyword)
-    return "" if value is None else str(value).strip().upper()
-
-
-def _number(dataset, keyword: str) -> float | None:
-    values = _values(_find(dataset, keyword))
-    return _decimal(values[0]) if len(values) == 1 else None
-
-
-def _positive(dataset, keyword: str) -> float | None:
-    """A number above zero; devices write 0 for a distance that they do not know."""
-    number = _number(dataset, keyword)
-    return number if number is not None and number > 0 else None
-
-
-def _spacing(dataset, keyword: str) -> tuple[float, float] | None:
-    """(between columns, between rows); DICOM stores the distance between rows first (10.7.1.3)."""
-    values = [_decimal(value) for value in _values(_find(dataset, keyword))]
-    values = values * 2 if len(values) == 1 else values
-    if len(values) != 2 or not all(value is not None and value > 0 for value in values):
-        return None
-    return values[1], values[0]

@@ -26,6 +26,9 @@ VALUE_KINDS = ("line_integral", "intensity", "display", "display_inverted")
 #: Line integral given to the brightest 0.5 % of a presentation image: 0.02 / mm through 200 mm.
 DISPLAY_RANGE = 4.0
 
+#: Borders and middle of a picture differ clearly by this share of its range.
+_CLEAR_SHARE = 0.25
+
 #: No detector has a larger range than this: e^12 is 160 000 to 1.
 _SATURATED = 12.0
 
@@ -116,30 +119,94 @@ def values_from_dicom(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
 
     The sign (0028,1041) of the pixel intensity relationship decides whether bone is bright (-1) or
     dark (+1) in the stored values (PS3.3 C.8.11.3.1.2). Where it is missing, the photometric
-    interpretation does, bone being white on the screen; in angiography (XA) stored values grow
-    with the beam. A linear relationship counts as ``intensity`` unless the image was processed for
-    presentation; a logarithmic one has an unknown unit and is brought to scale like ``display``.
+    interpretation and the VOI LUT do, bone being white on the screen; in angiography (XA) stored
+    values grow with the beam. Where these are silent or contradict each other the picture itself
+    decides (``tags.dark_bone``, of files whose pixels were read). A linear relationship counts as
+    ``intensity`` unless the image was processed for presentation; a logarithmic one has an unknown
+    unit and is brought to scale like ``display``.
 
     Returns:
-        The kind, or None where the file does not state it, and sentences on what was assumed.
+        The kind, or None where neither file nor picture state it, and sentences on what was
+        assumed.
     """
-    notes: tuple[str, ...] = ()
-    if tags.relationship_sign is not None:
-        bright_bone = tags.relationship_sign < 0
-    elif tags.modality == "XA":
-        bright_bone = False
-        notes = ("No sign of the pixel values; as usual in XA, bone is taken as dark.",)
-    elif tags.photometric in ("MONOCHROME1", "MONOCHROME2"):
-        bright_bone = tags.photometric == "MONOCHROME2"
-        shade = "bright" if bright_bone else "dark"
-        notes = (f"No sign of the pixel values; from {tags.photometric}, bone is {shade}.",)
-    else:
-        return None, ("The file does not state whether bone is bright or dark.",)
-    if tags.negative_slope:
-        bright_bone = not bright_bone
+    bright_bone, doubt, notes = _stated_polarity(tags)
+    if doubt and tags.dark_bone is not None:
+        bright_bone = not tags.dark_bone
+        border, shade = ("bright", "dark") if tags.dark_bone else ("dark", "bright")
+        notes = (f"{doubt}; the picture's borders are {border}, so bone is taken as {shade}.",)
+    elif bright_bone is None:
+        return None, (f"{doubt}.",)
     if tags.relationship == "LIN" and tags.intent != "FOR PRESENTATION" and not bright_bone:
         return "intensity", notes
     return ("display" if bright_bone else "display_inverted"), notes
+
+
+def needs_picture(tags: DicomTags) -> bool:
+    """Whether the tags do not tell, or contradict each other, where bone is bright."""
+    return bool(_stated_polarity(tags)[1])
+
+
+def _stated_polarity(tags: DicomTags) -> tuple[bool | None, str, tuple[str, ...]]:
+    """Whether bone is bright by what the file states; why that is in doubt, or ""; and sentences
+    on what was assumed."""
+    shown, doubt, notes = _bright_on_screen(tags), "", ()
+    if tags.relationship_sign is not None:
+        bright = tags.relationship_sign < 0
+        if tags.intent == "FOR PRESENTATION" and shown is not None and shown != bright:
+            doubt = "Sign and display of the pixel values contradict each other"
+    elif tags.modality == "XA":
+        bright = False
+        notes = ("No sign of the pixel values; as usual in XA, bone is taken as dark.",)
+    elif shown is not None:
+        bright, shade = shown, "bright" if shown else "dark"
+        source = tags.photometric + (" with a falling VOI LUT" if tags.falling_voi else "")
+        notes = (f"No sign of the pixel values; from {source}, bone is {shade}.",)
+    else:
+        return None, "The file does not state whether bone is bright or dark", ()
+    return bright != tags.negative_slope, doubt, notes
+
+
+def _bright_on_screen(tags: DicomTags) -> bool | None:
+    """Whether what is shown white is stored bright (C.7.6.3.1.2, C.11.2, C.11.6); None where the
+    file does not state it, or says both."""
+    if tags.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return None
+    inverse = tags.photometric == "MONOCHROME1"
+    if tags.lut_shape in ("IDENTITY", "INVERSE") and inverse != (tags.lut_shape == "INVERSE"):
+        return None
+    return inverse == tags.falling_voi
+
+
+def bone_is_dark(pixels: np.ndarray, valid: np.ndarray | None = None) -> bool | None:
+    """Whether air at the picture's borders is clearly brighter than its middle, where bone is.
+
+    Args:
+        pixels: ``[rows, columns]``.
+        valid: ``[rows, columns]`` bool, the field that the file declares, if it does.
+
+    Returns:
+        None where borders and middle differ too little to tell.
+    """
+    pixels = np.asarray(pixels, np.float64)
+    used = np.isfinite(pixels) & ~blank_border(pixels, False) & ~blank_border(-pixels, False)
+    used = used if valid is None else used & valid
+    rows, columns = (np.flatnonzero(used.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    part, used = pixels[window], used[window]
+    height, width = part.shape
+    centre = np.zeros(part.shape, bool)
+    centre[height // 4 : height - height // 4, width // 3 : width - width // 3] = True
+    # The leg leaves the picture above and below; air is beside it, behind the dim rim of a field.
+    border = np.zeros(part.shape, bool)
+    for columns in (np.s_[width // 12 : width // 4], np.s_[width - width // 4 : -(width // 12)]):
+        border[:, columns] = True
+    if not (used & border).any() or not (used & centre).any():
+        return None
+    low, high = _percentiles(part[used], 0.5, 99.5)
+    difference = np.median(part[used & border]) - np.median(part[used & centre])
+    return None if abs(difference) < _CLEAR_SHARE * (high - low) else bool(difference > 0)
 
 
 def values_as_shown(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:

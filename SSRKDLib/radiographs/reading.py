@@ -1,4 +1,4 @@
-"""Read a radiograph from a file: DICOM, PNG, TIFF, NRRD, NIfTI or MetaImage.
+"""Read a radiograph from a file: DICOM, PNG, TIFF, JPEG, NRRD, NIfTI or MetaImage.
 
 Tags and uncompressed pixels of DICOM files come through pydicom, all others through SimpleITK (GDCM
 decodes JPEG, JPEG-LS, JPEG 2000 and RLE).
@@ -10,7 +10,7 @@ rig says where the pixels are.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,21 +19,23 @@ import numpy as np
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.images.formats import check_dicom_pixels, existing_file, whole_image_kind
 from SSRKDLib.images.volumes import without_warnings
+from SSRKDLib.radiographs.collimation import padding_mask, shutter_mask
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,
     modality_lut,
     read_dicom_dataset,
     tags_from_dataset,
     understood_tags,
-    valid_pixels,
 )
-from SSRKDLib.radiographs.intensity import values_from_dicom
+from SSRKDLib.radiographs.intensity import bone_is_dark, needs_picture, values_from_dicom
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
 #: Shortest side of a usable radiograph, pixels.
 MINIMUM_SIDE = 32
+
+_JPEG = "A JPEG file has 256 grey levels and lost details: use the original where there is one."
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,11 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
                 dataset = read_dicom_dataset(path, stream)
                 check_dicom_pixels(dataset, path)
                 return _of_dataset(dataset, path)
-        if whole_image_kind(path) == "GDCMImageIO":
+        kind = whole_image_kind(path)
+        if kind == "GDCMImageIO":
             return _of_dataset(read_dicom_dataset(path), path)
-        return _radiograph(_one_slice(_grey(_decode(path), path), path), path)
+        notes = (_JPEG,) if kind == "JPEGImageIO" else ()
+        return _radiograph(_one_slice(_grey(_decode(path), path), path), path, notes=notes)
 
 
 def _of_dataset(dataset, path: Path) -> Radiograph:
@@ -89,16 +93,26 @@ def _of_dataset(dataset, path: Path) -> Radiograph:
     with understood_tags(path):
         tags = tags_from_dataset(dataset)
         lut = modality_lut(dataset)
-        valid = valid_pixels(dataset)
-        pixels = _native_pixels(dataset)
-    if pixels is None:
+        stored = _native_pixels(dataset)
+    slope = float(dataset.get("RescaleSlope") or 1)
+    intercept = float(dataset.get("RescaleIntercept") or 0)
+    if stored is not None:
+        pixels = stored if (slope, intercept) == (1, 0) else stored * slope + intercept
+    else:
         pixels = _one_slice(_grey(_decode(path), path), path)
         if tags.photometric == "MONOCHROME1":
             with understood_tags(path):
                 pixels = _as_stored(pixels, dataset)
+        stored = (pixels - intercept) / slope
+    with understood_tags(path):
+        masks = [shutter_mask(dataset, stored.shape), padding_mask(dataset, stored)]
+    masks = [mask for mask in masks if mask is not None]
+    valid = np.logical_and.reduce(masks) if masks else None
     if lut is not None:
         table, first = lut
         pixels = table[np.clip(pixels.astype(np.int64) - first, 0, len(table) - 1)]
+    if needs_picture(tags):
+        tags = replace(tags, dark_bone=bone_is_dark(pixels, valid))
     values, notes = values_from_dicom(tags)
     return _radiograph(pixels, path, values=values, dicom=tags, valid=valid, notes=notes)
 
@@ -108,8 +122,8 @@ def _radiograph(pixels: np.ndarray, path: Path, **details) -> Radiograph:
 
 
 def _native_pixels(dataset) -> np.ndarray | None:
-    """Grey pixels ``[rows, columns]`` after rescale; None where they are compressed, in colour or
-    of another kind, which is left to ITK.
+    """Grey pixels ``[rows, columns]`` as stored; None where they are compressed, in colour or of
+    another kind, which is left to ITK.
 
     They are in memory: the file need not be opened again. Besides, ITK refuses signed pixels whose
     rescaled values are all positive (its issue 5290). Bits beyond those stored may have any value.
@@ -129,10 +143,7 @@ def _native_pixels(dataset) -> np.ndarray | None:
     kind = f"{'i' if dataset.get('PixelRepresentation') else 'u'}{allocated // 8}"
     stored = np.frombuffer(dataset.PixelData, order + kind, rows * columns).astype(kind)
     unused = allocated - 1 - int(dataset.get("HighBit", bits - 1))
-    stored = ((stored << unused) >> (allocated - bits)).reshape(rows, columns)
-    slope = float(dataset.get("RescaleSlope") or 1)
-    intercept = float(dataset.get("RescaleIntercept") or 0)
-    return stored if (slope, intercept) == (1, 0) else stored * slope + intercept
+    return ((stored << unused) >> (allocated - bits)).reshape(rows, columns)
 
 
 def _as_stored(pixels: np.ndarray, dataset) -> np.ndarray:

@@ -28,21 +28,10 @@ from SSRKDLib.geometry.detector_pose import (
 from SSRKDLib.geometry.views import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
 from SSRKDLib.radiographs.dicom_distances import Overrides, distances, spacing_on_detector
 from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
+from SSRKDLib.radiographs.dicom_words import view_key
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
-from SSRKDLib.radiographs.intensity import values_from_dicom
-
-#: What people and devices write for a view -> its key in :func:`_beam`: SNOMED CT and SNOMED RT
-#: codes (CID 4010), then words.
-_VIEWS = {
-    "AP": ("399348003", "R10206", "AP", "ANTEROPOSTERIOR", "ANTERIORPOSTERIOR"),
-    "PA": ("272479007", "R10214", "PA", "POSTEROANTERIOR", "POSTERIORANTERIOR"),
-    "LL": ("399173006", "R10236", "LL", "LLAT", "LEFTLATERAL", "LATERALLEFT"),
-    "RL": ("399198007", "R10232", "RL", "RLAT", "RIGHTLATERAL", "LATERALRIGHT"),
-    "ML": ("399260004", "R10224", "ML", "MEDIOLATERAL", "MEDIALLATERAL"),
-    "LM": ("399352003", "R10228", "LM", "LATEROMEDIAL", "LATERALMEDIAL"),
-    "LATERAL": ("LAT", "LATERAL", "LATERALPROJECTION"),
-}  # fmt: skip
-_VIEW_KEY = {word: key for key, words in _VIEWS.items() for word in words}
+from SSRKDLib.radiographs.intensity import needs_picture, values_from_dicom
+from SSRKDLib.radiographs.reading import read_radiograph
 
 
 def rig_from_dicom(
@@ -70,7 +59,7 @@ def rig_from_dicom(
     """
     paths = (str(frontal_path), str(lateral_path))
     rig, exchanged = rig_from_tags(
-        tags or [read_dicom_tags(path) for path in paths],
+        tags or [_read_tags(path) for path in paths],
         [Path(path).name for path in paths],
         laterality=laterality,
         frontal=frontal,
@@ -80,6 +69,12 @@ def rig_from_dicom(
     return with_sources(
         rig, [replace(source, image=image) for source, image in zip(rig.sources, images)]
     )
+
+
+def _read_tags(path: str) -> DicomTags:
+    """With what the picture shows, where the tags alone do not tell."""
+    tags = read_dicom_tags(path)
+    return read_radiograph(path).dicom if needs_picture(tags) else tags
 
 
 def rig_from_tags(
@@ -100,6 +95,7 @@ def rig_from_tags(
     Returns:
         The rig, without images, and whether the two files are exchanged in it.
     """
+    tags = _described(tags)
     side, assumptions = _laterality(tags, laterality)
     if tags[0].patient and tags[1].patient and tags[0].patient != tags[1].patient:
         assumptions.append("The two files carry different patient IDs.")
@@ -149,6 +145,12 @@ def view_from_tags(
     """
     own = overrides or Overrides()
     label = label or name
+    if tags.slot_scanner:
+        raise GeometryError(
+            f"{label} comes from a slot scanner (EOS): its beam is parallel along the patient, so "
+            "heights are not magnified, which a rig cannot express.",
+            "Give radiographs of a flat or curved detector in one exposure.",
+        )
     axis, column, row, notes = _direction(tags, name, laterality, own, label)
     sdd, sod, more = distances(tags, own, label)
     notes += more
@@ -205,7 +207,7 @@ def _direction(
     notes: list[str] = []
     orientation = tags.patient_orientation
     stated = (own.view_position,) if own.view_position else tags.views
-    view = next((key for key in map(_view_key, stated) if key is not None), None)
+    view = next((key for key in map(view_key, stated) if key is not None), None)
     if own.view_position and view is None:
         raise GeometryError(
             f"{label}: '{own.view_position}' is not a view position.",
@@ -230,7 +232,7 @@ def _direction(
                 )
     else:
         if view is None:
-            view, note = _view_from_orientation(orientation, name)
+            view, note = _view_from_orientation(orientation, name, tags.views)
             notes.append(f"{label}: {note}")
         axis, note = _beam(view, laterality)
         notes += [f"{label}: {note}"] if note else []
@@ -265,10 +267,6 @@ def _angles(tags: DicomTags, own: Overrides) -> tuple[float, float] | None:
     return tags.primary_angle, tags.secondary_angle or 0.0
 
 
-def _view_key(text: str) -> str | None:
-    return _VIEW_KEY.get("".join(c for c in text.upper() if c.isalnum()))
-
-
 def _beam(view: str, laterality: str | None) -> tuple[np.ndarray, str | None]:
     """Direction of the beam of a named view, and what had to be assumed."""
     if view in ("AP", "PA"):
@@ -284,14 +282,24 @@ def _beam(view: str, laterality: str | None) -> tuple[np.ndarray, str | None]:
     return (outwards if view == "ML" else -outwards), note
 
 
-def _view_from_orientation(orientation, name: str) -> tuple[str, str]:
+def _view_from_orientation(orientation, name: str, stated: Sequence[str]) -> tuple[str, str]:
     """A view from the plane that the patient orientation spans, else from the file's role."""
+    nothing = f"The view position '{stated[-1]}' is not known" if stated else "No view position"
     vectors = [orientation_vector(o) for o in orientation or ()]
     if len(vectors) == 2 and all(v is not None for v in vectors):
         normal = np.abs(np.cross(*vectors))
         if normal.max() > 0.7 and normal.argmax() < 2:
             if normal.argmax() == 1:
-                return "AP", "No view position; the patient orientation is frontal, taken as AP."
-            return "LATERAL", "No view position; the patient orientation is lateral."
+                return "AP", f"{nothing}; the patient orientation is frontal, taken as AP."
+            return "LATERAL", f"{nothing}; the patient orientation is lateral."
     view = "AP" if name == "frontal" else "LATERAL"
-    return view, f"No view position; given as {name}, taken as {view}."
+    return view, f"{nothing}; given as {name}, taken as {view}."
+
+
+def _described(tags: Sequence[DicomTags]) -> list[DicomTags]:
+    """The tags with the views that descriptions name, where these tell the two files apart: often
+    one description stands in both."""
+    planes = [{key in ("AP", "PA") for key in one.hints} for one in tags]
+    if planes[0] == planes[1] or any(len(plane) != 1 for plane in planes):
+        return list(tags)
+    return [replace(one, views=(*one.views, one.hints[0])) for one in tags]

@@ -255,6 +255,77 @@ def test_shutters_make_the_field(raw, tmp_path):
     assert not (usable & ~valid).any()
 
 
+@pytest.mark.parametrize(("value", "limit"), [(65535, 65000), (65000, 65535), (7, None)])
+def test_padding_is_no_part_of_the_field(raw, tmp_path, value, limit):
+    """Wherever it lies; the same number within the image counts."""
+    stored = read_radiograph(raw).pixels.astype("<u2")
+    stored[:20], stored[:, 170:], stored[90:95, 80:85] = value, value, value
+    path = _tweaked(raw, tmp_path / "p.dcm", PixelData=stored.tobytes())
+    dataset = pydicom.dcmread(path)
+    for tag, end in ((0x00280120, value), (0x00280121, limit)):
+        if end is not None:
+            dataset.add_new(tag, "US", end)
+    dataset.save_as(path)
+    valid = read_radiograph(path).valid
+    assert valid[20:, :170].all() and not valid[:20].any() and not valid[:, 170:].any()
+    dataset.PixelData = read_radiograph(raw).pixels.astype("<u2").tobytes()
+    dataset.save_as(path)
+    assert read_radiograph(path).valid is None
+
+
+def _falling_lut() -> Dataset:
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 12]
+    table.LUTData = np.arange(4095, -1, -1).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    return table
+
+
+@pytest.mark.parametrize(
+    ("tags", "dark", "words"),
+    [
+        ({"VOILUTSequence": [_falling_lut()]}, True, "falling VOI LUT, bone is dark"),
+        ({"VOILUTSequence": [_falling_lut()], "PhotometricInterpretation": "MONOCHROME1",
+          "PresentationLUTShape": "INVERSE"}, False, "falling VOI LUT, bone is bright"),
+        # Contradictions and silence: the picture tells.
+        ({"PresentationLUTShape": "INVERSE"}, False, "borders are dark"),
+        ({"PresentationLUTShape": "INVERSE"}, True, "borders are bright"),
+        ({"PresentationIntentType": "FOR PRESENTATION", "PixelIntensityRelationshipSign": 1},
+         False, "contradict each other; the picture's borders are dark"),
+        ({"PresentationIntentType": "FOR PRESENTATION", "PixelIntensityRelationshipSign": -1},
+         True, None),
+    ],
+)  # fmt: skip
+def test_polarity_is_found_from_display_and_picture(raw, tmp_path, tags, dark, words):
+    """``LINE`` is a leg in air."""
+    leg = np.abs(np.arange(SIZE) - SIZE / 2) < SIZE / 5
+    stored = np.tile(np.where(leg, 3000, 400), (SIZE, 1)).astype("<u2")
+    stored[:, ::7] += 50
+    if dark:
+        stored = 4000 - stored
+    silent = {"PixelIntensityRelationship": None, "PixelIntensityRelationshipSign": None}
+    path = _tweaked(
+        raw, tmp_path / "p.dcm", PixelData=stored.astype("<u2").tobytes(), **{**silent, **tags}
+    )
+    radiograph = read_radiograph(path)
+    if words is None:  # sign and display agree: they are believed
+        assert radiograph.values == "display" and radiograph.notes == ()
+        return
+    assert radiograph.values == ("display_inverted" if dark else "display")
+    assert words in radiograph.notes[0]
+
+
+def test_a_jpeg_is_read_with_a_word_about_it(tmp_path):
+    levels = np.clip(np.indices((64, 80)).sum(0) * 1.5, 0, 255).astype(np.uint8)
+    path = _write(levels, tmp_path / "a.jpg")
+    radiograph = read_radiograph(path)
+    assert np.abs(radiograph.pixels - levels).max() < 12 and radiograph.eight_bit
+    assert "256 grey levels" in radiograph.notes[0]
+    (tmp_path / "cut.jpg").write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(ImageError, match="cut off"):
+        read_radiograph(tmp_path / "cut.jpg")
+
+
 def test_dicom_that_is_no_single_radiograph_is_refused(raw, tmp_path):
     pixels = pydicom.dcmread(raw).PixelData
     with pytest.raises(ImageError, match="2 frames"):

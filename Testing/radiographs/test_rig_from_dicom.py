@@ -14,6 +14,7 @@ from SSRKDLib.geometry.detector_pose import seen_from_detector
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_distances import Overrides
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
+from SSRKDLib.radiographs.dicom_words import side_key, view_key
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.radiographs.test_rig_sources import (
     SIZE,
@@ -155,3 +156,68 @@ def test_tags_in_a_saved_scene_are_read_again(tmp_path):
     assert tags_from_dict(kept) == replace(tags, patient="")
     del kept["element_spacing"]  # as an earlier version wrote them
     assert tags_from_dict(kept) == replace(tags, patient="")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("AP STANDING", "AP"), ("PA FLEXED", "PA"), ("LAT STANDING", "LATERAL"),
+        ("CROSSTABLE LAT", "LATERAL"), ("LATERAL LEFT KNEE", "LATERAL"), ("FRONTAL", "AP"),
+        ("PROFIL", "LATERAL"), ("A.P.", "AP"), ("KNEE 1V A-P", "AP"), ("KNIE SEITLICH", "LATERAL"),
+        ("medio-lateral", "ML"), ("LATERAL MEDIOLATERAL", "ML"), ("R-10206", "AP"),
+        ("AP AND LAT", None), ("LLO", None), ("SUNRISE LAT", None), ("KNEE", None), ("", None),
+    ],
+)  # fmt: skip
+def test_views_in_words(text, key):
+    assert view_key(text) == key
+
+
+@pytest.mark.parametrize(
+    ("tag", "side"),
+    [("LEFT", "L"), ("Rechts", "R"), ("li", "L"), ("R", "R"), ("BOTH", "B"), ("U", ""), ("", "")],
+)
+def test_sides_in_words(tag, side):
+    assert side_key(tag) == side
+
+
+def test_an_unknown_view_position_is_named(tmp_path):
+    paths = written(plain_rig(), tmp_path, modality="CR")
+    edit(paths[1], ViewPosition="LLO", ViewCodeSequence=None, PatientOrientation=None)
+    assert any("'LLO' is not known" in s for s in rig_from_dicom(*paths).assumptions)
+
+
+def test_sides_and_views_come_from_descriptions_where_tags_are_empty(tmp_path):
+    paths = written(plain_rig(), tmp_path, modality="CR")
+    empty = dict.fromkeys(("Laterality", "ImageLaterality", "ViewPosition", "ViewCodeSequence",
+                           "PatientOrientation"))  # fmt: skip
+    for path, text in zip(paths, ("KNEE LEFT PA", "Knie links seitlich")):
+        edit(path, **empty, SeriesDescription=text)
+    rig = rig_from_dicom(*paths)
+    assert rig.laterality == "L" and rig.views[0].axis[1] == pytest.approx(-1)
+    assert sum("is that of the description" in sentence for sentence in rig.assumptions) == 2
+    # The same words in both files tell nothing, nor do letters of a description.
+    for path in paths:
+        edit(path, SeriesDescription="R/O FX, KNEE LAT")
+    rig = rig_from_dicom(*paths)
+    assert rig.laterality is None and rig.views[0].axis[1] == pytest.approx(1)
+    modifier, region = pydicom.Dataset(), pydicom.Dataset()
+    modifier.CodeValue = "24028007"
+    region.AnatomicRegionModifierSequence = [modifier]
+    edit(paths[0], AnatomicRegionSequence=[region])
+    assert rig_from_dicom(*paths).laterality == "R"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"Manufacturer": "EOS imaging"},
+        {"ManufacturerModelName": "EOSedge"},
+        {"ImagerPixelSpacing": [0.9, 1.2], "DistanceSourceToDetector": 1200,
+         "DistanceSourceToPatient": 900},
+    ],
+)  # fmt: skip
+def test_a_slot_scanner_is_refused(tmp_path, tags):
+    paths = written(plain_rig(), tmp_path, modality="DX")
+    edit(paths[0], **tags)
+    with pytest.raises(GeometryError, match="slot scanner"):
+        rig_from_dicom(*paths)

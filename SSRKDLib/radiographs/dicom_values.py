@@ -1,0 +1,61 @@
+"""Single values of a pydicom dataset, as devices write them and not only as the standard does."""
+
+from __future__ import annotations
+
+import math
+
+
+def values_of(value) -> list:
+    """The values of a tag, which may have one or several, or None."""
+    if value is None:
+        return []
+    single = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+    return [value] if single else list(value)
+
+
+def decimal(value) -> float | None:
+    """A finite number; programs on some computers write it with a decimal comma, which is no
+    character of a DS or IS value (PS3.5 6.2)."""
+    try:
+        number = float(str(value).replace(",", "."))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def find(dataset, keyword: str):
+    """A tag at the top level, or in the functional groups of an enhanced image; None if empty."""
+    places = [dataset]
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for item in (dataset.get(groups) or [])[:1]:
+            places += [e.value[0] for e in item if e.VR == "SQ" and e.value]
+    for place in places:
+        value = place.get(keyword)
+        if value is not None and value != "" and not (hasattr(value, "__len__") and not len(value)):
+            return value
+    return None
+
+
+def text_of(dataset, keyword: str) -> str:
+    value = find(dataset, keyword)
+    return "" if value is None else str(value).strip().upper()
+
+
+def number(dataset, keyword: str) -> float | None:
+    values = values_of(find(dataset, keyword))
+    return decimal(values[0]) if len(values) == 1 else None
+
+
+def positive(dataset, keyword: str) -> float | None:
+    """A number above zero; devices write 0 for a distance that they do not know."""
+    found = number(dataset, keyword)
+    return found if found is not None and found > 0 else None
+
+
+def spacing(dataset, keyword: str) -> tuple[float, float] | None:
+    """(between columns, between rows); DICOM stores the distance between rows first (10.7.1.3)."""
+    values = [decimal(value) for value in values_of(find(dataset, keyword))]
+    values = values * 2 if len(values) == 1 else values
+    if len(values) != 2 or not all(value is not None and value > 0 for value in values):
+        return None
+    return values[1], values[0]
