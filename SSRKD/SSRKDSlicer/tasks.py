@@ -14,7 +14,7 @@ from SSRKDLib.models.ct_model import check_teacher
 from SSRKDLib.reconstruction.choices import POSES
 
 from .bones.ct_volume import writeCt
-from .bones.results import addModels, showPose
+from .bones.results import addModels, posesChoice, showPose, withPose
 from .radiographs import outlines
 from .radiographs.placing import placeRadiographs
 from .radiographs.simulation import addRadiographs, writePresetRig
@@ -289,7 +289,10 @@ class Tasks:
         if all(present):
             placed = tuple(placeRadiographs(setup, item, case.placed, case.masks))
         models = self._showModels(folder, report, item, case.models, setup.croppedRig())
-        showPose(models, options.pose)  # where frontal and lateral were exchanged, too
+        if posesChoice(models) not in (None, options.pose):
+            # The networks found the frontal and the lateral radiograph exchanged.
+            showPose(models, options.pose)
+            report.update(withPose(report, options.pose))
         outlines.updateOutlines(models, placed, item, in3D)
         made = CaseNodes(placed, case.masks, models, report)
         if not all(present):

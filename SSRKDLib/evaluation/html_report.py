@@ -128,7 +128,12 @@ def _facts(report: Report) -> str:
     if about:
         sha = about.get("weights_sha256") or ""
         facts["Weights"] = f"{about.get('weights')} (SHA-256 {sha[:16]}...)"
-        facts["Resolution"] = f"{about.get('spacing_mm')} mm"
+        if about.get("surface") == "fitted":
+            facts["Surface"] = "a population's shape model, fitted to the radiographs"
+        else:
+            facts["Surface"] = f"the network's own, resolution {about.get('spacing_mm')} mm"
+        if about.get("pose"):
+            facts["Pose"] = f"as in the {about['pose']} radiograph"
         facts["Device"] = about.get("device")
     facts.update({"SSRKD": __version__, **report.versions})
     rows = "".join(

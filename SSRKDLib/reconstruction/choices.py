@@ -11,3 +11,11 @@ VIEW_NAMES = ("frontal", "lateral")
 #: Where bones moved between the views, the view in whose pose they are delivered, the default
 #: first: in the lateral view flexion, height and depth of the joint are seen best.
 POSES = ("lateral", "frontal")
+
+
+def pose_sentence(pose: str) -> str:
+    """What a user reads of where surfaces lie whose bones moved between the views."""
+    return (
+        f"The surfaces lie as the bones lay in the {pose} view; how far along the rays of a view "
+        "is uncertain."
+    )

@@ -16,7 +16,7 @@ from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
-from SSRKDLib.reconstruction.choices import POSES, SURFACES, VIEW_NAMES
+from SSRKDLib.reconstruction.choices import POSES, SURFACES, VIEW_NAMES, pose_sentence
 from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
 from SSRKDLib.reconstruction.fitted_bones import FittedBones, fit_bones
@@ -211,11 +211,7 @@ def _fit_refused(
 def _motion_warnings(fitted: FittedBones, pose: str) -> list[str]:
     if fitted.motion is None:
         return []
-    return [
-        *fitted.motion.sentences(),
-        f"The surfaces lie as the bones lay in the {pose} view; how far along the rays of a view "
-        "is uncertain.",
-    ]
+    return [*fitted.motion.sentences(), pose_sentence(pose)]
 
 
 def _details(result: Reconstruction, located: Localisation, spacing: float) -> dict:

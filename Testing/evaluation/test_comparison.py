@@ -137,6 +137,17 @@ def test_report_is_whole_and_self_contained(compared):
     assert "For research, not for diagnosis" in text
 
 
+def test_report_says_what_the_surfaces_are_and_in_which_pose(compared):
+    about = {"weights": "w", "spacing_mm": 0.5}
+    text = render(report(compared, reconstruction=about))
+    assert "resolution 0.5 mm" in text and "<td>Pose</td>" not in text
+    text = render(
+        report(compared, reconstruction={**about, "surface": "fitted", "pose": "frontal"})
+    )
+    assert "shape model" in text and "resolution" not in text
+    assert "as in the frontal radiograph" in text
+
+
 def test_report_names_nobody_unless_told(compared):
     assert "Jane Doe" not in render(report(compared))
     assert "Jane Doe" in render(report(compared, names={"Reference": "Jane Doe CT"}))

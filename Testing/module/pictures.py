@@ -7,12 +7,14 @@ pictures show of Qt is PySide6's look, not Slicer's.
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 from Testing import bench
 
 slicer = bench.boot()  # before anything else imports Qt
 
+from SSRKDLib.cli import main as cli  # noqa: E402
 from SSRKDLib.evaluation.comparison import SHARES  # noqa: E402
 from SSRKDLib.evaluation.html_report import curves_svg  # noqa: E402
 from Testing.bench import user  # noqa: E402
@@ -55,6 +57,9 @@ def main() -> int:
     slicer.app.processEvents()
     _fromCt(widget)
     _compare(widget)
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    _moved(widget)
     bench.shut_down_module("SSRKD")
     return 0
 
@@ -119,6 +124,26 @@ def _compare(widget):
     curves = {bone: (SHARES.tolist(), curve) for bone, curve in made.curves.items()}
     (OUTPUT / "compare-curves.svg").write_text(curves_svg(curves), encoding="utf-8")
     print(OUTPUT / "compare-curves.svg")
+
+
+def _moved(widget):
+    """A routine pair: the knee bent more in the lateral radiograph, the leg turned and moved."""
+    panel, ui = widget.panel, widget.ui
+    with tempfile.TemporaryDirectory() as scratch:
+        if cli.main(["simulate", "--person", "20", "--flexion", "20", "-o", scratch]):
+            raise SystemExit("The routine pair was not simulated.")
+        for view in ("frontal", "lateral"):
+            slicer.util.loadVolume(f"{scratch}/{view}.nrrd")
+        panel.parameters.geometry = "rig"
+        panel.parameters.rigFile = f"{scratch}/rig.json"
+        slicer.app.processEvents()
+        for section in (ui.radiographsSection, ui.resultsSection, ui.compareSection):
+            user.click(section)
+            slicer.app.processEvents()
+        user.click(ui.reconstructButton)
+        settle(panel)
+    _frontal3D(azimuth=70, elevation=5)
+    _draw(widget, "slicer-6-moved.png")
 
 
 def _frontal3D(azimuth=20, elevation=8, nearer=1.0):

@@ -11,6 +11,7 @@ import qt
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.reconstruction.choices import pose_sentence
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from Testing.bench import user
 from Testing.module.cases import ballMeshes, loadSampleFiles, settle
@@ -49,7 +50,7 @@ def answer(request, moved=True, order=("frontal", "lateral")):
     report = {
         "weights": "balls", "weights_sha256": "0" * 64, "device": "cpu", "laterality": "L",
         "spacing_mm": 1.0, "surface": "fitted", "radiographs": [],
-        "warnings": [*(SAID if moved else []), "Something else."],
+        "warnings": [*([*SAID, pose_sentence(pose)] if moved else []), "Something else."],
         "views": {name: index for index, name in enumerate(order)},
         "pose": pose if moved else None,
         "poses": {v: {b: m.tolist() for b, m in by.items()} for v, by in poses.items()}
@@ -96,8 +97,9 @@ def middles(models):
     return {bone: worldMesh(node).bounds.mean(0) for bone, node in models.items()}
 
 
-def assertOutlines(core, slicer):
-    """Each radiograph carries the outlines of the balls where they lay in it."""
+def assertOutlines(core, slicer, named=None):
+    """Each radiograph carries the outlines of the balls where they lay in it; ``named``: what the
+    worker calls the user's radiographs."""
     from SSRKDSlicer.radiographs.outlines import outlinesOf
     from SSRKDSlicer.radiographs.placing import PLACED
 
@@ -108,7 +110,9 @@ def assertOutlines(core, slicer):
         bone = node.GetAttribute("SSRKD.Bone")
         points = slicer.util.arrayFromModelPoints(node) * [-1, -1, 1]
         detector = core.setup.rig.views[["frontal", "lateral"].index(view)]
-        expected = detector.points_on_detector(detector.project(lay(bone, view)[None])[0])
+        expected = detector.points_on_detector(
+            detector.project(lay(bone, (named or {}).get(view, view))[None])[0]
+        )
         low, high = points.min(0), points.max(0)
         np.testing.assert_allclose((low + high) / 2, expected, atol=1.5)
 
@@ -125,6 +129,8 @@ def test_panel_each_radiograph_has_the_bones_as_they_lay_in_it(core, slicer):
 
 
 def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_path):
+    from SSRKDSlicer.bones.results import aboutModel
+
     models = reconstruct(core)
     ui = core.ui
     assert ui.poseCombo.visible and ui.poseCombo.currentText == "Lateral"
@@ -133,7 +139,10 @@ def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_pat
         slicer.app.processEvents()
         for bone, place in middles(core.case().models).items():
             np.testing.assert_allclose(place, lay(bone, view.lower()), atol=0.05)
-        assert f"as they lay in the {view.lower()} radiograph" in ui.statusLabel.text
+        assert f"as the bones lay in the {view.lower()} view" in ui.statusLabel.text
+        about = aboutModel(models["tibia"])
+        assert about["pose"] == view.lower() and pose_sentence(view.lower()) in about["warnings"]
+        assert len(about["warnings"]) == 3
     assertOutlines(core, slicer)
     assert core.case().models == models
     # Exported is what is shown; the next result comes in the pose that was chosen.
@@ -183,6 +192,8 @@ def test_panel_poses_follow_the_names_that_the_user_gave(core, slicer):
     # The user's lateral radiograph is the worker's frontal one.
     for bone, place in middles(models).items():
         np.testing.assert_allclose(place, lay(bone, "frontal"), atol=0.05)
+    assert pose_sentence("lateral") in core.ui.statusLabel.text
+    assertOutlines(core, slicer, {"lateral": "frontal", "frontal": "lateral"})
 
 
 def test_panel_alignment_that_was_chosen_stays(core, slicer):

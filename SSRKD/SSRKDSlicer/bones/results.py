@@ -14,6 +14,7 @@ from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
 from SSRKDLib.radiographs.rig_file import rig_from_dict, rig_to_dict
+from SSRKDLib.reconstruction.choices import POSES, pose_sentence
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from SSRKDLib.surfaces.voxelise import label_map
@@ -31,7 +32,9 @@ ABOUT = "SSRKD.About"
 RIG = "SSRKD.Rig"
 
 #: What of a report every model keeps, for exports and reports.
-_KEPT = ("spacing_mm", "weights", "weights_sha256", "device", "surface", "motion", "warnings")
+_KEPT = (
+    "spacing_mm", "weights", "weights_sha256", "device", "surface", "motion", "pose", "warnings",
+)  # fmt: skip
 
 FORMATS = {"STL": ".stl", "OBJ": ".obj", "PLY": ".ply", "labelmap": ".nrrd"}
 
@@ -104,6 +107,15 @@ def showPose(models, view):
         node.SetAndObservePolyData(modelPolyData(ownMesh(node).transformed(there)))
         node.GetDisplayNode().SetScalarVisibility(False)  # distances were of the other pose
         storePoses(node, view, matrices)
+        node.SetAttribute(ABOUT, json.dumps(withPose(aboutModel(node), view)))
+
+
+def withPose(report, view):
+    """A report, or what a model keeps of it, that says of which radiograph the shown pose is."""
+    former = [pose_sentence(pose) for pose in POSES]
+    said = report.get("warnings", ())
+    warnings = [pose_sentence(view) if sentence in former else sentence for sentence in said]
+    return {**report, "pose": view, "warnings": warnings}
 
 
 def reconstructionRig(models):

@@ -6,6 +6,7 @@ import qt
 import slicer
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.reconstruction.choices import pose_sentence
 
 from ..bones.results import aboutModel, exportModels, posesChoice, showPose
 from ..radiographs import outlines
@@ -151,10 +152,7 @@ class ResultsSection(Section):
             return
         showPose(models, view)
         layouts.reset3D()
-        self.panel.showStatus(
-            f"The bones are shown as they lay in the {view} radiograph; how far along its rays is "
-            "uncertain."
-        )
+        self.panel.showStatus(pose_sentence(view))
         self.panel.refreshSoon()
 
     def _volumes(self):
