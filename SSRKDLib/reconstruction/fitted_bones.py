@@ -21,6 +21,9 @@ from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
 from SSRKDLib.reconstruction.region import shown_margin
 from SSRKDLib.surfaces.mesh import Mesh
 
+#: No edge of a template is longer.
+_LONGEST_EDGE_MM = 32
+
 #: Where half of the asked vertices lie further than the first from the field's surface, or one in
 #: twenty further than the second, the two part, mm.
 _PARTED_MM = (2.5, 6.5)
@@ -125,7 +128,8 @@ def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:
     """The bones that a mask shows, cut where the region ends and where a view does not show them,
     as they lay in it."""
     shown = [
-        shown_margin(framed.pair[camera.index], framed.frame) for camera in framed.input.cameras
+        shown_margin(framed.pair[camera.index], framed.frame, _LONGEST_EDGE_MM)
+        for camera in framed.input.cameras
     ]
     cuts = {}
     for bone in BONES:

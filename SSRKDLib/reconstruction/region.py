@@ -14,22 +14,24 @@ from SSRKDLib.radiographs.exposure import Exposure
 Margin = Callable[[np.ndarray], np.ndarray]
 
 
-def shown_margin(exposure: Exposure, frame: np.ndarray) -> Margin:
+def shown_margin(exposure: Exposure, frame: np.ndarray, beyond: int = 1) -> Margin:
     """How far canonical points lie inside what a radiograph shows.
 
     Args:
         exposure: the radiograph.
         frame: canonical to rig, 4x4.
+        beyond: how far beyond its edges margins fall, pixels of 1 mm at the joint; at least the
+            distance between points that a surface is cut between.
     """
     small = exposure.reduced(1.0, frame[:3, 3])
-    padded = np.pad(small.valid, 1)
+    padded = np.pad(small.valid, beyond)
     distance = ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded)
     view = small.view
 
     def margin(points: np.ndarray) -> np.ndarray:
         in_rig = points @ frame[:3, :3].T + frame[:3, 3]
         image_points = view.project(in_rig)
-        where = np.clip(np.nan_to_num(image_points, nan=-1e6) + 1, -0.5, None)
+        where = np.clip(np.nan_to_num(image_points, nan=-1e6) + beyond, -0.5, None)
         pixels = ndimage.map_coordinates(distance, where.T[::-1], order=1, mode="nearest")
         depth = in_rig @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
         return pixels * min(view.pixel_spacing) * depth

@@ -137,12 +137,12 @@ def _moved(widget):
         panel.parameters.geometry = "rig"
         panel.parameters.rigFile = f"{scratch}/rig.json"
         slicer.app.processEvents()
-        for section in (ui.radiographsSection, ui.resultsSection, ui.compareSection):
+        for section in (ui.resultsSection, ui.compareSection):
             user.click(section)
             slicer.app.processEvents()
         user.click(ui.reconstructButton)
         settle(panel)
-    _frontal3D(azimuth=70, elevation=5)
+    _frontal3D(azimuth=70, elevation=5, nearer=0.8)
     _draw(widget, "slicer-6-moved.png")
 
 
