@@ -142,7 +142,7 @@ def _moved(widget):
             slicer.app.processEvents()
         user.click(ui.reconstructButton)
         settle(panel)
-    _frontal3D(azimuth=70, elevation=5, nearer=0.8)
+    _frontal3D(azimuth=70, elevation=5, nearer=0.95)
     _draw(widget, "slicer-6-moved.png")
 
 
