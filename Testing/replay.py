@@ -225,7 +225,7 @@ def _(case: Case) -> str:
     return case.compared(case.reconstructed("X18"), case.truth, 1.0, 0.9, mean=True)
 
 
-def calibrated(number: str, folder: str, ending: str = "txt", scale: float = 1.0, *says: str):
+def calibrated(number: str, folder: str, ending: str = "txt", *says: str):
     @case(number, "sources [10, -1295, 20], [-1115.8, -645, 20]")
     def check(case: Case) -> str:
         place, path = case / folder, case.work / "rig.json"
@@ -242,7 +242,7 @@ def calibrated(number: str, folder: str, ending: str = "txt", scale: float = 1.0
 
 calibrated("23", "C3")
 calibrated("24", "C1", "csv")
-calibrated("25", "C7", "txt", 1.0, "centimetres")
+calibrated("25", "C7", "txt", "centimetres")
 calibrated("26", "C5")
 
 

@@ -1,4 +1,4 @@
-"""A rig from K, R, t calibration files (the MayaCam 2 format of XMALab and Autoscoper)."""
+"""A rig from calibration files: MayaCam 2 (K, R, t) of XMALab and Autoscoper, and MayaCam 1."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.views import View
@@ -16,6 +17,9 @@ from SSRKDLib.radiographs.reading import read_radiograph
 
 #: The detector is put this many times as far from the source as the middle of the common field.
 _MAGNIFICATION = 1.25
+
+#: Widths that the field of radiographs of a knee has, mm.
+_FIELD_MM = (80.0, 900.0)
 
 #: Count behind air in 8-bit images of detector counts: the detector is set so that air is white.
 EIGHT_BIT_AIR = 255.0
@@ -41,27 +45,37 @@ class Calibration:
 
 
 def read_calibration(path: str | os.PathLike) -> Calibration:
-    """Read a calibration file: a title line above each block of comma-separated numbers.
+    """Read a calibration file.
+
+    MayaCam 2: a title line above each block of numbers, separated by commas, or by semicolons where
+    numbers have decimal commas. MayaCam 1: five lines of three numbers, in centimetres. Any of the
+    encodings that editors save text in.
 
     Raises:
         GeometryError: absent, damaged, skewed or mirrored.
     """
     path = Path(path)
-    blocks: dict[str, list[float]] = {}
-    title = ""
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            words = line.replace(",", " ").split()
-            try:
-                numbers = [float(word) for word in words]
-            except ValueError:
-                title = " ".join(words).lower()
-            else:
-                blocks.setdefault(title, []).extend(numbers)
+        text = _decoded(path.read_bytes())
     except FileNotFoundError as error:
         raise GeometryError(f"There is no calibration file '{path}'.", "Check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise GeometryError(f"The calibration '{path}' cannot be read.", _REMEDY) from error
+    if ";" in text:  # as spreadsheets write it where the comma is the decimal mark
+        text = text.replace(",", ".").replace(";", ",")
+    blocks: dict[str, list[float]] = {}
+    lines, title = [], ""
+    for line in text.splitlines():
+        words = line.replace(",", " ").split()
+        try:
+            numbers = [float(word) for word in words]
+        except ValueError:
+            title = " ".join(words).lower()
+        else:
+            blocks.setdefault(title, []).extend(numbers)
+            lines += [numbers] if numbers else []
+    if [len(line) for line in lines] == [3] * 5 and set(blocks) == {""}:
+        return _mayacam_1(path, np.array(lines))
     needed = {"image size": 2, "camera matrix": 9, "rotation": 9, "translation": 3}
     for name, count in needed.items():
         values = blocks.get(name, [])
@@ -77,6 +91,33 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
         rotation=rotation,
         translation=np.array(blocks["translation"]),
     )
+
+
+def _decoded(content: bytes) -> str:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _mayacam_1(path: Path, lines: np.ndarray) -> Calibration:
+    """Position in cm; degrees about the camera's own x, y and z, turned in the order z, y, x; film
+    plane (follows from the others); principal point, counted from 1 and from the lower edge, and
+    minus the focal length, pixels; scale, columns, rows (0: 1024). The camera looks along its -z,
+    +y is up (autoscoper.readthedocs.io, MayaCam 1.0)."""
+    position, degrees, _, (u0, v0, focal), (_, *size) = lines
+    columns, rows = (int(n) or 1024 for n in size)
+    if not np.isfinite(lines).all() or not focal < -1 or min(columns, rows) < 1:
+        raise GeometryError(
+            f"The calibration '{path}' is not a MayaCam 1.0 file.",
+            "Export MayaCam 2.0 from XMALab.",
+        )
+    to_world = Rotation.from_euler("ZYX", degrees[::-1], degrees=True).as_matrix()
+    rotation = np.diag([1.0, -1.0, -1.0]) @ to_world.T
+    matrix = np.array([[-focal, 0, u0 - 1], [0, -focal, rows - v0], [0, 0, 1]])
+    return Calibration((columns, rows), matrix, rotation, -rotation @ (10.0 * position))
 
 
 def _check(path: Path, matrix: np.ndarray, rotation: np.ndarray) -> None:
@@ -147,7 +188,7 @@ def rig_from_calibration(
     sources = tuple(
         replace(source, image=str(image)) for source, (_, image) in zip(rig.sources, pairs)
     )
-    return replace(rig, sources=sources, assumptions=tuple(assumptions))
+    return replace(rig, sources=sources, assumptions=(*assumptions, *rig.assumptions))
 
 
 def rig_of_cameras(
@@ -180,6 +221,7 @@ def rig_of_cameras(
         )
     cameras = [read_calibration(calibration) for calibration in calibrations]
     names = names or [f"view {index + 1}" for index in range(len(cameras))]
+    cameras, assumptions = _in_millimetres(cameras)
     middle = _common_middle(cameras)
     views = []
     for name, camera, calibration, size in zip(names, cameras, calibrations, sizes):
@@ -207,7 +249,29 @@ def rig_of_cameras(
         patient_to_rig=patient_to_rig,
         # Calibrated suites expose their views together.
         simultaneous=True,
+        assumptions=assumptions,
     )
+
+
+def _in_millimetres(cameras: list[Calibration]) -> tuple[list[Calibration], tuple[str, ...]]:
+    """The cameras with lengths in mm: pixels and angles fix all but the unit, which the width of
+    the common field shows where a knee fits in only one."""
+    middle = _common_middle(cameras)
+    width = min(
+        float((c.rotation @ middle + c.translation)[2]) * min(c.size) / abs(c.matrix[0, 0])
+        for c in cameras
+    )
+    for unit, factor in {"centimetres": 10.0, "metres": 1000.0}.items():
+        if width < _FIELD_MM[0] <= factor * width <= _FIELD_MM[1]:
+            note = (
+                f"The calibration seems to be in {unit} (in mm its field would be {width:.3g} mm "
+                f"wide, too small for a knee); lengths were multiplied by {factor:g}."
+            )
+            return [replace(c, translation=factor * c.translation) for c in cameras], (note,)
+    if not _FIELD_MM[0] <= width <= _FIELD_MM[1]:
+        note = f"The field of the calibrated cameras is {width:.3g} mm wide; check its unit."
+        return cameras, (note,)
+    return cameras, ()
 
 
 def camera_view(name: str, camera: Calibration, sdd: float) -> View:
@@ -249,10 +313,9 @@ def _common_middle(cameras: list[Calibration]) -> np.ndarray:
         right_side += across @ (-camera.rotation.T @ camera.translation)
     if np.linalg.cond(normal_matrix) < 1e6:
         middle = np.linalg.solve(normal_matrix, right_side)
-        if all((c.rotation @ middle + c.translation)[2] >= 100 for c in cameras):
+        if all((c.rotation @ middle + c.translation)[2] > 0 for c in cameras):
             return middle
     raise GeometryError(
         "The calibrated cameras do not look at a common place in front of them.",
-        "Check that lengths are in millimetres, that x_camera = R x + t, and that the files belong "
-        "to one calibration.",
+        "Check that x_camera = R x + t, and that the files belong to one calibration.",
     )

@@ -7,11 +7,16 @@ import argparse
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 
 from SSRKDLib.cli.rig import add_parser
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.radiographs.rig_file import read_rig
-from SSRKDLib.radiographs.rig_from_calibration import read_calibration, rig_from_calibration
+from SSRKDLib.radiographs.rig_from_calibration import (
+    read_calibration,
+    rig_from_calibration,
+    rig_of_cameras,
+)
 from Testing.support.shared_data import SHARED, needs_shared
 
 GRID = np.stack(np.meshgrid(*[np.linspace(-90, 90, 4)] * 3), axis=-1).reshape(-1, 3)
@@ -127,3 +132,74 @@ def test_geometry_rig_command_from_calibration(tmp_path):
     for made, direct in zip(rig.views, rig_from_calibration(biplane()).views):
         points = rig.central_point() + GRID
         np.testing.assert_allclose(made.project(points), direct.project(points), atol=1e-6)
+
+
+ROTATION = Rotation.from_euler("ZYX", [-60, 3, 92], degrees=True).as_matrix()
+MAYACAM_2 = """image size
+220,220
+
+camera matrix
+1085.5,0,104
+0,1088,112
+0,0,1
+
+rotation
+{}
+
+translation
+-10.5
+20
+1295
+""".format("\n".join(",".join(f"{x:.12f}" for x in row) for row in ROTATION))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        MAYACAM_2.encode("utf-8-sig"),
+        MAYACAM_2.encode("utf-16"),
+        ("# Gerät 1\n" + MAYACAM_2).encode("latin-1"),
+        MAYACAM_2.replace(",", ";").replace(".", ",").encode(),
+        MAYACAM_2.replace("\n", "\r\n").replace(",", "\t").encode(),
+    ],
+    ids=["utf-8 with mark", "utf-16", "latin-1", "decimal commas", "tabs"],
+)
+def test_geometry_a_calibration_as_editors_and_spreadsheets_save_it(tmp_path, content):
+    (tmp_path / "cam.txt").write_bytes(content)
+    camera = read_calibration(tmp_path / "cam.txt")
+    assert camera.size == (220, 220)
+    np.testing.assert_allclose(camera.matrix, [[1085.5, 0, 104], [0, 1088, 112], [0, 0, 1]])
+    np.testing.assert_allclose(camera.rotation, ROTATION, atol=1e-9)
+    np.testing.assert_allclose(camera.translation, [-10.5, 20, 1295])
+
+
+def test_geometry_mayacam_1(tmp_path):
+    """A camera 1295 mm in front, a little to the left: what Autoscoper makes of the same lines."""
+    lines = ["1,-129.5,2", "90,0,0", "0.6,-0.2,-108.5", "105,109,-1085", "0.1,0,220"]
+    (tmp_path / "cam.csv").write_text("\n".join(lines))
+    camera = read_calibration(tmp_path / "cam.csv")
+    assert camera.size == (1024, 220)
+    np.testing.assert_allclose(-camera.rotation.T @ camera.translation, [10, -1295, 20])
+    # Straight ahead is the principal point, from the upper edge; above it rows are smaller.
+    for point, pixel in (([10, 0, 20], [104, 111]), ([20, 0, 60], [104 + 8.378, 111 - 33.514])):
+        u, v, w = camera.matrix @ (camera.rotation @ point + camera.translation)
+        np.testing.assert_allclose([u / w, v / w], pixel, atol=1e-3)
+    (tmp_path / "cam.csv").write_text("1,2,3\n" * 5)
+    with pytest.raises(GeometryError, match="not a MayaCam 1.0 file"):
+        read_calibration(tmp_path / "cam.csv")
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1, None), (0.1, "centimetres"), (0.001, "metres")])
+def test_geometry_the_unit_of_a_calibration_is_found_out(tmp_path, factor, unit):
+    paths = []
+    for k, angle in enumerate((0, 60)):
+        rotation = Rotation.from_euler("y", angle, degrees=True).as_matrix()
+        text = MAYACAM_2.split("rotation")[0] + "rotation\n"
+        text += "\n".join(",".join(map(str, row)) for row in rotation)
+        text += f"\ntranslation\n0\n0\n{1300 * factor}\n"
+        paths.append(tmp_path / f"{k}.txt")
+        paths[-1].write_text(text)
+    rig = rig_of_cameras(paths, [(220, 220)] * 2, ["display"] * 2)
+    for view in rig.views:
+        assert np.linalg.norm(view.source) == pytest.approx(1300)
+    assert [unit in note for note in rig.assumptions] == ([] if unit is None else [True])
