@@ -326,7 +326,7 @@ def _(case: Case) -> str:
         if code == 2 and file.stem != "onlyA":
             raise Wrong(f"{file.name}: {case.said.strip()}")
         if code == 2:
-            case.refused("one network|network B")
+            case.refused("contains two networks, A and B; it contains 1")
         got.append(f"{file.stem} {'read' if code == 0 else 'refused'}")
     return ", ".join(got)
 

@@ -126,7 +126,8 @@ def _load(path: Path) -> Any:
     if start != b"PK" and start[:1] != b"\x80":
         raise WeightsError(f"{path} is not a PyTorch checkpoint.", _DOWNLOAD_AGAIN)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_numpy_numbers()):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} contains something other than plain tensors, such as code that would run when "
@@ -153,20 +154,43 @@ def _safe_torch() -> Any:
     return torch
 
 
+def _numpy_numbers() -> list[Any]:
+    """What a number of NumPy, such as the best score, is stored as: plain data."""
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
+    return [scalar, np.dtype, *kinds]
+
+
+#: Where trainings put the network, beside epochs, scores and optimisers.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+
+#: What data-parallel training, torch.compile and Lightning put before the keys of a network.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
+
+
 def _states(content: Any) -> dict[str, dict[str, Any]]:
-    """The ``state_dict`` of each network in a checkpoint, without a ``module.`` prefix."""
+    """The ``state_dict`` of each network in a checkpoint, without what trainings put around it."""
+    while isinstance(content, dict) and not {"A", "B"} <= set(content):
+        inner = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), dict)), None)
+        if inner is None:
+            break
+        content = inner
     if not isinstance(content, dict):
         return {}
-    pair = set(content) == {"A", "B"}
-    states = {k: v for k, v in (content if pair else {"": content}).items() if isinstance(v, dict)}
-    return {name: _strip(state) for name, state in states.items()}
+    pair = {"A", "B"} <= set(content)
+    states = {name: content[name] for name in "AB"} if pair else {"": content}
+    return {name: _strip(state) for name, state in states.items() if isinstance(state, dict)}
 
 
 def _strip(state: Mapping[Any, Any]) -> dict[str, Any]:
-    # Data-parallel training puts the network into an attribute called module.
-    keys = [str(key) for key in state]
-    prefix = "module." if keys and all(key.startswith("module.") for key in keys) else ""
-    return {key[len(prefix) :]: value for key, value in zip(keys, state.values())}
+    stripped = {str(key): value for key, value in state.items()}
+    while True:
+        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in stripped)), None)
+        if prefix is None or not stripped:
+            return stripped
+        stripped = {key[len(prefix) :]: value for key, value in stripped.items()}
 
 
 def _identify(content: Any, path: Path) -> str:
@@ -211,7 +235,8 @@ def _checked_state(name: str, content: Any, path: Path) -> dict[str, Tensor]:
     if sorted(states) != wanted:
         form = "two networks, A and B" if CHECKPOINTS[name].pair else "one network"
         raise WeightsError(
-            f"{path} is not {name} as published, which contains {form}.", _DOWNLOAD_AGAIN
+            f"{path} is not {name} as published, which contains {form}; it contains {len(states)}.",
+            _DOWNLOAD_AGAIN,
         )
     template = _template(name)
     for label, state in states.items():

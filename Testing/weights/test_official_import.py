@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -122,6 +123,29 @@ def test_checkpoint_that_does_not_fit_is_refused_whole(tmp_path, user, change, m
     file = saved(tmp_path / "s.pth", {"A": good, "B": good, network: bad})
     refused(f"bone_seg, network {network}.*{match}", file, catalogue.import_bundle)
     assert not user.exists()
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda a, b: {"A": prefixed(a, "_orig_mod."), "B": prefixed(b, "_orig_mod.")},
+        lambda a, b: {"A": prefixed(a, "module._orig_mod."), "B": prefixed(b, "module.")},
+        lambda a, b: {"A": a, "B": b, "epoch": 3, "best": np.float64(0.9), "n": np.int32(4)},
+        lambda a, b: {"state_dict": {"A": a, "B": b}, "optimizer": {"lr": 1e-3}},
+        lambda a, b: {"model": {"state_dict": {"A": prefixed(a, "model."), "B": b}}},
+    ],
+)
+def test_what_trainings_put_around_a_network_goes(tmp_path, user, wrapped):
+    state = small_state("bone_seg")
+    file = saved(tmp_path / "s.pth", wrapped(state, state))
+    bundle = read_bundle(catalogue.import_bundle(file).path)
+    found = bundle.network_tensors("segmenter")
+    assert set(found) == set(state)
+    assert all(torch.equal(found[key], tensor) for key, tensor in state.items())
+
+
+def prefixed(state, prefix):
+    return {prefix + key: tensor for key, tensor in state.items()}
 
 
 def test_one_bad_file_keeps_the_good_one_out(tmp_path, user):
