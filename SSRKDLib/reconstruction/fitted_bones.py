@@ -110,18 +110,21 @@ def fit_bones(
         ),
         simultaneous=rig.simultaneous,
     )
-    fit = fit_knee(seen)
-    if not any(any(fit.seen(bone)) for bone in BONES):
+
+    def ask(fit: Fit) -> FieldTerm:
+        return own_fields(fit, framed, model) if fit.moved else common_field(fit, field)
+
+    fit = fit_knee(seen, ask)
+    cuts = _cut(fit, framed)
+    if not cuts:
         return None
-    term = own_fields(fit, framed, model) if fit.moved else common_field(fit, field)
-    fit = fit.with_terms(term)
+    (term,) = fit.evidence.others
     return FittedBones(
-        fit, _cut(fit, framed), motion_of(fit) if fit.moved else None, _distances(term, fit)
+        fit,
+        cuts,
+        motion_of(fit) if fit.moved else None,
+        term.distances(fit.state),
     )
-
-
-def _distances(term: FieldTerm, fit: Fit) -> dict[str, np.ndarray]:
-    return term.distances(fit.state)
 
 
 def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:

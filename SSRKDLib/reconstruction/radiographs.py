@@ -243,10 +243,12 @@ def _evidence(result: Reconstruction, fitted: FittedBones | None, found: FieldBo
             "correspondence": None,
         }
     asked = sum(len(distances) for distances in fitted.field_distances.values())
-    ratio = fitted.fit.ratio
+    ratios = (fitted.fit.ratio, fitted.fit.field_ratio)
+    ratio, field_ratio = (None if value is None else round(value, 3) for value in ratios)
     motion = {
         "moved": fitted.motion is not None,
-        "ratio": None if ratio is None else round(ratio, 3),
+        "ratio": ratio,
+        "field_ratio": field_ratio,
         "sentences": [] if fitted.motion is None else fitted.motion.sentences(),
     }
     if fitted.motion is not None:

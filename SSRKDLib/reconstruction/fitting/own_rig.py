@@ -32,6 +32,9 @@ ASKED_MM, ASKED_VERTICES = 86.0, 350
 #: Distances beyond this say that the network sees another bone, not where this one's surface is.
 _LOST_MM = 8.0
 
+#: Distances beyond this count as this in the misfit, mm.
+_FAR_MM = 5.0
+
 
 @dataclass(frozen=True, eq=False)
 class AskedBone:
@@ -83,6 +86,13 @@ class FieldTerm:
             points = state.points(bone, slot)[asked.vertices]
             found[bone] = self._distances(bone, slot, points)
         return found
+
+    def misfits(self, state: FitState) -> dict[str, float]:
+        """See :class:`SSRKDLib.reconstruction.fitting.fit.SurfaceEvidence`."""
+        return {
+            bone: float(np.minimum(np.abs(distances), _FAR_MM).mean())
+            for bone, distances in self.distances(state).items()
+        }
 
     def _distances(self, bone: str, slot: int, points: np.ndarray) -> np.ndarray:
         asked = self.bones[bone]
