@@ -298,10 +298,14 @@ def _(case: Case) -> str:
         return case.refused("both knees")
     case.mentions("both knees")
     volumes = {bone: float(value) for bone, value in re.findall(r"(\w+) ([\d.]+) cm3", case.said)}
-    off = max(abs(volumes.get(bone, 0) / VOLUMES[bone] - 1) for bone in BONES)
-    if off > 0.05:
-        raise Wrong(f"volumes {100 * off:.0f} % off")
-    return f"volumes within {100 * off:.1f} %"
+    off = {bone: volumes.get(bone, 0) / VOLUMES[bone] - 1 for bone in BONES}
+    got = "volumes off by " + ", ".join(
+        f"{bone} {100 * share:+.1f} %" for bone, share in off.items()
+    )
+    # The fibula's comes out 3 to 4 % too large of films of one knee too.
+    if any(abs(share) > (0.1 if bone == "fibula" else 0.05) for bone, share in off.items()):
+        raise Wrong(got)
+    return got
 
 
 @case("37", "both facings tried")

@@ -121,7 +121,9 @@ def _refuse_options(arguments: argparse.Namespace, kind: str) -> None:
 
 
 def _from_dicom(arguments: argparse.Namespace) -> RadiographRig:
+    from SSRKDLib.radiographs.both_knees import one_knee
     from SSRKDLib.radiographs.dicom_distances import Overrides
+    from SSRKDLib.radiographs.reading import read_radiograph
     from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     columns = {
@@ -135,13 +137,14 @@ def _from_dicom(arguments: argparse.Namespace) -> RadiographRig:
         "air": _per_view(arguments, "air", 2),
     }
     own = [Overrides(**{key: value[k] for key, value in columns.items()}) for k in (0, 1)]
-    return rig_from_dicom(
+    rig = rig_from_dicom(
         _absolute(arguments.frontal),
         _absolute(arguments.lateral),
         laterality=arguments.side,
         frontal=own[0],
         lateral=own[1],
     )
+    return one_knee(rig, [read_radiograph(image) for image in rig.images])[0]
 
 
 def _from_calibration(arguments: argparse.Namespace) -> RadiographRig:

@@ -171,6 +171,13 @@ def view_from_tags(
     return view, notes
 
 
+def facing_unknown(tags: DicomTags) -> bool:
+    """Whether the tags of a lateral radiograph leave open on which side of the image the front of
+    the knee is: neither orientation nor beam is stated."""
+    keys = {view_key(text) for text in tags.views} - {None, "LATERAL"}
+    return tags.patient_orientation is None and _angles(tags, Overrides()) is None and not keys
+
+
 def source_from_tags(
     tags: DicomTags, overrides: Overrides | None = None
 ) -> tuple[Source, tuple[str, ...]]:

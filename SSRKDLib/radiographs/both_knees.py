@@ -1,0 +1,112 @@
+"""Frontal films that show both knees: which half is the wanted one, and where that knee stands.
+
+A film of both knees is centred between them, the lateral one on its knee. Both central rays are
+taken to pass through the rig's origin, so the knee's distance from the frontal one would be an
+error of the lateral view's magnification: the lateral view is moved to the knee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.terminology import SIDES
+from SSRKDLib.geometry.views import View
+from SSRKDLib.radiographs.exposure import RadiographRig, sources_of
+from SSRKDLib.radiographs.intensity import to_line_integral
+from SSRKDLib.radiographs.reading import Radiograph
+
+#: Between two legs the image is at most this share as dense as in each of them.
+_GAP = 0.5
+
+#: The leg seen the less is at least this share as dense as the other.
+_BOTH = 0.5
+
+#: Knees of two legs are at least so far apart in the patient, mm.
+_APART_MM = 110.0
+
+
+def one_knee(
+    rig: RadiographRig, radiographs: Sequence[Radiograph]
+) -> tuple[RadiographRig, list[Radiograph]]:
+    """The rig and the radiographs of the wanted knee alone; unchanged where none shows two.
+
+    Args:
+        rig: in the patient's axes, both central rays through its origin.
+        radiographs: one per view.
+
+    Raises:
+        GeometryError: both knees are shown and the side is not known.
+    """
+    views, shown, notes = list(rig.views), list(radiographs), []
+    for k, (view, source, radiograph) in enumerate(zip(rig.views, sources_of(rig), radiographs)):
+        legs = None
+        if rig.frame == "LPS" and abs(view.axis[1]) > 0.7:
+            line, valid, _ = to_line_integral(
+                radiograph.pixels, source.values, source.air, radiograph.valid
+            )
+            legs = _legs(np.where(valid, line, 0), view)
+        if legs is None:
+            continue
+        if rig.laterality is None:
+            raise GeometryError(
+                f"The {view.name} radiograph shows both knees.",
+                "State the side that is wanted, L or R.",
+            )
+        gap, columns = legs
+        # Columns grow to the patient's left or to the right.
+        wanted = int((rig.laterality == "L") == (view.column_direction[0] > 0))
+        half = np.zeros(radiograph.pixels.shape, bool)
+        half[:, gap:] = True
+        half = half if wanted else ~half
+        valid = half if radiograph.valid is None else half & radiograph.valid
+        shown[k] = replace(radiograph, valid=valid)
+        shift = _beside_the_axis(view, columns[wanted])
+        views = [
+            one if index == k or abs(one.axis[1]) > 0.7 else _moved(one, shift)
+            for index, one in enumerate(views)
+        ]
+        notes.append(
+            f"The {view.name} radiograph shows both knees: the {SIDES[rig.laterality]} one is "
+            f"taken, {np.linalg.norm(shift):.0f} mm beside the central ray; the other view is "
+            "taken to be centred on it."
+        )
+    if not notes:
+        return rig, list(radiographs)
+    return replace(rig, views=tuple(views), assumptions=(*rig.assumptions, *notes)), shown
+
+
+def _legs(line: np.ndarray, view: View) -> tuple[int, tuple[float, float]] | None:
+    """The column between two legs and those of their middles, or None where there is one leg."""
+    rows, width = line.shape
+    profile = line[rows // 4 : rows - rows // 4].mean(0)
+    profile = ndimage.gaussian_filter1d(profile - profile.min(), width / 60)
+    gap = width // 3 + int(profile[width // 3 : width - width // 3].argmin())
+    peaks = profile[:gap].max(), profile[gap:].max()
+    if min(peaks) < _BOTH * max(peaks) or profile[gap] > _GAP * min(peaks):
+        return None
+    middles = []
+    for first, part in ((0, profile[:gap]), (gap, profile[gap:])):
+        weights = np.maximum(part - part.max() / 2, 0)
+        middles.append(first + float(np.average(np.arange(len(part)), weights=weights)))
+    places = [_beside_the_axis(view, column) for column in middles]
+    if np.linalg.norm(places[1] - places[0]) < _APART_MM:
+        return None
+    return gap, (middles[0], middles[1])
+
+
+def _beside_the_axis(view: View, column: float) -> np.ndarray:
+    """Where the ray through a column meets the plane of the origin, along the columns, mm."""
+    row = view.project(np.zeros(3))[1]
+    point = view.points_on_detector(np.array([column, row]))
+    ray = point - view.source
+    place = view.source - (view.source @ view.axis) / (ray @ view.axis) * ray
+    return (place @ view.column_direction) * view.column_direction
+
+
+def _moved(view: View, shift: np.ndarray) -> View:
+    return replace(view, source=view.source + shift, detector_origin=view.detector_origin + shift)

@@ -1,0 +1,69 @@
+"""Films of both knees: two legs of known place, on films of either direction of columns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
+from SSRKDLib.radiographs.both_knees import one_knee
+from SSRKDLib.radiographs.exposure import Source, with_sources
+from SSRKDLib.radiographs.reading import Radiograph
+
+SIZE = (300, 200)
+
+
+def rig_of(side: str | None):
+    plain = {"sdd": 1200.0, "sod": 900.0, "pixel_spacing": (1.5, 1.5), "size": SIZE}
+    angles = {"frontal": 0.0, "lateral": -90.0}
+    views = [PlainView(angle=angle, name=name, **plain) for name, angle in angles.items()]
+    return with_sources(rig_from_distances(views, side), [Source(values="line_integral")] * 2)
+
+
+def film(rig, places) -> Radiograph:
+    """Legs of 50 mm radius, at distances to the patient's left, mm."""
+    view = rig.views[0]
+    ray = view.points_on_detector(np.stack([np.arange(SIZE[0]), np.full(SIZE[0], 99.5)], 1))
+    ray = (ray - view.source) @ view.column_direction * 900 / 1200
+    beside = ray * np.sign(view.column_direction[0])
+    leg = sum(2 * np.sqrt(np.maximum(50.0**2 - (beside - place) ** 2, 0)) for place in places)
+    return Radiograph(np.tile(0.02 * leg, (SIZE[1], 1)).astype(np.float32))
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize(("side", "place"), [("L", 95.0), ("R", -105.0)])
+def test_the_wanted_knee_is_taken_and_the_lateral_view_centred_on_it(side, place, flipped):
+    rig = rig_of(side)
+    if flipped:  # columns towards the patient's right
+        view = rig.views[0]
+        last = view.points_on_detector(np.array([SIZE[0] - 1.0, 0.0]))
+        turned = replace(view, detector_origin=last, column_direction=-view.column_direction)
+        rig = replace(rig, views=(turned, rig.views[1]))
+    both = film(rig, (95.0, -105.0))
+    lateral = film(rig, (0.0,))
+    moved, (frontal, untouched) = one_knee(rig, [both, lateral])
+    assert untouched is lateral and moved.views[0] is rig.views[0]
+    shift = moved.views[1].source - rig.views[1].source
+    np.testing.assert_allclose(shift, [place, 0, 0], atol=3)
+    np.testing.assert_allclose(
+        moved.views[1].detector_origin - rig.views[1].detector_origin, shift, atol=1e-9
+    )
+    alone = film(rig, (place,)).pixels
+    np.testing.assert_allclose(np.where(frontal.valid, both.pixels, 0), alone, atol=1e-5)
+    assert f"the {'left' if side == 'L' else 'right'} one is taken" in moved.assumptions[-1]
+
+
+def test_one_leg_is_left_alone():
+    rig = rig_of("L")
+    for places in ((0.0,), (70.0,), (-60.0,)):
+        radiographs = [film(rig, places), film(rig, (0.0,))]
+        assert one_knee(rig, radiographs) == (rig, radiographs)
+
+
+def test_two_knees_of_unknown_side_are_refused():
+    rig = rig_of(None)
+    with pytest.raises(GeometryError, match="shows both knees.*L or R"):
+        one_knee(rig, [film(rig, (95.0, -105.0)), film(rig, (0.0,))])
