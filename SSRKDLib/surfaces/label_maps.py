@@ -259,18 +259,20 @@ def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _of_another_kind(path: Path) -> MeshError:
-    try:
-        with path.open("rb") as stream:
-            dicom = stream.read(132)[128:] == b"DICM"
-    except OSError:
-        dicom = False
-    if dicom:
-        return MeshError(
-            f"'{path.name}' is a DICOM file, perhaps a DICOM segmentation; label maps are read "
-            "from NIfTI, NRRD and MetaImage.",
-            "Open it in 3D Slicer (extension QuantitativeReporting) and export a .seg.nrrd.",
-        )
-    return MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
+    with path.open("rb") as stream:
+        if stream.read(132)[128:] != b"DICM":
+            return MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
+    import pydicom
+
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])
+    kind = {"SEG": "segmentation", "RTSTRUCT": "structure set"}.get(
+        str(dataset.get("Modality")), "file"
+    )
+    return MeshError(
+        f"'{path.name}' is a DICOM {kind}, which is not read as a label map.",
+        "Open it in 3D Slicer (extension QuantitativeReporting or SlicerRT) and export the "
+        "segmentation as .seg.nrrd or NIfTI.",
+    )
 
 
 class _Segments(NamedTuple):

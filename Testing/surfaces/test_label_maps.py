@@ -8,6 +8,7 @@ import struct
 from functools import cache
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -297,3 +298,15 @@ def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(MeshError, match="4 label maps"):
         read_reference(tmp_path)
+
+
+def test_a_dicom_segmentation_is_told_how_to_export(tmp_path):
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.3"
+    dataset.Modality = "SEG"
+    dataset.save_as(tmp_path / "knee.dcm", enforce_file_format=True)
+    with pytest.raises(MeshError, match="DICOM segmentation") as caught:
+        read_reference(tmp_path / "knee.dcm")
+    assert "3D Slicer" in caught.value.remedy
