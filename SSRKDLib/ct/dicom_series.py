@@ -77,6 +77,8 @@ def find_series(folder: Path) -> Series:
     _check_one_patient(slices, folder)
     slices = _largest_stack(slices, notes)
     scales = {(one.tags.get("RescaleSlope"), one.tags.get("RescaleIntercept")) for one in slices}
+    if len(scales) > 1:
+        notes.append("The slices differ in their rescale to Hounsfield units; each has its own.")
     placed = all(
         one.tags.get(name)
         for one in slices

@@ -11,7 +11,7 @@ import numpy as np
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.ct.dicom_series import find_series
 from SSRKDLib.images.formats import whole_image_kind
-from SSRKDLib.images.volumes import index_to_lps, read_volume, without_warnings
+from SSRKDLib.images.volumes import index_to_lps, itk_settings, read_volume
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -100,7 +100,7 @@ def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:
     import SimpleITK as sitk
 
     try:
-        with without_warnings():
+        with itk_settings():
             return [sitk.ReadImage(file) for file in files]
     except RuntimeError as error:
         raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error

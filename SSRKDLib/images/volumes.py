@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import locale
 import os
 import shutil
 import struct
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 #: Read by ITK whenever a NIfTI file is opened: oblique axes are made perpendicular, not refused.
 _PERMISSIVE = "ITK_NIFTI_SFORM_PERMISSIVE"
 
+#: Edges of voxels, and how far from the origin a volume may begin, mm.
+_EDGE_MM, _FARTHEST_MM = (0.02, 20.0), 1e4
+
 #: Millimetres of NIfTI's units of length, by the lowest three bits of ``xyzt_units``.
 _UNIT_MM = {1: 1000.0, 3: 0.001}
 
@@ -36,11 +40,26 @@ def read_volume(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
     whatever its ending.
 
     Raises:
-        ImageError: absent, cut off, of another format, or not readable.
+        ImageError: absent, cut off, of another format, not readable, or of voxels that no scanner
+            makes.
     """
+    image, matrix = _read(path)
+    edges, far = np.linalg.norm(matrix[:3, :3], axis=0), np.abs(matrix[:3, 3]).max()
+    possible = np.isfinite(matrix).all() and far <= _FARTHEST_MM and abs(np.linalg.det(matrix)) > 0
+    if not possible or edges.min() < _EDGE_MM[0] or edges.max() > _EDGE_MM[1]:
+        size = " x ".join(f"{edge:.3g}" for edge in edges)
+        raise ImageError(
+            f"The voxels of '{path}' measure {size} mm and begin {far:.3g} mm from the origin; "
+            f"{_EDGE_MM[0]:g} to {_EDGE_MM[1]:g} mm and at most {_FARTHEST_MM:g} mm are expected.",
+            "Check spacing and origin in the file, which are millimetres.",
+        )
+    return image, matrix
+
+
+def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
     import SimpleITK as sitk
 
-    with _unpacked(path) as file, without_warnings():
+    with _unpacked(path) as file, itk_settings():
         try:
             kind = whole_image_kind(file)
         except ImageError as error:
@@ -128,13 +147,18 @@ def _permissive() -> Iterator[None]:
 
 
 @contextmanager
-def without_warnings() -> Iterator[None]:
-    """ITK's warnings name places in its own code."""
+def itk_settings() -> Iterator[None]:
+    """For every call of ITK's readers and writers: warnings, which name places in its own code, are
+    off, and numbers in headers have a decimal point whatever the locale (Qt sets that of the
+    computer; NrrdIO would read them up to the point only)."""
     import SimpleITK as sitk
 
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    numbers = locale.setlocale(locale.LC_NUMERIC)
     sitk.ProcessObject.GlobalWarningDisplayOff()
+    locale.setlocale(locale.LC_NUMERIC, "C")
     try:
         yield
     finally:
+        locale.setlocale(locale.LC_NUMERIC, numbers)
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)

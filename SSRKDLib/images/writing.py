@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.output_file import cannot_write
+from SSRKDLib.images.volumes import itk_settings
 
 
 def write_image(
@@ -46,7 +47,8 @@ def write_image(
     for key, value in (entries or {}).items():
         image.SetMetaData(key, value)
     try:
-        sitk.WriteImage(image, str(path), useCompression=compress)
+        with itk_settings():
+            sitk.WriteImage(image, str(path), useCompression=compress)
     except RuntimeError as error:
         raise cannot_write(path, _reason(path)) from error
 

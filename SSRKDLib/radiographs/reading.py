@@ -18,7 +18,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.images.formats import check_dicom_pixels, existing_file, whole_image_kind
-from SSRKDLib.images.volumes import without_warnings
+from SSRKDLib.images.volumes import itk_settings
 from SSRKDLib.radiographs.collimation import padding_mask, shutter_mask
 from SSRKDLib.radiographs.dicom_tags import (
     DicomTags,
@@ -74,7 +74,7 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
             too small, or its pixels are constant or not all finite.
     """
     path = existing_file(path)
-    with without_warnings():
+    with itk_settings():
         with path.open("rb") as stream:
             if stream.read(132)[128:] == b"DICM":
                 stream.seek(0)

@@ -68,7 +68,7 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
     for line in text.splitlines():
         words = line.replace(",", " ").split()
         try:
-            numbers = [float(word) for word in words]
+            numbers = [float(word.replace("_", "?")) for word in words]
         except ValueError:
             title = " ".join(words).lower()
         else:
@@ -85,6 +85,17 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
     rotation = np.reshape(blocks["rotation"], (3, 3))
     _check(path, matrix, rotation)
     columns, rows = blocks["image size"]
+    focal, principal = np.abs([matrix[0, 0], matrix[1, 1]]), matrix[:2, 2] / matrix[2, 2]
+    inside = (principal > 0.02 * np.array([columns, rows])).all() and (
+        principal < 0.98 * np.array([columns, rows])
+    ).all()
+    if focal.max() > 1.1 * focal.min() or not inside:
+        raise GeometryError(
+            f"The camera matrix in '{path}' is not that of an X-ray set-up: focal lengths "
+            f"{focal[0]:g} and {focal[1]:g}, principal point {principal[0]:g}, {principal[1]:g} "
+            f"of {columns:g} x {rows:g} pixels.",
+            "Calibrate again, or check the file.",
+        )
     return Calibration(
         size=(int(columns), int(rows)),
         matrix=matrix / matrix[2, 2],

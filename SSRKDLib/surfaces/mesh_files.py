@@ -21,6 +21,9 @@ SUFFIXES: tuple[str, ...] = (".ply", ".stl", ".obj", ".vtp", ".vtk")
 
 _READABLE = "Give a PLY, STL, OBJ, VTP or VTK file of one bone's surface, in millimetres."
 
+#: No bone lies farther from the origin of a scanner, mm.
+_FARTHEST_MM = 1e4
+
 #: From RAS to LPS, both mm.
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -68,6 +71,13 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
         raise MeshError(f"{path.name} cannot be used: {error.cause}", _READABLE) from error
     if not all(len(mesh.faces) for mesh in parts.values()):
         raise MeshError(f"{path.name} contains no triangles.", _READABLE)
+    farthest = max(float(np.abs(mesh.vertices).max()) for mesh in parts.values())
+    if farthest > _FARTHEST_MM:
+        raise MeshError(
+            f"The surface in {path.name} reaches {farthest:.3g} mm from the origin; a bone within "
+            f"{_FARTHEST_MM:g} mm is expected.",
+            "Check the file and its units.",
+        )
     turn = _RAS_TO_LPS if space == "RAS" else np.eye(4)
     return {name or path.stem: _joined(mesh).transformed(turn) for name, mesh in parts.items()}
 

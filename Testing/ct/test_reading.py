@@ -112,7 +112,9 @@ def test_slices_of_another_rescale_keep_their_own(tmp_path):
     last.save_as(paths[-1])
     wanted = sitk.GetArrayFromImage(image(6)).astype(float)
     wanted[-1] = 0.5 * wanted[-1] - 20
-    np.testing.assert_allclose(read_scan(tmp_path).hounsfield, wanted)
+    scan = read_scan(tmp_path)
+    np.testing.assert_allclose(scan.hounsfield, wanted)
+    assert "rescale" in scan.notes[0]
 
 
 def test_of_several_series_the_longest_is_read_and_named(tmp_path):

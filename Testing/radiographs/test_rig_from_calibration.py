@@ -203,3 +203,17 @@ def test_geometry_the_unit_of_a_calibration_is_found_out(tmp_path, factor, unit)
     for view in rig.views:
         assert np.linalg.norm(view.source) == pytest.approx(1300)
     assert [unit in note for note in rig.assumptions] == ([] if unit is None else [True])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("1085.5,0,104", "10855,0,104", "not that of an X-ray set-up"),
+        ("1085.5,0,104", "1085.5,0,79646", "not that of an X-ray set-up"),
+        ("1295", "1_295", "'translation'"),
+    ],
+)
+def test_geometry_what_no_x_ray_set_up_is_is_refused(tmp_path, old, new, words):
+    (tmp_path / "cam.txt").write_text(MAYACAM_2.replace(old, new))
+    with pytest.raises(GeometryError, match=words):
+        read_calibration(tmp_path / "cam.txt")

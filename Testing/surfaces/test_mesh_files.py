@@ -354,3 +354,10 @@ def test_an_obj_file_with_faces_of_nothing_is_refused(tmp_path, face):
     (tmp_path / "a.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\n{face}\n")
     with pytest.raises(MeshError, match="a.obj cannot be"):
         read_mesh(tmp_path / "a.obj")
+
+
+@pytest.mark.parametrize("scale", [1e5, 1e30])
+def test_a_surface_of_impossible_size_is_refused(tmp_path, pyramid, scale):
+    written(tmp_path / "femur.ply", pyramid.transformed(np.diag([scale] * 3 + [1])), None)
+    with pytest.raises(MeshError, match="within 10000 mm is expected"):
+        read_mesh(tmp_path / "femur.ply")
