@@ -17,11 +17,11 @@ from SSRKDLib.reconstruction.fitting.outlines import Contour, MaskOutline, bone_
 from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, moved
 
 #: Standard deviation of a mask's border, mm, and the length of border that is one look at it, mm.
-OUTLINE_SD_MM, OUTLINE_LOOK_MM = 0.5, 18.0
+OUTLINE_SD_MM, OUTLINE_LOOK_MM = 0.5, 12.0
 
 #: Standard deviation of what a mask is too large by all round, mm. Without it, a bias of 0.3 mm
 #: would become 8 mm of depth.
-OFFSET_SD_MM = 0.3
+OFFSET_SD_MM = 0.2
 
 #: What a user has drawn is sharper than what a network has: borders and offset, as a share.
 EDITED_SHARE = 0.5
