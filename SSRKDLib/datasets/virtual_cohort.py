@@ -15,20 +15,22 @@ from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_file import Content, cannot_write, write_file
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
-from SSRKDLib.simulation.population import shape_model
+from SSRKDLib.simulation.population import bone_place, halfway_frame, shape_model
+from SSRKDLib.simulation.random_motion import random_motions
 from SSRKDLib.simulation.random_shape import random_knee
 from SSRKDLib.simulation.signed_distances import field_samples
-from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
+from SSRKDLib.simulation.surface_phantom import material_paths, moved_leg, random_leg
 
 #: Stored detectors: square, this many pixels of this many mm at the joint.
 STORED_PIXELS, STORED_PIXEL_MM = 320, 1.0
 
 #: Raised whenever shapes, tissue, views or points of the same seed come out differently.
-SIMULATOR_VERSION = 1
+SIMULATOR_VERSION = 2
 
 #: What a stored knee's origin is: the definition of its joint centre.
 CENTRING = "population.canonical_frame"
@@ -57,7 +59,7 @@ class ViewRanges:
 
 @dataclass(frozen=True)
 class StoredKnee:
-    """One knee, in its canonical frame.
+    """One knee, in its canonical frame as it lay in the first view.
 
     Attributes:
         paths: ``[2, 4, rows, columns]`` float16 mm (views; materials of ``tissue.MATERIALS``).
@@ -66,6 +68,10 @@ class StoredKnee:
         pixel_spacing: ``[2]`` mm on each detector.
         points: ``[P, 3]`` float16 mm.
         distances: ``[P, 4]`` float16 mm, positive inside.
+        places: ``[4, 4, 4]``, the similarity transform of each of ``BONES`` that carries the mean
+            knee's onto this one's (:func:`~SSRKDLib.simulation.population.bone_place`).
+        motions: ``[4, 4, 4]``, the rigid transform that carries each bone to where it lies in the
+            second view; identities where the leg did not move.
     """
 
     paths: np.ndarray
@@ -74,6 +80,21 @@ class StoredKnee:
     pixel_spacing: np.ndarray
     points: np.ndarray
     distances: np.ndarray
+    places: np.ndarray
+    motions: np.ndarray
+
+    @property
+    def moved(self) -> bool:
+        """Whether the leg moved between the exposures."""
+        return bool((self.motions != np.eye(4)).any())
+
+    def place(self, bone: int, view: int) -> np.ndarray:
+        """A bone's similarity transform from the mean knee as it lies in a view, 4x4."""
+        return self.motions[bone] @ self.places[bone] if view else self.places[bone]
+
+    def frame(self, view: int) -> np.ndarray:
+        """The knee's canonical frame as it lies in a view, rigid 4x4."""
+        return halfway_frame(*(self.place(BONES.index(bone), view) for bone in ("femur", "tibia")))
 
     def view(self, index: int) -> View:
         source, origin, column, row = self.views[index].reshape(4, 3)
@@ -137,7 +158,9 @@ def make_knee(seed: int, index: int, ranges: ViewRanges = ViewRanges()) -> Store
     bones = random_knee(rng)
     leg = random_leg(bones, faces, rng)
     views = random_views(rng, ranges)
-    paths, masks = zip(*(material_paths(leg, view) for view in views))
+    motions = random_motions(bones, faces, rng)
+    legs = (leg, leg if motions is None else moved_leg(leg, motions, rng))
+    paths, masks = zip(*(material_paths(leg, view) for leg, view in zip(legs, views)))
     bits = (np.stack(masks) * np.array([1, 2, 4, 8], np.uint8)[:, None, None]).sum(1)
     points, distances = field_samples(
         bones, faces, rng, per_bone=4000, anywhere=5000, reach=FIELD_REACH_MM
@@ -155,6 +178,8 @@ def make_knee(seed: int, index: int, ranges: ViewRanges = ViewRanges()) -> Store
         pixel_spacing=np.array([v.pixel_spacing[0] for v in views]),
         points=points[order],
         distances=distances[order],
+        places=np.stack([bone_place(bones, bone) for bone in BONES]),
+        motions=np.stack([np.eye(4) if motions is None else motions[bone] for bone in BONES]),
     )
 
 

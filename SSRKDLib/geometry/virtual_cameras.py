@@ -23,6 +23,17 @@ FRAME_POINTS = np.array(
 )
 
 
+#: Points of each bone's own frame that the bone locator marks, ``[4, 5, 3]``, mm where the mean
+#: knee's bones lie in the canonical frame: the bone's middle near the joint, up, down, lateral,
+#: anterior. A knee's are these, carried by the similarity transform of
+#: :func:`~SSRKDLib.simulation.population.bone_place`.
+BONE_POINTS = np.array(
+    [[19.0, -43.0, 37.0], [0.0, 5.0, 25.0], [25.0, 38.0, -45.0], [0.0, 8.0, -25.0]]
+)[:, None] + np.array([20.0, 40.0, 25.0, 40.0])[:, None, None] * np.array(
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
+)
+
+
 @dataclass(frozen=True)
 class Framing:
     """Virtual images of the networks: (pixels, mm at the joint) for the student and segmenter

@@ -141,11 +141,16 @@ def canonical_frame(
         4x4 rigid, canonical to the knee's frame. Its origin is a fit of the mean knee, not the
         joint's centre (see the module's text).
     """
+    return halfway_frame(*(bone_place(bones, bone, template) for bone in ("femur", "tibia")))
+
+
+def bone_place(
+    bones: dict[str, np.ndarray], bone: str, template: dict[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """The similarity transform (4x4) that carries the mean knee's bone, near the joint, onto a
+    knee's; arguments as for :func:`canonical_frame`."""
     if template is None:
         model = shape_model()
         template = model.split(model.mean)
-    fits = []
-    for bone in ("femur", "tibia"):
-        near = np.abs(template[bone][:, 2]) < FRAME_REACH_MM
-        fits.append(similarity_fit(template[bone][near], bones[bone][near]))
-    return halfway_frame(*fits)
+    near = np.abs(template[bone][:, 2]) < FRAME_REACH_MM
+    return similarity_fit(template[bone][near], bones[bone][near])

@@ -50,8 +50,10 @@ def random_line_integral(
         line = cortical * density * uneven[0] + muscle * uneven[2] + fat * uneven[3]
         line += (marrow + (cortical - marrow) * bone_share * filling) * uneven[1]
         transmitted += weight * np.exp(-line)
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         transmitted *= np.exp(-_foreign_objects(paths.shape[1:], rng))
+    if rng.random() < 0.12:
+        transmitted *= np.exp(-_collimator(paths.shape[1:], pixel_mm, rng))
     return _detected(transmitted, pixel_mm, rng)
 
 
@@ -77,20 +79,45 @@ def _stretched(field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _foreign_objects(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Line integrals of wires, electrodes and markers stuck to the skin."""
+    """Line integrals of wires, electrodes, lead letters, and the edges of sponges and tables."""
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     field = np.zeros(shape, np.float32)
     for _ in range(rng.integers(1, 5)):
         y, x = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
-        if rng.random() < 0.5:
-            angle, bend = rng.uniform(0, np.pi), rng.normal(0, 0.004)
-            along = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
-            across = -(columns - x) * np.sin(angle) + (rows - y) * np.cos(angle)
+        angle, bend = rng.uniform(0, np.pi), rng.normal(0, 0.004)
+        along = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
+        across = -(columns - x) * np.sin(angle) + (rows - y) * np.cos(angle)
+        weight, kind = rng.uniform(0.2, 1.5), rng.random()
+        if kind < 0.35:
             hit = np.abs(across - bend * along**2) < rng.uniform(0.5, 1.5)
-        else:
+        elif kind < 0.65:
             hit = np.hypot(columns - x, rows - y) < rng.uniform(1.5, 8)
-        field[hit] += rng.uniform(0.2, 1.5)
+        elif kind < 0.85:  # a letter: a stem and one or two strokes from it
+            size, width = rng.uniform(6, 16), rng.uniform(0.8, 2.0)
+            hit = (np.abs(along) < width) & (np.abs(across) < size)
+            for end in rng.uniform(-size, size, rng.integers(1, 3)):
+                hit |= (np.abs(across - end) < width) & (along > 0) & (along < size)
+            weight *= 2
+        else:  # foam or table: the beam crosses it on one side of a line
+            hit, weight = across > 0, 0.3 * weight
+        field[hit] += weight
     return field
+
+
+def _collimator(shape: tuple[int, int], pixel_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """Line integral of a collimator's blades at an angle, with their penumbra."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    angle = rng.normal(0, 0.12)
+    away = columns - shape[1] / 2, rows - shape[0] / 2
+    along = away[0] * np.cos(angle) + away[1] * np.sin(angle)
+    across = -away[0] * np.sin(angle) + away[1] * np.cos(angle)
+    field = np.zeros(shape, np.float32)
+    for axis, half in ((along, shape[1] / 2), (across, shape[0] / 2)):
+        for side in (-1, 1):
+            if rng.random() < 0.6:
+                beyond = side * axis - rng.uniform(0.55, 1.0) * half
+                field += np.clip(beyond * pixel_mm / rng.uniform(1, 5) + 0.5, 0, 1)
+    return np.minimum(field, 1) * rng.uniform(0.5, 3.0)
 
 
 def _detected(transmitted: np.ndarray, pixel_mm: float, rng: np.random.Generator) -> np.ndarray:
@@ -109,15 +136,38 @@ def _detected(transmitted: np.ndarray, pixel_mm: float, rng: np.random.Generator
     if rng.random() < 0.35:  # heel effect, or a plate that lies askew
         slope = np.linspace(-1, 1, len(line))[:, None] * rng.normal(0, 0.12)
         line = line + slope + np.linspace(-1, 1, line.shape[1]) * rng.normal(0, 0.12)
-    if rng.random() < 0.45:
-        low, high = np.percentile(line[::4, ::4], (1, 99.5))
-        scaled = np.clip((line - low) / max(high - low, 1e-3), 0, None)
-        if rng.random() < 0.5:
-            line = scaled ** rng.uniform(0.55, 1.8)
-        else:
-            middle, slope = rng.uniform(0.35, 0.65), rng.uniform(3, 8)
-            line = 1 / (1 + np.exp(-slope * (scaled - middle)))
-    if rng.random() < 0.25:  # edge enhancement, as clinical stations do
-        smooth = ndimage.gaussian_filter(line, rng.uniform(1, 5) / pixel_mm)
-        line = line + rng.uniform(0.2, 1.5) * (line - smooth)
+    if rng.random() < 0.4:
+        line = _enhanced(line, pixel_mm, rng)
+    if rng.random() < 0.5:
+        line = _displayed(line, rng)
     return line.astype(np.float32)
+
+
+def _enhanced(line: np.ndarray, pixel_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """Edges enhanced at one scale, or contrast at several, as clinical stations do (Vuylsteke and
+    Schoeters, Multiscale image contrast amplification, Proc SPIE 2167, 1994)."""
+    if rng.random() < 0.5:
+        smooth = ndimage.gaussian_filter(line, rng.uniform(1, 5) / pixel_mm)
+        return line + rng.uniform(0.2, 2.5) * (line - smooth)
+    power, result, finer = rng.uniform(0.5, 0.9), np.zeros_like(line), line
+    for sigma in (1.2, 2.5, 5.0, 10.0):
+        coarser = ndimage.gaussian_filter(line, sigma / pixel_mm, truncate=3)
+        band = finer - coarser
+        limit = 3 * float(band.std()) + 1e-6
+        result += limit * np.sign(band) * (np.abs(band) / limit) ** power
+        finer = coarser
+    return result + rng.uniform(0.4, 1.0) * finer
+
+
+def _displayed(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Values for presentation, by a monotone curve: a power, a sigmoid, or any."""
+    low, high = np.percentile(line[::4, ::4], (1, 99.5))
+    scaled = np.clip((line - low) / max(high - low, 1e-3), 0, None)
+    kind = rng.random()
+    if kind < 0.4:
+        return scaled ** rng.uniform(0.5, 2.0)
+    if kind < 0.75:
+        middle, slope = rng.uniform(0.35, 0.65), rng.uniform(3, 9)
+        return 1 / (1 + np.exp(-slope * (scaled - middle)))
+    steps = rng.uniform(0.25, 1.75, 5)
+    return np.interp(scaled, np.linspace(0, 1.2, 6), np.concatenate([[0], steps.cumsum()]))

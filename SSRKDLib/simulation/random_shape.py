@@ -11,6 +11,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from SSRKDLib.simulation.bone_details import bent_end, with_osteophytes
 from SSRKDLib.simulation.population import ShapeModel, canonical_frame, shape_model
 from SSRKDLib.surfaces.mesh import Mesh
 
@@ -18,6 +19,17 @@ from SSRKDLib.surfaces.mesh import Mesh
 #: (y, z) plane: the axis about which the tibia flexes (Iwaki et al., J Bone Joint Surg Br 82(8),
 #: 2000, call it the flexion facet centre).
 FLEXION_CENTRE = np.array([0.0, 11.0, 22.0])
+
+#: Standard deviations of each bone's size along x, y and z against the rest of the knee. Condyles
+#: of one depth differ in width, between women and men and within either (Lonner et al., Clin
+#: Orthop Relat Res 466(11), 2008); patellae vary most (Baldwin and House, J Arthroplasty 20(2),
+#: 2005).
+SCALE_SD = {
+    "patella": (0.08, 0.09, 0.08),
+    "femur": (0.04, 0.04, 0.025),
+    "fibula": (0.07, 0.07, 0.03),
+    "tibia": (0.04, 0.04, 0.025),
+}
 
 Bones = dict[str, np.ndarray]
 
@@ -36,19 +48,27 @@ def random_shape(model: ShapeModel, rng: np.random.Generator) -> np.ndarray:
     """``[V, 3]`` mm: modes, a smooth displacement that no mode contains, and size.
 
     Deviations are drawn 1.3 times as wide as in the 20 people, since 20 people do not span a
-    population; sizes run from adolescents to large adults.
+    population; sizes run from adolescents to very large adults. Each bone is scaled by direction
+    (:data:`SCALE_SD`), joint surfaces and shafts are tilted against each other
+    (:func:`~SSRKDLib.simulation.bone_details.bent_end`), and two knees in five have osteophytes.
     """
     weights = rng.standard_normal(len(model.deviations)) * model.deviations * 1.3
     points = model.mean + np.tensordot(weights, model.modes, 1)
     points = points + smooth_displacement(points, rng, 45.0, rng.uniform(0.3, 1.8))
-    for rows in model.slices.values():
+    worn = rng.random() < 0.4
+    for bone, rows in model.slices.items():
         # Bone by bone at a finer scale, so that neighbours do not always move together.
         part = points[rows]
-        points[rows] = part + smooth_displacement(part, rng, 22.0, rng.uniform(0.1, 0.9))
-        # Girth varies more than length: thin and stout bones of the same height.
+        amplitude = rng.uniform(0.1, 0.9)
         centre = part[np.abs(part[:, 2]) < 60].mean(0)
-        points[rows] = centre + (points[rows] - centre) * [*rng.normal(1, 0.025, 2), 1.0]
-    return points * rng.uniform(0.80, 1.17)
+        part = part + smooth_displacement(part, rng, 22.0, amplitude)
+        part = centre + (part - centre) * rng.normal(1, SCALE_SD[bone])
+        if bone != "patella":
+            part = bent_end(part, bone, rng)
+        if worn:
+            part = with_osteophytes(part, model.faces[bone], rng)
+        points[rows] = part
+    return points * rng.uniform(0.77, 1.20)
 
 
 def smooth_displacement(
@@ -107,11 +127,14 @@ def random_pose(
 
     patella = bones["patella"]
     middle = patella.mean(0)
-    patella = about(patella, middle, rng.normal(0, [5.0, 4.0, 4.0])) * 1.0
-    patella = middle + (patella - middle) * rng.uniform(0.92, 1.08)
+    # Tilt and shift sideways, and the height, are wider in one knee of four: patella alta and baja
+    # (Insall and Salvati, Radiology 101(1), 1971), lateral tilt beyond 20 degrees and subluxation
+    # (Dejour et al., Knee Surg Sports Traumatol Arthrosc 2(1), 1994).
+    far = rng.random() < 0.25
+    patella = about(patella, middle, rng.normal(0, [6.0, 4.0, 9.0 if far else 5.0]))
     # It rides in the trochlea at about two thirds of the flexion, held at its own height or so.
     patella = about(patella, centre, (rng.normal(0.68, 0.08) * flexion, 0, 0))
-    patella = patella + rng.normal(0, [3.5, 1.0, 7.0])
+    patella = patella + rng.normal(0, [6.0, 1.0, 11.0] if far else [3.5, 1.0, 7.0])
     outwards = patella.mean(0) - centre
     outwards[0] = 0
     patella = cleared(patella, bones["femur"], faces["femur"], rng.uniform(1.0, 6.0), outwards)

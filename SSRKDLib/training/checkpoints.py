@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.networks.bone_locator import BoneLocator
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
 from SSRKDLib.training import earlier_format
-from SSRKDLib.weights.bundle import read_bundle
+from SSRKDLib.weights.bundle import read_bundle, read_manifest
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.weights.official_import import architecture_class
 from SSRKDLib.weights.state_dict import load_state
@@ -26,7 +27,7 @@ LAST = "last.ckpt"
 #: Layout of that entry.
 FORMAT = 1
 
-_OWN = {kind.__name__: kind for kind in (Segmenter, Locator, Student)}
+_OWN = {kind.__name__: kind for kind in (Segmenter, Locator, Student, BoneLocator)}
 
 
 def read_network(path: str | Path, name: str) -> nn.Module:
@@ -56,6 +57,14 @@ def read_network(path: str | Path, name: str) -> nn.Module:
     network = build_network(entry["architecture"], entry["arguments"])
     load_state(network, tensors, f"{path}: {name}")
     return network.eval().requires_grad_(False)
+
+
+def networks_of(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Architecture and arguments of each network of a checkpoint or a bundle, by its name; path
+    and errors as for :func:`read_network`."""
+    if str(path).endswith((".ckpt", ".pt")):
+        return read_checkpoint(path)[ENTRY]["networks"]
+    return read_manifest(find_bundle(path))["networks"]
 
 
 def build_network(architecture: str, arguments: dict[str, Any]) -> nn.Module:

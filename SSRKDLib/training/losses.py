@@ -6,7 +6,9 @@ import torch
 from torch.nn import functional as F
 
 
-def distance_loss(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+def distance_loss(
+    predicted: torch.Tensor, truth: torch.Tensor, asked: torch.Tensor
+) -> torch.Tensor:
     """How wrong predicted signed distances are.
 
     Cross-entropy on the side, the distance in mm being the logit, and absolute error. The side
@@ -15,9 +17,12 @@ def distance_loss(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
     Args:
         predicted, truth: ``[b, p, bones]`` mm, positive inside.
+        asked: ``[b, bones]``, how much each knee's bones count.
     """
-    side = F.binary_cross_entropy_with_logits(predicted, (truth > 0).to(predicted.dtype))
-    return 4 * side + 0.5 * (predicted - truth).abs().mean()
+    inside = (truth > 0).to(predicted.dtype)
+    side = F.binary_cross_entropy_with_logits(predicted, inside, reduction="none")
+    wrong = (4 * side + 0.5 * (predicted - truth).abs()).mean(1)
+    return (wrong * asked).sum() / asked.sum().clamp_min(1)
 
 
 def mask_loss(logits: torch.Tensor, truth: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -55,3 +60,21 @@ def landmark_loss(found: torch.Tensor, logits: torch.Tensor, truth: torch.Tensor
     entropy = -(blob.flatten(-2) * F.log_softmax(logits.flatten(-2), dim=-1)).sum(-1)
     off = (found - truth).abs().sum(-1).clamp_max(40)
     return ((off + entropy) * inside).sum() / inside.sum().clamp_min(1)
+
+
+def certainty_loss(
+    found: torch.Tensor, log_scales: torch.Tensor, truth: torch.Tensor, size: int
+) -> torch.Tensor:
+    """Negative log likelihood of how far marks are off, under Laplace's distribution.
+
+    The marks themselves are not trained by it.
+
+    Args:
+        found, truth: ``[..., 2]`` (column, row) pixels.
+        log_scales: ``[...]``, see :class:`~SSRKDLib.networks.bone_locator.BoneMarks`.
+        size: pixels of the image's edge; marks outside are left out.
+    """
+    inside = ((truth > 0) & (truth < size - 1)).all(-1).to(found.dtype)
+    off = (found.detach() - truth).abs().mean(-1)
+    likelihood = off * torch.exp(-log_scales) + log_scales
+    return (likelihood * inside).sum() / inside.sum().clamp_min(1)

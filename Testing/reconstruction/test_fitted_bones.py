@@ -72,7 +72,7 @@ def test_bones_of_a_routine_pair_have_one_shape_and_two_poses(routine):
         for bone in ("femur", "patella"):
             box = np.array([[-80.0] * 3, [80.0] * 3])
             shift = (bones[bone].clipped(box).bounds - true[bone].clipped(box).bounds)[:, across]
-            assert np.abs(shift).max() < 3.0, bone
+            assert np.abs(shift).max() < 4.0, bone
     with pytest.raises(ValueError, match="none of"):
         result.bones_in("oblique")
 

@@ -14,10 +14,12 @@ from SSRKDLib.datasets.virtual_cohort import make_knee, random_views
 from SSRKDLib.evaluation.metrics import point_distances
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation import population
+from SSRKDLib.simulation.bone_details import bent_end, with_osteophytes
 from SSRKDLib.simulation.path_lengths import path_lengths
+from SSRKDLib.simulation.random_motion import random_motions
 from SSRKDLib.simulation.random_shape import random_knee
 from SSRKDLib.simulation.signed_distances import CUT_OFF_MM
-from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
+from SSRKDLib.simulation.surface_phantom import material_paths, moved_leg, random_leg
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 
 trimesh = pytest.importorskip("trimesh")
@@ -126,19 +128,67 @@ def test_random_knees_are_knees():
     assert min(flexions) < 15 and max(flexions) > 35
 
 
-def test_no_bone_touches_the_air_and_everything_leaves_the_field_of_view():
+def test_every_leg_leaves_the_field_of_view_and_outlines_cross_bones_in_some():
     faces = population.shape_model().faces
-    for seed in range(6):
+    bare, thinnest = [], []
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         bones = random_knee(rng)
         leg = random_leg(bones, faces, rng)
-        for view in random_views(rng):
-            paths, masks = material_paths(leg, view)
-            cover = paths[2:].sum(0)
-            assert (cover[[0, -1]] > 20).any(1).all()  # the leg runs past both ends
-            inner = np.zeros(masks.shape[1:], bool)
-            inner[80:240] = True
-            assert (cover[masks.any(0) & inner] > 1.0).mean() > 0.999
+        view = random_views(rng)[1]
+        paths, masks = material_paths(leg, view)
+        assert np.isfinite(paths).all() and paths.min() >= 0
+        assert (paths.sum(0)[[0, -1]] > 20).any(1).all()  # the leg runs past both ends
+        cover = paths[2:].sum(0)[80:240][masks.any(0)[80:240]]
+        bare.append((cover < 1.0).mean())
+        skin = leg.skin[0]
+        near = np.abs(bones["patella"][:, 2].mean() - skin[:, 2]) < 12
+        front = skin[near & (skin[:, 1] < bones["patella"][:, 1].min() + 15)]
+        gaps = [np.linalg.norm(front - point, axis=1).min() for point in bones["patella"][::40]]
+        thinnest.append(min(gaps, default=np.inf))
+    crossing = np.array(bare) > 0.002
+    assert 1 <= crossing.sum() <= 9
+    assert np.median(np.array(bare)[~crossing]) == 0
+    assert (np.array(thinnest) < 8).sum() >= 4
+
+
+def test_bones_of_a_moved_leg_are_the_same_bones():
+    faces = population.shape_model().faces
+    motions, seed = None, 0
+    while motions is None:
+        rng = np.random.default_rng(seed)
+        bones = random_knee(rng)
+        motions, seed = random_motions(bones, faces, rng), seed + 1
+    leg = random_leg(bones, faces, rng)
+    moved = moved_leg(leg, motions, rng)
+    for bone in BONES:
+        turn = motions[bone][:3, :3]
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+        for before, after in ((leg.outer, moved.outer), (leg.inner, moved.inner)):
+            back = (after[bone][0] - motions[bone][:3, 3]) @ turn
+            np.testing.assert_allclose(back, before[bone][0], atol=1e-9)
+    # Tibia and fibula stay together; a leg that did not move is the more frequent case.
+    between = np.linalg.norm(
+        moved.outer["fibula"][0][:, None] - moved.outer["tibia"][0][::9], axis=2
+    )
+    before = np.linalg.norm(bones["fibula"][:, None] - bones["tibia"][::9], axis=2)
+    assert abs(between.min() - before.min()) < 2.0
+    still = [random_motions(bones, faces, np.random.default_rng(k)) is None for k in range(40)]
+    assert 18 <= sum(still) <= 34
+
+
+def test_the_shaft_turns_against_the_joint_and_osteophytes_grow_outwards():
+    model = population.shape_model()
+    tibia = model.split(model.mean)["tibia"]
+    bent = bent_end(tibia, "tibia", np.random.default_rng(1))
+    top = tibia[:, 2] > -20
+    np.testing.assert_allclose(bent[top], tibia[top], atol=1e-9)
+    assert np.linalg.norm((bent - tibia)[tibia[:, 2] < -200], axis=1).min() > 3
+    worn = with_osteophytes(tibia, model.faces["tibia"], np.random.default_rng(3))
+    grown = np.linalg.norm(worn - tibia, axis=1)
+    assert 1 < grown.max() < 5.01 and grown[tibia[:, 2] < -90].max() < 0.1
+    outwards = ((worn - tibia) * Mesh(tibia, model.faces["tibia"]).vertex_normals()).sum(1)
+    np.testing.assert_allclose(outwards, grown, atol=1e-9)
 
 
 def enclosed(points, vertices, faces):

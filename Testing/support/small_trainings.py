@@ -18,6 +18,7 @@ SMALL = {
             "networks": {
                 "segmenter": {"widths": [8, 8, 8, 8, 8]},
                 "locator": {"width": 8},
+                "bone_locator": {"widths": [8, 8, 8]},
                 "student": {"widths": [8, 8, 8, 8, 8], "features": 8, "context": 8,
                             "hidden": [16, 16, 16]},
             }

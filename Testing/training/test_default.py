@@ -23,8 +23,7 @@ from SSRKDLib.geometry.virtual_cameras import Framing  # noqa: E402
 from SSRKDLib.models.knee_model import KneeModel  # noqa: E402
 from SSRKDLib.training import command, earlier_format  # noqa: E402
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_network  # noqa: E402
-from SSRKDLib.training.data.sampling import streamed  # noqa: E402
-from SSRKDLib.training.data.virtual_dataset import KneeSamples, Streaming  # noqa: E402
+from SSRKDLib.training.data.virtual_dataset import KneeSamples  # noqa: E402
 from SSRKDLib.training.export import export  # noqa: E402
 from SSRKDLib.training.step_log import LOG  # noqa: E402
 from SSRKDLib.training.tasks.default import DefaultTask, mixed_masks  # noqa: E402
@@ -66,26 +65,6 @@ def assert_same_state(first: Path, second: Path) -> None:
 
 def steps_logged(output: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (output / LOG).read_text().splitlines()]
-
-
-def test_points_of_a_sample_project_into_their_masks(cohort):
-    sample = samples(cohort, 4000, Framing())[0]
-    for k in range(2):
-        matrix = sample["matrices"][k]
-        projected = sample["points"] @ matrix[:, :3].T + matrix[:, 3]
-        where = (projected[:, :2] / projected[:, 2:]).round().long()
-        seen = ((where >= 0) & (where < 192)).all(1)
-        for bone in range(4):
-            deep = seen & (sample["distances"][:, bone] > 1.5)
-            hits = sample["masks"][k, bone][where[deep, 1], where[deep, 0]]
-            valid = sample["images"][k, 2][where[deep, 1], where[deep, 0]] > 0
-            assert (hits[valid] > 0.5).float().mean() > 0.99
-
-
-def test_samples_depend_on_seed_and_item_alone(cohort):
-    first, second = samples(cohort, 50), samples(cohort, 50)
-    torch.testing.assert_close(first[7], second[7])
-    assert not torch.equal(first[1]["images"], first[4]["images"])
 
 
 def test_ten_steps_and_ten_resumed_ones_are_twenty(cohort, straight, tmp_path):
@@ -182,7 +161,7 @@ def test_training_lowers_its_losses(straight, cohort, tmp_path):
     made = samples(cohort, 200)
     batch = torch.utils.data.default_collate([made[0], made[1]])
     found = steps_of(task, batch, 25)
-    for key in ("field", "segmentation", "locating"):
+    for key in ("field", "segmentation", "locating", "marking", "doubt"):
         assert found[-1][key] < 0.8 * found[0][key]
 
 
@@ -242,6 +221,44 @@ def test_an_export_reads_back_as_a_model_and_describes_its_training(straight, tm
         assert torch.equal(value, checkpoint["state_dict"][f"average.segmenter.{key}"])
 
 
+def test_bones_are_marked_by_bundles_that_have_a_bone_locator(straight, tmp_path):
+    export([straight], tmp_path / "small.zip")
+    images = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
+    marks, deviations = KneeModel.load(tmp_path / "small.zip").mark_bones(images)
+    assert marks.shape == (2, 4, 5, 2) and deviations.shape == (2, 4, 5)
+    assert (marks > -1).all() and (marks < 64).all() and (deviations > 0).all()
+    network = read_network(straight, "bone_locator")
+    # Every view is read alone.
+    swapped = images.copy()
+    swapped[1] = 0
+    found = network(torch.from_numpy(swapped)[None])
+    np.testing.assert_allclose(found.positions[0, 0], marks[0], atol=0.05)
+    bundle = read_bundle(tmp_path / "small.zip")
+    manifest = {**bundle.manifest, "networks": dict(bundle.manifest["networks"])}
+    del manifest["networks"]["bone_locator"]
+    tensors = {k: v for k, v in bundle.tensors.items() if not k.startswith("bone_locator.")}
+    write_bundle(tmp_path / "earlier.zip", manifest, tensors)
+    assert KneeModel.load(tmp_path / "earlier.zip").mark_bones(images) is None
+
+
+def test_a_training_begins_with_a_bundle_s_networks_and_sizes(straight, tmp_path):
+    export([straight], tmp_path / "small.zip")
+    bundle = read_bundle(tmp_path / "small.zip")
+    manifest = {**bundle.manifest, "networks": dict(bundle.manifest["networks"])}
+    del manifest["networks"]["bone_locator"]
+    tensors = {k: v for k, v in bundle.tensors.items() if not k.startswith("bone_locator.")}
+    write_bundle(tmp_path / "earlier.zip", manifest, tensors)
+    task = DefaultTask(start=str(tmp_path / "earlier.zip"))
+    for part in (task.networks, task.average):
+        for name in ("segmenter", "locator", "student"):
+            for key, value in part[name].state_dict().items():
+                assert torch.equal(value, bundle.tensors[f"{name}.{key}"].float())
+    assert task.arguments["student"] == SMALL["default"]["model"]["networks"]["student"]
+    assert task.options()["start"].endswith("earlier.zip")
+    with pytest.raises(WeightsError, match="locator .* of another architecture or size"):
+        DefaultTask({"locator": {"width": 16}}, start=str(tmp_path / "earlier.zip"))
+
+
 def test_manifests_with_the_first_bundles_normalisation_load_and_unknown_ones_do_not(
     straight, tmp_path
 ):
@@ -274,23 +291,6 @@ def test_a_cohort_of_another_seed_or_simulator_is_refused(cohort, straight, tmp_
     with pytest.raises(InputError, match="does not record how its knees were made"):
         VirtualCohort(3, knees).check()
     assert sorted(path.name for path in knees.iterdir()) == ["000"]
-
-
-def test_a_stream_uses_each_knee_as_often_as_asked_and_then_never_again():
-    indices = [streamed(4, 3, seed=1, item=item) for item in range(24)]
-    assert sorted(indices) == sorted([*range(8)] * 3)
-    assert set(indices[:12]) == set(range(4)) and sorted(indices[4:8]) == [0, 1, 2, 3]
-    assert len({tuple(indices[k : k + 4]) for k in (0, 4, 8)}) > 1
-
-
-def test_a_stream_s_samples_are_resumed_without_a_folder(monkeypatch):
-    made = KneeSamples(VirtualCohort(1), 0, FRAMING, 50, Streaming(pool=1, uses=2))
-    first = made[0]
-    again = KneeSamples(VirtualCohort(1), 0, FRAMING, 50, Streaming(pool=1, uses=2))
-    second = again[1]
-    monkeypatch.setattr(VirtualCohort, "read", None)  # the knee is kept in memory
-    torch.testing.assert_close(made[1], second)
-    assert not torch.equal(first["images"], second["images"])
 
 
 def test_every_tensor_of_a_step_is_on_the_task_s_device(cohort, monkeypatch):

@@ -1,4 +1,4 @@
-"""The default weights: segmenter, locator and student together, on virtual knees.
+"""The default weights: segmenter, locators and student together, on virtual knees.
 
 The student sees the segmenter's masks as they are at inference, errors included; sometimes the
 truth or nothing, so that it has seen edited and missing masks.
@@ -18,19 +18,26 @@ from torch import nn
 from torch.nn import functional as F
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.networks.bone_locator import BoneLocator
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
 from SSRKDLib.radiographs.normalisation import LOCAL_CONTRAST
-from SSRKDLib.training.losses import distance_loss, landmark_loss, mask_loss
+from SSRKDLib.training.checkpoints import networks_of
+from SSRKDLib.training.losses import certainty_loss, distance_loss, landmark_loss, mask_loss
 from SSRKDLib.training.step_log import StepLog
-from SSRKDLib.training.tasks.base import Exported, Task
+from SSRKDLib.training.tasks.base import Exported, Task, last_parts
 from SSRKDLib.weights.state_dict import load_state
 
-NETWORKS = {"segmenter": Segmenter, "locator": Locator, "student": Student}
+NETWORKS = {
+    "segmenter": Segmenter,
+    "locator": Locator,
+    "student": Student,
+    "bone_locator": BoneLocator,
+}
 
 #: Largest norm of each network's gradient.
-CLIP = {"student": 5.0, "segmenter": 1.0, "locator": 1.0}
+CLIP = {"student": 5.0, "segmenter": 1.0, "locator": 1.0, "bone_locator": 1.0}
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,14 @@ class BundleText:
 
 
 class DefaultTask(Task):
-    """Train the project's own networks from nothing.
+    """Train the project's own networks, from nothing or from a bundle's.
 
     The learning rate warms up and stays where it is, so that a training can go on for as long as
     there is time, and be finished at any moment by ``decay``. The exported networks are running
     averages.
 
     Args:
-        networks: arguments of each network, by its name.
+        networks: arguments of each network, by its name; by default those of ``start``.
         learning_rate: after the warm-up.
         weight_decay: of AdamW.
         warm_up: steps in which the rate rises.
@@ -66,9 +73,11 @@ class DefaultTask(Task):
             instructions for it. Losses, weights and geometry are float32 always.
         seed: of the first weights and of the masks that the student is given.
         bundle: texts of an exported bundle.
+        start: weights to begin with: a bundle's name or path, or a checkpoint. Networks that it
+            lacks begin anew.
     """
 
-    # Three backward passes in a row need the memory of one.
+    # Four backward passes in a row need the memory of one.
     automatic_optimization = False
 
     DEFAULTS: ClassVar[dict[str, Any]] = {
@@ -90,9 +99,14 @@ class DefaultTask(Task):
         precision: Literal["bfloat16", "float32"] = "bfloat16",
         seed: int = 1,
         bundle: BundleText = BundleText(),
+        start: str | None = None,
     ) -> None:
         super().__init__(5, self._adamw, None)
-        self.arguments = {name: dict(networks.get(name, {})) for name in NETWORKS}
+        begun = {} if start is None else networks_of(start)
+        self.arguments = {
+            name: dict(networks.get(name, begun.get(name, {}).get("arguments", {})))
+            for name in NETWORKS
+        }
         if unknown := set(networks) - set(NETWORKS):
             raise InputError(
                 f"There is no network '{min(unknown)}' in this task.",
@@ -106,6 +120,9 @@ class DefaultTask(Task):
             self.networks = nn.ModuleDict(
                 {name: kind(**self.arguments[name]) for name, kind in NETWORKS.items()}
             ).to(memory_format=torch.channels_last)
+        self.start = last_parts(start)
+        for name in begun.keys() & NETWORKS.keys():
+            self.start_from(start, name, self.networks[name])
         self.average = deepcopy(self.networks).requires_grad_(False)
         self._earlier: dict[str, Any] | None = None
 
@@ -130,7 +147,9 @@ class DefaultTask(Task):
         return {key: value for key, value in vars(self.bundle_text).items() if value is not None}
 
     def options(self) -> dict[str, Any]:
-        keys = ("learning_rate", "weight_decay", "warm_up", "decay", "averaging", "precision")
+        keys = (
+            "learning_rate", "weight_decay", "warm_up", "decay", "averaging", "precision", "start",
+        )  # fmt: skip
         return {key: getattr(self, key) for key in keys}
 
     def check_trainer(self, trainer: lightning.Trainer) -> None:
@@ -187,13 +206,21 @@ class DefaultTask(Task):
         locating = landmark_loss(landmarks.float(), heat.float(), batch["landmarks"])
         self.manual_backward(locating * 0.05)
 
+        with autocast:
+            marks = networks["bone_locator"](images)
+        where = [part.flatten(2, 3) for part in (*marks, batch["bone_landmarks"])]
+        found, scales, heat, bone_landmarks = where
+        marking = landmark_loss(found, heat, bone_landmarks)
+        doubt = certainty_loss(found, scales, bone_landmarks, images.shape[-1])
+        self.manual_backward(marking * 0.05 + doubt * 0.1)
+
         predicted = torch.sigmoid(logits.detach()).unflatten(0, truth.shape[:2])
         masks = mixed_masks(predicted, truth, generator)
         student = networks["student"]
         with autocast:
             encoded = student.encode(images, masks, batch["matrices"])
             distances = student.query(encoded, batch["points"])
-        field = distance_loss(distances.float(), batch["distances"])
+        field = distance_loss(distances.float(), batch["distances"], batch["asked"])
         self.manual_backward(field)
 
         for name, norm in CLIP.items():
@@ -201,6 +228,7 @@ class DefaultTask(Task):
         optimiser.step()
         self._update_average(step + 1)
         losses = {"field": field, "segmentation": segmentation, "locating": locating}
+        losses |= {"marking": marking, "doubt": doubt}
         return {**{key: loss.detach() for key, loss in losses.items()}, "rate": rate}
 
     def rate(self, step: int, last: int) -> float:
