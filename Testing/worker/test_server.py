@@ -108,13 +108,12 @@ def test_worker_reconstructs_again_and_again(client, tmp_path):
         assert message["event"] == "result", message
         assert message["result"]["report"]["weights"] == "virtual-knee"
         assert (tmp_path / "out" / "report.json").is_file()
-    assert {"read", "load", "locate", "segment", "encode", "field", "surface"} <= set(stages)
+    assert {"read", "load", "locate", "segment", "encode", "fit", "check"} <= set(stages)
 
 
 def test_worker_cancels_within_a_stage_and_goes_on(client, tmp_path):
     worker = client()
-    request = reconstruction(tmp_path, spacing=0.5)
-    worker.say({"id": 1, **request})
+    worker.say({"id": 1, **reconstruction(tmp_path, spacing=0.5, surface="field")})
     while worker.wait_for("progress")["stage"] != "field":
         pass
     worker.say({"cancel": 1})
@@ -136,7 +135,7 @@ def test_worker_cancels_a_job_that_still_waits(client, tmp_path):
 
 def test_worker_ends_when_its_input_closes_in_the_middle(client, tmp_path):
     worker = client()
-    worker.say({"id": 1, **reconstruction(tmp_path, spacing=0.5)})
+    worker.say({"id": 1, **reconstruction(tmp_path, spacing=0.5, surface="field")})
     while worker.wait_for("progress")["stage"] != "field":
         pass
     worker.process.stdin.close()
