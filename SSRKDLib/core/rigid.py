@@ -1,8 +1,21 @@
-"""Least-squares rigid and similarity transforms between corresponding points."""
+"""Rigid and similarity transforms as 4x4 matrices: applied to points, about a point, and fitted."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def moved_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points ``[..., 3]`` moved by a 4x4 matrix."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def turn_about(rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """4x4 that turns by a rotation (3x3) about a point ``(3,)`` and then shifts by ``(3,)``."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    matrix[:3, 3] = centre - rotation @ centre + shift
+    return matrix
 
 
 def similarity_fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.surfaces.caps import without_caps
 from SSRKDLib.surfaces.distance import Nearest
@@ -95,11 +96,6 @@ def _along_rims(mesh: Mesh) -> np.ndarray:
     steps = int(np.ceil(np.linalg.norm(end - start, axis=1).max())) + 1
     share = np.linspace(0.0, 1.0, steps + 1)[:, None, None]
     return np.unique((start + share * (end - start)).reshape(-1, 3).round(3), axis=0)
-
-
-def moved_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points [N, 3] moved by a 4x4 matrix."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def turned(turn: Rotation) -> np.ndarray:

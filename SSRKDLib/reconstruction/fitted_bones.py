@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import REACH
 from SSRKDLib.models.interface import BoneField
@@ -16,7 +17,7 @@ from SSRKDLib.reconstruction.choices import VIEW_NAMES
 from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
 from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
 from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own_fields
-from SSRKDLib.reconstruction.fitting.state import SLOTS, moved
+from SSRKDLib.reconstruction.fitting.state import SLOTS
 from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
 from SSRKDLib.reconstruction.region import shown_margin
 from SSRKDLib.surfaces.mesh import Mesh
@@ -142,7 +143,9 @@ def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:
         points = part.shape(fit.state.coefficients)
         margins = (REACH - np.abs(points))[:, 2]
         for slot in SLOTS:
-            margins = np.minimum(margins, shown[slot](moved(fit.state.poses[slot][bone], points)))
+            margins = np.minimum(
+                margins, shown[slot](moved_points(fit.state.poses[slot][bone], points))
+            )
         cut = cut_bone(part, points, margins)
         if cut is not None:
             cuts[bone] = cut

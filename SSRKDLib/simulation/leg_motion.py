@@ -15,13 +15,14 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.rigid import turn_about
 from SSRKDLib.simulation.random_shape import cleared
 from SSRKDLib.surfaces.mesh import Mesh
 
 #: The tibia rolls back by this much as the knee bends, mm per degree.
 _ROLL_BACK = 0.04
 
-#: The patella turns by this share of the flexion (Amis et al., Knee 13(4), 2006: 0.5 to 0.7).
+#: The patella turns by this share of the flexion (Amis et al., J Orthop Res 24(12), 2006: 0.5 to 0.7).
 _PATELLA_SHARE = 0.5
 
 #: The epicondyles lie within this height of the femur's lower end, mm; each is the middle of this
@@ -125,13 +126,12 @@ def relative_flexion(motions: Motions, axis: np.ndarray) -> float:
     return float(np.degrees(Rotation.from_matrix(relative[:3, :3]).as_rotvec() @ axis))
 
 
-def _about(axis: np.ndarray, degrees: float, centre: np.ndarray, shift=(0.0, 0.0, 0.0)):
+def _about(
+    axis: np.ndarray, degrees: float, centre: np.ndarray, shift: np.ndarray | float = 0.0
+) -> np.ndarray:
     """A turn about an axis through a point, then a shift, 4x4."""
-    matrix = np.eye(4)
     unit = np.asarray(axis) / np.linalg.norm(axis)
-    matrix[:3, :3] = Rotation.from_rotvec(np.radians(degrees) * unit).as_matrix()
-    matrix[:3, 3] = centre - matrix[:3, :3] @ centre + shift
-    return matrix
+    return turn_about(Rotation.from_rotvec(np.radians(degrees) * unit).as_matrix(), centre, shift)
 
 
 def _pushed_off(femur: Mesh, bone: Mesh, motion: np.ndarray) -> np.ndarray:

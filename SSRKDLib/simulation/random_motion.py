@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import turn_about
 from SSRKDLib.simulation.leg_motion import Motions, leg_motion
 from SSRKDLib.simulation.random_shape import Bones
 from SSRKDLib.surfaces.mesh import Mesh
@@ -47,8 +48,5 @@ def disturbance(
     centre: np.ndarray, degrees: float, shift: float, rng: np.random.Generator
 ) -> np.ndarray:
     """A small rigid 4x4 about a point: normal, with these standard deviations per axis."""
-    matrix = np.eye(4)
-    turn = rng.normal(0, degrees, 3)
-    matrix[:3, :3] = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
-    matrix[:3, 3] = centre - matrix[:3, :3] @ centre + rng.normal(0, shift, 3)
-    return matrix
+    turn = Rotation.from_euler("xyz", rng.normal(0, degrees, 3), degrees=True)
+    return turn_about(turn.as_matrix(), centre, rng.normal(0, shift, 3))

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, Poses, moved
+from SSRKDLib.core.rigid import moved_points
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, Poses
 from SSRKDLib.simulation.random_shape import FLEXION_CENTRE
 
 #: Flexion that knees can do, degrees.
@@ -66,7 +67,7 @@ def relative_pose(
     axes = first[:3, :3].T
     rotation = axes @ second[:3, :3]
     angles = Rotation.from_matrix(rotation).as_euler("xyz")
-    place = moved(second, point)
+    place = moved_points(second, point)
     shift = axes @ (place - first[:3, 3]) - point
     # Turns of the child from the left are rates of the angles about these axes.
     about_z = Rotation.from_euler("z", angles[2]).as_matrix()
@@ -76,8 +77,8 @@ def relative_pose(
     of_parent, of_child = np.zeros((6, 6)), np.zeros((6, 6))
     of_child[:3, :3], of_parent[:3, :3] = turned, -turned
     of_child[3:, 3:], of_parent[3:, 3:] = axes, -axes
-    of_child[3:, :3] = -axes @ cross_matrix(place - moved(second, PIVOTS[child]))
-    of_parent[3:, :3] = axes @ cross_matrix(place - moved(first, PIVOTS[parent]))
+    of_child[3:, :3] = -axes @ cross_matrix(place - moved_points(second, PIVOTS[child]))
+    of_parent[3:, :3] = axes @ cross_matrix(place - moved_points(first, PIVOTS[parent]))
     return np.concatenate([np.rad2deg(angles), shift]), of_parent, of_child
 
 
@@ -191,7 +192,7 @@ def _add_leg_motion(state: FitState, add) -> None:
     derivative[:3, blocks[1] : blocks[1] + 3] = np.rad2deg(axes @ rate)
     derivative[3:, blocks[0] + 3 : blocks[0] + 6] = -np.eye(3)
     derivative[3:, blocks[1] + 3 : blocks[1] + 6] = np.eye(3)
-    shift = moved(second, PIVOTS["femur"]) - moved(first, PIVOTS["femur"])
+    shift = moved_points(second, PIVOTS["femur"]) - moved_points(first, PIVOTS["femur"])
     value = np.concatenate([np.rad2deg(axes @ angle), shift])
     add(value, derivative, (*_LEG_TURN, *3 * (_LEG_SHIFT,)))
 

@@ -8,9 +8,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.reconstruction.fitting.fit import Fit
 from SSRKDLib.reconstruction.fitting.joints import flexion
-from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, moved
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState
 
 #: Legs are not turned further between two exposures, degrees.
 _LARGEST_TURN = 25.0
@@ -100,7 +101,7 @@ def _bone_motion(state: FitState, bone: str, covariance: np.ndarray) -> tuple[Me
     first, second = (state.poses[slot][bone] for slot in SLOTS)
     rotation = second[:3, :3] @ first[:3, :3].T
     turn = Rotation.from_matrix(rotation).as_rotvec()
-    shift = moved(second, PIVOTS[bone]) - moved(first, PIVOTS[bone])
+    shift = moved_points(second, PIVOTS[bone]) - moved_points(first, PIVOTS[bone])
     # Small changes of both poses change the turn and the shift by their difference.
     rates = np.zeros((6, len(covariance)))
     at = [6 * state.block(slot, bone) for slot in SLOTS]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.shape_model import BoneModel
-from SSRKDLib.reconstruction.fitting.state import moved
 from SSRKDLib.surfaces.outlines import iso_curves
 
 #: Curves with fewer points are specks.
@@ -136,7 +136,7 @@ def bone_contour(
     turns = ((facing[start] > 0) != (facing[end] > 0)) & ~bone.rim[start] & ~bone.rim[end]
     start, end = start[turns], end[turns]
     share = (facing[start] / (facing[start] - facing[end]))[:, None]
-    points = moved(pose, shape[start] * (1 - share) + shape[end] * share)
+    points = moved_points(pose, shape[start] * (1 - share) + shape[end] * share)
     outward = (normals[start] * (1 - share) + normals[end] * share) @ pose[:3, :3].T
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
 
@@ -152,7 +152,7 @@ def bone_contour(
 
     # What turns away from the source is hidden by what faces it.
     front = bone.faces[(facing < 0)[bone.faces].any(1)]
-    drawn = silhouette(moved(pose, shape), front, view)
+    drawn = silhouette(moved_points(pose, shape), front, view)
     columns, rows = view.size
     beyond = np.rint(image + _OUTSIDE_PIXELS * in_image).astype(np.int64)
     inside = (beyond >= 0).all(1) & (beyond[:, 0] < columns) & (beyond[:, 1] < rows)

@@ -13,6 +13,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.models.interface import BoneField, Query
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
@@ -20,7 +21,7 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.fitting.fit import Fit
 from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations
-from SSRKDLib.reconstruction.fitting.state import SLOTS, FitState, moved
+from SSRKDLib.reconstruction.fitting.state import SLOTS, FitState
 
 #: Standard deviation of the field, mm, the edge of a square of surface that is one look at it, mm,
 #: and the distance beyond which it counts less and less.
@@ -96,7 +97,7 @@ class FieldTerm:
 
     def _distances(self, bone: str, slot: int, points: np.ndarray) -> np.ndarray:
         asked = self.bones[bone]
-        found = asked.query(moved(asked.to_field[slot], points))[:, BONES.index(bone)]
+        found = asked.query(moved_points(asked.to_field[slot], points))[:, BONES.index(bone)]
         return found.astype(np.float64)
 
 

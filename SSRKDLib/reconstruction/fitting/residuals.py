@@ -11,10 +11,11 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.joints import Rows
 from SSRKDLib.reconstruction.fitting.outlines import Contour, MaskOutline, bone_contour
-from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, moved
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState
 
 #: Standard deviation of a mask's border, mm, and the length of border that is one look at it, mm.
 OUTLINE_SD_MM, OUTLINE_LOOK_MM = 0.5, 12.0
@@ -92,7 +93,7 @@ class NormalEquations:
             offset: whether the mask's offset is in the residual.
         """
         pose = self.state.poses[slot][bone]
-        arms = points - moved(pose, PIVOTS[bone])
+        arms = points - moved_points(pose, PIVOTS[bone])
         parts = [np.cross(arms, directions), directions]
         at = self.motions + 6 * self.state.block(slot, bone)
         columns = [np.arange(at, at + 6)]
@@ -150,7 +151,7 @@ class Knee:
     def placed(self, slot: int, bone: str) -> tuple[np.ndarray, np.ndarray]:
         """Vertices and normals in the world, as the bone lay in a view."""
         pose = self.state.poses[slot][bone]
-        return moved(pose, self.shapes[bone]), self.normals[bone] @ pose[:3, :3].T
+        return moved_points(pose, self.shapes[bone]), self.normals[bone] @ pose[:3, :3].T
 
 
 @dataclass(frozen=True, eq=False)

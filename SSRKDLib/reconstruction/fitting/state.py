@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import moved_points, turn_about
 from SSRKDLib.reconstruction.fitting.shape_model import KneeShapeModel
 
 #: Views of a pair: frontal and lateral.
@@ -67,7 +68,7 @@ class FitState:
 
     def points(self, bone: str, slot: int) -> np.ndarray:
         """Vertices ``[N, 3]`` mm of a bone as it lay in a view."""
-        return moved(self.poses[slot][bone], self.model.bones[bone].shape(self.coefficients))
+        return moved_points(self.poses[slot][bone], self.model.bones[bone].shape(self.coefficients))
 
     def stepped(self, shape: np.ndarray, motions: np.ndarray, offsets: np.ndarray) -> FitState:
         """The state after a step.
@@ -93,16 +94,8 @@ class FitState:
         )
 
 
-def moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points ``[..., 3]`` moved by a 4x4 matrix."""
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
-
-
 def _turned(pose: np.ndarray, bone: str, motion: np.ndarray) -> np.ndarray:
     turn = motion[:3] * min(1.0, _LARGEST_TURN / max(np.linalg.norm(motion[:3]), 1e-12))
     shift = motion[3:] * min(1.0, _LARGEST_SHIFT / max(np.linalg.norm(motion[3:]), 1e-12))
-    rotation, pivot = Rotation.from_rotvec(turn).as_matrix(), moved(pose, PIVOTS[bone])
-    new = np.eye(4)
-    new[:3, :3] = rotation @ pose[:3, :3]
-    new[:3, 3] = rotation @ (pose[:3, 3] - pivot) + pivot + shift
-    return new
+    rotation = Rotation.from_rotvec(turn).as_matrix()
+    return turn_about(rotation, moved_points(pose, PIVOTS[bone]), shift) @ pose

@@ -9,6 +9,7 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch.utils.data import Dataset
 
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.datasets.memory_cache import cached
 from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, StoredKnee, VirtualCohort
 from SSRKDLib.geometry.virtual_cameras import BONE_POINTS, FRAME_POINTS, Framing
@@ -159,7 +160,9 @@ def make_sample(
         to_frame = np.linalg.inv(to_second @ detail_frame if view else detail_frame)
         bone_landmarks.append(
             [
-                camera.view.project(_moved(to_frame @ knee.place(bone, view), BONE_POINTS[bone]))
+                camera.view.project(
+                    moved_points(to_frame @ knee.place(bone, view), BONE_POINTS[bone])
+                )
                 for bone in range(4)
             ]
         )
@@ -169,10 +172,10 @@ def make_sample(
     landmarks = []
     for camera in overview.cameras:
         to_frame = np.linalg.inv(overview_frame) @ knee.frame(camera.index)
-        landmarks.append(camera.view.project(_moved(to_frame, FRAME_POINTS)))
+        landmarks.append(camera.view.project(moved_points(to_frame, FRAME_POINTS)))
 
     chosen = rng.choice(len(knee.points), points, p=_evened(knee.distances[:, asked > 0]))
-    located = _moved(np.linalg.inv(detail_frame), knee.points[chosen].astype(np.float64))
+    located = moved_points(np.linalg.inv(detail_frame), knee.points[chosen].astype(np.float64))
     return {
         "images": torch.from_numpy(detail.images),
         "masks": torch.from_numpy(np.stack(masks).astype(np.float32)),
@@ -209,16 +212,12 @@ def _asked(
     frame[:3, :3] = place[:3, :3] / np.cbrt(np.linalg.det(place[:3, :3]))
     frame[:3, 3] = place[:3, 3]
     degrees, shift = FITTED_SD[0 if rng.random() < 0.7 else 1]
-    middle = _moved(place, BONE_POINTS[bone, 0])
+    middle = moved_points(place, BONE_POINTS[bone, 0])
     motion = knee.motions[bone] @ disturbance(middle, degrees, shift, rng)
     first, second = exposures
     view = second.view.transformed(np.linalg.inv(motion))
     seen = Exposure(view, second.line_integral, second.valid)
     return (first, seen), motion, frame, np.eye(4, dtype=np.float32)[bone]
-
-
-def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _evened(distances: np.ndarray) -> np.ndarray:
