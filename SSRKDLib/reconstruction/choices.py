@@ -14,8 +14,8 @@ POSES = ("lateral", "frontal")
 
 
 def pose_sentence(pose: str) -> str:
-    """What a user reads of where surfaces lie whose bones moved between the views."""
+    """A sentence on the pose of bones that moved between the views."""
     return (
-        f"The surfaces lie as the bones lay in the {pose} view; how far along the rays of a view "
-        "is uncertain."
+        f"The surfaces are shown as the bones lay in the {pose} view; their depth along the X-ray "
+        "beam is uncertain."
     )

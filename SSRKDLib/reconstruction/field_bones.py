@@ -35,7 +35,7 @@ def extract_bones(field: BoneField, region: Margin, spacing: float, stages: Stag
         field: of two located radiographs.
         region: see :func:`SSRKDLib.reconstruction.region.region_margin`.
         spacing: of the grid, mm.
-        stages: told of progress.
+        stages: receives progress.
 
     Raises:
         ImageError: the region is empty, or the field knows no bone in it.

@@ -183,7 +183,9 @@ def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel) -> str:
     if surface is None:
         return model.surface
     if surface not in SURFACES:
-        raise InputError(f"'{surface}' is no surface.", f"Use one of {', '.join(SURFACES)}.")
+        raise InputError(
+            f"There is no surface called '{surface}'.", f"Use one of {', '.join(SURFACES)}."
+        )
     if surface == "fitted" and model.surface != "fitted":
         raise InputError(
             f"The weights '{model.name}' give no bone's own outline, which surfaces are fitted to.",

@@ -22,7 +22,8 @@ from SSRKDLib.surfaces.mesh import Mesh
 #: The tibia rolls back by this much as the knee bends, mm per degree.
 _ROLL_BACK = 0.04
 
-#: The patella turns by this share of the flexion (Amis et al., J Orthop Res 24(12), 2006: 0.5 to 0.7).
+#: The patella turns by this share of the flexion (0.5 to 0.7: Amis et al., J Orthop Res 24(12),
+#: 2006).
 _PATELLA_SHARE = 0.5
 
 #: The epicondyles lie within this height of the femur's lower end, mm; each is the middle of this

@@ -17,7 +17,7 @@ from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState
 _LARGEST_TURN = 25.0
 
 #: Less is not worth a sentence: degrees and mm.
-_TOLD_DEGREES, _TOLD_MM = 2.0, 3.0
+_REPORTED_DEGREES, _REPORTED_MM = 2.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,19 @@ class Motion:
         return self.degrees["femur"].value <= _LARGEST_TURN
 
     def sentences(self) -> list[str]:
-        """What a user reads."""
+        """The motion in words, for a user."""
         said = []
         more = round(self.flexion.value)
-        if abs(more) >= _TOLD_DEGREES:
+        if abs(more) >= _REPORTED_DEGREES:
             name = "lateral" if more > 0 else "frontal"
             said.append(f"The knee is bent {abs(more)} degrees more in the {name} view.")
         turned, shifted = self.degrees["femur"].value, self.mm["femur"].value
-        if turned >= _TOLD_DEGREES or shifted >= _TOLD_MM:
+        if turned >= _REPORTED_DEGREES or shifted >= _REPORTED_MM:
             said.append(
                 f"The leg was turned by {turned:.0f} degrees and moved by {shifted:.0f} mm between "
                 "the views."
             )
-        return said or ["The bones lay slightly otherwise in the two views."]
+        return said or ["The poses of the bones differ slightly between the two views."]
 
     def report(self) -> dict:
         """Plain JSON values: ``[value, standard deviation]``."""
