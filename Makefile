@@ -4,11 +4,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements/lock.txt
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ALONE  := requirements/lock-no-deps.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
 STAMP  := $(VENV)/setup-$(shell cat $(LOCK) $(ALONE) | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test lint bench gpu-check pictures
+.PHONY: help python system setup demo test lint bench gpu-check pictures
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +23,7 @@ help:
 
 setup: $(STAMP)
 
-$(STAMP):
+python:
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "There is no $(PYTHON). Install Python 3.11 or newer, or: make PYTHON=/path/to/python"; \
 	  exit 1; }
@@ -36,13 +37,19 @@ $(STAMP):
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "$(PYTHON) cannot make environments. Install its venv package (Debian: python3-venv)."; \
 	  exit 1; }
+
+# Looked at first, in a second: what tests need of the system, before anything large is installed.
+system: | python
+	@$(PYTHON) -m Testing.system_packages
+
+$(STAMP): | python
 	@echo "setup: installing the packages of $(LOCK) into $(VENV) (once; torch is large)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(LOCK)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(ALONE)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --no-build-isolation -e .
-	@$(BIN)/python -m Testing.bench.check || echo "setup: make demo works without them, make test needs them"
+	@$(PIP) -r $(LOCK) && $(PIP) --no-deps -r $(ALONE) && \
+	  $(PIP) --no-deps --no-build-isolation -e . || { \
+	  echo "setup: pip could not install everything, and its last words are above. This step, and"; \
+	  echo "no later one, needs the internet (or a package index that pip is configured for)."; \
+	  exit 1; }
 	@rm -f $(VENV)/setup-*
 	@touch $@
 
@@ -50,7 +57,7 @@ demo: setup
 	@echo "demo: reconstructing the demo knees into demo-output/"
 	@$(BIN)/python -m SSRKDLib demo
 
-test: lint
+test: system lint
 	@echo "test: running every test"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from Testing.packaging import installed  # noqa: F401  (a fixture for every test)
+from Testing.system_packages import pytest_terminal_summary  # noqa: F401  (pytest calls it)
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 

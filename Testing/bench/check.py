@@ -1,14 +1,10 @@
-"""Says what the bench needs and this machine lacks; run as ``python -m Testing.bench.check``.
-
-Silent, and exit status 0, when nothing is missing.
-"""
+"""Says what the bench needs and this machine lacks."""
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
 import importlib.util
-import sys
 from pathlib import Path
 
 #: Shared libraries, and the Debian packages that hold them.
@@ -90,10 +86,3 @@ def _has_fonts() -> bool:
         if folder.is_dir() and any(folder.rglob("*.[to]tf")):
             return True
     return False
-
-
-if __name__ == "__main__":
-    text = complaint()
-    if text:
-        print(text, file=sys.stderr)
-    sys.exit(1 if text else 0)

@@ -1,18 +1,48 @@
-"""Brings up the bench; fails a test on faults that Slicer would print and forget."""
+"""Brings up the bench; fails a test on faults that Slicer would print and forget.
+
+Where the machine lacks libraries that the bench needs, every test of this room is skipped.
+"""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
-from Testing import bench
+from Testing import bench, system_packages
+from Testing.bench import check
+
+_MISSING = check.missing_system_packages()
+_SKIPPED = bool(_MISSING) and not system_packages.demanded()
 
 # Test modules say ``import qt``, so the bench must be up before they are collected.
 try:
-    _SLICER = bench.boot()
+    _SLICER = None if _SKIPPED else bench.boot()
 except RuntimeError as missing:
     pytest.exit(str(missing), returncode=1)
+
+
+class _Skipped(pytest.Item):
+    """A test whose module cannot be imported without the bench."""
+
+    def runtest(self):
+        pytest.skip(f"{system_packages.LACKING}{', '.join(_MISSING)}")
+
+
+class _NotImported(pytest.File):
+    """A test module of which only the names of the tests are read, so that they are counted."""
+
+    def collect(self):
+        for node in ast.parse(self.path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
+                yield _Skipped.from_parent(self, name=node.name)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Import a test module only where the bench is up."""
+    return _NotImported.from_parent(parent, path=module_path) if _SKIPPED else None
+
 
 MODULE = Path(__file__).resolve().parents[2] / "SSRKD" / "SSRKD.py"
 
