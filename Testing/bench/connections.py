@@ -3,11 +3,17 @@
 The signal is named by its C++ signature and must exist. The slot gets as many arguments as it
 takes, at most as many as the signature has. An exception in a slot is printed and forgotten in
 Slicer; here it is kept as well, see :mod:`.faults`. A connection keeps its slot alive.
+
+PythonQt deletes an object that Python owns, and that has no parent, with its last reference. Where
+that happens in a slot of one of the object's own signals, Slicer goes on with freed memory. Here
+the object lives until its slots have returned, and the fault is kept.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
+import weakref
 from typing import NamedTuple
 
 import shiboken6
@@ -41,13 +47,68 @@ def connect(sender, signal, slot) -> bool:
     if alias is None and sender.metaObject().indexOfSignal(signal) < 0:
         name = sender.metaObject().className()
         raise RuntimeError(f"QObject::connect: signal '{signal}' does not exist on {name}")
-    wrapper = guarded(slot, _number_of_types(signal))
+    wrapper = _watching(sender, signal, guarded(slot, _number_of_types(signal)))
     if alias is not None:
         getattr(sender, alias).connect(wrapper)
     else:
         QtCore.QObject.connect(sender, QtCore.SIGNAL(signal), wrapper)
     _records(sender).append(_Connection(signal, slot, wrapper, alias))
     return True
+
+
+def _watching(sender, signal, slot):
+    """The slot, after which it is asked whether the sender outlives it."""
+    reference = weakref.ref(sender)
+
+    def call(*arguments):
+        alive = reference()
+        slot(*arguments)
+        if alive is not None and _dies_with_its_last_reference(alive):
+            faults.record(
+                RuntimeError(
+                    f"{alive.metaObject().className()} lost its last reference while its signal "
+                    f"{signal} was delivered. Slicer crashes: give it a parent, use deleteLater."
+                )
+            )
+            QtCore.QTimer.singleShot(0, lambda kept=alive: None)  # spares this process the crash
+
+    return call
+
+
+def _dies_with_its_last_reference(sender) -> bool:
+    """Whether a caller's variable is all that keeps an object alive."""
+    if not shiboken6.isValid(sender) or sender.parent() is not None:
+        return False
+    waiting = sender in _waiting
+    owned = waiting or shiboken6.ownedByPython(sender)
+    return owned and _references(sender) - waiting <= _HELD
+
+
+def _references(anything) -> int:
+    return sys.getrefcount(anything)
+
+
+def _count_held() -> int:
+    def ask(sender):
+        return _references(sender)
+
+    alive = type("Any", (), {})()
+    return ask(alive)
+
+
+#: References to an object that only a caller's variable keeps, as that function counts them.
+_HELD = _count_held()
+
+
+#: Python's objects that wait for ``deleteLater``. PySide6 gives them to Qt and keeps a reference.
+_waiting = weakref.WeakSet()
+
+
+def delete_later(qobject) -> None:
+    """``deleteLater``: in PythonQt, Python stays the owner of what is its own."""
+    if shiboken6.ownedByPython(qobject):
+        _waiting.add(qobject)
+    qobject.deleteLater()
 
 
 def disconnect(sender, signal, slot) -> bool:

@@ -133,6 +133,8 @@ def _method_of_pythonqt(qobject, name: str):
     """A method that PythonQt adds to every object; None for another name."""
     if name in ("connect", "disconnect"):
         return functools.partial(getattr(connections, name), qobject)
+    if name == "deleteLater":
+        return functools.partial(connections.delete_later, qobject)
     if name == "className":
         return functools.partial(class_name, qobject)
     if name == "children":

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+import qt
+import slicer
 
 from SSRKDLib.core.errors import Cancelled
 from Testing.module.cases import ROOT, loadSampleFiles, waitUntil
@@ -130,6 +132,35 @@ def test_worker_killed_from_outside_fails_all_its_jobs_once(odd):
     waitUntil(lambda: job.finished)
     assert len(first.errors) == len(second.errors) == 1
     assert not second.results
+
+
+def test_worker_lifetime_outlasts_its_own_signals(worker, odd):
+    """Its process is never deleted while it tells that it failed, ended or said something: PythonQt
+    would delete it at once with its last reference, and Slicer would crash."""
+    from Testing.bench import application, faults
+
+    def end(client, ask):
+        ears = Ears()
+        job = client.submit({"do": ask}, **ears.callbacks())
+        if ask == "deaf":
+            waitUntil(lambda: ears.progress)
+            client.stop()
+        waitUntil(lambda: job.finished)
+        assert len(ears.errors) == 1
+        application.settle()
+
+    end(worker(["/nowhere/at/all/PythonSlicer", "-m", "SSRKDLib"]), "echo")
+    end(odd, "crash")
+    end(odd, "deaf")
+    stopped = Ears()
+    job = odd.submit(
+        {"do": "deaf"}, onProgress=lambda *_: odd.stop(), onFailed=stopped.errors.append
+    )
+    waitUntil(lambda: job.finished)
+    application.settle()
+    assert len(stopped.errors) == 1
+    assert faults.take() == []
+    assert not slicer.app.findChildren(qt.QProcess)
 
 
 def test_worker_that_cannot_be_started_is_said(worker):

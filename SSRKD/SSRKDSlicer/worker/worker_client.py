@@ -100,32 +100,33 @@ class WorkerClient:
 
     def stop(self):
         """End the process, whatever it does; its jobs fail."""
-        process, pid = self._process, self._pid
-        self._process = self._pid = None
-        if process is not None:
-            for signature, slot in self._slots():
-                process.disconnect(signature, slot)
+        if self._process is not None:
+            pid, process = self._pid, self._letGo()
             process.closeWriteChannel()
             _endProcess(pid)
             process.kill()
             process.waitForFinished(1000)
-            process.deleteLater()
         self._failAll(WorkerError("The worker was stopped.", "Start the job again."))
 
-    def _slots(self):
-        return (
-            ("readyReadStandardOutput()", self._onOutput),
-            ("readyReadStandardError()", self._onPrinted),
-            ("finished(int,QProcess::ExitStatus)", self._onFinished),
-            ("errorOccurred(QProcess::ProcessError)", self._onError),
-        )
+    def _letGo(self):
+        """Part with the process; returned for what is left to be done with it.
+
+        It may be in the middle of one of its own signals. Its parent keeps it, whatever Python
+        does, until control is back in the event loop.
+        """
+        process, self._process, self._pid = self._process, None, None
+        process.blockSignals(True)
+        process.deleteLater()
+        return process
 
     def _start(self):
         program, *arguments = self._command or workerCommand()
         self._reader, self._printed = LineReader(), ""
-        process = qt.QProcess()
-        for signature, slot in self._slots():
-            process.connect(signature, slot)
+        process = qt.QProcess(slicer.app)
+        process.connect("readyReadStandardOutput()", self._onOutput)
+        process.connect("readyReadStandardError()", self._onPrinted)
+        process.connect("finished(int,QProcess::ExitStatus)", self._onFinished)
+        process.connect("errorOccurred(QProcess::ProcessError)", self._onError)
         environment = qt.QProcessEnvironment.systemEnvironment()
         root = str(Path(SSRKDLib.__file__).resolve().parents[1])
         paths = [root, *filter(None, [environment.value("PYTHONPATH", "")])]
@@ -178,8 +179,7 @@ class WorkerClient:
         self._onOutput()
         self._onPrinted()
         code = args[0] if args else "?"
-        process, self._process, self._pid = self._process, None, None
-        process.deleteLater()
+        self._letGo()
         self._failAll(
             WorkerError(
                 f"The worker process ended in the middle of its work (exit code {code}).",
@@ -196,8 +196,7 @@ class WorkerClient:
             return
         if args and int(getattr(args[0], "value", args[0])) != 0:
             return
-        self._process = None
-        process.deleteLater()
+        self._letGo()
         program = (self._command or workerCommand())[0]
         self._failAll(
             WorkerError(
