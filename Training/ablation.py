@@ -14,13 +14,15 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import experiment
-from SSRKDLib.core.errors import SSRKDError
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import script
+from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "ablation"
 COHORT = (
@@ -43,18 +45,21 @@ STUDENTS = {
 }
 
 
-def main() -> int:
+#: What is written, and what begins each file.
+_FILES = {"table.md": b"| network | IoU on test people, % |", "table.json": b'"segmentation_alone"'}
+ABLATION = ResultKind("ablation", partial(files_with, marks=_FILES))
+
+
+@script
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
-    try:
-        run(arguments.output.absolute(), arguments.processes, arguments.seeds)
-    except SSRKDError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    output = arguments.output.absolute()
+    grown_folder(output, ABLATION, _FILES)
+    run(output, arguments.processes, arguments.seeds)
 
 
 def run(output: Path, processes: int, seeds: list[int]) -> None:
@@ -138,8 +143,8 @@ def write_table(output: Path, seeds: list[int]) -> None:
         iou, dsc, assd = (spread(found[name][key]) for key in ("iou", "dsc", "assd_mm"))
         lines.append(f"| {words} | {iou} | {dsc} | {assd} | {sum(found[name]['missing'])} |")
     text = "\n".join(lines) + "\n"
-    write_file(output / "table.md", text)
-    write_file(output / "table.json", json.dumps(found, indent=1) + "\n")
+    write_into(output, ABLATION, "table.md", text)
+    write_into(output, ABLATION, "table.json", json.dumps(found, indent=1) + "\n")
     print(text)
 
 

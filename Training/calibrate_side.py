@@ -14,14 +14,19 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from SSRKDLib.core.errors import script
+from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, random_views
 from SSRKDLib.evaluation.held_out_people import (
     RIGS,
@@ -30,7 +35,7 @@ from SSRKDLib.evaluation.held_out_people import (
     held_out_people,
     radiographs,
 )
-from SSRKDLib.evaluation.tables import write_rows
+from SSRKDLib.evaluation.tables import rows_as_csv
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.models.knee_model import KneeModel
@@ -44,6 +49,10 @@ from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 
 #: Of the virtual people; no cohort of the trainings is made with it.
 SEED = 9001
+
+#: What is written, and what begins the file.
+_FILES = {"rows.csv": b"group,knee,simulator,rig,given,right,"}
+SIDES = ResultKind("sides that were tried", partial(files_with, marks=_FILES))
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,7 @@ def _measure_all(job: tuple[Person | int, str | None]) -> list[dict]:
     ]
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights")
@@ -132,14 +142,14 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    grown_folder(arguments.output, SIDES, _FILES)
     people = [*held_out_people(None), *range(arguments.virtual)]
     jobs = [(person, arguments.weights) for person in people]
     rows: list[dict] = []
-    arguments.output.mkdir(parents=True, exist_ok=True)
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         for of_one in tqdm(pool.imap(_measure_all, jobs), total=len(jobs), unit="person"):
             rows += of_one
-            write_rows(arguments.output / "rows.csv", rows)
+            write_into(arguments.output, SIDES, "rows.csv", rows_as_csv(rows))
     print(f"a side is doubted above a ratio of {SIDE_RATIO}")
     print("group | simulator | rig | given side | knees | doubted | ratio: least, median, largest")
     keys = sorted({(row["group"], row["simulator"], row["rig"], row["right"]) for row in rows})
@@ -157,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,12 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import script
+from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.core.processes import process_count, run_in_processes
 from SSRKDLib.evaluation.held_out_people import (
     SIMULATORS,
@@ -27,9 +31,16 @@ from SSRKDLib.evaluation.held_out_people import (
     held_out_people,
     summary,
 )
-from SSRKDLib.evaluation.tables import write_rows
+from SSRKDLib.evaluation.tables import rows_as_csv
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.job import PEAK_BYTES
+
+#: What is written, and what begins each file.
+_FILES = {
+    "rows.csv": b"group,person,side,simulator,rig,agreement,",
+    "scores.json": b'"command": "python Training/evaluate.py"',
+}
+SCORES = ResultKind("scores of held-out people", partial(files_with, marks=_FILES))
 
 
 def measure(job: tuple[Person, argparse.Namespace]) -> list[dict]:
@@ -40,6 +51,7 @@ def measure(job: tuple[Person, argparse.Namespace]) -> list[dict]:
     return list(rows)
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights")
@@ -51,6 +63,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=process_count(PEAK_BYTES))
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    grown_folder(arguments.output, SCORES, _FILES)
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
         print(f"skipped: the Visible Humans ({arguments.shared} is not there)")
@@ -58,13 +71,12 @@ def main() -> None:
     if arguments.people:
         people = [person for person in people if person.name in arguments.people]
     name = KneeModel.load(arguments.weights).name
-    arguments.output.mkdir(parents=True, exist_ok=True)
     jobs = [(person, arguments) for person in people]
     rows = []
     found = run_in_processes(measure, jobs, arguments.processes)
     for of_one in tqdm(found, total=len(jobs), unit="person"):
         rows += of_one
-        write_rows(arguments.output / "rows.csv", rows)
+        write_into(arguments.output, SCORES, "rows.csv", rows_as_csv(rows))
     table = summary(rows)
     scores = {
         "command": "python Training/evaluate.py",
@@ -72,7 +84,8 @@ def main() -> None:
         "machine": f"{platform.processor() or platform.machine()}, CPU, torch {torch.__version__}",
         "assd_point_to_surface_mm": table,
     }
-    write_file(arguments.output / "scores.json", json.dumps(scores, indent=1) + "\n")
+    text = json.dumps(scores, indent=1) + "\n"
+    write_into(arguments.output, SCORES, "scores.json", text)
     columns = ["group", "simulator", "side", "surfaces", "missing", "mean", "p95", "worst"]
     columns += [key for key in table[0] if key not in columns]
     print(" | ".join(columns))
@@ -84,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import InputError, script
+from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.evaluation.held_out_people import RIGS, SIMULATORS, held_out_people
 from SSRKDLib.evaluation.moved_pairs import (
     held_out_pairs,
@@ -33,7 +37,13 @@ from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.choices import SURFACES
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
+ROWS = "rows.json"
+#: What is written, and what begins the file.
+_FILES = {ROWS: b'"pair": "'}
+PAIRS = ResultKind("pairs between whose views the leg moved", partial(files_with, marks=_FILES))
 
+
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights")
@@ -46,23 +56,29 @@ def main() -> None:
     parser.add_argument("--surface", choices=SURFACES)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    grown_folder(arguments.output, PAIRS, _FILES)
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    stored = arguments.output / "rows.json"
-    rows = json.loads(stored.read_text()) if stored.exists() else []
+    rows = _rows(arguments.output / ROWS)
     for pair in tqdm(_pairs(arguments), unit="pair"):
         if pair.name in {row["pair"] for row in rows}:
             continue
         rig = RIGS[arguments.rig](laterality="L")
         exposures = pair.exposures(rig, arguments.simulator)
         rows.append(measure(pair, reconstruct(exposures, rig, model, surface=arguments.surface)))
-        write_file(stored, json.dumps(rows, indent=1) + "\n")
+        write_into(arguments.output, PAIRS, ROWS, json.dumps(rows, indent=1) + "\n")
     _print(summary(rows))
     if arguments.virtual is not None:
         wrong = wrong_calls(rows)
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} pairs are called what they are; not so:")
         _print(wrong)
+
+
+def _rows(path: Path) -> list[dict]:
+    try:
+        return json.loads(path.read_text()) if path.exists() else []
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"'{path}' cannot be read ({error}).", "Choose another folder.") from error
 
 
 def _pairs(arguments: argparse.Namespace) -> list:
@@ -89,4 +105,4 @@ def _print(lines: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,13 +13,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.errors import script
 from SSRKDLib.training import earlier_format
 from SSRKDLib.training.checkpoints import LAST
 from SSRKDLib.training.export import export
 
 
-def main() -> int:
+@script
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", type=Path, nargs="+")
     parser.add_argument("--output", type=Path, required=True)
@@ -29,16 +30,11 @@ def main() -> int:
     parser.add_argument("--base", help="bundle whose other networks are taken along")
     parser.add_argument("--scores", type=Path, help="JSON of an evaluation, to record")
     arguments = parser.parse_args()
-    try:
-        export(
-            [_present(path) for path in arguments.checkpoints], arguments.output,
-            arguments.name, arguments.base, arguments.scores,
-        )  # fmt: skip
-    except SSRKDError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    export(
+        [_present(path) for path in arguments.checkpoints], arguments.output,
+        arguments.name, arguments.base, arguments.scores,
+    )  # fmt: skip
     print(f"{arguments.output}: written")
-    return 0
 
 
 def _present(checkpoint: Path) -> Path:

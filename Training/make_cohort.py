@@ -14,11 +14,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.errors import script
 from SSRKDLib.datasets.virtual_cohort import VirtualCohort
 
 
-def main() -> int:
+@script
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=1)
@@ -26,14 +27,9 @@ def main() -> int:
     parser.add_argument("--last", type=int, required=True, help="exclusive")
     arguments = parser.parse_args()
     cohort = VirtualCohort(arguments.seed, arguments.folder)
-    try:
-        cohort.check()
-        for index in tqdm(range(arguments.first, arguments.last), unit="knee"):
-            cohort.write(index)
-    except SSRKDError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    cohort.check()
+    for index in tqdm(range(arguments.first, arguments.last), unit="knee"):
+        cohort.write(index)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ its images and the true bones in truth/. A run that was interrupted goes on wher
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.core.errors import script
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.datasets.evaluation_cases import RIG_CASE, write_truth
 from SSRKDLib.evaluation.held_out_people import RIGS, Person, held_out_people
@@ -39,6 +41,7 @@ def write_knee(person: Person, side: str, output: Path) -> None:
         print(folder, flush=True)
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
@@ -56,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 from pathlib import Path
 
+from SSRKDLib.core.errors import OutputError, script
 from SSRKDLib.datasets.slicer_samples import PREFIX, write_ct_sample, write_radiograph_sample
 
 SHIPPED = Path(__file__).resolve().parents[1] / "SSRKD" / "Resources" / "SampleData"
 
 
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=SHIPPED)
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob(f"{PREFIX}*")) and not folder.samefile(SHIPPED):
+        raise OutputError(f"'{folder}' contains samples already.", "Choose another folder.")
     write_radiograph_sample(folder, print)
     write_ct_sample(folder, print)
     for path in sorted(folder.glob(f"{PREFIX}*")):
@@ -30,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

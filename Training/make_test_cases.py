@@ -12,28 +12,24 @@ import argparse
 import sys
 from pathlib import Path
 
-from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.errors import script
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.datasets.evaluation_cases import RIG_CASES, write_rig_case
 from SSRKDLib.datasets.splits import SPLITS, read_info
 
 
-def main() -> int:
+@script
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("processed", type=Path)
     parser.add_argument("--split", default="test", choices=[s for s in SPLITS if s != "unlabeled"])
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    try:
-        names = read_info(arguments.processed)[arguments.split]
-        with replaced_folder(arguments.output, RIG_CASES, [arguments.processed]) as fresh:
-            for name in names:
-                write_rig_case(arguments.processed / name, fresh / name)
-    except SSRKDError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    names = read_info(arguments.processed)[arguments.split]
+    with replaced_folder(arguments.output, RIG_CASES, [arguments.processed]) as fresh:
+        for name in names:
+            write_rig_case(arguments.processed / name, fresh / name)
     print(f"{arguments.output}: {len(names)} cases")
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import experiment
-from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.core.errors import script
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "tiny"
 COHORT = (
@@ -23,17 +23,13 @@ COHORT = (
 )  # fmt: skip
 
 
-def main() -> int:
+@script
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    try:
-        bundle = run(arguments.output.absolute())
-    except SSRKDError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    bundle = run(arguments.output.absolute())
     print(f"The weights are in {bundle}: python -m SSRKDLib reconstruct ... --weights {bundle}")
-    return 0
 
 
 def run(output: Path) -> Path:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError
-from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.core.progress import no_progress
 from SSRKDLib.models.devices import DEVICES
+from SSRKDLib.reconstruction.choices import VIEW_NAMES
 
 if TYPE_CHECKING:
     from SSRKDLib.datasets.demo_cases import DemoCase
@@ -42,12 +43,21 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 
 def _earlier(folder: Path) -> Collection[str]:
+    from SSRKDLib.evaluation.tables import COMPARISON
+    from SSRKDLib.radiographs.rig_file import read_written_rig
     from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION
 
-    names = ("frontal.dcm", "lateral.dcm", "frontal.nrrd", "lateral.nrrd", "rig.json")
-    more = {"compare.csv", "overview.png", *(f"radiographs/{name}" for name in names)}
     reconstruction = set(RECONSTRUCTION.earlier(folder))
-    return reconstruction | more if reconstruction else ()
+    if not reconstruction:
+        return ()
+    rig, marks = "radiographs/rig.json", {"overview.png": b"Matplotlib"}
+    for view in VIEW_NAMES:
+        marks |= {
+            f"radiographs/{view}.dcm": b"SSRKD simulator",
+            f"radiographs/{view}.nrrd": b"NRRD",
+        }
+    rigs = () if read_written_rig(folder / rig) is None else (rig,)
+    return {*reconstruction, *COMPARISON.earlier(folder), *rigs, *files_with(folder, marks)}
 
 
 #: What is written of a case.

@@ -7,10 +7,12 @@ import os
 import platform
 import sys
 from importlib import metadata
+from pathlib import Path
 
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.core.optional_packages import OLDEST_TORCH
+from SSRKDLib.core.output_folder import recover_in
 
 #: Distribution and what it is for; the lists of pyproject.toml (a test compares them).
 _NEEDED = (
@@ -37,6 +39,11 @@ _OPTIONAL = (
 def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add the ``doctor`` command to an argparse sub-parsers object."""
     parser = subparsers.add_parser("doctor", help="what is installed and what is missing")
+    parser.add_argument(
+        "folder", nargs="?", default=".", metavar="FOLDER",
+        help="results in it that a killed process left in pieces are brought to an end "
+        "(default: the working folder)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
     return parser
 
@@ -55,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     good.append(_weights())
     for name, use in _OPTIONAL:
         _package(name, use, False)
+    _results(Path(arguments.folder))
     if all(good):
         print("Everything that Reconstruct needs is there.")
         return 0
@@ -98,6 +106,15 @@ def _memory() -> None:
         return
     enough = "" if total >= 4 else ": little; close other programs before reconstructing"
     _line("ok", f"memory: {total:.1f} GiB{enough}")
+
+
+def _results(folder: Path) -> None:
+    """Bring back results that killed processes left aside, and remove what they had begun."""
+    try:
+        for name in recover_in(folder):
+            _line("ok", f"result {folder / name}: what a killed process left was cleared up")
+    except (SSRKDError, OSError) as error:
+        _line("absent", f"results in {folder}: {error}")
 
 
 def _weights() -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from SSRKDLib.cli.simulate import add_projector
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.progress import Progress, no_progress
 
 
@@ -103,7 +102,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
             cases that are there already.
         MissingDependencyError: Dask is needed and not installed.
     """
-    from SSRKDLib.core.output_folder import check_files
+    from SSRKDLib.core.output_folder import grown_folder
     from SSRKDLib.datasets.prepare import Settings
     from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
     from SSRKDLib.datasets.splits import (
@@ -128,11 +127,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     make_splits([], arguments.seed, *shares)  # refuses bad shares before the work, not after it
     jobs = _jobs(arguments)
     processed = Path(arguments.output)
-    try:
-        processed.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(processed, error) from error
-    check_files(processed, PREPARED_CASES, [INFO])
+    grown_folder(processed, PREPARED_CASES, [INFO])
     open_jobs = [job for job in jobs if not is_finished(job, processed, settings)]
     outcomes = []
     if open_jobs:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import wraps
+
 
 class SSRKDError(Exception):
     """Base of every error this project raises on purpose.
@@ -58,6 +62,21 @@ class Cancelled(SSRKDError):
 
     def __init__(self) -> None:
         super().__init__("Cancelled.", "")
+
+
+def script(main: Callable[[], object]) -> Callable[[], int]:
+    """A script's main function, returning its exit code: 0, or 2 after an error in one line."""
+
+    @wraps(main)
+    def run() -> int:
+        try:
+            main()
+        except SSRKDError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        return 0
+
+    return run
 
 
 def describe_unexpected(error: BaseException) -> str:

@@ -90,6 +90,12 @@ def hidden(path: Path, ending: str) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{ending}")
 
 
+def remove_scratch(folder: Path) -> None:
+    """Remove a folder that this program made for itself, and everything in it. Nothing else in
+    the program removes folders that are not empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def folder_lock(path: Path) -> Iterator[None]:
     """One process at a time replaces a folder."""

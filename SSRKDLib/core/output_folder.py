@@ -18,7 +18,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -34,6 +33,7 @@ from SSRKDLib.core.output_file import (
     folder_lock,
     hidden,
     release_lock,
+    remove_scratch,
     resolved,
     write_file,
 )
@@ -152,6 +152,19 @@ def abandon() -> None:
             fresh.with_suffix(".lock").unlink(missing_ok=True)
 
 
+def grown_folder(folder: Path, kind: ResultKind, names: Iterable[str]) -> None:
+    """Make a folder that :func:`write_into` is to write these files into, and check that it may.
+
+    Raises:
+        OutputError: see :func:`check_files`; or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    check_files(folder, kind, names)
+
+
 def write_into(folder: Path, kind: ResultKind, name: str, content: Content) -> None:
     """Write a file into a result folder that grows, completely or not at all.
 
@@ -219,6 +232,16 @@ def recover(path: str | os.PathLike) -> None:
                 _recover_all(path)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def recover_in(folder: Path) -> list[str]:
+    """:func:`recover` every result folder in a folder; the names of those that needed it."""
+    pattern = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(?:new|old)")
+    found = filter(None, (pattern.fullmatch(entry.name) for entry in os.scandir(folder)))
+    names = sorted({match.group(1) for match in found})
+    for name in names:
+        recover(folder / name)
+    return names
 
 
 def _begun_beside(path: Path) -> list[Path]:
@@ -361,7 +384,7 @@ def _flush(folder: Path, names: Iterable[str]) -> None:
 def _clear(fresh: Path) -> None:
     """Remove a new folder that did not take its place; everything in it is this process's."""
     if not os.path.lexists(fresh.with_suffix(".old")):
-        shutil.rmtree(fresh, ignore_errors=True)
+        remove_scratch(fresh)
 
 
 def _untouched_for(folder: Path) -> float:

@@ -31,13 +31,29 @@ class ResultKind:
 
     Attributes:
         name: stands in the manifest.
-        earlier: names of the files that versions before the manifest wrote into the folder given,
-            as far as their contents tell. A folder without a manifest may be replaced only where it
-            contains nothing else.
+        earlier: names of the files that versions before the manifest wrote into the folder given.
+            The rule: a file counts where its own content is what this program writes under that
+            name, for each file by itself, and none where the file that describes the result (a
+            report, a rig, settings) is absent or somebody else's. A folder without a manifest may
+            be replaced only where it contains nothing else.
     """
 
     name: str
     earlier: Callable[[Path], Collection[str]] = lambda folder: ()
+
+
+def files_with(folder: Path, marks: Mapping[str, bytes]) -> set[str]:
+    """Those of the files whose first 4 kB contain their mark: what a :class:`ResultKind`'s
+    ``earlier`` goes by."""
+
+    def has(name: str) -> bool:
+        place = folder / name
+        if not place.is_file():  # a pipe would be waited for
+            return False
+        with place.open("rb") as stream:
+            return marks[name] in stream.read(4096)
+
+    return {name for name in marks if has(name)}
 
 
 def own_files(path: Path, kind: ResultKind) -> dict[str, str]:

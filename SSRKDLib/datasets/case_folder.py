@@ -21,7 +21,7 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError
 from SSRKDLib.core.output_file import cannot_write
-from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame
 from SSRKDLib.datasets.npz import read_npz
 from SSRKDLib.datasets.point_sampling import Sampling, sampling_from
@@ -58,9 +58,13 @@ def _earlier(folder: Path) -> Collection[str]:
             return ()
     except InputError:
         return ()
-    fixed = {RECORD, PROJECTIONS, MASKS[0], LABEL_MAP[0], SAMPLING, SPACING, MESH}
-    volumes = (f"ct_{size}x.nii.gz" for size in CaseFolder(folder).volume_sizes())
-    return {*fixed, *SUBMESHES.values(), *volumes}
+    volumes = [f"ct_{size}x.nii.gz" for size in CaseFolder(folder).volume_sizes()]
+    marks = {
+        PROJECTIONS: b"projs.npy", MASKS[0]: b"projs.npy", SAMPLING: b"surface_inside.npy",
+        SPACING: b"mesh.npy", **dict.fromkeys((MESH, *SUBMESHES.values()), b"v "),
+        **dict.fromkeys((LABEL_MAP[0], *volumes), b"\x1f\x8b"),
+    }  # fmt: skip
+    return {RECORD, *files_with(folder, marks)}
 
 
 #: What ``prepare`` makes of a CT.

@@ -33,11 +33,12 @@ from SSRKDLib.core.errors import (
     SSRKDError,
     describe_unexpected,
 )
-from SSRKDLib.core.output_file import cannot_write, write_file
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_folder import check_files, write_into
-from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
+from SSRKDLib.core.output_manifest import MANIFEST, ResultKind, files_with
 from SSRKDLib.core.processes import run_in_processes
 from SSRKDLib.core.progress import Progress, no_progress
+from SSRKDLib.evaluation.case_results import FINISHED, read_result, signature, write_result
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.radiographs.rig_file import read_rig
@@ -46,17 +47,20 @@ from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
 from SSRKDLib.surfaces.mesh import Mesh
 
-#: Marks a folder as an evaluation and holds its settings; and where finished cases are.
-SETTINGS, FINISHED = "evaluation.json", "cases"
+#: Marks a folder as an evaluation and holds its settings.
+SETTINGS = "evaluation.json"
 
 RECONSTRUCTION = "reconstruction"
 TRUTHS = ("truth", "reference")
 
-#: What is written of all cases together, over an earlier one of the same evaluation.
-TOGETHER = (
-    "metrics.csv", "clinical.csv", "summary.csv", "clinical_summary.csv", "summary.md",
-    "metrics.png", "clinical.png",
-)  # fmt: skip
+#: What is written of all cases together, over an earlier one of the same evaluation; and what
+#: begins each file.
+TOGETHER = {
+    "metrics.csv": b"case,bone,", "clinical.csv": b"case,measure,unit,",
+    "summary.csv": b"measure,bone,n,", "clinical_summary.csv": b"measure,title,unit,",
+    "summary.md": b"| | Average | Patella |", "metrics.png": b"Matplotlib",
+    "clinical.png": b"Matplotlib",
+}  # fmt: skip
 
 _VERSION = 1
 
@@ -94,11 +98,11 @@ def _earlier(folder: Path) -> Collection[str]:
     except (OSError, ValueError, RecursionError):
         return ()
     ours = isinstance(found, dict) and found.keys() == Settings().as_dict().keys()
-    return (SETTINGS, *TOGETHER) if ours else ()
+    return {SETTINGS, *files_with(folder, TOGETHER)} if ours else ()
 
 
-#: What ``evaluate`` writes. Finished cases are not in the manifest: whatever is not one that fits
-#: is made again.
+#: What ``evaluate`` writes; finished cases (:mod:`SSRKDLib.evaluation.case_results`) are not in
+#: the manifest.
 EVALUATION = ResultKind("evaluation", _earlier)
 
 
@@ -192,7 +196,7 @@ def evaluate_cases(
     Raises:
         DeviceMemoryError: a process was ended from outside; what is finished stays.
     """
-    results = {case.name: _finished(case, output) for case in cases}
+    results = {case.name: read_result(case, output) for case in cases}
     open_cases = [case for case in cases if results[case.name] is None]
     done = len(cases) - len(open_cases)
     progress("cases", done / len(cases), f"{done} of {len(cases)} cases were finished before")
@@ -213,7 +217,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
     """
     result = {"case": case.name, "error": "", "side": "", "seconds": None, "warnings": []}
     result |= {"joint_centre": JOINT_CENTRE, "final": True, "rows": [], "clinical": []}
-    signature = _signature(case)
+    signed = signature(case)
     try:
         result |= _measured(case, settings)
     except Cancelled:
@@ -226,7 +230,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
         # One case's accident must not cost the others; the traceback goes where a log would be.
         traceback.print_exc()
         result |= {"error": describe_unexpected(error), "final": False}
-    write_file(_result_file(case, output), _as_json({"signature": signature, **result}))
+    write_result(case, output, result, signed)
     return result
 
 
@@ -300,30 +304,6 @@ def _truth(case: Path) -> Path:
         names = " and ".join(path.name for path in found)
         raise MeshError(f"The case '{case.name}' has {names}.", "Keep one truth.")
     return found[0]
-
-
-def _signature(case: Path) -> list[list]:
-    """Name, size and time of every file of a case: another one means that the case has changed."""
-    files = sorted(path for path in case.rglob("*") if path.is_file())
-    stats = [(path, path.stat()) for path in files]
-    return [[path.relative_to(case).as_posix(), s.st_size, s.st_mtime_ns] for path, s in stats]
-
-
-def _result_file(case: Path, output: Path) -> Path:
-    return output / FINISHED / f"{case.name}.json"
-
-
-def _finished(case: Path, output: Path) -> dict | None:
-    """The final result of a case whose files are those it was made from, its region around the
-    joint's centre as now defined; None where it must be made."""
-    try:
-        found = json.loads(_result_file(case, output).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not isinstance(found, dict) or found.pop("signature", None) != _signature(case):
-        return None
-    usable = found.get("joint_centre") == JOINT_CENTRE and found.get("final")
-    return found if usable else None
 
 
 def _as_json(content: dict) -> str:

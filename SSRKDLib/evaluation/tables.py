@@ -80,17 +80,13 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def write_rows(path: Path, rows: Sequence[dict]) -> None:
-    """Write dictionaries of the same keys as CSV, a row each, the keys as the head.
-
-    Raises:
-        OutputError: the file cannot be written, or the disk is full.
-    """
+def rows_as_csv(rows: Sequence[dict]) -> str:
+    """Dictionaries of the same keys as CSV, a row each, the keys as the head."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_file(path, text.getvalue())
+    return text.getvalue()
 
 
 def format_table(rows: Sequence[dict]) -> str:

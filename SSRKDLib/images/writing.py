@@ -6,7 +6,11 @@ Nothing but pixels and geometry is written: no patient, no date, no device.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +26,7 @@ def write_image(
     compress: bool = True,
     entries: Mapping[str, str] | None = None,
 ) -> None:
-    """Write an image.
+    """Write an image, completely or not at all; one that is there is replaced.
 
     Args:
         path: ends in ``.nrrd``, or another ending that SimpleITK writes, such as ``.nii.gz``.
@@ -32,7 +36,7 @@ def write_image(
         entries: further entries of the file's header, by key.
 
     Raises:
-        OutputError: the file cannot be written, or the disk is full; a torn file is removed.
+        OutputError: the file cannot be written, or the disk is full.
     """
     import SimpleITK as sitk
 
@@ -46,23 +50,35 @@ def write_image(
         image.SetOrigin(index_to_lps[:3, 3].tolist())
     for key, value in (entries or {}).items():
         image.SetMetaData(key, value)
-    try:
-        with itk_settings():
-            sitk.WriteImage(image, str(path), useCompression=compress)
-    except RuntimeError as error:
-        raise cannot_write(path, _reason(path)) from error
-
-
-def _reason(path: Path) -> OSError:
-    """Why SimpleITK could not write a file, which it does not tell; removes what it wrote."""
+    part = path.with_name(f".{uuid.uuid4().hex[:8]}{''.join(path.suffixes[-2:])}")
     try:
         try:
-            path.write_bytes(bytes(1 << 20))
+            with _itk_name(part) as name, itk_settings():
+                sitk.WriteImage(image, name, useCompression=compress)
+            part.replace(path)
+        except RuntimeError as error:
+            # SimpleITK does not tell why it could not write.
+            part.write_bytes(bytes(1 << 20))
+            raise OSError("SimpleITK cannot write it") from error
         finally:
-            path.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     except OSError as error:
-        return error
-    return OSError("SimpleITK cannot write it")
+        raise cannot_write(path, error) from error
+
+
+@contextmanager
+def _itk_name(path: Path) -> Iterator[str]:
+    """A name for SimpleITK, which ends the process over one that is not UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory(prefix="ssrkd-") as folder:
+            ending = "".join(path.suffixes).encode(errors="ignore").decode()
+            written = Path(folder) / f"image{ending}"
+            yield str(written)
+            shutil.copyfile(written, path)
+    else:
+        yield str(path)
 
 
 def write_array(path: str | os.PathLike, array: np.ndarray) -> None:

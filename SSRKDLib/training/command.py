@@ -12,6 +12,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from SSRKDLib.core.errors import InputError, SSRKDError, WeightsError
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsError
+from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.training import earlier_format
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint, read_values
 from SSRKDLib.training.data.modules import SegmentationData, TeacherData
 from SSRKDLib.training.data.student_modules import OwnStudentData, StudentData
 from SSRKDLib.training.data.virtual_modules import VirtualKneeData
+from SSRKDLib.training.step_log import LOG, is_step_log
 from SSRKDLib.training.tasks.base import Task
 from SSRKDLib.training.tasks.default import DefaultTask
 from SSRKDLib.training.tasks.own_student import OwnStudentTask
@@ -47,6 +50,9 @@ TASKS = {
 SCORES = "scores.json"
 #: The training's configuration in full, in its folder: Lightning writes it.
 CONFIG = "config.yaml"
+
+#: A training's folder; its manifest names the scores.
+TRAINING = ResultKind("training", partial(files_with, marks={SCORES: b'"steps": '}))
 
 
 class _Command(LightningCLI):
@@ -123,8 +129,9 @@ def run(arguments: Sequence[str]) -> int:
             save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
         )  # fmt: skip
         command.model.check_trainer(command.trainer)
-        _check_config(Path(command.config["output"]) / CONFIG)
-        last = Path(command.config["output"]) / LAST
+        output = Path(command.config["output"])
+        last = output / LAST
+        _check_output(output)
         earlier = last.with_name(earlier_format.CHECKPOINT)
         if last.exists():
             _check_same(command.model, last)
@@ -137,7 +144,7 @@ def run(arguments: Sequence[str]) -> int:
             weights_only=True,
         )
         command.trainer.save_checkpoint(last)
-        _test(command, Path(command.config["output"]))
+        _test(command, output)
     except SSRKDError as error:
         print(f"error: {_without_trace(error)}", file=sys.stderr)
         return 2
@@ -152,13 +159,21 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check_config(path: Path) -> None:
-    """Refuse to replace a configuration that was written by hand."""
-    if path.exists() and not path.read_bytes().startswith(b"# lightning.pytorch=="):
-        raise InputError(
-            f"'{path}' was not written by a training, and would be replaced.",
+def _check_output(output: Path) -> None:
+    """Refuse to replace what no training wrote: a configuration, a log, checkpoints, scores."""
+    config, log = output / CONFIG, output / LOG
+    foreign = [log] if log.exists() and not is_step_log(log) else []
+    if config.exists():
+        if not config.read_bytes().startswith(b"# lightning.pytorch=="):
+            foreign.append(config)
+    elif not (output / LAST).exists():
+        foreign += sorted(output.glob("step-*.ckpt"))
+    if foreign:
+        raise OutputError(
+            f"'{foreign[0]}' was not written by a training, and would be replaced.",
             "Move or rename it, or choose another --output.",
         )
+    grown_folder(output, TRAINING, [SCORES])
 
 
 def _check_same(model: Task, last: Path) -> None:
@@ -198,5 +213,5 @@ def _test(command: _Command, output: Path) -> None:
     scores = command.trainer.test(command.model, command.datamodule, verbose=False)[0]
     if command.trainer.is_global_zero:
         text = json.dumps({**scores, "steps": command.trainer.global_step}, indent=1)
-        write_file(output / SCORES, text + "\n")
+        write_into(output, TRAINING, SCORES, text + "\n")
         print(f"{output}: " + ", ".join(f"{key} {value:.4f}" for key, value in scores.items()))

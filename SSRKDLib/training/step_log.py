@@ -9,6 +9,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from SSRKDLib.core.output_file import write_file
+
 #: The log's name in a training's folder.
 LOG = "log.jsonl"
 #: Steps of a line.
@@ -32,7 +34,7 @@ class StepLog(Callback):
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= trainer.global_step]
         if kept != lines:
-            path.write_text("".join(line + "\n" for line in kept))
+            write_file(path, "".join(line + "\n" for line in kept))
         self._since = time.perf_counter()
 
     def on_train_batch_end(
@@ -59,9 +61,16 @@ class StepLog(Callback):
         self._sums, self._count, self._since = {}, 0, time.perf_counter()
 
 
-def _step_of(line: str) -> float:
+def is_step_log(path: Path) -> bool:
+    """Whether every line is one of a log, but the last where it was cut off."""
+    with path.open("rb") as stream:
+        lines = stream.read().splitlines(keepends=True)
+    return all(_step_of(line) < float("inf") for line in lines if line.endswith(b"\n"))
+
+
+def _step_of(line: str | bytes) -> float:
     """The step of a line; a line that was cut off counts as done again."""
     try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")

@@ -5,7 +5,6 @@ Only its owner can read it, and nothing in it names a patient: pixels and geomet
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.core.output_file import acquire_lock, release_lock
+from SSRKDLib.core.output_file import acquire_lock, release_lock, remove_scratch
 from SSRKDLib.images.writing import write_array, write_image
 from SSRKDLib.radiographs.exposure import sources_of, with_sources
 from SSRKDLib.radiographs.rig_file import write_rig
@@ -38,7 +37,7 @@ def sweep(parent):
             lock = acquire_lock(mark, wait=False)
             if lock is not None:
                 release_lock(mark, lock)
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_scratch(folder)
 
 
 class JobFolder:
@@ -70,7 +69,7 @@ class JobFolder:
         """Remove everything; what cannot be removed now, the system removes some day."""
         release_lock(self.path / MARK, self._lock)
         self._lock = None
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_scratch(self.path)
 
     def writeSetup(self, setup, masks=(None, None)):
         """Write the cropped radiographs and how they were taken.

@@ -1,0 +1,172 @@
+"""Whatever writes: only what this program wrote is replaced."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from SSRKDLib.cli import main as cli
+from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_folder import replaced_folder, write_into
+from SSRKDLib.core.output_manifest import MANIFEST
+from SSRKDLib.datasets.case_folder import PREPARED_CASE
+from SSRKDLib.evaluation.case_results import read_result, write_result
+from SSRKDLib.evaluation.cohort import EVALUATION, Settings, prepare_output
+from SSRKDLib.evaluation.cohort_summary import format_summary
+from SSRKDLib.evaluation.metrics import MEASURES
+from SSRKDLib.images.writing import write_image
+from SSRKDLib.surfaces.knee import JOINT_CENTRE
+from Testing.support.command_checks import tree
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Scripts and the files that they would write, with an entry of their own.
+SCRIPTS = {
+    "evaluate": ("rows.csv", "group,person,side,simulator,rig,agreement,assd_mm\n"),
+    "calibrate_side": ("rows.csv", "group,knee,simulator,rig,given,right,ratio\n"),
+    "evaluate_moved": ("rows.json", '[\n {\n  "pair": "a"\n }\n]\n'),
+    "ablation": ("table.md", "| network | IoU on test people, % |\n"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_training_s_script_replaces_only_its_own_files(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "Training"))
+    module = importlib.import_module(script)
+    name, own = SCRIPTS[script]
+    (tmp_path / name).write_text("years of work")
+    monkeypatch.setattr(sys, "argv", [script, "-o", str(tmp_path)])
+    assert module.main() == 2
+    assert f"{name}' was not written by this program" in capsys.readouterr().err
+    assert tree(tmp_path) == {name: b"years of work"}
+    (kind,) = (value for value in vars(module).values() if type(value).__name__ == "ResultKind")
+    (tmp_path / name).write_text(own)  # as an earlier version wrote it
+    write_into(tmp_path, kind, name, "new")
+    assert (tmp_path / name).read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "scores.json", "step-0000200.ckpt"])
+def test_a_training_replaces_only_its_own_files(name, tmp_path):
+    command = importlib.import_module("SSRKDLib.training.command")
+    (tmp_path / name).write_text('{"mine": 1}\n')
+    with pytest.raises(OutputError, match=f"{name}' was not written by"):
+        command._check_output(tmp_path)
+    assert tree(tmp_path) == {name: b'{"mine": 1}\n'}
+    own = {"log.jsonl": '{"step": 20, "rate": 1}\n{"st', "scores.json": '{\n "steps": 3\n}\n'}
+    if name in own:
+        (tmp_path / name).write_text(own[name])
+        command._check_output(tmp_path)
+
+
+def test_summaries_of_somebody_else_beside_an_evaluation_stay(tmp_path, capsys):
+    (tmp_path / "evaluation.json").write_text(json.dumps(Settings().as_dict()))
+    (tmp_path / "metrics.csv").write_text("case,bone,assd_mm\n")
+    assert EVALUATION.earlier(tmp_path) == {"evaluation.json", "metrics.csv"}
+    (tmp_path / "clinical.csv").write_text("patient,diagnosis\n")
+    with pytest.raises(OutputError, match=r"clinical\.csv' was not written"):
+        prepare_output(tmp_path, Settings())
+    assert (tmp_path / "clinical.csv").read_text() == "patient,diagnosis\n"
+
+
+RESULT = {
+    "case": "k1", "error": "", "side": "L", "seconds": None, "warnings": [],
+    "joint_centre": JOINT_CENTRE, "final": True,
+    "rows": [{"bone": bone, **dict.fromkeys(MEASURES, 0.5), "note": ""} for bone in BONES],
+    "clinical": [{"measure": "m", "unit": "mm", "reconstruction": 1.0, "reference": 1.0,
+                  "error": 0.0, "note": ""}],
+}  # fmt: skip
+
+
+def mutations():
+    """The result with each entry gone or of another kind."""
+
+    def changed(value):
+        if isinstance(value, dict):
+            for key in value:
+                yield {k: v for k, v in value.items() if k != key}
+                yield from ({**value, key: other} for other in changed(value[key]))
+        elif isinstance(value, list):
+            yield from ([other, *value[1:]] for other in (changed(value[0]) if value else ()))
+            yield from ([*value, other] for other in ([1, 2], "inf", 7, None))
+        if not isinstance(value, (dict, list)):
+            yield from (other for other in ([], {}, "x", True, 1e999) if other != value)
+
+    return [m for m in changed(RESULT) if m.get("error") != "x" and m.get("final") is not None]
+
+
+def test_a_damaged_result_of_a_case_is_made_again(tmp_path):
+    case, out = tmp_path / "k1", tmp_path / "out"
+    case.mkdir()
+    (out / "cases").mkdir(parents=True)
+    write_result(case, out, RESULT, [])
+    assert read_result(case, out) == RESULT
+    place, refused = out / "cases" / "k1.json", 0
+    for damaged in mutations():
+        place.write_text(json.dumps({"signature": [], **damaged}))
+        found = read_result(case, out)
+        if found is None:
+            refused += 1
+        else:  # another text, where any will do
+            format_summary([found])
+    assert refused > 60
+    write_result(case, out, RESULT, [])
+    assert [path.name for path in place.parent.iterdir()] == ["k1.json"]
+    for own in ("years of work", "[1]", '{"case": "k1"}'):
+        place.write_text(own)
+        assert read_result(case, out) is None
+        write_result(case, out, RESULT, [])
+        kept = [path for path in place.parent.iterdir() if path != place]
+        assert [path.read_text() for path in kept] == [own] and read_result(case, out) == RESULT
+        kept[0].unlink()
+
+
+def test_a_prepared_case_of_an_earlier_version_is_known_file_by_file(tmp_path):
+    (tmp_path / "case.json").write_text('{"version": 1}')
+    np.savez(tmp_path / "projs.npz", projs=np.zeros(1))
+    assert set(PREPARED_CASE.earlier(tmp_path)) == {"case.json", "projs.npz"}
+    (tmp_path / "sampling.npz").write_text("mine")
+    refused = pytest.raises(OutputError, match=r"sampling\.npz")
+    with refused, replaced_folder(tmp_path, PREPARED_CASE):
+        pass
+    assert (tmp_path / "sampling.npz").read_text() == "mine"
+
+
+def test_doctor_brings_back_what_a_killed_process_left_aside(tmp_path, capsys):
+    with replaced_folder(tmp_path / "out", PREPARED_CASE) as folder:
+        (folder / "a").write_text("result")
+    (tmp_path / "out").rename(tmp_path / ".out.0123abcd.old")
+    (tmp_path / ".out.0123abcd.new").mkdir()
+    cli.main(["doctor", str(tmp_path)])
+    assert f"result {tmp_path / 'out'}: what a killed process left" in capsys.readouterr().out
+    assert sorted(tree(tmp_path)) == ["out", f"out/{MANIFEST}", "out/a"]
+
+
+def test_an_image_that_cannot_be_written_leaves_the_user_s(tmp_path, monkeypatch):
+    import SimpleITK as sitk
+
+    path = tmp_path / "knee_labels.nii.gz"
+    path.write_text("mine")
+
+    def fail(*_, **__):
+        raise RuntimeError("ITK ERROR")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sitk, "WriteImage", fail)
+        with pytest.raises(OutputError, match="SimpleITK cannot write it"):
+            write_image(path, np.zeros((2, 2, 2), np.uint8), np.eye(4))
+    assert tree(tmp_path) == {"knee_labels.nii.gz": b"mine"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-8 elsewhere")
+def test_images_are_written_under_names_that_are_not_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"b\xff")
+    folder.mkdir()
+    write_image(folder / os.fsdecode(b"\xff.nii.gz"), np.zeros((2, 2, 2), np.uint8), np.eye(4))
+    assert os.listdir(os.fsencode(folder)) == [b"\xff.nii.gz"]
