@@ -59,7 +59,7 @@ demo: setup
 
 test: system lint
 	@echo "test: running every test"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 lint: setup
 	@echo "lint: checking style with ruff"

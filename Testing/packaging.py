@@ -21,6 +21,7 @@ import pytest
 
 from Testing import system_packages
 from Testing.structure.repository import ROOT, repository_files
+from Testing.support.made_once import made_once
 
 #: Below the installation's root; X.Y as in the stand-ins.
 MODULES = "lib/Slicer-5.10/qt-scripted-modules"
@@ -168,12 +169,10 @@ def run_installed(modules: Path, folder: Path, *arguments: object) -> subprocess
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory) -> Path:
-    """The folder ``qt-scripted-modules`` of an installed extension.
-
-    Installed once per session and shared: do not write into it.
-    """
-    folder = tmp_path_factory.mktemp("packaging")
-    install(folder / "build", folder / "installed")
+    """The folder ``qt-scripted-modules`` of an installed extension; do not write into it."""
+    folder = made_once(
+        tmp_path_factory, "packaging", lambda at: install(at / "build", at / "installed")
+    )
     return folder / "installed" / MODULES
 
 

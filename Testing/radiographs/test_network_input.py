@@ -21,7 +21,7 @@ from SSRKDLib.training.data.case_datasets import Lists, any_image  # noqa: E402
 from SSRKDLib.training.data.student_datasets import AcquisitionSettings, StudentSamples  # noqa: E402
 from SSRKDLib.training.tasks.student import OfficialStudentTask  # noqa: E402
 from Testing.models.test_official_model import small_bundle, spy  # noqa: E402
-from Testing.support.prepared_cases import PIXEL_MM, PIXELS, prepare_tiny  # noqa: E402
+from Testing.support.prepared_cases import PIXEL_MM, PIXELS  # noqa: E402
 
 
 def recorded(monkeypatch, module, name):
@@ -84,8 +84,7 @@ def test_own_networks_are_trained_on_what_inference_shows_them(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def lists(tmp_path_factory):
-    processed = prepare_tiny(tmp_path_factory.mktemp("doors") / "processed")
+def lists(processed):
     return Lists(processed, tuple(read_info(processed)["train"]), (), seed=1)
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from SSRKDLib.cli import main as cli
+from Testing.support.made_once import made_once
 
 #: Of the tiny cohort: voxels per edge of the CT, pixels of a radiograph, and their size at the
 #: joint, mm.
 SIZE, PIXELS, PIXEL_MM = 32, 48, 4.6
 
 
-def prepare_tiny(output: Path) -> Path:
+@pytest.fixture(scope="session")
+def processed(tmp_path_factory) -> Path:
     """Four labelled people (two to learn from, one each to validate and test) and two others."""
+    return made_once(tmp_path_factory, "processed", _prepare)
+
+
+def _prepare(output: Path) -> None:
     arguments = [
         "prepare", "-o", str(output), "--virtual", "6", "--labelled", "4", "--seed", "3",
         "--size", str(SIZE), "--detector", str(PIXELS), "--angles", "5", "--workers", "0",
@@ -20,4 +28,3 @@ def prepare_tiny(output: Path) -> Path:
         "--test-share", "0.25",
     ]  # fmt: skip
     assert cli.main(arguments) == cli.OK
-    return output

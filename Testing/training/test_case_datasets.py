@@ -39,14 +39,13 @@ from SSRKDLib.training.pseudo_labels import (  # noqa: E402
     read_predictions,
     write_predictions,
 )
-from Testing.support.prepared_cases import PIXEL_MM, PIXELS, SIZE, prepare_tiny  # noqa: E402
+from Testing.support.prepared_cases import PIXEL_MM, PIXELS, SIZE  # noqa: E402
 
 LIGHT = (1e9, 1e9)
 
 
 @pytest.fixture(scope="module")
-def lists(tmp_path_factory):
-    processed = prepare_tiny(tmp_path_factory.mktemp("samples") / "processed")
+def lists(processed):
     info = read_info(processed)
     assert [len(info[split]) for split in ("train", "unlabeled", "eval", "test")] == [2, 2, 1, 1]
     return Lists(processed, tuple(info["train"]), tuple(info["unlabeled"]), seed=1)

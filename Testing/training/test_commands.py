@@ -24,15 +24,10 @@ from SSRKDLib.training.checkpoints import read_network  # noqa: E402
 from SSRKDLib.training.export import export  # noqa: E402
 from SSRKDLib.weights import catalogue  # noqa: E402
 from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
-from Testing.support.prepared_cases import PIXELS, SIZE, prepare_tiny  # noqa: E402
+from Testing.support.prepared_cases import PIXELS, SIZE  # noqa: E402
 from Testing.support.shared_data import needs_shared, official_arrays  # noqa: E402
 from Testing.support.small_trainings import ROOT, arguments, losses, train  # noqa: E402
 from Training import experiment  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def processed(tmp_path_factory):
-    return prepare_tiny(tmp_path_factory.mktemp("training") / "processed")
 
 
 @pytest.fixture(scope="module")
