@@ -8,7 +8,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from Testing.packaging import installed  # noqa: F401  (a fixture for every test)
 from Testing.support.prepared_cases import processed  # noqa: F401  (likewise)
-from Testing.system_packages import pytest_terminal_summary  # noqa: F401  (pytest calls it)
+from Testing.system_packages import pytest_unconfigure  # noqa: F401  (pytest calls it)
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 

@@ -38,12 +38,13 @@ def demanded() -> bool:
     return os.environ.get("CI") == "true"
 
 
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Count and explain, last of all, what was skipped for what this machine lacks."""
-    reports = terminalreporter.stats.get("skipped", ())
+def pytest_unconfigure(config) -> None:
+    """Count and explain, below all else, what was skipped for what this machine lacks."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", ()) if reporter is not None else ()
     skipped = sum(f"Skipped: {LACKING}" in str(report.longrepr) for report in reports)
     if skipped:
-        terminalreporter.write_line(
+        reporter.write_line(
             f"\n{skipped} tests were skipped: they need {', '.join(missing())}. "
             f"On Debian or Ubuntu type\n    {command(missing())}\nand run make test again.",
             yellow=True,
@@ -67,7 +68,7 @@ def _install(packages: list[str]) -> None:
         return
     prefix = _becoming_root()
     if prefix is None:
-        print("system: you are not root and sudo asks for a password: nothing was installed")
+        print("system: nothing was installed: you are not root, and sudo is not there or asks")
         return
     print(f"system: installing {' '.join(packages)} with apt-get", flush=True)
     options = ["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"]
