@@ -71,14 +71,18 @@ def _install(packages: list[str]) -> None:
         print("system: nothing was installed: you are not root, and sudo is not there or asks")
         return
     print(f"system: installing {' '.join(packages)} with apt-get", flush=True)
-    options = ["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"]
+    options = ["-q", "-o", "DPkg::Lock::Timeout=120"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     if prefix:
         prefix = [*prefix, "DEBIAN_FRONTEND=noninteractive"]
     for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         line = [*prefix, "apt-get", *options, *arguments]
-        if subprocess.run(line, env=environment).returncode:
-            print(f"system: '{' '.join(line)}' failed; its last words are above", flush=True)
+        made = subprocess.run(
+            line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if made.returncode:
+            words = "\n    ".join(made.stdout.splitlines()[-5:])
+            print(f"system: '{' '.join(line)}' failed:\n    {words}", flush=True)
             return
 
 

@@ -94,10 +94,10 @@ def test_without_leave_to_install_the_line_to_type_is_told(machine, monkeypatch,
 
 def test_an_installation_that_fails_is_said(machine, monkeypatch, capfd):
     as_user(monkeypatch, 0)
-    machine.put("apt-get", "exit 100")
+    machine.put("apt-get", "echo no route to the mirror\nexit 100")
     assert system_packages.main() == 0
     out = capfd.readouterr().out
-    assert "update' failed" in out
+    assert "update' failed:\n    no route to the mirror\n" in out
     assert "still missing: not-cmake" in out
 
 

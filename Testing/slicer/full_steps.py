@@ -1,0 +1,125 @@
+"""Steps that need PyTorch: reconstruction from radiographs and from a CT, simulation, Cancel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from Testing.slicer.scenes import sample, truth
+from Testing.slicer.session import Session, needs_torch
+
+#: Mean distance to the true surfaces that a reconstruction of the sample may have, mm.
+_LARGEST = 1.2
+
+#: Stages of a reconstruction, in each of which it is cancelled once.
+_STAGES = ("start", "load", "localise", "segment", "fit")
+
+
+def segment(session: Session) -> str:
+    needs_torch()
+    session.clear()
+    sample(session)
+    session.click(session.ui.segmentButton)
+    session.settle()
+    masks = session.panel.case().masks
+    assert all(masks), session.status()
+    return session.status()
+
+
+def reconstruct(session: Session) -> str:
+    from SSRKDLib.evaluation.metrics import compare_meshes
+    from SSRKDLib.evaluation.regions import region_around
+    from SSRKDLib.surfaces.knee import joint_centre
+    from SSRKDSlicer.radiographs.outlines import worldMesh
+
+    needs_torch()
+    sample(session)
+    session.click(session.ui.reconstructButton)
+    session.settle()
+    models = session.panel.case().models
+    assert len(models) == 4, session.status()
+    bones = truth(session)
+    made = {bone: worldMesh(node) for bone, node in models.items()}
+    mean = compare_meshes(made, bones, region_around(joint_centre(bones)))[-1]["assd_mm"]
+    assert mean < _LARGEST, f"{mean:.2f} mm from the true surfaces, {_LARGEST} allowed"
+    return f"{mean:.2f} mm from the true surfaces. {session.status()}"
+
+
+def cancel(session: Session) -> str:
+    """Cancel in each stage: nothing was changed, and the next click works."""
+    needs_torch()
+    session.clear()
+    sample(session)
+    panel, nodes = session.panel, session.slicer.mrmlScene.GetNumberOfNodes()
+    listen, reached = panel._onProgress, []
+    for stage in _STAGES:
+
+        def hook(at, fraction, message, stage=stage):
+            listen(at, fraction, message)
+            if at == stage and stage not in reached:
+                reached.append(stage)
+                panel.cancel()
+
+        panel._onProgress = hook
+        try:
+            session.click(session.ui.reconstructButton)
+            session.settle()
+        finally:
+            panel._onProgress = listen
+        if stage in reached:
+            assert "cancelled" in session.status(), session.status()
+            assert session.slicer.mrmlScene.GetNumberOfNodes() == nodes, "nodes were left behind"
+    assert len(reached) >= len(_STAGES) - 1, f"only these stages were seen: {reached}"
+    return f"cancelled in {', '.join(reached)}"
+
+
+def _sample_ct(session: Session):
+    import SampleData
+
+    session.clear()
+    source = next(
+        source
+        for source in SampleData.SampleDataLogic.sampleDataSourcesByCategory("SSRKD")
+        if "CT" in source.sampleName
+    )
+    ct, segmentation = SampleData.SampleDataLogic().downloadFromSource(source)
+    session.parameters.setNode("ct", "Volume", ct)
+    session.parameters.setNode("reference", "Node", segmentation)
+    session.parameters.setNode("compare", "Ct", ct)
+    session.slicer.app.processEvents()
+    return ct
+
+
+def _compared(session: Session) -> float:
+    session.click(session.ui.compareButton)
+    session.settle()
+    assert session.status().startswith("Compared: mean ASSD"), session.status()
+    return float(session.status().split("mean ASSD")[1].split()[0])
+
+
+def from_ct(session: Session) -> str:
+    needs_torch()
+    _sample_ct(session)
+    session.click(session.ui.ctReconstructButton)
+    session.settle()
+    assert len(session.panel.case().models) == 4, session.status()
+    mean = _compared(session)
+    assert mean < _LARGEST, f"{mean:.2f} mm from the CT's segmentation"
+    return f"{mean:.2f} mm from the CT's segmentation"
+
+
+def simulate(session: Session) -> str:
+    """Radiographs of the sample's CT, and bones of these where the CT has them."""
+    needs_torch()
+    ct = _sample_ct(session)
+    session.parameters.ctSide = "R"
+    session.slicer.app.processEvents()
+    session.click(session.ui.simulateButton)
+    session.settle()
+    nodes = [session.parameters.nodeOf(view) for view in ("frontal", "lateral")]
+    assert all(nodes), session.status()
+    assert all(np.isfinite(session.slicer.util.arrayFromVolume(node)).all() for node in nodes)
+    session.click(session.ui.reconstructButton)
+    session.settle()
+    mean = _compared(session)
+    assert mean < _LARGEST, f"{mean:.2f} mm from the CT's segmentation"
+    return f"{mean:.2f} mm from the segmentation of {ct.GetName()}"
