@@ -15,6 +15,7 @@ LIBRARIES = {
     "libxkbcommon.so.0": ("libxkbcommon0",),
     "libdbus-1.so.3": ("libdbus-1-3",),
     "libfontconfig.so.1": ("libfontconfig1",),
+    "libglib-2.0.so.0": ("libglib2.0-0",),
 }
 
 #: Python packages, by what is imported, and their names for pip.
