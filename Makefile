@@ -1,4 +1,4 @@
-# make setup | demo | test | lint | bench | gpu-check | pictures | help
+# make setup | demo | test | lint | bench | gpu-check | pictures | first-run | address | index | help
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +9,7 @@ ALONE  := requirements/lock-no-deps.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
 STAMP  := $(VENV)/setup-$(shell cat $(LOCK) $(ALONE) | cksum | cut -d' ' -f1)
 
-.PHONY: help python system setup demo test lint bench gpu-check pictures
+.PHONY: help python system setup demo test lint bench gpu-check pictures first-run address index
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench  speed and memory, as ratios measured side by side"
 	@echo "make gpu-check  what needs a GPU, TIGRE or PyTorch3D: a line for each, passed or why not"
 	@echo "make pictures  the README's pictures, into Docs/pictures/"
+	@echo "make first-run REPORT=report.json  a page of what Testing/slicer/run_in_slicer.py found"
 
 setup: $(STAMP)
 
@@ -79,3 +80,15 @@ pictures: setup
 	@$(BIN)/python -m Testing.module.pictures
 	@echo "pictures: reconstructing the demo knees and drawing them"
 	@$(BIN)/python -m Testing.figures.readme_pictures
+
+first-run: | python
+	@test -n "$(REPORT)" || { \
+	  echo "Name the report: make first-run REPORT=report.json (Docs/first-run.md says how to get one)"; \
+	  exit 2; }
+	@$(PYTHON) -m Testing.slicer.page "$(REPORT)"
+
+address: | python
+	@$(PYTHON) -m Testing.address $(URL)
+
+index: | python
+	@$(PYTHON) -m Testing.index

@@ -53,6 +53,19 @@ LEAST_GAIN = 100.0
 #: Of the time that aligning bones may take, to that of measuring their distances.
 LARGEST_ALIGNMENT = 1.0
 
+#: What every Slicer that has the extension pays at its start for importing the module, s.
+LARGEST_START_UP = 0.1
+
+_START_UP = """
+import sys
+from Testing import bench
+bench.boot()
+print("begin", file=sys.stderr, flush=True)
+bench.load_module(sys.argv[1])
+bench.start_up()
+print("end", file=sys.stderr, flush=True)
+"""
+
 
 def main() -> int:
     """Print everything; the exit code."""
@@ -66,12 +79,17 @@ def main() -> int:
     gain = field_ratio(HELD_OUT_PEOPLE[0])
     print("\nDefault weights, one CPU core, from two files to four meshes at 1 mm")
     default_weights(HELD_OUT_PEOPLE[0])
+    print("\nSlicer's start-up with the module (-X importtime, what the bench has loaded left out)")
+    start_up = module_start_up()
     print("\nThe worker behind Slicer's panel, sample radiographs, 1 mm, all cores")
     worker_twice()
     print("\nAligning two sets of bones whose shafts end elsewhere")
     share = alignment_share(HELD_OUT_PEOPLE[4])
     if share > LARGEST_ALIGNMENT:
         print(f"\nAligning takes {share:.1f} times as long as measuring: at most 1 is asked.")
+        return 1
+    if start_up > LARGEST_START_UP:
+        print(f"\nSlicer's start-up takes {start_up:.2f} s longer; {LARGEST_START_UP} is allowed.")
         return 1
     if gain < LEAST_GAIN:
         print(f"\nThe field's evaluation is only {gain:.0f}x as fast; {LEAST_GAIN:.0f}x is asked.")
@@ -213,6 +231,25 @@ def default_weights(person: int) -> None:
     total = stages.pop("total", sum(stages.values()))
     shares = ", ".join(f"{stage} {100 * s / total:.0f} %" for stage, s in stages.items())
     print(f"  {total:.1f} s ({shares})\n  the whole process: {wall:.1f} s, {used(usage)}")
+
+
+def module_start_up() -> float:
+    """Seconds that Slicer's start-up spends importing for the module; prints them and for what."""
+    module = Path(__file__).resolve().parents[1] / "SSRKD" / "SSRKD.py"
+    command = [sys.executable, "-X", "importtime", "-c", _START_UP, str(module)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = made.stderr.partition("\nbegin\n")[2].partition("\nend\n")[0].splitlines()
+    rows = [line.removeprefix("import time:").split("|") for line in lines if "|" in line]
+    seconds = {name.strip(): int(own) / 1e6 for own, _, name in rows}
+    packages: dict[str, float] = {}
+    for name, own in seconds.items():
+        package = name.split(".")[0]
+        packages[package] = packages.get(package, 0.0) + own
+    largest = sorted(packages.items(), key=lambda pair: -pair[1])[:5]
+    parts = ", ".join(f"{package} {1000 * own:.0f} ms" for package, own in largest)
+    total = sum(seconds.values())
+    print(f"  {1000 * total:.0f} ms for {len(seconds)} modules ({parts})")
+    return total
 
 
 def ct_memory() -> None:

@@ -44,12 +44,17 @@ def reconstruct(session: Session) -> str:
     return f"{mean:.2f} mm from the true surfaces. {session.status()}"
 
 
+def _node_names(session: Session) -> set[str]:
+    nodes = session.slicer.util.getNodesByClass("vtkMRMLNode")
+    return {f"{node.GetClassName()} {node.GetName()}" for node in nodes}
+
+
 def cancel(session: Session) -> str:
     """Cancel in each stage: nothing was changed, and the next click works."""
     needs_torch()
     session.clear()
     sample(session)
-    panel, nodes = session.panel, session.slicer.mrmlScene.GetNumberOfNodes()
+    panel, before = session.panel, _node_names(session)
     listen, reached = panel._onProgress, []
     for stage in _STAGES:
 
@@ -67,7 +72,8 @@ def cancel(session: Session) -> str:
             panel._onProgress = listen
         if stage in reached:
             assert "cancelled" in session.status(), session.status()
-            assert session.slicer.mrmlScene.GetNumberOfNodes() == nodes, "nodes were left behind"
+            left = sorted(_node_names(session) - before)
+            assert not left, f"cancelled in {stage}, and left behind: {left}"
     assert len(reached) >= len(_STAGES) - 1, f"only these stages were seen: {reached}"
     return f"cancelled in {', '.join(reached)}"
 

@@ -41,12 +41,19 @@ class Application:
         Returns:
             Its ``SSRKDWidget``.
         """
+        if self.slicer.util.mainWindow() is None:  # nothing selects modules then
+            widget = self.slicer.util.getModuleWidget(NAME)
+            widget.enter()
+            return widget
         self.slicer.util.selectModule(NAME)
         self.slicer.app.processEvents()
         return self.slicer.util.getModuleWidget(NAME)
 
     def leave(self) -> None:
         """Show another module's panel."""
+        if self.slicer.util.mainWindow() is None:
+            self.slicer.util.getModuleWidget(NAME).exit()
+            return
         self.slicer.util.selectModule("Data")
         self.slicer.app.processEvents()
 
@@ -84,12 +91,6 @@ class Application:
         self.slicer.util.forceRenderAllViews()
         self.slicer.app.processEvents()
         return bool(window.grab().save(str(path)))
-
-    def view_size(self, name: str) -> tuple[int, int]:
-        """Columns and rows of a slice view."""
-        columns, rows, _ = self.slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode(
-        ).GetDimensions()  # fmt: skip
-        return columns, rows
 
     def log(self) -> str:
         """What the application logged."""

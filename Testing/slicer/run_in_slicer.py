@@ -21,17 +21,22 @@ import sys
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = argparse.ArgumentParser(prog="run_in_slicer", description=__doc__.split("\n")[0])
+    made.add_argument("--level", choices=("smoke", "full"), default="smoke")
+    made.add_argument("--report", default="report.json", help="file to write, JSON")
+    made.add_argument("--on-bench", action="store_true", help="on the bench, without Slicer")
+    return made
+
+
 def main(arguments: list[str]) -> int:
     """Run the steps of a level; see above.
 
     Returns:
         The exit status.
     """
-    parser = argparse.ArgumentParser(prog="run_in_slicer", description=__doc__.split("\n")[0])
-    parser.add_argument("--level", choices=("smoke", "full"), default="smoke")
-    parser.add_argument("--report", default="report.json", help="file to write, JSON")
-    parser.add_argument("--on-bench", action="store_true", help="on the bench, without Slicer")
-    chosen = parser.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
 
     from Testing.slicer import hosts
     from Testing.slicer.session import run

@@ -33,12 +33,14 @@ class Step:
         title: a sentence on what must be seen.
         level: the first level that it belongs to.
         run: does it; gets the :class:`Session`, returns what was measured, or None.
+        sections: of the panel that are open meanwhile; empty: as they are.
     """
 
     name: str
     title: str
     level: str
     run: object
+    sections: tuple[str, ...] = ()
 
 
 @dataclass
@@ -96,6 +98,14 @@ class Session:
     def parameters(self):
         return self.panel.parameters
 
+    def unfold(self, sections: tuple[str, ...]) -> None:
+        """Open some of the panel's sections, and fold all others."""
+        for name, widget in vars(self.ui).items():
+            title = name.removesuffix("Section").removesuffix("Group")
+            if title != name:
+                widget.collapsed = title not in sections
+        self.slicer.app.processEvents()
+
     def place(self, name: str) -> Path:
         """A folder for a step's files, made if need be."""
         folder = self.folder / name
@@ -118,7 +128,8 @@ class Session:
 
     def click(self, button) -> None:
         """Click a button that a user could click."""
-        name = button.objectName if isinstance(button.objectName, str) else button.objectName()
+        name = button.objectName
+        assert button.visible, f"{name} is not shown: its section is folded"
         assert button.enabled, f"{name} is disabled: {button.toolTip}"
         button.click()
         self.slicer.app.processEvents()
@@ -186,6 +197,8 @@ def _run_step(session: Session, step: Step, pictures: Path | None) -> Outcome:
     started = time.monotonic()
     session.host.faults()
     try:
+        if step.sections and session.widget is not None:
+            session.unfold(step.sections)
         made.detail = step.run(session) or ""
         unseen = session.host.faults()
         assert not unseen, "went wrong unseen:\n" + "\n".join(unseen)

@@ -60,10 +60,8 @@ def panel_opens(session: Session) -> str:
     session.widget = session.host.open()
     session.fresh = False
     ui = session.ui
-    for name in dir(ui):
-        if name.endswith(("Section", "Group")):
-            getattr(ui, name).collapsed = False
-    session.slicer.app.processEvents()
+    session.unfold(("radiographs", "scale", "model", "log", "results", "compare", "ct",
+                    "installation"))  # fmt: skip
     assert ui.reconstructButton.text == "Reconstruct"
     assert not ui.reconstructButton.enabled, "there is nothing to reconstruct yet"
     widest = ui.radiographsSection.parent().minimumSizeHint.width()

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import struct
 import subprocess
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 
@@ -27,21 +25,6 @@ from Testing.packaging import (
     write_lists,
 )
 from Testing.structure.imports import read_imports
-from Testing.structure.repository import repository_files
-
-#: Extensions Index, slicer-extension-catalog-entry-schema-v1.0.2.json: keys and their types.
-SCHEMA = (
-    "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/"
-    "slicer-extension-catalog-entry-schema-v1.0.2.json#"
-)
-REQUIRED = {"$schema": str, "category": str, "scm_url": str}
-OPTIONAL = {
-    "scm_revision": str, "scm_type": str, "build_dependencies": list, "build_subdirectory": str,
-    "dicom_support_rule": str, "enabled": bool, "tier": int,
-}  # fmt: skip
-
-#: The Extensions Index refuses a checkout of more.
-LARGEST_REPOSITORY = 100 * 2**20
 
 
 def description(path: Path) -> dict[str, str]:
@@ -76,37 +59,6 @@ def test_the_catalogue_entry_says_what_the_description_says():
     assert entry["build_dependencies"] == committed["depends"].split()
     assert entry["build_subdirectory"] == committed["build_subdirectory"]
     assert entry["tier"] == int(committed["tier"])
-
-
-def test_the_catalogue_entry_follows_the_schema():
-    text = (ROOT / "SSRKD.json").read_bytes()
-    entry = json.loads(text)
-    assert entry["$schema"] == SCHEMA
-    assert REQUIRED.keys() <= entry.keys() <= (REQUIRED | OPTIONAL).keys()
-    assert all(type(value) is (REQUIRED | OPTIONAL)[key] for key, value in entry.items())
-    assert b"\r" not in text  # the Index takes LF only
-
-
-def test_addresses_lead_into_the_repository_and_can_be_read_by_the_index():
-    committed = description(ROOT / "SSRKD.s4ext")
-    home = urlparse(committed["homepage"])
-    assert (home.scheme, home.netloc) == ("https", "github.com")
-    raw = f"https://raw.githubusercontent.com{home.path}/{committed['scmrevision']}/"
-    # The Index finds addresses in the text with these patterns and does not expand variables.
-    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    icon = re.findall(r'set\s*\(EXTENSION_ICONURL\s*"([^"]+)"[ ]*\)', text)
-    screenshots = re.findall(r'set\s*\(EXTENSION_SCREENSHOTURLS\s*"([^"]+)"\)', text)
-    assert re.findall(r"project\s*\(\s*([^\s\)]+)", text) == ["SSRKD"]
-    assert icon == [f"{raw}SSRKD.png"]
-    pictures = screenshots[0].split()
-    assert pictures and all(address.startswith(f"{raw}Docs/pictures/") for address in pictures)
-    missing = [name for name in pictures if not (ROOT / name.removeprefix(raw)).is_file()]
-    assert not missing, f"CMakeLists.txt names pictures that are not there: {missing}"
-
-
-def test_the_licence_is_where_the_index_looks_for_it():
-    assert (ROOT / "LICENSE.txt").is_file()
-    assert "MIT" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # Complete lists
@@ -260,8 +212,3 @@ def test_pictures_are_in_true_colour():
     assert pictures
     palettes = [path.name for path in pictures if path.read_bytes()[25] == 3]
     assert not palettes, f"run make pictures: {', '.join(palettes)}"
-
-
-def test_the_repository_is_small_enough_for_the_index():
-    total = sum(path.stat().st_size for path in repository_files())
-    assert total < LARGEST_REPOSITORY, f"{total / 2**20:.0f} MiB of files"
