@@ -8,10 +8,9 @@ _PALEY = "Paley, Principles of Deformity Correction, Springer 2002, chapter 1."
 _HITT = "Hitt et al., J Bone Joint Surg Am 85 (Suppl 4), 2003, 115-122."
 
 _SLOPE = (
-    "Fall to the back of the line fitted to the middle three fifths of the {} plateau's profile "
-    "from front to back, against the perpendicular of the tibia's proximal anatomical axis, in the "
-    "plane through this axis at right angles to the plateaus' transverse axis; falling to the back "
-    "is positive."
+    "Fall to the back of the plane fitted to the {} plateau's articular surface, against the "
+    "perpendicular of the tibia's proximal anatomical axis, in the plane through this axis at "
+    "right angles to the plateaus' transverse axis; falling to the back is positive."
 )
 _SLOPE_SOURCE = (
     "Plane and compartments: Hashemi et al., J Bone Joint Surg Am 90, 2008, 2724-2734; axis: "
@@ -54,8 +53,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "tibial_plateau_width",
         "Tibial plateau width",
         "mm",
-        "Extent of the tibia within half a width of its plateaus along their transverse axis, "
-        "which joins both plateaus' middles.",
+        "Extent of the tibia near its plateaus along their transverse axis, which joins both "
+        "plateaus' middles.",
         f"Extent: {_HITT} Axis: after Cobb et al., J Bone Joint Surg Br 90, 2008, 1032-1038.",
         (60.0, 90.0),
     ),
@@ -96,7 +95,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "",
         "Distance from the lower end of the patella's articular surface to the anterosuperior "
         "angle of the tibial plateau, over the length of the articular surface, both as seen along "
-        "the posterior condylar line. The surface ends where the patella's back has turned 30 "
+        "the posterior condylar line. The ends are where the mean patella's back has turned 30 "
         "degrees towards the apex and 45 towards the base.",
         "Caton et al., Rev Chir Orthop 68, 1982, 317-325.",
         (0.6, 1.3),

@@ -1,8 +1,10 @@
 """Clinical measures of a knee, from its bones' surfaces.
 
-Everything is measured in frames that the bones themselves give (:mod:`SSRKDLib.clinical.frames`),
-so that neither the pose in the world nor the size of the region matters. What a cut shaft or a
-missing bone does not allow has no value and a note that says why.
+The shape model's template is fitted to every surface first, so that each landmark and patch is the
+same one in everybody (:mod:`SSRKDLib.clinical.marks`); surfaces that were fitted when they were
+reconstructed are met exactly. Everything is measured in frames that the bones themselves give
+(:mod:`SSRKDLib.clinical.frames`), so that neither the pose in the world nor the size of the region
+matters. What a cut shaft or a missing bone does not allow has no value and a note that says why.
 """
 
 from __future__ import annotations
@@ -12,14 +14,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from SSRKDLib.clinical.coverage import Unmeasurable, need_joint, need_shaft, shaft_is_estimated
 from SSRKDLib.clinical.definitions import DEFINITIONS, Definition
 from SSRKDLib.clinical.femur import femur_landmarks
-from SSRKDLib.clinical.frames import Frame, Unmeasurable, femur_frame, tibia_frame
+from SSRKDLib.clinical.frames import Frame, femur_frame, tibia_frame
 from SSRKDLib.clinical.patella import articular_surface
 from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.virtual_cameras import MIRROR
-from SSRKDLib.surfaces.knee import joint_centre
+from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit, fit_surfaces
 from SSRKDLib.surfaces.mesh import Mesh
 
 #: Past this flexion, degrees, measures made for an extended knee are marked.
@@ -69,13 +72,25 @@ def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
     bones = {bone: mesh for bone, mesh in bones.items() if mesh.area() > 0}
     if laterality == "R":
         bones = {bone: mesh.transformed(MIRROR) for bone, mesh in bones.items()}
+    needed = {bone: bones[bone] for bone in ("patella", "femur", "tibia") if bone in bones}
+    fits = fit_surfaces(needed) if "femur" in needed and "tibia" in needed else {}
+    results = measure_templates({bone: fits.get(bone) for bone in needed})
+    return results if laterality == "L" else [_mirrored(result) for result in results]
+
+
+def measure_templates(fits: Mapping[str, SurfaceFit | None]) -> list[Measure]:
+    """All measures of a left knee.
+
+    Args:
+        fits: the template of patella, femur and tibia on each's surface, by bone; None where there
+            is too little of it.
+    """
     knee: _Knee | Unmeasurable
     try:
-        knee = _Knee(bones)
+        knee = _Knee(fits)
     except Unmeasurable as reason:
         knee = reason
-    results = [_one(definition, knee) for definition in DEFINITIONS]
-    return results if laterality == "L" else [_mirrored(result) for result in results]
+    return [_one(definition, knee) for definition in DEFINITIONS]
 
 
 def _one(definition: Definition, knee: _Knee | Unmeasurable) -> Measure:
@@ -102,18 +117,25 @@ def _mirrored(result: Measure) -> Measure:
 class _Knee:
     """A left knee's frames and landmarks, found once for all measures."""
 
-    def __init__(self, bones: Mapping[str, Mesh]) -> None:
-        absent = [bone for bone in ("femur", "tibia") if bone not in bones]
+    def __init__(self, fits: Mapping[str, SurfaceFit | None]) -> None:
+        absent = [bone for bone in ("femur", "tibia") if bone not in fits]
         if absent:
             raise Unmeasurable(f"There is no {' and no '.join(absent)}.")
-        femur, tibia = bones["femur"], bones["tibia"]
-        joint = joint_centre(bones)
-        self.femur = femur_frame(femur, _middle(femur) - joint)
-        self.tibia = tibia_frame(tibia, joint - _middle(tibia), self.femur.axes[0])
+        self.fits = fits
+        for bone in ("femur", "tibia"):
+            need_joint(bone, fits[bone])
+        femur, tibia = fits["femur"].points, fits["tibia"].points
+        self.femur, self.tibia = femur_frame(femur), tibia_frame(tibia)
         self.points = femur_landmarks(femur, self.femur)
         self.points_tibia = tibia_landmarks(tibia, self.tibia)
         self.plateaus = plateaus(tibia, self.tibia)
-        self.patella = bones.get("patella")
+
+    def patella(self) -> np.ndarray:
+        """The patella's vertices; raises Unmeasurable where there is no whole one."""
+        if "patella" not in self.fits:
+            raise Unmeasurable("There is no patella.")
+        need_joint("patella", self.fits["patella"])
+        return self.fits["patella"].points
 
     @property
     def flexion(self) -> float:
@@ -129,13 +151,12 @@ class _Knee:
 
     def need_shaft(self, *names: str) -> None:
         """Raises Unmeasurable where the shaft of a bone named is not visible."""
-        hidden = [name for name in names if getattr(self, name).shaft is None]
-        if hidden:
-            raise Unmeasurable(f"Too little of the shaft of the {' and '.join(hidden)} is visible.")
+        for name in names:
+            need_shaft(name, self.fits[name])
 
     def estimated(self, *names: str) -> str:
         """A note where a long axis is only estimated, else ""."""
-        hidden = [name for name in names if getattr(self, name).shaft is None]
+        hidden = [name for name in names if shaft_is_estimated(name, self.fits[name])]
         return f"the shaft of the {' and '.join(hidden)} is cut short: axis estimated" * bool(
             hidden
         )
@@ -148,11 +169,6 @@ class _Knee:
 
 
 _Found = tuple[float, dict[str, np.ndarray], tuple[np.ndarray, ...], str]
-
-
-def _middle(mesh: Mesh) -> np.ndarray:
-    weights = np.linalg.norm(mesh.area_vectors(), axis=1)
-    return np.average(mesh.corners().mean(axis=1), axis=0, weights=weights)
 
 
 def _line(*points: np.ndarray) -> np.ndarray:
@@ -171,24 +187,25 @@ def _slope(side: int) -> Callable[[_Knee], _Found]:
         plateau: Plateau = knee.plateaus[side]
         landmarks = {"front_rim": plateau.front, "back_rim": plateau.back}
         lines = (_line(plateau.front, plateau.back), knee.tibia.shaft)
-        return plateau.slope, landmarks, lines, ""
+        return plateau.slope, landmarks, lines, knee.estimated("tibia")
 
     return of
 
 
-def _extent(points: dict[str, np.ndarray], frame: Frame, note: str) -> _Found:
-    sides = {name: points[name] for name in ("medial_side", "lateral_side")}
-    reach = frame.axes[0] @ (sides["lateral_side"] - sides["medial_side"])
-    end = sides["medial_side"] + reach * frame.axes[0]
-    return reach, sides, (_line(sides["medial_side"], end),), note
+def _extent(medial: np.ndarray, lateral: np.ndarray, frame: Frame, note: str) -> _Found:
+    reach = frame.axes[0] @ (lateral - medial)
+    end = medial + reach * frame.axes[0]
+    return reach, {"medial_side": medial, "lateral_side": lateral}, (_line(medial, end),), note
 
 
 def _plateau_width(knee: _Knee) -> _Found:
-    return _extent(knee.points_tibia, knee.tibia, knee.estimated("tibia"))
+    sides = (knee.points_tibia[f"{side}_side"] for side in ("medial", "lateral"))
+    return _extent(*sides, knee.tibia, knee.estimated("tibia"))
 
 
 def _condylar_width(knee: _Knee) -> _Found:
-    return _extent(knee.points, knee.femur, knee.estimated("femur"))
+    sides = (knee.points[f"{side}_side"] for side in ("medial", "lateral"))
+    return _extent(*sides, knee.femur, knee.estimated("femur"))
 
 
 def _posterior_condylar_angle(knee: _Knee) -> _Found:
@@ -230,11 +247,8 @@ def _convergence(knee: _Knee) -> _Found:
 
 
 def _caton_deschamps(knee: _Knee) -> _Found:
-    if knee.patella is None:
-        raise Unmeasurable("There is no patella.")
-    x, _, z = knee.femur.axes
-    condyles = (knee.points["medial_epicondyle"] + knee.points["lateral_epicondyle"]) / 2.0
-    upper, lower = articular_surface(knee.patella, x, condyles)
+    upper, lower = articular_surface(knee.patella())
+    x = knee.femur.axes[0]
     corner = knee.points_tibia["front_corner"]
     # As on a lateral radiograph: what lies along the femur's x is not seen.
     seen = np.eye(3) - np.outer(x, x)

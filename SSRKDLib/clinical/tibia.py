@@ -6,25 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from SSRKDLib.clinical.frames import TibiaFrame, Unmeasurable
-from SSRKDLib.clinical.sections import heights_above
-from SSRKDLib.surfaces.mesh import Mesh
-
-#: The line is fitted to the middle of a plateau: this share of its depth is left out at each rim,
-#: where the surface turns down.
-_TRIM = 0.2
-
-#: Half the breadth of the strip that a profile is the mean of, in widths of the tibia.
-_STRIP = 0.06
-
-_ACROSS, _ALONG = 5, 41
+from SSRKDLib.clinical.frames import Frame
+from SSRKDLib.clinical.marks import Patch, marked
+from SSRKDLib.clinical.patches import unit
 
 
 class Plateau(NamedTuple):
-    """One plateau: points (3,) in the mesh's frame, mm.
+    """One plateau: points (3,) in the frame of the tibia's points, mm.
 
     ``slope``: fall to the back, degrees, from the plane perpendicular to the frame's z.
-    ``centre``, ``front``, ``back``: on the fitted line, in the middle and at both rims.
+    ``centre``, ``front``, ``back``: on the fitted plane, in the middle and where the patch ends in
+    front and behind.
     """
 
     slope: float
@@ -33,56 +25,38 @@ class Plateau(NamedTuple):
     back: np.ndarray
 
 
-def plateaus(tibia: Mesh, frame: TibiaFrame) -> tuple[Plateau, Plateau]:
-    """The medial and the lateral plateau.
+def plateaus(tibia: np.ndarray, frame: Frame) -> tuple[Plateau, Plateau]:
+    """The medial and the lateral plateau: planes fitted to their articular surfaces.
 
-    Each is a profile from front to back, at a quarter of the tibia's width from its side, with a
-    line fitted to its middle. The rims are where a cut parallel to the plane of both plateaus, just
-    below it, leaves the bone: a single plateau's surface does not say where it ends, for the
-    lateral one is as round as a ball.
-
-    Raises:
-        Unmeasurable: there is no surface where a plateau should be.
+    Args:
+        tibia: ``[N, 3]`` the template's vertices, mm.
+        frame: of :func:`SSRKDLib.clinical.frames.tibia_frame`.
     """
-    local = frame.local(tibia)
-    corners = local[tibia.faces]
-    corners = corners[corners[:, :, 2].max(axis=1) > frame.level - 0.5 * frame.width]
-    medial, lateral = (_plateau(corners, x, span, frame) for x, span in frame.spans)
+    patches, local = marked("tibia"), frame.local(tibia)
+    medial, lateral = (_plateau(patches[f"{side}_plateau"], local, frame) for side in _SIDES)
     return medial, lateral
 
 
-def tibia_landmarks(tibia: Mesh, frame: TibiaFrame) -> dict[str, np.ndarray]:
-    """Points (3,) on the surface, mm, in the mesh's frame.
+def tibia_landmarks(tibia: np.ndarray, frame: Frame) -> dict[str, np.ndarray]:
+    """Points (3,) on the surface, mm, in the frame of the points.
 
-    ``medial_side``, ``lateral_side``: farthest out along the frame's x, within half a width of the
-    plateaus. ``front_corner``: the anterosuperior angle of the plateaus as a lateral radiograph
-    shows it, the farthest point to the front and up, both counted alike.
+    ``medial_side``, ``lateral_side``: farthest out along the frame's x, near the plateaus.
+    ``front_corner``: the anterosuperior angle of the plateaus as a lateral radiograph shows it, the
+    farthest point to the front and up, both counted alike.
+
+    Args:
+        tibia, frame: as for :func:`plateaus`.
     """
-    local = frame.local(tibia)
-    near = local[:, 2] >= frame.level - 0.5 * frame.width
-    values = {
-        "medial_side": -local[:, 0],
-        "lateral_side": local[:, 0],
-        "front_corner": local[:, 2] - local[:, 1],
-    }
-    return {
-        name: tibia.vertices[np.argmax(np.where(near, value, -np.inf))]
-        for name, value in values.items()
-    }
+    patches, (x, y, z) = marked("tibia"), frame.axes
+    directions = {"medial_side": -x, "lateral_side": x, "front_corner": unit(z - y)}
+    return {name: patches[name].outermost(tibia, along) for name, along in directions.items()}
 
 
-def _plateau(
-    corners: np.ndarray, x: float, rims: tuple[float, float], frame: TibiaFrame
-) -> Plateau:
-    middle, reach = np.mean(rims), np.ptp(rims) * (0.5 - _TRIM)
-    y = np.linspace(middle - reach, middle + reach, _ALONG)
-    across = x + frame.width * np.linspace(-_STRIP, _STRIP, _ACROSS)
-    points = np.stack(np.meshgrid(across, y), axis=-1).reshape(-1, 2)
-    z = heights_above(points, corners).reshape(_ALONG, _ACROSS).mean(axis=1)
-    if np.isnan(z).any():
-        raise Unmeasurable("The tibia's plateaus have holes.")
-    gradient, height = np.polyfit(y - middle, z, 1)
-    centre, front, back = frame.world(
-        *([x, place, height + gradient * (place - middle)] for place in (middle, *rims))
-    )
-    return Plateau(float(-np.degrees(np.arctan(gradient))), centre, front, back)
+_SIDES = ("medial", "lateral")
+
+
+def _plateau(patch: Patch, local: np.ndarray, frame: Frame) -> Plateau:
+    middle, _, rise = patch.plane(local)
+    reach = local[patch.vertices, 1] - middle[1]
+    ends = (middle + [0.0, step, rise * step] for step in (0.0, reach.min(), reach.max()))
+    return Plateau(float(-np.degrees(np.arctan(rise))), *frame.world(*ends))

@@ -9,13 +9,11 @@ import time
 import slicer
 import vtk
 
-from SSRKDLib.clinical.measures import measure
+from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.evaluation.html_report import Report, render
-
-from ..radiographs.outlines import worldMesh
 
 
 def saveReport(path, comparison, reconstruction, rig, names):
@@ -32,7 +30,6 @@ def saveReport(path, comparison, reconstruction, rig, names):
         OutputError: the file cannot be written.
     """
     side = next(iter(comparison.models.values())).GetAttribute("SSRKD.Laterality")
-    bones = {bone: worldMesh(node) for bone, node in comparison.models.items()}
     report = Report(
         side=side,
         date=time.strftime("%Y-%m-%d %H:%M"),
@@ -44,7 +41,7 @@ def saveReport(path, comparison, reconstruction, rig, names):
         reconstruction=reconstruction,
         rig=rig,
         pictures=_pictures(),
-        definitions={one.name: (one.definition, one.source) for one in measure(bones, side)},
+        definitions={one.name: (one.definition, one.source) for one in DEFINITIONS},
         versions={"3D Slicer": slicer.app.applicationVersion},
         names=names,
     )
