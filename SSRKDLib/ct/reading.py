@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.reading_child import apart
 from SSRKDLib.ct.dicom_series import find_series
 from SSRKDLib.images.formats import whole_image_kind
-from SSRKDLib.images.volumes import index_to_lps, itk_settings, read_volume
+from SSRKDLib.images.volumes import Volume, index_to_lps, itk_settings, read_volume
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -74,15 +75,16 @@ def check_hounsfield(values: np.ndarray, name: str) -> None:
 
 
 def _read_file(path: Path) -> CtScan:
-    image, affine = read_volume(path)
-    return CtScan(_grey_volume(image, path), affine)
+    volume = read_volume(path)
+    return CtScan(_grey_volume(volume, path), volume.index_to_lps)
 
 
+@apart(ImageError)
 def _read_series(folder: Path) -> CtScan:
     series = find_series(folder)
     if len(series.files) == 1:  # one file may hold all slices
-        image, affine = read_volume(Path(series.files[0]))
-        return CtScan(_grey_volume(image, folder), affine, series.notes)
+        volume = read_volume(Path(series.files[0]))
+        return CtScan(_grey_volume(volume, folder), volume.index_to_lps, series.notes)
     for file in series.files:
         whole_image_kind(file)
     import SimpleITK as sitk
@@ -106,9 +108,7 @@ def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:
         raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error
 
 
-def _grey_volume(image: sitk.Image, path: Path) -> np.ndarray:
-    import SimpleITK as sitk
-
-    if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+def _grey_volume(volume: Volume, path: Path) -> np.ndarray:
+    if volume.array.ndim != 3 or volume.components != 1:
         raise ImageError(f"'{path}' is not one three-dimensional grey image.", _REMEDY)
-    return sitk.GetArrayFromImage(image)
+    return volume.array

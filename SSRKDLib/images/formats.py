@@ -9,11 +9,14 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.reading_child import LARGEST_VOLUME
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(
@@ -23,31 +26,14 @@ READERS = frozenset(
     }
 )  # fmt: skip
 
+#: Of a radiograph, what rigs allow: pixels per side, and in all.
+LONGEST_SIDE, MOST_PIXELS = 20_000, 400_000_000
+
 #: What a gzip stream begins with.
 GZIP = b"\x1f\x8b"
 
 _FORMATS = "Use DICOM, PNG, TIFF, JPEG, NRRD, NIfTI or MetaImage."
 _AGAIN = "Copy or export it again."
-
-
-def existing_file(path: str | os.PathLike) -> Path:
-    """The path of a file that is there and not empty.
-
-    Raises:
-        ImageError: it is not.
-    """
-    path = Path(path)
-    try:
-        if path.is_dir():
-            raise ImageError(f"'{path}' is a folder.", "Choose one image file.")
-        size = path.stat().st_size
-    except FileNotFoundError as error:
-        raise ImageError(f"'{path}' was not found.", "Check the path.") from error
-    except (OSError, ValueError) as error:
-        raise ImageError(f"'{path}' cannot be read ({error}).", "Check the path.") from error
-    if size == 0:
-        raise ImageError(f"'{path}' is empty.", _AGAIN)
-    return path
 
 
 def whole_image_kind(path: str | os.PathLike) -> str:
@@ -58,7 +44,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     """
     import SimpleITK as sitk
 
-    path = existing_file(path)
+    path = regular_file(path, ImageError)
     kind = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     if kind not in READERS:
         raise ImageError(f"'{path}' is in no format that can be read.", _FORMATS)
@@ -68,7 +54,58 @@ def whole_image_kind(path: str | os.PathLike) -> str:
         _check_dicom(path)
     elif kind == "JPEGImageIO":
         _check_jpeg(path)
+    elif kind in ("NrrdImageIO", "MetaImageIO"):
+        _check_data_file(path)
     return kind
+
+
+def check_size(path: Path, volume: bool) -> None:
+    """Refuse what is too large for a radiograph, or for a volume, before pixels are decoded.
+
+    Raises:
+        ImageError: the header says so.
+        RuntimeError: ITK cannot read the header.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    size = reader.GetSize()
+    pixels = math.prod(size)
+    bits = int(re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))[1])
+    needed = pixels * reader.GetNumberOfComponents() * bits // 8
+    if volume:
+        fits, most = needed <= LARGEST_VOLUME, f"{LARGEST_VOLUME >> 20} MB"
+    else:
+        fits = max(size) <= LONGEST_SIDE and pixels <= MOST_PIXELS
+        most = f"{LONGEST_SIDE} pixels per side and {MOST_PIXELS // 10**6} million in all"
+    if not fits:
+        raise ImageError(
+            f"'{path}' declares {' x '.join(map(str, size))} pixels of {bits} bits; at most {most} "
+            "are read.",
+            "Check the file, or crop it to the knee.",
+        )
+
+
+def _check_data_file(path: Path) -> None:
+    """The pixels of a header of its own (NRRD, MetaImage) lie in one file beside it, under a plain
+    name: a header could show any file of the computer as an image."""
+    with path.open("rb") as stream:
+        header = stream.read(1 << 20)
+    pattern = rb"(?im)^\s*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"
+    for named in re.finditer(pattern, header):
+        name = os.fsdecode(named[1].strip())
+        if name.upper() == "LOCAL":
+            continue
+        data = path.parent / name
+        elsewhere = "/" in name or os.sep in name or data.resolve().parent != path.parent.resolve()
+        if elsewhere or name.upper().startswith("LIST") or "%" in name:
+            raise ImageError(
+                f"'{path}' takes its pixels from '{name}'; one file in its own folder is expected.",
+                "Save the image in one file (.nrrd, .mha).",
+            )
+        regular_file(data, ImageError)
 
 
 def _check_nifti(path: Path) -> None:

@@ -12,12 +12,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.images.formats import GZIP, whole_image_kind
+from SSRKDLib.core.reading_child import apart
+from SSRKDLib.images.formats import GZIP, check_size, whole_image_kind
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -32,10 +33,25 @@ _EDGE_MM, _FARTHEST_MM = (0.02, 20.0), 1e4
 _UNIT_MM = {1: 1000.0, 3: 0.001}
 
 
-def read_volume(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
-    """A volume, and the matrix [4, 4] that takes voxel indices (i, j, k, 1) to LPS mm.
+class Volume(NamedTuple):
+    """A volume as its file stores it.
 
-    The matrix is the file's own where its axes are not perpendicular (a sheared sform, as
+    ``array`` in SimpleITK's order, ``[k, j, i]``, with ``components`` per voxel last where these
+    are several; ``index_to_lps`` [4, 4] takes (i, j, k, 1) to LPS mm; ``entries``, the header's by
+    key.
+    """
+
+    array: np.ndarray
+    components: int
+    index_to_lps: np.ndarray
+    entries: dict[str, str]
+
+
+@apart(ImageError)
+def read_volume(path: Path) -> Volume:
+    """A volume.
+
+    Its matrix is the file's own where the axes are not perpendicular (a sheared sform, as
     resampling tools leave it), which no image of ITK can be. A gzip-compressed NIfTI file is read
     whatever its ending.
 
@@ -43,6 +59,8 @@ def read_volume(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
         ImageError: absent, cut off, of another format, not readable, or of voxels that no scanner
             makes.
     """
+    import SimpleITK
+
     image, matrix = _read(path)
     edges, far = np.linalg.norm(matrix[:3, :3], axis=0), np.abs(matrix[:3, 3]).max()
     possible = np.isfinite(matrix).all() and far <= _FARTHEST_MM and abs(np.linalg.det(matrix)) > 0
@@ -53,7 +71,9 @@ def read_volume(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
             f"{_EDGE_MM[0]:g} to {_EDGE_MM[1]:g} mm and at most {_FARTHEST_MM:g} mm are expected.",
             "Check spacing and origin in the file, which are millimetres.",
         )
-    return image, matrix
+    entries = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    components = image.GetNumberOfComponentsPerPixel()
+    return Volume(SimpleITK.GetArrayFromImage(image), components, matrix, entries)
 
 
 def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
@@ -65,6 +85,7 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
         except ImageError as error:
             raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
         try:
+            check_size(file, volume=True)
             image = sitk.ReadImage(str(file))
         except RuntimeError as error:
             sform = _sform(file) if kind == "NiftiImageIO" else None
@@ -73,6 +94,7 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
                     f"'{path}' cannot be decoded.", "Export it again, uncompressed."
                 ) from error
             with _permissive():
+                check_size(file, volume=True)
                 return sitk.ReadImage(str(file)), sform
     return image, index_to_lps(image)
 

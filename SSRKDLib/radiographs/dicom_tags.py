@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.reading_child import apart
 from SSRKDLib.radiographs.dicom_values import (
     decimal,
     find,
@@ -121,9 +122,7 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    path = Path(path)
-    if not path.is_file():
-        raise ImageError(f"'{path}' was not found.", "Check the path.")
+    path = regular_file(path, ImageError)
     try:
         dataset = pydicom.dcmread(stream or path, stop_before_pixels=stream is None, force=True)
     except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:
@@ -146,6 +145,7 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
     return dataset
 
 
+@apart(ImageError)
 def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
     """The geometry-relevant tags of a DICOM radiograph (raises as :func:`read_dicom_dataset`)."""
     dataset = read_dicom_dataset(path)

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.images.formats import check_dicom_pixels, existing_file, whole_image_kind
+from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.reading_child import apart
+from SSRKDLib.images.formats import check_dicom_pixels, check_size, whole_image_kind
 from SSRKDLib.images.volumes import itk_settings
 from SSRKDLib.radiographs.collimation import padding_mask, shutter_mask
 from SSRKDLib.radiographs.dicom_tags import (
@@ -66,6 +68,7 @@ class Radiograph:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
+@apart(ImageError)
 def read_radiograph(path: str | os.PathLike) -> Radiograph:
     """Read one radiograph.
 
@@ -73,7 +76,7 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
         ImageError: the file is absent, cut off, unreadable, in colour, of several frames or slices,
             too small, or its pixels are constant or not all finite.
     """
-    path = existing_file(path)
+    path = regular_file(path, ImageError)
     with itk_settings():
         with path.open("rb") as stream:
             if stream.read(132)[128:] == b"DICM":
@@ -162,6 +165,7 @@ def _decode(path: Path) -> sitk.Image:
     import SimpleITK as sitk
 
     try:
+        check_size(path, volume=False)
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-160:]

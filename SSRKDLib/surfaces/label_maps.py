@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.bone_names import NamedSurface, identify, match_bones
 from SSRKDLib.core.errors import ImageError, MeshError
+from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.reading_child import apart
 from SSRKDLib.images.volumes import read_volume
 from SSRKDLib.surfaces.label_checks import check_assumed, left_out, one_leg
 from SSRKDLib.surfaces.label_names import label_names, named_segments
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 from SSRKDLib.surfaces.mesh_files import SUFFIXES, find_meshes
-
-if TYPE_CHECKING:
-    import SimpleITK
 
 #: File endings :func:`read_labelmap_meshes` understands.
 LABELMAP_SUFFIXES: tuple[str, ...] = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -108,8 +107,8 @@ def _read_masks(
     path: Path, laterality: str | None = None, chosen: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Mask], str | None, tuple[str, ...]]:
     """The bones' voxels, the side according to their names, and sentences."""
-    image, layers, affine = _read(path)
-    segments = _segments(image, layers, path, laterality, chosen)
+    entries, layers, affine = _read(path)
+    segments = _segments(entries, layers, path, laterality, chosen)
     found, missing = {}, []
     for bone, (layer, value) in segments.places.items():
         if not 0 <= layer < len(layers):
@@ -218,30 +217,28 @@ def _stem(path: Path) -> str:
     return re.sub(r"(\.seg)?(\.nii\.gz|\.\w+)$", "", path.name, flags=re.IGNORECASE)
 
 
-def _read(path: Path) -> tuple[SimpleITK.Image, list[np.ndarray], np.ndarray]:
-    """A label map's file, its layers, each [k, j, i] (more than one where segments overlap or
-    have a layer each), and the matrix [4, 4] from (i, j, k, 1) to LPS mm."""
-    import SimpleITK
-
-    if not path.is_file():
-        raise MeshError(f"'{path}' was not found.", "Check the path.")
+def _read(path: Path) -> tuple[dict[str, str], list[np.ndarray], np.ndarray]:
+    """The entries of a label map's header, its layers, each [k, j, i] (more than one where
+    segments overlap or have a layer each), and the matrix [4, 4] from (i, j, k, 1) to LPS mm."""
+    regular_file(path, MeshError)
     if not _is_labelmap(path):
         raise _of_another_kind(path)
     try:
-        image, affine = read_volume(path)
+        volume = read_volume(path)
     except ImageError as error:
         raise MeshError(error.cause, error.remedy) from error
-    array = SimpleITK.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
+    array = volume.array
+    if volume.components > 1:
         array = np.moveaxis(array, -1, 0)
     elif array.ndim == 3:
         array = array[None]
     # Several channels may be stored as a fourth or fifth dimension.
     array = array.reshape(-1, *array.shape[-3:]) if array.ndim > 3 else array
     if array.ndim != 4 or min(array.shape[1:]) < 2:
-        size = " x ".join(str(n) for n in image.GetSize())
+        size = " x ".join(str(n) for n in volume.array.shape[::-1])
         raise MeshError(f"{path.name} is not a volume ({size}).", _REMEDY)
-    return image, [_whole_numbers(layer, path) for layer in array], affine
+    layers = [_whole_numbers(layer, path) for layer in array]
+    return volume.entries, layers, volume.index_to_lps
 
 
 def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
@@ -258,6 +255,7 @@ def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
     )
 
 
+@apart(MeshError)
 def _of_another_kind(path: Path) -> MeshError:
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
@@ -286,13 +284,13 @@ class _Segments(NamedTuple):
 
 
 def _segments(
-    image: SimpleITK.Image,
+    header: dict[str, str],
     layers: list[np.ndarray],
     path: Path,
     laterality: str | None,
     chosen: Mapping[str, str] | None,
 ) -> _Segments:
-    entries = named_segments(image, path, len(layers))
+    entries = named_segments(header, path, len(layers))
     if not entries:
         entries = [
             (NamedSurface(name), *_place(value, layers))

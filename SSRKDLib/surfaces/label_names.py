@@ -7,9 +7,8 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,28 +16,24 @@ from SSRKDLib.core.bone_names import NamedSurface
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.images.formats import GZIP
 
-if TYPE_CHECKING:
-    import SimpleITK
-
 
 def named_segments(
-    image: SimpleITK.Image, path: Path, layers: int
+    header: Mapping[str, str], path: Path, layers: int
 ) -> list[tuple[NamedSurface, int, int]]:
     """Name with terminology, layer and value of the segments in a ``.seg.nrrd``.
 
     3D Slicer up to 4.11 stored a segment per layer, without writing which, its voxels 1.
     """
-    keys = set(image.GetMetaDataKeys())
     entries = []
-    numbers = sorted(int(m[1]) for key in keys if (m := re.fullmatch(r"Segment(\d+)_Name", key)))
+    numbers = sorted(int(m[1]) for key in header if (m := re.fullmatch(r"Segment(\d+)_Name", key)))
     for number in numbers:
-        name = image.GetMetaData(f"Segment{number}_Name")
+        name = header[f"Segment{number}_Name"]
         tags, value, layer = (f"Segment{number}_{what}" for what in ("Tags", "LabelValue", "Layer"))
-        codes = (image.GetMetaData(tags),) if tags in keys else ()
+        codes = (header[tags],) if tags in header else ()
         try:
             place = (
-                int(image.GetMetaData(layer)) if layer in keys else number if layers > 1 else 0,
-                int(image.GetMetaData(value)) if value in keys else 1,
+                int(header[layer]) if layer in header else number if layers > 1 else 0,
+                int(header[value]) if value in header else 1,
             )
         except ValueError as error:
             raise MeshError(

@@ -11,7 +11,9 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import NamedSurface, NameMatch, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
+from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.output_file import cannot_write
+from SSRKDLib.core.reading_child import apart
 from SSRKDLib.surfaces.mesh import Mesh, _tidy, from_polydata
 from SSRKDLib.surfaces.obj import read_obj
 from SSRKDLib.surfaces.ply import read_ply, write_ply
@@ -49,8 +51,7 @@ def read_parts(path: str | Path) -> dict[str, Mesh]:
 def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
     if path.suffix.lower() not in SUFFIXES:
         raise MeshError(f"{path.name} is not a kind of mesh file that can be read.", _READABLE)
-    if not path.is_file():
-        raise MeshError(f"'{path}' was not found.", "Check the path.")
+    regular_file(path, MeshError)
     try:
         space = _stated_space(path)
         if path.suffix.lower() == ".ply":
@@ -65,7 +66,7 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
             parts, space = {"": mesh}, field_space or space
     except OSError as error:
         raise MeshError(f"{path} cannot be opened ({error.strerror}).", "Check it.") from error
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, MemoryError) as error:
         raise MeshError(f"{path.name} cannot be read: {error}.", _READABLE) from error
     except MeshError as error:
         raise MeshError(f"{path.name} cannot be used: {error.cause}", _READABLE) from error
@@ -100,6 +101,7 @@ def _joined(mesh: Mesh) -> Mesh:
     return _tidy(mesh.vertices[first], inverse.reshape(-1)[mesh.faces])
 
 
+@apart(MeshError)
 def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
     """The surface, and the space that its field data state."""
     from vtkmodules.vtkCommonCore import vtkObject
@@ -123,7 +125,7 @@ def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
     finally:
         vtkObject.SetGlobalWarningDisplay(display)
     if reader.GetOutput().GetNumberOfPolys() + reader.GetOutput().GetNumberOfStrips() == 0:
-        raise ValueError(f"there is no {suffix[1:].upper()} surface in it")
+        raise MeshError(f"There is no {suffix[1:].upper()} surface in it.")
     space = reader.GetOutput().GetFieldData().GetAbstractArray("SPACE")
     stated = space.GetValue(0) if space is not None and space.GetNumberOfValues() else None
     return from_polydata(reader.GetOutput()), stated
@@ -137,7 +139,7 @@ def _check_stl_length(path: Path) -> None:
         return
     count = int.from_bytes(start[80:84], "little")
     if path.stat().st_size < 84 + 50 * count:
-        raise ValueError("it ends too early")
+        raise MeshError("It ends too early.")
 
 
 _COMMENTS = ("SPACE=LPS", "units mm")

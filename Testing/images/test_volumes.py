@@ -42,10 +42,10 @@ def test_a_decimal_comma_of_the_computer_changes_nothing(tmp_path):
         "from SSRKDLib.images.volumes import read_volume\n"
         "from SSRKDLib.images.writing import write_image\n"
         "for ending in ('nrrd', 'mha', 'nii.gz'):\n"
-        "    image, matrix = read_volume(Path(sys.argv[1]) / f'a.{ending}')\n"
-        "    print(matrix[:3].round(4).tolist())\n"
+        "    volume = read_volume(Path(sys.argv[1]) / f'a.{ending}')\n"
+        "    print(volume.index_to_lps[:3].round(4).tolist())\n"
         "    array = numpy.zeros((4, 5, 6))\n"
-        "    write_image(Path(sys.argv[1]) / f'b.{ending}', array, matrix)\n"
+        "    write_image(Path(sys.argv[1]) / f'b.{ending}', array, volume.index_to_lps)\n"
         "assert locale.str(0.5) == '0,5'\n"
     )
     environment = {**os.environ, "LOCPATH": str(tmp_path), "LC_ALL": "de_DE.UTF-8"}
@@ -57,7 +57,9 @@ def test_a_decimal_comma_of_the_computer_changes_nothing(tmp_path):
     wanted = np.array([[0.7, 0, 0, -194.92], [0, 0.8, 0, 3.5], [0, 0, 1.25, 700.25]])
     assert [json.loads(line) for line in done.stdout.splitlines()] == [wanted.tolist()] * 3
     for ending in ("nrrd", "mha", "nii.gz"):
-        np.testing.assert_allclose(read_volume(tmp_path / f"b.{ending}")[1][:3], wanted, atol=1e-4)
+        np.testing.assert_allclose(
+            read_volume(tmp_path / f"b.{ending}").index_to_lps[:3], wanted, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize(

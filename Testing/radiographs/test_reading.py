@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from scipy.ndimage import gaussian_filter
 
 from SSRKDLib.cli import main as cli
+from SSRKDLib.core import reading_child
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
@@ -225,6 +226,7 @@ def test_reconstruct_opens_each_radiograph_once(tmp_path, monkeypatch):
         raise AssertionError("ITK opens the file a second time")
 
     monkeypatch.setattr(Job, "run_with", run_with)
+    monkeypatch.setattr(reading_child, "_is_child", True)  # so that it can be seen here
     monkeypatch.setattr(sitk, "ReadImage", never)
     monkeypatch.setattr(sitk.ImageFileReader, "GetImageIOFromFileName", never)
     OPENED.clear()

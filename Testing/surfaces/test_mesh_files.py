@@ -213,7 +213,7 @@ def bad_file(tmp_path, kind: str):
     ("kind", "cause"),
     [
         ("absent.ply", "was not found"),
-        ("empty.ply", "does not begin with 'ply'"),
+        ("empty.ply", "is empty"),
         ("garbage.ply", "does not begin with 'ply'"),
         ("header.ply", "property wobble y"),
         ("cut.ply", "ends too early"),
@@ -222,7 +222,7 @@ def bad_file(tmp_path, kind: str):
         ("nan.ply", "not finite"),
         ("index.ply", "do not exist"),
         ("no_faces.ply", "no vertices or no faces"),
-        ("garbage.stl", "cannot be read"),
+        ("garbage.stl", "ends too early"),
         ("cut.stl", "ends too early"),
         ("garbage.obj", "OBJ"),
         ("garbage.vtp", "VTP"),

@@ -1,0 +1,77 @@
+"""Files of strangers before they are opened: regular ones, and text of a size that people write."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from SSRKDLib.core.errors import InputError
+
+#: Largest rig, calibration, table or other text, bytes.
+LARGEST_TEXT = 16 << 20
+
+
+def regular_file(path: str | os.PathLike, kind: type[InputError] = InputError) -> Path:
+    """The path of a file that is there, no folder, pipe or device, and not empty.
+
+    Raises:
+        InputError: it is not; of the kind that is asked for.
+    """
+    path = Path(path)
+    try:
+        str(path).encode()  # ITK ends the process over a name that is not
+        status = path.stat()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(path).decode("utf-8", "replace")
+        raise kind(
+            f"The name of the file '{shown}' is not UTF-8.", "Rename it, or its folder."
+        ) from error
+    except FileNotFoundError as error:
+        raise kind(f"'{path}' was not found.", "Check the path.") from error
+    except (OSError, ValueError) as error:
+        raise kind(f"'{path}' cannot be read ({error}).", "Check the path.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise kind(f"'{path}' is a folder.", "Choose one file.")
+    if not stat.S_ISREG(status.st_mode):
+        raise kind(f"'{path}' is a pipe or a device, no file.", "Choose a file.")
+    if status.st_size == 0:
+        raise kind(f"'{path}' is empty.", "Copy or export it again.")
+    return path
+
+
+def read_text_bytes(path: str | os.PathLike, kind: type[InputError] = InputError) -> bytes:
+    """The content of a rig, calibration, table or the like.
+
+    Raises:
+        InputError: absent, no regular file, not readable, or too large; of the kind asked for.
+    """
+    path = regular_file(path, kind)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_TEXT + 1)
+    except OSError as error:
+        raise kind(f"'{path}' cannot be read ({error}).", "Check the path.") from error
+    if len(content) > LARGEST_TEXT:
+        raise kind(
+            f"'{path}' is larger than {LARGEST_TEXT >> 20} MB, too large for text.",
+            "Check the path.",
+        )
+    return content
+
+
+def read_json(
+    path: str | os.PathLike, kind: type[InputError] = InputError, remedy: str = ""
+) -> Any:
+    """The values in a JSON file.
+
+    Raises:
+        InputError: as :func:`read_text_bytes`, or it is no JSON; of the kind asked for.
+    """
+    content = read_text_bytes(path, kind)
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise kind(f"'{path}' is not JSON ({str(error)[:160]}).", remedy) from error

@@ -1,0 +1,91 @@
+"""Whatever a file does to its reader, the user gets a sentence and the next file is read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from SSRKDLib.core import reading_child
+from SSRKDLib.core.errors import ImageError
+from Testing.support import ill_readers
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
+
+
+def test_result_is_the_functions_own_and_libraries_are_not_heard(tmp_path, capfd):
+    first, second = (ill_readers.good(tmp_path / "a", factor=factor) for factor in (1, 2))
+    assert first["path"] == tmp_path / "a"
+    assert first["array"].dtype == np.dtype(">u2") and first["array"].flags.writeable
+    np.testing.assert_array_equal(second["array"], [[0, 2, 4], [6, 8, 10]])
+    assert first["process"] == second["process"] != os.getpid()
+    assert capfd.readouterr() == ("", "")
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        ("crash", r"ended the process that reads it \(SIGSEGV\)"),
+        ("leave", r"ended the process that reads it \(exit code 7\)"),
+        ("spin", r"takes longer to read than a file of its size may \(1 s\)"),
+        ("sleep", r"takes longer to read than a file of its size may \(1 s\)"),
+        ("hog", "needs more memory than a file of its size may"),
+        ("nest", r"cannot be read \(RecursionError\)"),
+        ("refuse", "It is blue. Paint it grey."),
+    ],
+)
+def test_what_a_file_does_to_its_reader_is_one_error(reader, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading_child, "_SECONDS", 1)
+    monkeypatch.setattr(reading_child, "_CLOCK", 2)
+    with pytest.raises(ImageError, match=said):
+        getattr(ill_readers, reader)(tmp_path / "a")
+    assert ill_readers.good(tmp_path / "b")["path"] == tmp_path / "b"
+
+
+@POSIX
+def test_memory_is_watched_where_the_system_does_not_limit_it(tmp_path, monkeypatch):
+    pytest.importorskip("psutil")
+    monkeypatch.setattr(reading_child.sys, "platform", "darwin")
+    monkeypatch.setattr(reading_child, "_MEMORY", -1)
+    with pytest.raises(ImageError, match="ended the process that reads it"):
+        ill_readers.spin(tmp_path / "a")
+
+
+def test_threads_take_turns(tmp_path):
+    found = {}
+
+    def read(n):
+        found[n] = ill_readers.good(tmp_path / str(n), n)["array"][1, 2]
+
+    threads = [threading.Thread(target=read, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {n: 5 * n for n in range(8)}
+
+
+@POSIX
+def test_the_child_goes_with_its_parent(tmp_path):
+    code = (
+        "import os, sys; from Testing.support import ill_readers\n"
+        "print(ill_readers.good('a')['process'], flush=True); os.kill(os.getpid(), 9)"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    child = int(made.stdout)
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        with open(f"/proc/{child}/stat") as stat:
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                return
+        time.sleep(0.1)
+    raise AssertionError("the child is still there")
