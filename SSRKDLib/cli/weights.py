@@ -1,16 +1,20 @@
-"""``python -m SSRKDLib weights``: list, import and check network weights."""
+"""``python -m SSRKDLib weights``: list, import, fetch and check network weights."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from SSRKDLib.core.progress import Progress, no_progress
+
 
 def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add the ``weights`` command to an argparse sub-parsers object."""
-    parser = subparsers.add_parser("weights", help="list, import and check network weights")
+    parser = subparsers.add_parser("weights", help="list, import, fetch and check weights")
     parser.set_defaults(run=run)
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|import|verify")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="list|import|fetch|verify"
+    )
     actions.add_parser("list", help="the weights that there are")
     bring = actions.add_parser(
         "import",
@@ -21,19 +25,25 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         ),
     )
     bring.add_argument("files", nargs="+", metavar="FILE", type=Path)
+    get = actions.add_parser("fetch", help="download weights that are offered (see list)")
+    get.add_argument("name", metavar="NAME")
     verify = actions.add_parser("verify", help="read weights in full and check them")
     verify.add_argument("name", nargs="?", metavar="NAME", help="default: all")
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Do it and print the outcome.
+
+    Args:
+        arguments: of the command line.
+        progress: called while weights are downloaded.
 
     Returns:
         0; 2 where ``verify`` without a name finds a damaged bundle.
 
     Raises:
-        WeightsError: weights that are absent, damaged or not weights.
+        WeightsError: weights that are absent, damaged, not weights, or cannot be reached.
         OutputError: the user's folder cannot be written.
         MissingDependencyError: torch or safetensors is not installed.
     """
@@ -41,11 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
         return _list()
     if arguments.action == "import":
         return _import(arguments.files)
+    if arguments.action == "fetch":
+        return _fetch(arguments.name, progress)
     return _verify(arguments.name)
 
 
 def _list() -> int:
     from SSRKDLib.weights.catalogue import DEFAULT_NAME, list_bundles, user_folder
+    from SSRKDLib.weights.releases import releases
 
     bundles = list_bundles()
     for info in bundles:
@@ -53,6 +66,11 @@ def _list() -> int:
         print(f"{info.name}{default}: {info.problem or info.title} [{info.origin}, {info.path}]")
     if not bundles:
         print("There are no weights. Bring some in: weights import FILE")
+    there = {info.name for info in bundles}
+    for release in releases():
+        if release.name not in there:
+            size = f"{release.size / 1e6:.0f} MB"
+            print(f"{release.name}: {release.title} [{size}; weights fetch {release.name}]")
     print(f"Imported weights are kept in {user_folder()}.")
     return 0
 
@@ -61,6 +79,14 @@ def _import(files: list[Path]) -> int:
     from SSRKDLib.weights.catalogue import import_bundle
 
     info = import_bundle(files[0] if len(files) == 1 else files)
+    print(f"{info.name}: {info.title} [{info.path}]")
+    return 0
+
+
+def _fetch(name: str, progress: Progress) -> int:
+    from SSRKDLib.weights.releases import fetch, find_release
+
+    info = fetch(find_release(name), progress)
     print(f"{info.name}: {info.title} [{info.path}]")
     return 0
 
