@@ -49,11 +49,14 @@ class CtReconstruction:
             that was not found is absent.
         laterality: "L", "R", or None where neither the caller nor the bones decide.
         report: plain JSON values, as written to report.json.
+        within_mm: as of :class:`~SSRKDLib.reconstruction.radiographs.Reconstruction`; of a CT
+            nothing is said.
     """
 
     bones: dict[str, Mesh]
     laterality: str | None
     report: dict = field(default_factory=dict)
+    within_mm: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def reconstruct_ct_file(

@@ -13,7 +13,9 @@ from SSRKDLib.geometry.virtual_cameras import REACH
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import FramedRadiographs
+from SSRKDLib.reconstruction.agreement import Agreement
 from SSRKDLib.reconstruction.choices import VIEW_NAMES
+from SSRKDLib.reconstruction.fitting.confidence import Confidence, confidences
 from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
 from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
 from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own_fields
@@ -65,6 +67,12 @@ class FittedBones:
             return None
         median, high = np.percentile(np.abs(self.field_distances[bone]), [50, 95])
         return {"median": round(float(median), 2), "p95": round(float(high), 2)}
+
+    def confidence(self, agreement: Agreement) -> dict[str, Confidence]:
+        """How good each bone is; ``agreement``: of these bones with the masks."""
+        apart = {bone: self.field_report(bone) for bone in self.cuts}
+        medians = {bone: one["median"] if one else None for bone, one in apart.items()}
+        return confidences(self.fit, self.cuts, agreement, medians)
 
     def warnings(self) -> list[str]:
         """Sentences on what is uncertain about the fit."""

@@ -49,6 +49,8 @@ class Reconstruction:
         surface: one of :data:`SURFACES`: what the bones are.
         views: which of the rig's views was taken as ``"frontal"``, and which as ``"lateral"``.
         pose: the view whose pose the bones are delivered in; None where nothing moved.
+        within_mm: per fitted bone and vertex a distance in mm within which nine of ten vertices lie
+            from the real bone, its shape laid on it; empty where the bones are the field's.
         poses: per view (``"frontal"``, ``"lateral"``) and bone the rigid 4x4, rig coordinates, from
             ``bones`` to where the bone lay in that view; empty where nothing moved.
     """
@@ -63,6 +65,7 @@ class Reconstruction:
     views: dict[str, int] = field(default_factory=dict)
     pose: str | None = None
     poses: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    within_mm: dict[str, np.ndarray] = field(default_factory=dict)
 
     def bones_in(self, view: str) -> dict[str, Mesh]:
         """The bones as they lay in the ``"frontal"`` or the ``"lateral"`` view, rig coordinates."""
@@ -146,7 +149,9 @@ def reconstruct(
         warnings = find_warnings(
             pair, rig, model.finder, located, bones, agreement, explained=explained
         )
+    confidence = {}
     if fitted is not None:
+        confidence = fitted.confidence(agreement)
         warnings = [*_motion_warnings(fitted, pose), *fitted.warnings(), *warnings]
     result = Reconstruction(
         {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()},
@@ -159,6 +164,7 @@ def reconstruct(
             name: exposures.index(pair[camera.index])
             for name, camera in zip(VIEW_NAMES, framed.input.cameras)
         },
+        within_mm={bone: one.within_mm for bone, one in confidence.items()},
     )
     if fitted is not None and fitted.motion is not None:
         result.pose = pose
@@ -172,6 +178,9 @@ def reconstruct(
         bone: {
             "agreement": dict(zip(VIEW_NAMES, agreement[bone])),
             "field_distance_mm": None if fitted is None else fitted.field_report(bone),
+            "expected_error_mm": (
+                round(confidence[bone].expected_mm, 2) if bone in confidence else None
+            ),
         }
         for bone in BONES
     }

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 REPORT = "report.json"
 
+#: The vertices' property of fitted bones' files: mm within which nine of ten vertices lie from the
+#: real bone, its shape laid on it.
+UNCERTAINTY = "uncertainty_mm"
+
 
 def is_reconstruction(folder: Path) -> bool:
     """Whether the report in a folder is a reconstruction's, of any version."""
@@ -40,11 +44,13 @@ RECONSTRUCTION = ResultKind("reconstruction", _earlier)
 
 
 def write_result(folder: Path, result: Reconstruction | CtReconstruction) -> None:
-    """Write ``{bone}.ply`` of every bone found, and ``report.json``.
+    """Write ``{bone}.ply`` of every bone found, of fitted ones with :data:`UNCERTAINTY` at each
+    vertex, and ``report.json``.
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
     for bone, mesh in result.bones.items():
-        write_mesh(folder / f"{bone}.ply", mesh, COLOURS[bone])
+        scalars = {UNCERTAINTY: result.within_mm[bone]} if bone in result.within_mm else {}
+        write_mesh(folder / f"{bone}.ply", mesh, COLOURS[bone], scalars)
     write_file(folder / REPORT, json.dumps(result.report, indent=2, allow_nan=False) + "\n")

@@ -146,18 +146,24 @@ _COMMENTS = ("SPACE=LPS", "units mm")
 
 
 def write_mesh(
-    path: str | Path, mesh: Mesh, colour: tuple[float, float, float] | None = None
+    path: str | Path,
+    mesh: Mesh,
+    colour: tuple[float, float, float] | None = None,
+    scalars: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a binary little-endian PLY of triangles with normals (float32, LPS, mm).
 
-    The comment ``SPACE=LPS`` is the one 3D Slicer looks for; ``colour`` is sRGB, 0..1.
+    The comment ``SPACE=LPS`` is the one 3D Slicer looks for; ``colour`` is sRGB, 0..1;
+    ``scalars`` are further properties of the vertices, ``[N]`` by name.
     Raises :class:`~SSRKDLib.core.errors.OutputError` where the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ".ply":
         raise OutputError(f"Meshes are written as PLY, not as {path.name}.", "Use a .ply name.")
     try:
-        write_ply(path, mesh.vertices, mesh.faces, mesh.vertex_normals(), colour, _COMMENTS)
+        write_ply(
+            path, mesh.vertices, mesh.faces, mesh.vertex_normals(), colour, _COMMENTS, scalars
+        )
     except OSError as error:
         raise cannot_write(path, error) from error
 

@@ -6,6 +6,7 @@ when a file is cut short, which inside Slicer would cost the user's scene.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,19 +40,13 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     ``OSError`` where the file cannot be opened.
     """
     content = Path(path).read_bytes()
-    ascii_body, elements, body = _header(content)
-    if ascii_body:
-        # Numbers written as text become float64 in binary, so one decoder serves both.
-        body = np.array(body.split(), dtype="<f8").tobytes()
     vertices = triangles = None
-    offset = 0
-    for element in elements:
-        columns, offset = _columns(body, offset, element)
-        if element.name == "vertex":
+    for name, columns in _elements(content):
+        if name == "vertex":
             if any(axis not in columns for axis in "xyz"):
                 raise ValueError("its vertices lack x, y or z")
             vertices = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
-        elif element.name == "face":
+        elif name == "face":
             polygons = columns.get("vertex_indices", columns.get("vertex_index"))
             if polygons is None or np.ndim(polygons[0]) != 1:
                 raise ValueError("its faces lack lists of vertex indices")
@@ -61,6 +56,17 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return vertices, triangles
 
 
+def read_ply_property(path: Path, name: str) -> np.ndarray | None:
+    """A property of a PLY file's vertices, ``[N]`` float64; None where they have none of that name.
+
+    Raises as :func:`read_ply`.
+    """
+    for element, columns in _elements(Path(path).read_bytes()):
+        if element == "vertex" and name in columns:
+            return np.asarray(columns[name], dtype=np.float64)
+    return None
+
+
 def write_ply(
     path: Path,
     vertices: np.ndarray,
@@ -68,14 +74,18 @@ def write_ply(
     normals: np.ndarray,
     colour: tuple[float, float, float] | None = None,
     comments: tuple[str, ...] = (),
+    scalars: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Write a little-endian binary PLY of triangles with vertex normals.
 
-    ``colour`` (sRGB, 0..1) is given to every vertex. Raises ``OSError``.
+    ``colour`` (sRGB, 0..1) is given to every vertex; ``scalars`` ``[N]`` become properties of that
+    name. Raises ``OSError``.
     """
     fields = [(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")]
     if colour is not None:
         fields += [(name, "u1") for name in ("red", "green", "blue")]
+    scalars = scalars or {}
+    fields += [(name, "<f4") for name in scalars]
     points = np.empty(len(vertices), dtype=fields)
     for axis, name in enumerate("xyz"):
         points[name] = vertices[:, axis]
@@ -83,6 +93,8 @@ def write_ply(
     if colour is not None:
         for name, value in zip(("red", "green", "blue"), colour):
             points[name] = round(255 * value)
+    for name, values in scalars.items():
+        points[name] = values
     faces = np.empty(len(triangles), dtype=[("n", "u1"), ("v", "<i4", (3,))])
     faces["n"] = 3
     faces["v"] = triangles
@@ -96,6 +108,18 @@ def write_ply(
         file.write("\n".join(header).encode("ascii"))
         file.write(points.tobytes())
         file.write(faces.tobytes())
+
+
+def _elements(content: bytes) -> Iterator[tuple[str, dict]]:
+    """Name and columns of each element of a file."""
+    ascii_body, elements, body = _header(content)
+    if ascii_body:
+        # Numbers written as text become float64 in binary, so one decoder serves both.
+        body = np.array(body.split(), dtype="<f8").tobytes()
+    offset = 0
+    for element in elements:
+        columns, offset = _columns(body, offset, element)
+        yield element.name, columns
 
 
 def _header(content: bytes) -> tuple[bool, list, bytes]:

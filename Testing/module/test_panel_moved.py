@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.reconstruction.choices import pose_sentence
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
+from SSRKDLib.surfaces.ply import read_ply_property
 from Testing.bench import user
 from Testing.module.cases import ballMeshes, loadSampleFiles, settle
 from Testing.support.ball_knee import BALLS
@@ -44,7 +45,8 @@ def answer(request, moved=True, order=("frontal", "lateral")):
     back = {bone: np.linalg.inv(matrix) for bone, matrix in toLateral.items()}
     for bone, mesh in ballMeshes().items():
         shown = toLateral[bone] if pose == "lateral" else np.eye(4)
-        write_mesh(output / f"{bone}.ply", mesh.transformed(shown))
+        scalars = {"uncertainty_mm": np.linspace(0.5, 2.0, len(mesh.vertices))}
+        write_mesh(output / f"{bone}.ply", mesh.transformed(shown), scalars=scalars)
     here, there = {b: np.eye(4) for b in BONES}, back if pose == "lateral" else toLateral
     poses = {pose: here, "frontal" if pose == "lateral" else "lateral": there}
     report = {
@@ -129,7 +131,7 @@ def test_panel_each_radiograph_has_the_bones_as_they_lay_in_it(core, slicer):
 
 
 def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_path):
-    from SSRKDSlicer.bones.results import aboutModel
+    from SSRKDSlicer.bones.results import aboutModel, uncertaintyOf
 
     models = reconstruct(core)
     ui = core.ui
@@ -145,11 +147,15 @@ def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_pat
         assert len(about["warnings"]) == 3
     assertOutlines(core, slicer)
     assert core.case().models == models
+    known = np.linspace(0.5, 2.0, models["tibia"].GetPolyData().GetNumberOfPoints())
+    np.testing.assert_allclose(uncertaintyOf(models["tibia"]), known, rtol=1e-5)
     # Exported is what is shown; the next result comes in the pose that was chosen.
     user.choose(ui.exportFormatCombo, "PLY")
     user.type_text(ui.exportFolder, str(tmp_path))
     user.click(ui.exportButton)
     middle = read_mesh(tmp_path / "left_tibia.ply").bounds.mean(0)
+    stored = read_ply_property(tmp_path / "left_tibia.ply", "uncertainty_mm")
+    np.testing.assert_allclose(stored, known, rtol=1e-5)
     np.testing.assert_allclose(middle, lay("tibia", "frontal"), atol=0.05)
     reconstruct(core)
     assert core.asked[-1]["pose"] == "frontal"

@@ -17,9 +17,12 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.fitting.own_rig import AskedBone, FieldTerm, seen_from_bone
 from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations
 from SSRKDLib.reconstruction.radiographs import reconstruct
+from SSRKDLib.reconstruction.result_folder import UNCERTAINTY, write_result
 from SSRKDLib.simulation.population import load_population
 from SSRKDLib.simulation.random_shape import random_knee
 from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh_files import read_mesh
+from SSRKDLib.surfaces.ply import read_ply_property
 from Testing.support.ball_knee import BallModel
 from Testing.support.bundled import expose, model
 from Testing.support.fitted_knees import bent, knee, random_shape, turned_leg
@@ -54,6 +57,19 @@ def test_a_routine_pair_is_called_what_it_is(routine):
         assert min(result.report["bones"][bone]["agreement"].values()) > 0.94, bone
         assert result.report["bones"][bone]["field_distance_mm"]["median"] < 2.0
     json.dumps(result.report, allow_nan=False)
+
+
+def test_every_vertex_of_a_fitted_bone_has_an_uncertainty(routine, tmp_path):
+    _, _, _, result = routine
+    write_result(tmp_path, result)
+    for bone, mesh in result.bones.items():
+        expected = result.report["bones"][bone]["expected_error_mm"]
+        within = result.within_mm[bone]
+        assert within.shape == (len(mesh.vertices),)
+        assert 0.2 < expected < 2.5 and within.min() > 0
+        stored = read_ply_property(tmp_path / f"{bone}.ply", UNCERTAINTY)
+        np.testing.assert_allclose(stored, within, rtol=1e-5)
+        assert len(read_mesh(tmp_path / f"{bone}.ply").vertices) == len(within)
 
 
 def test_bones_of_a_routine_pair_have_one_shape_and_two_poses(routine):

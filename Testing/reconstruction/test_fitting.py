@@ -1,14 +1,18 @@
 """The fit to exact masks of knees whose shape and poses are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.virtual_cameras import MIRROR
+from SSRKDLib.reconstruction.fitting.confidence import confidences, vertex_deviations
 from SSRKDLib.reconstruction.fitting.fit import fit_knee
 from SSRKDLib.reconstruction.fitting.joints import flexion
 from SSRKDLib.reconstruction.fitting.motion import motion_of
+from SSRKDLib.reconstruction.fitting.template import cut_bone
 from Testing.support.fitted_knees import (
     bent,
     exact_views,
@@ -110,3 +114,40 @@ def test_the_fit_knows_left_knees_only(still):
     )
     fit = fit_knee(exact_views(mirrored, simultaneous=True))
     assert fit.cost > 2 * straight.cost
+
+
+def test_vertices_that_no_outline_shows_are_less_certain(still):
+    _, seen, fit = still
+    alone = fit_knee(replace(seen, masks=seen.masks * np.array([1.0, 0.0])[:, None, None, None]))
+    both, one = vertex_deviations(fit), vertex_deviations(alone)
+    for bone, part in fit.state.model.bones.items():
+        normals = part.normals(part.shape(fit.state.coefficients))
+        of_people = np.sqrt((np.einsum("ni,nik->nk", normals, part.modes) ** 2).sum(axis=1))
+        near = np.abs(part.mean[:, 2]) < 80
+        assert (both[bone] <= of_people + 1e-3).all(), bone
+        assert both[bone][near].mean() < 0.5 * of_people[near].mean(), bone
+        assert both[bone][near].mean() < one[bone][near].mean(), bone
+
+
+def test_what_disagrees_makes_a_bone_less_certain(still):
+    _, _, fit = still
+    part = fit.state.model.bones["tibia"]
+    points = part.shape(fit.state.coefficients)
+    cuts = {"tibia": cut_bone(part, points, 90.0 - np.abs(points[:, 2]))}
+
+    def of(agreement, field_mm, fit=fit):
+        return confidences(fit, cuts, {"tibia": agreement}, {"tibia": field_mm})["tibia"]
+
+    good = of([0.98, 0.98], 0.3)
+    assert 0.2 < good.expected_mm < 1.0
+    assert good.within_mm.shape == (len(cuts["tibia"].mesh.vertices),)
+    assert good.within_mm.mean() > good.expected_mm
+    for worse in (
+        of([0.98, 0.9], 0.3),
+        of([0.98, 0.98], 2.0),
+        of([0.98, None], None),
+        of([0.98, 0.98], 0.3, replace(fit, cost=2 * fit.cost)),
+    ):
+        assert worse.expected_mm > 1.1 * good.expected_mm
+        shares = worse.within_mm / good.within_mm
+        assert shares == pytest.approx(worse.expected_mm / good.expected_mm)

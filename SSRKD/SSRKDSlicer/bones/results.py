@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import slicer
-from vtk.util.numpy_support import numpy_to_vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.boxes import bounding_box
@@ -15,8 +15,10 @@ from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
 from SSRKDLib.radiographs.rig_file import rig_from_dict, rig_to_dict
 from SSRKDLib.reconstruction.choices import POSES, pose_sentence
+from SSRKDLib.reconstruction.result_folder import UNCERTAINTY as UNCERTAINTY_IN_FILES
 from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
+from SSRKDLib.surfaces.ply import read_ply_property
 from SSRKDLib.surfaces.voxelise import label_map
 
 from ..radiographs.outlines import ownMesh, worldMesh
@@ -39,13 +41,28 @@ _KEPT = (
 FORMATS = {"STL": ".stl", "OBJ": ".obj", "PLY": ".ply", "labelmap": ".nrrd"}
 
 
-def modelPolyData(mesh):
-    """A surface in LPS mm as polygons in RAS, with normals."""
+#: Point data of a fitted bone, mm: nine of ten of its points lie within it from the real bone.
+UNCERTAINTY = "Uncertainty"
+
+
+def modelPolyData(mesh, uncertainty=None):
+    """A surface in LPS mm as polygons in RAS, with normals, and :data:`UNCERTAINTY` where it is
+    known."""
     polydata = to_polydata(Mesh(flipLpsRas(mesh.vertices), mesh.faces))
     normals = numpy_to_vtk(flipLpsRas(mesh.vertex_normals()).astype(np.float32), deep=True)
     normals.SetName("Normals")
     polydata.GetPointData().SetNormals(normals)
+    if uncertainty is not None:
+        array = numpy_to_vtk(uncertainty.astype(np.float32), deep=True)
+        array.SetName(UNCERTAINTY)
+        polydata.GetPointData().AddArray(array)
     return polydata
+
+
+def uncertaintyOf(node):
+    """:data:`UNCERTAINTY` of a model, one number per point; None where it has none."""
+    array = node.GetPolyData().GetPointData().GetArray(UNCERTAINTY)
+    return None if array is None else vtk_to_numpy(array)
 
 
 def addModels(resultFolder, report, folder, before=None, rig=None):
@@ -71,8 +88,9 @@ def addModels(resultFolder, report, folder, before=None, rig=None):
                 **{key: report[key] for key in _KEPT if key in report},
             }
             models[bone] = addModel(
-                bone, read_mesh(path), report["laterality"], about, folder, (before or {}).get(bone)
-            )
+                bone, read_mesh(path), report["laterality"], about, folder,
+                (before or {}).get(bone), read_ply_property(path, UNCERTAINTY_IN_FILES),
+            )  # fmt: skip
             models[bone].SetAttribute(RIG, None if rig is None else json.dumps(rig_to_dict(rig)))
             storePoses(models[bone], *_posesOf(report, bone))
     return models
@@ -104,7 +122,8 @@ def showPose(models, view):
             continue
         there = poseIn(node, view)
         matrices = {one: poseIn(node, one) @ np.linalg.inv(there) for one in VIEWS}
-        node.SetAndObservePolyData(modelPolyData(ownMesh(node).transformed(there)))
+        moved = ownMesh(node).transformed(there)
+        node.SetAndObservePolyData(modelPolyData(moved, uncertaintyOf(node)))
         node.GetDisplayNode().SetScalarVisibility(False)  # distances were of the other pose
         storePoses(node, view, matrices)
         node.SetAttribute(ABOUT, json.dumps(withPose(aboutModel(node), view)))
@@ -126,18 +145,18 @@ def reconstructionRig(models):
     return None
 
 
-def addModel(bone, mesh, laterality, about, folder, node=None):
+def addModel(bone, mesh, laterality, about, folder, node=None, uncertainty=None):
     """One model node: a new one, or one that gets a new surface."""
     if node is None:
         name = uniqueName(boneName(bone, laterality))
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
-        node.SetAndObservePolyData(modelPolyData(mesh))
+        node.SetAndObservePolyData(modelPolyData(mesh, uncertainty))
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetScalarVisibility(False)
         node.GetDisplayNode().SetColor(*boneColour(bone))
         putInto(folder, node)
     else:
-        node.SetAndObservePolyData(modelPolyData(mesh))
+        node.SetAndObservePolyData(modelPolyData(mesh, uncertainty))
         node.GetDisplayNode().SetScalarVisibility(False)  # distances were of the old surface
         if node.GetAttribute("SSRKD.Laterality") != laterality:
             node.SetName(uniqueName(boneName(bone, laterality)))
@@ -189,7 +208,9 @@ def exportModels(models, folder, kind):
     for bone, node in models.items():
         path = os.path.join(folder, f"{prefix}{bone}{FORMATS[kind]}")
         if kind == "PLY":
-            write_mesh(path, worldMesh(node), COLOURS[bone])
+            known = uncertaintyOf(node)
+            scalars = {} if known is None else {UNCERTAINTY_IN_FILES: known}
+            write_mesh(path, worldMesh(node), COLOURS[bone], scalars)
         elif not slicer.util.exportNode(node, path, {}, world=True) or not os.path.isfile(path):
             raise OutputError(
                 f"'{path}' cannot be written.",
