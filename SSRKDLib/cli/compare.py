@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -78,6 +77,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     from SSRKDLib.evaluation.comparison import measure_distances
     from SSRKDLib.evaluation.tables import COMPARISON, FILE, format_table, write_comparison
     from SSRKDLib.radiographs.rig_file import read_rig
+    from SSRKDLib.reconstruction.result_folder import read_report, reported_side
     from SSRKDLib.surfaces.distance import best_backend
     from SSRKDLib.surfaces.label_maps import read_reference
 
@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     with replaced_folder(arguments.output, COMPARISON, inputs) as folder:
         progress("read", 0.0, "Reading the reconstruction")
         rig = read_rig(arguments.rig) if arguments.rig else None
-        report = _report(arguments.recon)
-        known_side = arguments.side or (rig.laterality if rig else None) or _reported_side(report)
+        report = read_report(arguments.recon)
+        known_side = arguments.side or (rig.laterality if rig else None) or reported_side(report)
         moved = arguments.align is None and report.get("pose") in VIEW_NAMES
         mode = arguments.align or ("bone" if moved else "none")
         recon = read_reference(arguments.recon, known_side)
@@ -119,19 +119,3 @@ def _picked(pairs: list[str]) -> dict[str, str]:
             raise InputError(f"'{pair}' picks nothing.", "Write --pick BONE=NAME.")
         picked[bone.strip().lower()] = name
     return picked
-
-
-def _report(recon: str) -> dict:
-    """A reconstruction's own report; empty where there is none."""
-    from SSRKDLib.reconstruction.result_folder import REPORT
-
-    try:
-        report = json.loads((Path(recon) / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}  # the report is not an input of this command: meshes may come from elsewhere
-    return report if isinstance(report, dict) else {}
-
-
-def _reported_side(report: dict) -> str | None:
-    side = report.get("laterality")
-    return side if side in ("L", "R") else None

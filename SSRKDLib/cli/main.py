@@ -21,6 +21,7 @@ from SSRKDLib.cli import (
     demo,
     doctor,
     evaluate,
+    plan,
     prepare,
     reconstruct,
     rig,
@@ -31,7 +32,9 @@ from SSRKDLib.cli import (
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
 from SSRKDLib.core.progress import ProgressLine
 
-COMMANDS = (reconstruct, compare, evaluate, rig, simulate, prepare, weights, doctor, demo, worker)
+COMMANDS = (
+    reconstruct, compare, plan, evaluate, rig, simulate, prepare, weights, doctor, demo, worker
+)  # fmt: skip
 
 OK, FAILED, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 

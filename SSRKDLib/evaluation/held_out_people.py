@@ -22,7 +22,7 @@ from SSRKDLib.simulation.random_radiograph import random_line_integral
 from SSRKDLib.simulation.surface_phantom import material_paths, random_leg
 from SSRKDLib.simulation.voxel_phantom import simulate_view, voxel_knee
 from SSRKDLib.surfaces.knee import joint_centre
-from SSRKDLib.surfaces.mesh import Mesh
+from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 from SSRKDLib.surfaces.mesh_files import read_meshes
 
 #: Where the joint lies in the rig, mm: 27 off the origin.
@@ -54,6 +54,33 @@ def held_out_people(shared: Path | None) -> list[Person]:
             bones = read_meshes(shared / "data" / "visible_human" / name)
             people.append(Person("visible human", name, _placed(bones)))
     return people
+
+
+def strangers(shared: Path | None) -> list[Person]:
+    """Knees of other laboratories in ``shared``, right ones mirrored to left."""
+    folder = None if shared is None else shared / "data" / "strangers"
+    if folder is None or not folder.is_dir():
+        return []
+    people = []
+    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
+        bones = {bone: _divided(mesh) for bone, mesh in read_meshes(path).items()}
+        if path.name.endswith("_R"):
+            bones = Person("", "", bones).mirrored()
+        people.append(Person("stranger", path.name, _placed(bones)))
+    return people
+
+
+def _divided(mesh: Mesh, edge: float = 10.0) -> Mesh:
+    """The same surface without edges longer than ``edge`` mm: shafts that were prolonged have
+    vertices at their ends only, and simulators look for the middle of a shaft."""
+    from vtkmodules.vtkFiltersModeling import vtkAdaptiveSubdivisionFilter
+
+    divide = vtkAdaptiveSubdivisionFilter()
+    divide.SetInputData(to_polydata(mesh))
+    divide.SetMaximumEdgeLength(edge)
+    divide.SetMaximumTriangleArea(edge**2)
+    divide.Update()
+    return from_polydata(divide.GetOutput())
 
 
 def _placed(bones: dict[str, Mesh]) -> dict[str, Mesh]:

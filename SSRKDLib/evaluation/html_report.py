@@ -93,21 +93,30 @@ def render(report: Report) -> str:
         curves_svg(report.curves),
         *(f'<p class="note">{_text(note)}</p>' for note in report.notes),
     ]
-    for caption, png in report.pictures.items():
-        data = base64.b64encode(png).decode()
-        parts.append(
-            f'<figure><img alt="{_text(caption)}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{_text(caption)}</figcaption></figure>"
-        )
+    parts += [figure(caption, png) for caption, png in report.pictures.items()]
     if report.clinical:
         parts += ["<h2>Clinical measures</h2>", _clinical_table(report)]
     if report.rig is not None:
         parts += ["<h2>Radiographs</h2>", _rig_table(report.rig)]
+    return page("SSRKD comparison", parts)
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """An HTML file in the look of the reports; ``parts`` of its body are HTML already."""
     body = "\n".join(parts)
     return (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
-        f"<title>SSRKD comparison</title><style>{_STYLE}</style></head>\n"
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>\n"
         f"<body>\n{body}\n</body></html>\n"
+    )
+
+
+def figure(caption: str, png: bytes) -> str:
+    """A picture with its caption, as HTML."""
+    data = base64.b64encode(png).decode()
+    return (
+        f'<figure><img alt="{_text(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
     )
 
 

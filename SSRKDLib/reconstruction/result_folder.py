@@ -25,12 +25,24 @@ UNCERTAINTY = "uncertainty_mm"
 
 def is_reconstruction(folder: Path) -> bool:
     """Whether the report in a folder is a reconstruction's, of any version."""
-    try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    program = report.get("program") if isinstance(report, dict) else None
+    program = read_report(folder).get("program")
     return isinstance(program, str) and program.startswith("SSRKD ")
+
+
+def read_report(folder: str | Path) -> dict:
+    """What the report in a folder says; empty where there is none: surfaces that are measured or
+    planned on may come from elsewhere."""
+    try:
+        report = json.loads((Path(folder) / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def reported_side(report: dict) -> str | None:
+    """The knee's side according to a report, "L", "R" or None."""
+    side = report.get("laterality")
+    return side if side in ("L", "R") else None
 
 
 def _earlier(folder: Path) -> Collection[str]:

@@ -1,0 +1,110 @@
+"""Measure whether an osteotomy's plan is that on the true tibia: a table of the README.
+
+    python Training/evaluate_plans.py [--weights NAME_OR_PATH] [--shared ../shared] -o OUT
+
+People 20 to 25 of LLP26 (bundled), both Visible Humans and the strangers (where --shared has them),
+in three rigs that training never saw exactly, radiographs from a simulator that it never saw
+(voxel). An opening and a closing wedge of 8 degrees by the same rules on both tibias
+(SSRKDLib/planning/same_plan.py says what is compared). OUT/rows.json gets a row for each; those
+that are in it are not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_file import write_file
+from SSRKDLib.evaluation.held_out_people import (
+    RIGS,
+    SIMULATORS,
+    held_out_people,
+    radiographs,
+    strangers,
+)
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.planning.cut import KINDS, Choices
+from SSRKDLib.planning.planner import Correction, Planner
+from SSRKDLib.planning.same_plan import TARGETS, compare_plans, is_same
+from SSRKDLib.reconstruction.radiographs import reconstruct
+
+_ANGLE = 8.0
+_SHOWN = (*TARGETS, "hinge_mm", "slope_deg", "mpta_deg")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
+    parser.add_argument("--people", nargs="+", help="names, default all")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = KneeModel.load(arguments.weights)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    stored = arguments.output / "rows.json"
+    rows = json.loads(stored.read_text()) if stored.exists() else []
+    shared = arguments.shared if arguments.shared.is_dir() else None
+    if shared is None:
+        print(f"skipped: Visible Humans and strangers ({arguments.shared} is not there)")
+    people = [*held_out_people(shared), *strangers(shared)]
+    rigs = {name: make(laterality="L") for name, make in RIGS.items()}
+    done = {(row["person"], row["rig"]) for row in rows}
+    for person in tqdm(people, unit="person"):
+        if person.name not in (arguments.people or [person.name]):
+            continue
+        if all((person.name, rig) in done for rig in rigs):
+            continue
+        seed = sum(map(ord, person.name))
+        exposures = radiographs(person.bones, rigs, SIMULATORS[0], seed)
+        for name, rig in rigs.items():
+            made = reconstruct(exposures[name], rig, model).bones
+            about = {"group": person.group, "person": person.name, "rig": name}
+            rows += [{**about, "kind": kind, **_compared(made, person.bones, kind)}
+                     for kind in KINDS]  # fmt: skip
+        write_file(stored, json.dumps(rows, indent=1) + "\n")
+    _print(rows)
+
+
+def _compared(made: dict, truth: dict, kind: str) -> dict:
+    planner = Planner("L", Correction(angle=_ANGLE), Choices(kind))
+    try:
+        differences, _, _ = compare_plans(made, truth, planner)
+    except InputError as error:
+        return {"failed": str(error)}
+    return {**differences, "same": is_same(differences)}
+
+
+def _print(rows: list[dict]) -> None:
+    """Mean of the absolute differences and the largest, and the share within the targets."""
+    print("\n| people | wedge | plans | " + " | ".join(_SHOWN) + " | within all targets |")
+    print("|---" * (len(_SHOWN) + 4) + "|")
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    for kind in KINDS:
+        for group in [*groups, "all"]:
+            chosen = [r for r in rows if r["kind"] == kind and group in (r["group"], "all")]
+            found = [row for row in chosen if "failed" not in row]
+            cells = []
+            for name in _SHOWN:
+                values = np.abs([row[name] for row in found])
+                within = ""
+                if name in TARGETS:
+                    share = (values <= TARGETS[name]).sum() / len(chosen)
+                    within = f", {100 * share:.0f} %"
+                cells.append(f"{values.mean():.2f} ({values.max():.2f}){within}")
+            same = sum(row.get("same", False) for row in chosen)
+            print(f"| {group} | {kind} | {len(chosen)} | " + " | ".join(cells)
+                  + f" | {same} of {len(chosen)} |")  # fmt: skip
+    for row in rows:
+        if "failed" in row:
+            print(f"{row['person']}, {row['rig']}, {row['kind']}: {row['failed']}")
+
+
+if __name__ == "__main__":
+    main()
