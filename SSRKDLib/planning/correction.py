@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from SSRKDLib.clinical.frames import Unmeasurable, femur_frame
+from SSRKDLib.clinical.coverage import Unmeasurable, need_joint
+from SSRKDLib.clinical.frames import femur_frame
 from SSRKDLib.clinical.measures import measure
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.planning.cut import Cut
 from SSRKDLib.planning.landmarks import Landmarks
+from SSRKDLib.reconstruction.fitting.surface_fit import fit_surfaces
 from SSRKDLib.surfaces.mesh import Mesh
 
 #: Where the weight-bearing line is to cross the tibia's plateaus, percent of their width from the
@@ -61,15 +63,15 @@ def knee_angles(bones: Mapping[str, Mesh], landmarks: Landmarks) -> Knee:
     if "femur" not in bones or not bones["femur"].area() > 0:
         return Knee(None, None)
     found = {one.name: one.value for one in measure(bones, landmarks.laterality)}
-    femur, axes, knee = bones["femur"], landmarks.axes, landmarks.sides.mean(axis=0)
+    femur, axes = bones["femur"], landmarks.axes
     if landmarks.laterality == "R":
-        flip = MIRROR.diagonal()[:3]
-        femur, axes, knee = femur.transformed(MIRROR), axes * flip, knee * flip
+        femur, axes = femur.transformed(MIRROR), axes * MIRROR.diagonal()[:3]
+    fit = fit_surfaces({"femur": femur}).get("femur")
     try:
-        frame = femur_frame(femur, femur.vertices.mean(axis=0) - knee)
+        need_joint("femur", fit)
     except Unmeasurable:
         return Knee(found["joint_line_convergence"], None)
-    _, y, z = frame.axes @ axes[2]
+    _, y, z = femur_frame(fit.points).axes @ axes[2]
     return Knee(found["joint_line_convergence"], float(np.degrees(np.arctan2(y, z))))
 
 

