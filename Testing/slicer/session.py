@@ -134,13 +134,6 @@ class Session:
         button.click()
         self.slicer.app.processEvents()
 
-    def choose(self, combo, text: str) -> None:
-        """Choose an item of a combo box by its text."""
-        index = combo.findText(text)
-        assert index >= 0, f"there is no '{text}' to choose"
-        combo.setCurrentIndex(index)
-        self.slicer.app.processEvents()
-
     def clear(self) -> None:
         """Close the scene, and let the panel follow."""
         self.slicer.mrmlScene.Clear(0)
