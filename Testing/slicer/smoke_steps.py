@@ -83,7 +83,17 @@ def sample_data(session: Session) -> str:
     assert all(nodes), "the panel did not choose the radiographs by itself"
     assert session.ui.reconstructButton.enabled, session.ui.reconstructButton.toolTip
     assert len(session.slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 1
+    session.clear()
+    nodes = sample(session)
+    _demand_in_views(session, nodes)
     return f"{nodes[0].GetName()} and {nodes[1].GetName()} were chosen"
+
+
+def _demand_in_views(session: Session, nodes) -> None:
+    """Each radiograph's view must show it."""
+    for view, node in zip(("frontal", "lateral"), nodes):
+        shown = view_of(session, view).sliceLogic().GetSliceCompositeNode()
+        assert shown.GetBackgroundVolumeID() == node.GetID(), f"the {view} view shows another image"
 
 
 def placing(session: Session) -> str:
@@ -95,9 +105,7 @@ def placing(session: Session) -> str:
     for node, view in zip(placed, rig.views):
         corner = np.array(node.GetOrigin()) * (-1, -1, 1)
         assert np.allclose(corner, view.detector_origin, atol=1e-3), "not on its detector plane"
-    for view, node in zip(("frontal", "lateral"), placed):
-        shown = view_of(session, view).sliceLogic().GetSliceCompositeNode()
-        assert shown.GetBackgroundVolumeID() == node.GetID(), f"the {view} view shows another image"
+    _demand_in_views(session, placed)
     assert nodes[0].GetID() != placed[0].GetID()
     return f"the frontal detector's corner lies at {np.round(placed[0].GetOrigin(), 1).tolist()}"
 
@@ -189,10 +197,7 @@ def comparison(session: Session) -> str:
     assert all(node.GetDisplayNode().GetScalarVisibility() for node in models.values())
     for button in (ui.sideBySideButton, ui.overlayButton, ui.layoutButton):
         session.click(button)
-    placed = session.panel.case().placed
-    for view, node in zip(("frontal", "lateral"), placed):
-        shown = view_of(session, view).sliceLogic().GetSliceCompositeNode()
-        assert shown.GetBackgroundVolumeID() == node.GetID(), f"the {view} view lost its radiograph"
+    _demand_in_views(session, session.panel.case().placed)
     return text
 
 
