@@ -24,8 +24,6 @@ if importlib.util.find_spec("SSRKDLib") is None:
     # that the folder SSRKD cannot hide this file, the module of the same name.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from SSRKDSlicer.worker.worker_client import sharedWorker, stopSharedWorker
-
 TITLE = "Knee Bone Reconstruction (SSR-KD)"
 
 
@@ -51,13 +49,32 @@ class SSRKD(ScriptedLoadableModule):
         slicer.app.connect("aboutToQuit()", stopSharedWorker)
 
     def onStartupCompleted(self):
-        """Offer the samples, and the layouts for scenes that were saved in them; nothing else
-        happens at start-up."""
-        from SSRKDSlicer.radiographs import sample_data
-        from SSRKDSlicer.scene import layouts
+        """Offer samples and layouts, which scenes may have been saved in; nothing else happens at
+        start-up, and nothing but the standard library and Slicer is imported for it."""
+        offer()
 
-        layouts.register()
-        sample_data.register(self.resourcePath(""))
+
+def offer():
+    """Make the module's layouts and samples known to Slicer; again is harmless."""
+    from SSRKDSlicer.radiographs import sample_data
+    from SSRKDSlicer.scene import layout_descriptions
+
+    layout_descriptions.register()
+    sample_data.register()
+
+
+def sharedWorker():
+    """The one worker of this Slicer; see :mod:`SSRKDSlicer.worker.worker_client`."""
+    from SSRKDSlicer.worker import worker_client
+
+    return worker_client.sharedWorker()
+
+
+def stopSharedWorker():
+    """End the worker, if there is one: Slicer is closing, or the module is."""
+    client = sys.modules.get("SSRKDSlicer.worker.worker_client")
+    if client is not None:
+        client.stopSharedWorker()
 
 
 class SSRKDWidget(ScriptedLoadableModuleWidget):
@@ -65,23 +82,26 @@ class SSRKDWidget(ScriptedLoadableModuleWidget):
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
-        self.panel = None
+        self.logic = self.panel = None
 
     def setup(self):
         from SSRKDSlicer.panel.panel import Panel
 
         ScriptedLoadableModuleWidget.setup(self)
+        offer()  # a module that is loaded after Slicer's start has not been told of it
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/SSRKD.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
-        self.panel = Panel(self.ui, sharedWorker())
+        self.logic = SSRKDLogic()
+        self.panel = Panel(self.ui, self.logic)
+        if self.parent.isEntered:  # the module is reloaded
+            self.panel.enter()
 
     def enter(self):
-        """The module was opened: weights, radiographs and packages may have changed."""
+        """The module was opened."""
         if self.panel is not None:
-            self.panel.suggestRadiographs()
-            self.panel.refresh()
+            self.panel.enter()
 
     def exit(self):
         """The user goes to another module."""
@@ -110,13 +130,16 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
     Every method waits for its result, or returns at once where ``done`` is given. Errors are
     :class:`SSRKDLib.core.errors.SSRKDError`: raised, or given to ``failed``. ``progress`` is
     called with stage, fraction (0 to 1) and message.
+
+    Attributes:
+        tasks: :class:`SSRKDSlicer.tasks.Tasks`, which the panel works through.
     """
 
     def __init__(self):
         from SSRKDSlicer.tasks import Tasks
 
         ScriptedLoadableModuleLogic.__init__(self)
-        self._tasks = Tasks(sharedWorker())
+        self.tasks = Tasks(sharedWorker())
 
     def reconstruct(
         self,
@@ -161,7 +184,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         options = Options(weights, device, spacing, surface, pose)
 
         def start(**callbacks):
-            return self._tasks.reconstruct(setup, options, case, **callbacks)
+            return self.tasks.reconstruct(setup, options, case, **callbacks)
 
         made = self._run(start, progress, done, failed)
         return made if done is not None else made.models
@@ -189,7 +212,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         options = Options(weights, device)
 
         def start(**callbacks):
-            return self._tasks.reconstructCt(ct, region, laterality, options, case, **callbacks)
+            return self.tasks.reconstructCt(ct, region, laterality, options, case, **callbacks)
 
         made = self._run(start, progress, done, failed)
         return made if done is not None else made.models
@@ -210,7 +233,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         options = Options(weights, device)
 
         def start(**callbacks):
-            return self._tasks.segment(setup, options, case, **callbacks)
+            return self.tasks.segment(setup, options, case, **callbacks)
 
         return self._run(start, progress, done, failed)
 
@@ -249,7 +272,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         """
 
         def start(**callbacks):
-            return self._tasks.simulate(ct, region, preset, laterality, energy, noise, **callbacks)
+            return self.tasks.simulate(ct, region, preset, laterality, energy, noise, **callbacks)
 
         return self._run(start, progress, done, failed)
 
@@ -295,8 +318,6 @@ class SSRKDTest(ScriptedLoadableModuleTest):
         from SSRKDSlicer.radiographs.outlines import worldMesh
 
         self.delayDisplay("Loading the sample")
-        sample_data.register(os.path.join(os.path.dirname(slicer.util.modulePath("SSRKD")),
-                                          "Resources"))  # fmt: skip
         frontal, lateral, *bones = sample_data.loadRadiographs()
         self.delayDisplay("Reconstructing")
         models = SSRKDLogic().reconstruct(frontal, lateral)

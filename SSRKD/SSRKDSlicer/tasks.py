@@ -240,6 +240,10 @@ class Tasks:
         """Weights from files into the user's folder; ``onDone`` gets their name and title."""
         return self._worker.submit({"do": "import_weights", "files": list(files)}, **callbacks)
 
+    def stopWorker(self):
+        """End the worker; the next job starts another."""
+        self._worker.stop()
+
     def run(self, prepare, show, callbacks):
         """A job with a folder of its own: prepared, run, shown, removed.
 

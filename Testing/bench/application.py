@@ -19,11 +19,19 @@ class ModuleManager(QtCore.QObject):
 
 @stand_in()
 class qSlicerMainWindow(QtWidgets.QMainWindow):
-    """A main window that is never shown: a parent for dialogs, and a status bar."""
+    """A main window that is never shown: a parent for dialogs, a status bar, the layout menu."""
 
     def __init__(self):
         super().__init__()
         self.setObjectName("qSlicerMainWindow")
+        bar = self.addToolBar("View")
+        bar.setObjectName("ViewToolBar")
+        self._layouts = QtWidgets.QToolButton(bar)
+        self._layouts.setMenu(QtWidgets.QMenu(self._layouts))
+        self._layouts.menu().triggered.connect(
+            lambda action: slicer.app.layoutManager().setLayout(action.data())
+        )
+        bar.addWidget(self._layouts)
 
 
 @stand_in()

@@ -25,6 +25,7 @@ class LayoutManager(QtCore.QObject):
         super().__init__()
         self._views = {}  # trame-slicer's, by singleton tag
         self._widgets = {}
+        self._unsized = set()  # views of the layout that no event has given their size yet
         self._logic = slicer.vtkMRMLLayoutLogic()
         self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
         self._logic.SetMRMLScene(slicer.mrmlScene)
@@ -85,6 +86,7 @@ class LayoutManager(QtCore.QObject):
 
     def resize(self, name: str, width: int, height: int) -> None:
         """Give a view a size in pixels."""
+        self._unsized.discard(name)
         views.resize(self._views[name], max(int(width), 16), max(int(height), 16))
 
     def grab(self, name: str) -> np.ndarray:
@@ -148,10 +150,18 @@ class LayoutManager(QtCore.QObject):
                 self._make(view)
         names = {view.name for view in shown}
         for name, view in self._views.items():
+            if name in names and not view.get_view_node().IsMappedInLayout():
+                self._unsized.add(name)
+                QtCore.QTimer.singleShot(0, self._lay_out)
             view.set_mapped_in_layout(name in names)
 
     def _make(self, view: layout_description.View) -> None:
         made = views.make_view(view.kind, view.name, view.orientation)
         widget = views.SliceWidget if view.kind == layout_description.SLICE else views.ThreeDWidget
         self._views[view.name], self._widgets[view.name] = made, widget(made)
-        views.resize(made, *_SIZE)
+
+    def _lay_out(self) -> None:
+        """Size views that a layout shows anew, as Slicer's window does once events are handled."""
+        for name in self._unsized:
+            views.lay_out(self._views[name], *_SIZE)
+        self._unsized.clear()

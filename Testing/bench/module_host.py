@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import types
@@ -10,6 +11,7 @@ from pathlib import Path
 import slicer
 from PySide6 import QtCore, QtGui
 
+from . import startup
 from .mrml_widgets import qSlicerScriptedLoadableModuleWidget
 from .pythonqt import stand_in, stored
 
@@ -73,6 +75,7 @@ def load_module(path) -> types.ModuleType:
 
     Raises:
         FileNotFoundError: there is no such file.
+        RuntimeError: it imports more than a start-up may, see :mod:`.startup`.
     """
     path = Path(path).resolve()
     name = path.stem
@@ -80,16 +83,32 @@ def load_module(path) -> types.ModuleType:
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     parent = qSlicerScriptedLoadableModule(path)
-    setattr(slicer.modules, name.lower(), parent)
-    setattr(slicer.modules, name + "Instance", getattr(module, name)(parent))
+    with startup.only_allowed_imports(path):
+        spec.loader.exec_module(module)
+        setattr(slicer.modules, name.lower(), parent)
+        setattr(slicer.modules, name + "Instance", getattr(module, name)(parent))
+    _loaded.append(path)
     return module
 
 
+#: Files of the modules that were loaded.
+_loaded: list[Path] = []
+
+
 def start_up() -> None:
-    """Announce to modules that the application has started: ``startupCompleted()``."""
-    slicer.app.startupCompleted.emit()
+    """Announce to modules that the application has started: ``startupCompleted()``.
+
+    A module that is loaded later, by hand, is never told.
+
+    Raises:
+        RuntimeError: a module imports more than a start-up may, see :mod:`.startup`.
+    """
+    with contextlib.ExitStack() as watches:
+        for path in _loaded:
+            if path.is_file():
+                watches.enter_context(startup.only_allowed_imports(path))
+        slicer.app.startupCompleted.emit()
 
 
 def open_module(name: str):

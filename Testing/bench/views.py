@@ -72,18 +72,25 @@ def observe(view, node) -> None:
     view._displayable_manager_group.SetMRMLDisplayableNode(node)
 
 
+def lay_out(view, width: int, height: int) -> None:
+    """Give a view a size as Slicer's layout does: a slice view keeps the height that it showed."""
+    view.render_window().SetSize(width, height)
+    view.interactor().UpdateSize(width, height)
+    if isinstance(view, SliceView):
+        view._logic.ResizeSliceNode(width, height)
+
+
 def resize(view, width: int, height: int) -> None:
     """Give a view a size in pixels; a slice view keeps in sight what it showed."""
     if tuple(view.render_window().GetSize()) == (width, height):
         return
-    view.render_window().SetSize(width, height)
-    view.interactor().UpdateSize(width, height)
     if not isinstance(view, SliceView):
+        lay_out(view, width, height)
         return
     node = view.get_view_node()
     shown = node.GetFieldOfView()
     columns, rows, slices = node.GetDimensions()
-    view._logic.ResizeSliceNode(width, height)
+    lay_out(view, width, height)
     if columns > 1 and rows > 1:
         spacing = max(shown[0] / width, shown[1] / height)
         node.SetDimensions(width, height, slices)

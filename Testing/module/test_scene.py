@@ -231,7 +231,6 @@ def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
     display.AutoWindowLevelOff()
     display.SetWindowLevel(1.0, 0.5)
     updateOutlines(models, case.placed, case.folder())
-    layouts.showLayout()
     layouts.showRadiographs(dict(zip(("frontal", "lateral"), case.placed)))
     image = slicer.app.layoutManager().grab(layouts.sliceName("frontal")).astype(int)
     bright = image.min(2) > 180

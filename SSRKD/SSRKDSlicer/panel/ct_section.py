@@ -102,7 +102,6 @@ class CtSection(Section):
             for view, node in zip(VIEWS, nodes):
                 parameters.setNode(view, "", node)
             parameters.geometry = "images"
-            layouts.showLayout()
             layouts.showRadiographs(dict(zip(VIEWS, nodes)))
             self.panel.showStatus("The simulated radiographs are chosen. Click Reconstruct.")
             self.panel.log("Radiographs were simulated from the CT.")

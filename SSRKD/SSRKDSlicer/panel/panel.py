@@ -18,7 +18,7 @@ from ..radiographs.radiographs import suggestPair
 from ..radiographs.view_setup import setupFromParameters
 from ..scene import layouts
 from ..scene.parameters import VIEWS, Parameters
-from ..tasks import CaseNodes, Options, Tasks
+from ..tasks import CaseNodes, Options
 from ..worker.worker_job import unexpected
 from .compare_section import CompareSection
 from .ct_section import CtSection
@@ -34,19 +34,18 @@ class Panel(VTKObservationMixin):
 
     Args:
         ui: the widgets of SSRKD.ui by name.
-        worker: :class:`~SSRKDSlicer.worker.worker_client.WorkerClient`.
+        logic: ``SSRKDLogic``: its parameter node, and its tasks.
     """
 
-    def __init__(self, ui, worker):
+    def __init__(self, ui, logic):
         VTKObservationMixin.__init__(self)
-        self.ui, self.worker, self.tasks = ui, worker, Tasks(worker)
+        self.ui, self.logic, self.tasks = ui, logic, logic.tasks
         self.parameters = None
-        self.refreshing = self.closed = False
+        self.refreshing = self.closed = self.entered = False
         self.job = None
         self.jobStarted = 0.0
         self.setup, self.setupError = None, None
         self._refreshQueued = False
-        layouts.register()
         self._attach()
         self.radiographs = RadiographsSection(self)
         self.run = RunSection(self)
@@ -57,41 +56,79 @@ class Panel(VTKObservationMixin):
         )  # fmt: skip
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneClosing)
-        self.addObserver(scene, scene.EndCloseEvent, self._onSceneChanged)
-        self.addObserver(scene, scene.EndImportEvent, self._onSceneChanged)
-        self.addObserver(scene, scene.NodeAddedEvent, self._onNodes)
-        self.addObserver(scene, scene.NodeRemovedEvent, self._onNodes)
-        self.suggestRadiographs()
         self.refresh()
+
+    def enter(self):
+        """The module was opened: catch up with what happened meanwhile, and follow the scene."""
+        if not self.entered:
+            self.entered = True
+            for subject, event, slot in self._followed():
+                self.addObserver(subject, event, slot)
+        self._attach()
+        self._refreshNow()
+        self._fillLayout()
+
+    def leave(self):
+        """The user goes to another module: what happens there is left alone until the return."""
+        self.radiographs.scale.stop()
+        if self.entered:
+            self.entered = False
+            for subject, event, slot in self._followed():
+                self.removeObserver(subject, event, slot)
+            self._detach()
 
     def close(self):
         """End the job and let go of the scene."""
+        self.leave()
         self.cancel()
         self.closed = True  # its widgets may live on, hidden, after a reload of the module
         self.removeObservers()
-        self.radiographs.scale.stop()
 
-    def leave(self):
-        """The user goes to another module."""
-        self.radiographs.scale.stop()
+    def _followed(self):
+        """What is observed while the module is open, and how."""
+        scene, manager = slicer.mrmlScene, slicer.app.layoutManager()
+        followed = [
+            (scene, scene.EndCloseEvent, self._onSceneChanged),
+            (scene, scene.EndImportEvent, self._onSceneChanged),
+            (scene, scene.EndBatchProcessEvent, self._onNodes),
+            (scene, scene.NodeAddedEvent, self._onNodes),
+            (scene, scene.NodeRemovedEvent, self._onNodes),
+        ]
+        if manager is not None:
+            layoutNode = manager.layoutLogic().GetLayoutNode()
+            followed.append((layoutNode, vtk.vtkCommand.ModifiedEvent, self._onLayout))
+        return followed
 
     # Parameters and scene
 
     def _attach(self):
+        self._detach()
+        self.parameters = Parameters(self.logic.getParameterNode())
+        if self.entered:
+            node = self.parameters.node
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters)
+            layouts.keepRadiographs()
+
+    def _detach(self):
         if self.parameters is not None:
             node = self.parameters.node
             if self.hasObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters):
                 self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters)
-        self.parameters = Parameters.ofScene()
-        node = self.parameters.node
-        self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onParameters)
 
     def _onParameters(self, caller, event):
         self.refreshSoon()
 
     def _onNodes(self, caller, event):
-        if not slicer.mrmlScene.IsImporting() and not slicer.mrmlScene.IsClosing():
+        if not slicer.mrmlScene.IsBatchProcessing():  # its end is told, too
             self.refreshSoon()
+
+    def _onLayout(self, caller, event):
+        qt.QTimer.singleShot(0, self._fillLayout)  # who asked for the layout may fill it, too
+
+    def _fillLayout(self):
+        """Show the radiographs where somebody chose their layout in Slicer's menu."""
+        if self.entered and not slicer.mrmlScene.IsBatchProcessing():
+            layouts.fillRadiographs(self.results.volumes())
 
     def _onSceneClosing(self, caller, event):
         self.radiographs.scale.stop()
@@ -106,15 +143,16 @@ class Panel(VTKObservationMixin):
         self.refreshSoon()
 
     def refreshSoon(self):
-        """Refresh once after everything that happens now."""
-        if not self._refreshQueued:
+        """Refresh once after everything that happens now; when the module is opened where it is
+        not."""
+        if self.entered and not self._refreshQueued:
             self._refreshQueued = True
             qt.QTimer.singleShot(0, self._refreshNow)
 
     def _refreshNow(self):
         self._refreshQueued = False
         scene = slicer.mrmlScene
-        if self.closed or scene.IsClosing() or scene.IsImporting():
+        if not self.entered or scene.IsBatchProcessing():
             return
         if not scene.IsNodePresent(self.parameters.node):
             self._attach()

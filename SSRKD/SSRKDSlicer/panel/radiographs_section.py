@@ -99,7 +99,6 @@ class RadiographsSection(Section):
         self.parameters.setNode("frontal", "", frontal)
         self.parameters.setNode("lateral", "", lateral)
         self.parameters.geometry = "images"
-        layouts.showLayout()
         layouts.showRadiographs({"frontal": frontal, "lateral": lateral})
         self.panel.log("The sample radiographs were loaded.")
 
@@ -132,7 +131,6 @@ class RadiographsSection(Section):
         radiograph = RadiographNode(self.parameters.nodeOf(view), view)
         self.parameters.setNode(view, "Crop", _regionAround(radiograph))
         self.parameters.setNode(view, "Cropped", radiograph.node)
-        layouts.showLayout()
         layouts.showRadiographs({view: radiograph.node})
 
 

@@ -93,7 +93,7 @@ class ResultsSection(Section):
         ui.exportButton.toolTip = (
             "Write the bones to files (mm, LPS)." if models else "Reconstruct first."
         )
-        ui.layoutButton.enabled = any(self._volumes().values())
+        ui.layoutButton.enabled = any(self.volumes().values())
         for widget in (ui.poseCombo, ui.label_PoseresultsForm):
             widget.visible = posesChoice(models) is not None
 
@@ -133,7 +133,7 @@ class ResultsSection(Section):
     def onDisplay(self, caller, event):
         models = self.panel.case().models
         outlines.matchDisplay(models.values(), self.parameters.radiographsIn3D)
-        if not self.panel.refreshing:
+        if self.panel.entered and not self.panel.refreshing:
             self.refresh()  # the other sections do not show it, and a slider tells every step
 
     @guarded
@@ -155,7 +155,7 @@ class ResultsSection(Section):
         self.panel.showStatus(pose_sentence(view))
         self.panel.refreshSoon()
 
-    def _volumes(self):
+    def volumes(self):
         """What the slice views show: the placed copies, else the radiographs as loaded."""
         return {
             view: self.parameters.nodeOf(view, "Placed") or self.parameters.nodeOf(view)
@@ -164,7 +164,6 @@ class ResultsSection(Section):
 
     def showCase(self, case, masks):
         """Show a case's radiographs, bones and outlines; and its masks, or not."""
-        layouts.showLayout()
         layouts.showRadiographs(dict(zip(VIEWS, case.placed)))
         in3D = self.parameters.radiographsIn3D
         layouts.radiographsIn3D(in3D)
@@ -178,8 +177,7 @@ class ResultsSection(Section):
 
     @guarded
     def onLayout(self):
-        layouts.showLayout()
-        layouts.showRadiographs(self._volumes())
+        layouts.showRadiographs(self.volumes())
         layouts.reset3D()
 
     @guarded

@@ -163,7 +163,6 @@ class RunSection(Section):
     def onEditMasks(self):
         case = self.panel.case()
         index = next(index for index, node in enumerate(case.masks) if node is not None)
-        layouts.showLayout()
         layouts.showRadiographs(dict(zip(VIEWS, case.placed)))
         for node in filter(None, case.masks):
             node.GetDisplayNode().SetVisibility(True)

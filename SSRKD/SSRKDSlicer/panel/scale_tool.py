@@ -105,7 +105,6 @@ class ScaleTool(Section, VTKObservationMixin):
         if not on:
             return
         radiograph = RadiographNode(self.parameters.nodeOf(self.view), self.view)
-        layouts.showLayout()
         layouts.showRadiographs({self.view: radiograph.node})
         self._removeMarker()
         name = uniqueName(f"{name} ({self.view})")

@@ -14,8 +14,9 @@ CATEGORY = "SSRKD"
 RADIOGRAPHS = "Knee radiographs (left, virtual)"
 CT = "Knee CT (right, virtual)"
 
-#: Folder of the files and thumbnails within the module's resources.
-FOLDER = "SampleData"
+#: Folder of the files and thumbnails. Not resolved: a drive letter may stand for a network folder,
+#: which no file:// URI can name.
+FOLDER = Path(os.path.abspath(__file__)).parents[2] / "Resources" / "SampleData"
 
 
 class SampleFile(NamedTuple):
@@ -87,35 +88,34 @@ SAMPLES = {
 }  # fmt: skip
 
 
-def register(resourcesFolder):
+def register():
     """Offer the samples in the Sample Data module; again is harmless.
 
-    Args:
-        resourcesFolder: the module's ``Resources``.
+    Returns:
+        Whether there is such a module: users may switch it off.
     """
     try:
         import SampleData
-    except ImportError:  # switched off by the user
+    except ImportError:
         logging.info("SSRKD: there is no Sample Data module, so no samples are offered.")
-        return
+        return False
     # Samples that were registered before the module was reloaded would be offered twice.
     SampleData.SampleDataLogic.sampleDataSourcesByCategory().pop(CATEGORY, None)
-    # Not resolved: a drive letter may stand for a network folder, which no file:// URI can name.
-    folder = Path(os.path.abspath(resourcesFolder)) / FOLDER
     for name, sample in SAMPLES.items():
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
             sampleName=name,
-            uris=[(folder / file.name).as_uri() for file in sample.files],
+            uris=[(FOLDER / file.name).as_uri() for file in sample.files],
             fileNames=[file.name for file in sample.files],
             nodeNames=[file.node for file in sample.files],
             loadFileTypes=[file.kind for file in sample.files],
             # Never a stack of whatever other DICOM files lie in Slicer's download folder.
             loadFileProperties={"singleFile": True},
             checksums=[f"SHA256:{file.sha256}" for file in sample.files],
-            thumbnailFileName=str(folder / sample.thumbnail),
+            thumbnailFileName=str(FOLDER / sample.thumbnail),
             customDownloader=loadRadiographs if name == RADIOGRAPHS else None,
         )
+    return True
 
 
 def loadRadiographs(source=None):
@@ -130,13 +130,25 @@ def loadRadiographs(source=None):
     Returns:
         The nodes: frontal, lateral, and the models of patella, femur, fibula and tibia; fewer where
         files could not be loaded, which the log of the Sample Data module shows in red.
+
+    Raises:
+        MissingDependencyError: there is no Sample Data module.
     """
-    import SampleData
     import slicer
 
+    from SSRKDLib.core.errors import MissingDependencyError
     from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     from .radiographs import storeRig
+
+    # A module that is loaded after Slicer's start has offered none yet.
+    if source is None and not register():
+        raise MissingDependencyError(
+            "Slicer's Sample Data module, which loads the samples, is switched off.",
+            "Switch it on in Edit > Application Settings > Modules and restart, or drag the files "
+            f"SSRKD_frontal.dcm and SSRKD_lateral.dcm of the folder '{FOLDER}' into Slicer.",
+        )
+    import SampleData
 
     # The widget's logic writes into the widget's log.
     widget = getattr(slicer.modules, "SampleDataWidget", None)

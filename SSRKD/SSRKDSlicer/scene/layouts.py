@@ -1,73 +1,20 @@
-"""The layout with both radiographs and the 3D view."""
+"""What the module's layouts show: both radiographs and the bones, or a comparison."""
 
 from __future__ import annotations
 
 import numpy as np
+import qt
 import slicer
 
-from .parameters import VIEWS
-
-#: Any number that Slicer and other extensions do not use.
-LAYOUT = 20813
-
-_TAGS = {"frontal": "SSRKDFrontal", "lateral": "SSRKDLateral"}
-_COLOURS = {"frontal": "#6EB04B", "lateral": "#EDD54C"}
-
-_SLICE = """
-   <item><view class="vtkMRMLSliceNode" singletontag="{tag}">
-     <property name="orientation" action="default">{orientation}</property>
-     <property name="viewlabel" action="default">{label}</property>
-     <property name="viewcolor" action="default">{colour}</property>
-   </view></item>"""
-
-
-def _description():
-    slices = "".join(
-        _SLICE.format(
-            tag=_TAGS[view], orientation=orientation, label=view[0].upper(), colour=_COLOURS[view]
-        )
-        for view, orientation in zip(VIEWS, ("Coronal", "Sagittal"))
-    )
-    return f"""
-<layout type="horizontal" split="true">
- <item splitSize="500"><layout type="vertical" split="true">{slices}
- </layout></item>
- <item splitSize="500"><view class="vtkMRMLViewNode" singletontag="1">
-   <property name="viewlabel" action="default">1</property>
- </view></item>
-</layout>"""
-
-
-#: The layouts of a comparison: one 3D view with slice views of the CT, and two 3D views.
-_OVERLAY, _SIDE_BY_SIDE = LAYOUT + 1, LAYOUT + 2
-
-_THREE_D = """<view class="vtkMRMLViewNode" singletontag="{tag}">
-  <property name="viewlabel" action="default">{tag}</property></view>"""
-
-_STANDARD = """<view class="vtkMRMLSliceNode" singletontag="{tag}">
-  <property name="orientation" action="default">{orientation}</property>
-  <property name="viewlabel" action="default">{label}</property>
-  <property name="viewcolor" action="default">{colour}</property></view>"""
-
-
-def _comparisonDescription(sideBySide):
-    if sideBySide:
-        views = "".join(f"<item>{_THREE_D.format(tag=tag)}</item>" for tag in ("1", "2"))
-        return f'<layout type="horizontal" split="true">{views}</layout>'
-    slices = "".join(
-        f"<item>{_STANDARD.format(tag=t, orientation=o, label=t[0], colour=c)}</item>"
-        for t, o, c in (
-            ("Red", "Axial", "#F34A33"),
-            ("Green", "Coronal", "#6EB04B"),
-            ("Yellow", "Sagittal", "#EDD54C"),
-        )
-    )
-    return (
-        '<layout type="horizontal" split="true">'
-        f'<item splitSize="600">{_THREE_D.format(tag="1")}</item>'
-        f'<item splitSize="400"><layout type="vertical" split="true">{slices}</layout></item>'
-        "</layout>"
-    )
+from .layout_descriptions import (
+    GROUPS,
+    OVERLAY,
+    RADIOGRAPHS,
+    SIDE_BY_SIDE,
+    STANDARD,
+    TAGS,
+    register,
+)
 
 
 def showComparison(sideBySide, ctNode):
@@ -75,11 +22,14 @@ def showComparison(sideBySide, ctNode):
     manager = slicer.app.layoutManager()
     if manager is None:
         return
-    number = _SIDE_BY_SIDE if sideBySide else _OVERLAY
-    _describe(manager, number, _comparisonDescription(sideBySide))
-    manager.setLayout(number)
-    if ctNode is not None and not sideBySide:
-        slicer.util.setSliceViewerLayers(background=ctNode, fit=True)
+    register()
+    manager.setLayout(SIDE_BY_SIDE if sideBySide else OVERLAY)
+    if ctNode is None or sideBySide:
+        return
+    logics = [manager.sliceWidget(tag).sliceLogic() for tag, *_ in STANDARD]
+    for logic in logics:  # not slicer.util.setSliceViewerLayers: the radiographs have views, too
+        logic.GetSliceCompositeNode().SetBackgroundVolumeID(ctNode.GetID())
+    _fit(logics)
 
 
 def comparisonViews():
@@ -89,56 +39,78 @@ def comparisonViews():
 
 def sliceNodeId(role):
     """ID of the slice view that shows a radiograph; it need not be there yet."""
-    return f"vtkMRMLSliceNode{_TAGS[role]}"
+    return f"vtkMRMLSliceNode{TAGS[role]}"
 
 
 def sliceName(role):
     """Name of the slice view, as the layout manager knows it."""
-    return _TAGS[role]
-
-
-def register():
-    """Make the layouts known, so that scenes that were saved with one open in it."""
-    manager = slicer.app.layoutManager()
-    if manager is None:  # no main window: a script
-        return
-    _describe(manager, LAYOUT, _description())
-    for sideBySide, number in ((False, _OVERLAY), (True, _SIDE_BY_SIDE)):
-        _describe(manager, number, _comparisonDescription(sideBySide))
-
-
-def _describe(manager, number, description):
-    layoutNode = manager.layoutLogic().GetLayoutNode()
-    if layoutNode.IsLayoutDescription(number):
-        layoutNode.SetLayoutDescription(number, description)
-    else:
-        layoutNode.AddLayoutDescription(number, description)
-
-
-def showLayout():
-    """Switch to the layout with both radiographs and the 3D view."""
-    register()
-    if slicer.app.layoutManager() is not None:
-        slicer.app.layoutManager().setLayout(LAYOUT)
+    return TAGS[role]
 
 
 def showRadiographs(volumes):
-    """Show volumes in the layout's slice views, upright as they are stored, and fit.
+    """Switch to the layout with both radiographs and the 3D view, and show volumes in it, upright
+    as they are stored, as large as the views allow.
 
     Args:
-        volumes: by role; None is left out.
+        volumes: by role; where there is none, the view keeps what it shows.
     """
     manager = slicer.app.layoutManager()
     if manager is None:
         return
+    register()
+    manager.setLayout(RADIOGRAPHS)
+    keepRadiographs()
+    shown = []
     for role, volume in volumes.items():
         widget = manager.sliceWidget(sliceName(role))
-        if widget is None or volume is None:
-            continue
-        logic = widget.sliceLogic()
-        logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
-        turnToVolume(widget.mrmlSliceNode(), volume)
-        logic.FitSliceToAll()
+        if widget is not None and volume is not None:
+            logic = widget.sliceLogic()
+            logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
+            turnToVolume(widget.mrmlSliceNode(), volume)
+            shown.append(logic)
+    _fit(shown)
+
+
+def fillRadiographs(volumes):
+    """Show volumes, by role, in the views that show nothing, where the radiographs' layout is open
+    but was not opened by :func:`showRadiographs`."""
+    manager = slicer.app.layoutManager()
+    if manager is None or manager.layout != RADIOGRAPHS:
+        return
+    logics = {role: manager.sliceWidget(sliceName(role)).sliceLogic() for role in volumes}
+    empty = {
+        role: volumes[role]
+        for role, logic in logics.items()
+        if volumes[role] is not None and not logic.GetSliceCompositeNode().GetBackgroundVolumeID()
+    }
+    if empty:
+        showRadiographs(empty)
+
+
+def keepRadiographs():
+    """Let nothing that is loaded or linked elsewhere into the radiographs' views.
+
+    A view that is new, or whose scene was closed, takes part in both.
+    """
+    manager = slicer.app.layoutManager()
+    for role in TAGS:
+        widget = manager.sliceWidget(sliceName(role)) if manager is not None else None
+        if widget is not None:
+            widget.sliceLogic().GetSliceCompositeNode().SetDoPropagateVolumeSelection(False)
+            widget.mrmlSliceNode().SetViewGroup(GROUPS[role])
+
+
+def _fit(logics):
+    """Fit slice views to what they show, and again as soon as a layout that was just asked for has
+    given them their sizes."""
+
+    def fit():
+        for logic in logics:
+            if logic.GetSliceNode() is not None:
+                logic.FitSliceToAll()
+
+    fit()
+    qt.QTimer.singleShot(0, fit)
 
 
 def turnToVolume(sliceNode, volume):
@@ -160,7 +132,7 @@ def turnToVolume(sliceNode, volume):
 
 def radiographsIn3D(shown):
     """Show the slice views' radiographs in the 3D view, or not."""
-    for role in VIEWS:
+    for role in TAGS:
         node = slicer.mrmlScene.GetNodeByID(sliceNodeId(role))
         if node is not None:
             node.SetSliceVisible(bool(shown))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import slicer
-
 from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.models.devices import DEVICES
@@ -15,8 +13,6 @@ VIEWS = ("frontal", "lateral")
 
 #: How a reference is laid on a reconstruction; "keep": as it is now.
 ALIGNMENTS = (*MODES, "keep")
-
-MODULE = "SSRKD"
 
 
 class _Text:
@@ -69,6 +65,9 @@ class _Flag(_Text):
 class Parameters:
     """The typed face of the module's parameter node.
 
+    Args:
+        node: what ``SSRKDLogic().getParameterNode()`` returns.
+
     Numbers per view and nodes per view are reached through :meth:`number` and :meth:`nodeOf`, whose
     keys start with the view's name.
     """
@@ -112,20 +111,6 @@ class Parameters:
 
     def __init__(self, node):
         self.node = node
-
-    @classmethod
-    def ofScene(cls):
-        """Those of the scene, made if need be."""
-        node = slicer.mrmlScene.GetSingletonNode(MODULE, "vtkMRMLScriptedModuleNode")
-        if node is None:
-            node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
-            node.UnRegister(None)
-            node.SetSingletonTag(MODULE)
-            node.SetModuleName(MODULE)
-            node.SetAttribute("ModuleName", MODULE)
-            node.SetName(MODULE)
-            node = slicer.mrmlScene.AddNode(node)
-        return cls(node)
 
     def scale(self, view):
         """Pixel spacing on the detector that was measured on the view's radiograph, mm, or None;
