@@ -94,11 +94,11 @@ class Tasks:
     error. Bad input leaves the scene as it was.
 
     Args:
-        worker: :class:`~SSRKDSlicer.worker.worker_client.WorkerClient`.
+        worker: :class:`~SSRKDSlicer.worker.worker_client.WorkerClient`; also an attribute.
     """
 
     def __init__(self, worker):
-        self._worker = worker
+        self.worker = worker
 
     def reconstruct(self, setup, options, case=None, in3D=False, **callbacks):
         """Bones of two radiographs; ``onDone`` gets the :class:`CaseNodes`.
@@ -234,15 +234,11 @@ class Tasks:
 
     def describe(self, **callbacks):
         """What is installed where the worker runs; see :mod:`SSRKDLib.worker.tasks`."""
-        return self._worker.submit({"do": "describe"}, **callbacks)
+        return self.worker.submit({"do": "describe"}, **callbacks)
 
     def importWeights(self, files, **callbacks):
         """Weights from files into the user's folder; ``onDone`` gets their name and title."""
-        return self._worker.submit({"do": "import_weights", "files": list(files)}, **callbacks)
-
-    def stopWorker(self):
-        """End the worker; the next job starts another."""
-        self._worker.stop()
+        return self.worker.submit({"do": "import_weights", "files": list(files)}, **callbacks)
 
     def run(self, prepare, show, callbacks):
         """A job with a folder of its own: prepared, run, shown, removed.
@@ -280,11 +276,11 @@ class Tasks:
             folder = JobFolder(os.path.join(slicer.app.temporaryPath, "SSRKD"))
             request, prepared = prepare(folder)
         except SSRKDError as error:
-            return self._worker.refused(error, failed)
+            return self.worker.refused(error, failed)
         except Exception as error:
-            return self._worker.refused(unexpected(error), failed)
+            return self.worker.refused(unexpected(error), failed)
         request["output"] = str(folder.output)
-        return self._worker.submit(request, callbacks.get("onProgress"), done, failed)
+        return self.worker.submit(request, callbacks.get("onProgress"), done, failed)
 
     def _showResult(self, setup, options, folder, report, case, in3D):
         item = case.folder() or newCaseFolder(setup)

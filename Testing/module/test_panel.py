@@ -175,7 +175,7 @@ def test_panel_worker_killed_in_the_middle(core, slicer):
     loadSampleFiles()
     slicer.app.processEvents()
     startAndReach(core, "field")
-    os.kill(core.worker._pid, signal.SIGKILL)
+    os.kill(core.tasks.worker._pid, signal.SIGKILL)
     settle(core)
     assert "ended in the middle" in core.ui.statusLabel.text
     assert modelCount(slicer) == 0
@@ -275,16 +275,16 @@ def test_panel_gpu_memory_offers_the_cpu(core, slicer, dialogs, monkeypatch):
     slicer.app.processEvents()
     core.parameters.device = "cuda"
     asked = []
-    submit = core.worker.submit
+    submit = core.tasks.worker.submit
 
     def small(request, onProgress=None, onDone=None, onFailed=None):
         asked.append(request["device"])
         if request["device"] == "cuda":
             error = WorkerError("The GPU's memory does not suffice.", "", "DeviceMemoryError")
-            return core.worker.refused(error, onFailed)
+            return core.tasks.worker.refused(error, onFailed)
         return submit(request, onProgress, onDone, onFailed)
 
-    monkeypatch.setattr(core.worker, "submit", small)
+    monkeypatch.setattr(core.tasks.worker, "submit", small)
     dialogs.answer = False
     user.click(core.ui.reconstructButton)
     settle(core)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from Testing import bench
@@ -69,7 +71,7 @@ def test_panel_follows_bones_that_are_hidden_elsewhere_while_away(panel, slicer,
 
 def test_panel_logic_and_scripts_share_one_node_that_survives_a_closed_scene(panel, slicer, module):
     node = panel.panel.parameters.node
-    assert isinstance(panel.logic, module.SSRKDLogic)
+    assert isinstance(panel.logic, sys.modules["SSRKD"].SSRKDLogic)
     assert panel.logic.getParameterNode() is node
     assert module.SSRKDLogic().getParameterNode() is node
     slicer.mrmlScene.Clear(0)

@@ -284,7 +284,7 @@ def test_panel_imports_weights(core, slicer, tmp_path, monkeypatch):
     from SSRKDLib.weights.catalogue import find_bundle
 
     monkeypatch.setenv("SSRKD_WEIGHTS", str(tmp_path / "own"))
-    core.worker.stop()  # the next one sees the other folder
+    core.tasks.worker.stop()  # the next one sees the other folder
     renamed = tmp_path / "renamed.zip"
     with zipfile.ZipFile(find_bundle()) as source, zipfile.ZipFile(renamed, "w") as target:
         manifest = json.loads(source.read("bundle.json"))
@@ -312,4 +312,4 @@ def test_panel_imports_weights(core, slicer, tmp_path, monkeypatch):
     user.click(core.ui.folderButton)
     assert len(opened) == 1
     assert (tmp_path / "own").is_dir()
-    core.worker.stop()
+    core.tasks.worker.stop()

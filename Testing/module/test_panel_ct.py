@@ -285,7 +285,7 @@ def test_panel_ct_without_torch_says_where_to_install_it(core, slicer, files, mo
     from SSRKDSlicer.worker import worker_client
 
     loadCt(core, slicer, files)
-    core.worker.stop()
+    core.tasks.worker.stop()
     code = (
         "import sys; sys.modules['torch'] = None; "
         "from SSRKDLib.cli.main import main; main(['worker'])"
@@ -293,7 +293,7 @@ def test_panel_ct_without_torch_says_where_to_install_it(core, slicer, files, mo
     monkeypatch.setattr(worker_client, "workerCommand", lambda: [sys.executable, "-c", code])
     user.click(core.ui.ctReconstructButton)
     settle(core)
-    core.worker.stop()
+    core.tasks.worker.stop()
     assert "PyTorch is not installed" in core.ui.statusLabel.text
     assert "Installation" in core.ui.statusLabel.text
 

@@ -81,7 +81,7 @@ def core(panel, slicer, monkeypatch):
         return job
 
     # Not the shared worker's own: other tests' panels use that.
-    core.tasks._worker = SimpleNamespace(submit=submit, refused=core.worker.refused)
+    core.tasks.worker = SimpleNamespace(submit=submit, refused=core.tasks.worker.refused)
     loadSampleFiles()
     slicer.app.processEvents()
     return core

@@ -136,6 +136,11 @@ class Section:
         )  # fmt: skip
 
 
+def breakable(text):
+    """A sentence for a label: long names may go on in the next line after each "_"."""
+    return text.replace("_", "_\u200b")
+
+
 def guarded(method):
     """A slot whose errors are shown in the panel, as sentences."""
 

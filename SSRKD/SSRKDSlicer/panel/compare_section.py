@@ -18,8 +18,8 @@ from ..bones.results import aboutModel, posesChoice, reconstructionRig
 from ..radiographs.radiographs import STORED_RIG
 from ..scene import layouts
 from ..scene.parameters import ALIGNMENTS, VIEWS
-from .bindings import Section, guarded
-from .tables import fillTable, setColumns
+from .bindings import Section, breakable, guarded
+from .tables import fillTable, fitHeight, setColumns
 
 _NOTHING = "(none)"
 
@@ -46,7 +46,7 @@ class CompareSection(Section):
         self.flag(ui.landmarksCheck, "landmarks")
         self._buildMatching()
         setColumns(ui.compareTable, ("Bone", *(short for _, _, short, _ in COLUMNS)))
-        setColumns(ui.clinicalTable, ("Measure", "Reconstruction", "Reference", "Error"))
+        setColumns(ui.clinicalTable, ("Measure", "Model", "Reference", "Error"))
         ui.compareButton.connect("clicked()", self.onCompare)
         ui.distanceRange.connect("valueChanged(double)", self.onLook)
         for check in (ui.colourCheck, ui.referenceCheck, ui.landmarksCheck):
@@ -58,7 +58,7 @@ class CompareSection(Section):
 
     def _buildMatching(self):
         table = self.ui.matchingTable
-        setColumns(table, ("Bone", "Part of the reference"))
+        setColumns(table, ("Bone", "Part of the reference"), stretched=1)
         table.setRowCount(len(BONES))
         for row, bone in enumerate(BONES):
             item = qt.QTableWidgetItem(bone.capitalize())
@@ -66,9 +66,12 @@ class CompareSection(Section):
             table.setItem(row, 0, item)
             combo = qt.QComboBox()
             combo.toolTip = f"The part of the reference that is the {bone}."
+            combo.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
+            combo.minimumContentsLength = 8
             combo.connect("activated(int)", self._picker(bone, combo))
             table.setCellWidget(row, 1, combo)
             self._combos[bone] = combo
+        fitHeight(table)
 
     def _alignment(self):
         """What the user chose; until then bone by bone where bones moved between the radiographs,
@@ -97,6 +100,8 @@ class CompareSection(Section):
             fillTable(ui.compareTable, [])
             fillTable(ui.clinicalTable, [])
         compared = self.comparison is not None
+        for table in (ui.compareTable, ui.clinicalTable):
+            table.setVisible(compared)
         ui.compareButton.enabled = bool(models) and self.panel.job is None
         ui.compareButton.toolTip = (
             "Measure distances, overlap and clinical measures; colour the bones by distance."
@@ -124,11 +129,13 @@ class CompareSection(Section):
                 self.parameters.nodeOf("reference", "Node"), side, self._chosen()
             )
         except SSRKDError as error:
-            self.ui.matchingLabel.text = f"✗ {error}"
+            self.ui.matchingLabel.text = breakable(f"✗ {error}")
             parts, found = {}, {}
         else:
             found = matching.bones
-            self.ui.matchingLabel.text = " ".join(matching.sentences) if parts else ""
+            sentences = " ".join(matching.sentences) if parts else ""
+            self.ui.matchingLabel.text = breakable(sentences)
+        self.ui.matchingLabel.setVisible(bool(self.ui.matchingLabel.text))
         for bone, combo in self._combos.items():
             names = [_NOTHING, *parts]
             if [combo.itemText(k) for k in range(combo.count)] != names:

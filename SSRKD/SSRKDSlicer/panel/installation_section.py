@@ -54,7 +54,7 @@ class InstallationSection(Section):
             return
         if installation.installPyTorch(again=self._broken):
             self._broken = False
-            self.panel.tasks.stopWorker()  # the next job starts one that sees the new packages
+            self.panel.tasks.worker.stop()  # the next job starts one that sees the new packages
             self.ui.installationLabel.text = ""
             self.panel.showStatus("PyTorch was installed.")
             self.panel.refreshSoon()

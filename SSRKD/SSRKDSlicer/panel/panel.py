@@ -20,6 +20,7 @@ from ..scene import layouts
 from ..scene.parameters import VIEWS, Parameters
 from ..tasks import CaseNodes, Options
 from ..worker.worker_job import unexpected
+from .bindings import breakable
 from .compare_section import CompareSection
 from .ct_section import CtSection
 from .installation_section import InstallationSection
@@ -54,6 +55,9 @@ class Panel(VTKObservationMixin):
             self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
             CtSection(self), InstallationSection(self),
         )  # fmt: skip
+        for name in ("radiographsSection", "resultsSection", "compareSection"):
+            # An unfolded section shows what was hidden while it was folded.
+            getattr(ui, name).connect("contentsCollapsed(bool)", self._onFolded)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneClosing)
         self.refresh()
@@ -120,6 +124,10 @@ class Panel(VTKObservationMixin):
 
     def _onNodes(self, caller, event):
         if not slicer.mrmlScene.IsBatchProcessing():  # its end is told, too
+            self.refreshSoon()
+
+    def _onFolded(self, folded):
+        if not folded:
             self.refreshSoon()
 
     def _onLayout(self, caller, event):
@@ -312,7 +320,7 @@ class Panel(VTKObservationMixin):
 
     def showStatus(self, text):
         """A sentence below the button."""
-        self.ui.statusLabel.text = text
+        self.ui.statusLabel.text = breakable(text)
 
     def showError(self, error):
         """An error as a sentence; its details go to the logs."""

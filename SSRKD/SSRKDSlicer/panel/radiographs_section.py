@@ -18,7 +18,7 @@ from ..scene.folders import uniqueName
 from ..scene.frames import flipLpsRas, volumeIjkToLps
 from ..scene.parameters import VIEWS
 from ..tasks import newCaseFolder
-from .bindings import Section, guarded
+from .bindings import Section, breakable, guarded
 from .scale_tool import ScaleTool
 
 
@@ -74,7 +74,7 @@ class RadiographsSection(Section):
             button.blockSignals(blocked)
             button.enabled = self.parameters.nodeOf(view) is not None
         ui.placeButton.enabled = self.panel.setup is not None
-        ui.summaryLabel.text = self._summary()
+        ui.summaryLabel.text = breakable(self._summary())
         self.scale.refresh()
 
     def _summary(self):

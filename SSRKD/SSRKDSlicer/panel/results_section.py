@@ -13,7 +13,7 @@ from ..radiographs import outlines
 from ..scene import layouts
 from ..scene.parameters import VIEWS
 from .bindings import Section, guarded
-from .tables import setColumns
+from .tables import fitHeight, setColumns
 
 _COLUMNS = ("Bone", "Opacity", "Volume", "Frontal", "Lateral")
 
@@ -44,7 +44,7 @@ class ResultsSection(Section):
 
     def _buildTable(self):
         table = self.ui.resultsTable
-        setColumns(table, _COLUMNS)
+        setColumns(table, _COLUMNS, stretched=1)
         table.setRowCount(len(BONES))
         for row, bone in enumerate(BONES):
             check = qt.QCheckBox(bone.capitalize())
@@ -94,8 +94,8 @@ class ResultsSection(Section):
             "Write the bones to files (mm, LPS)." if models else "Reconstruct first."
         )
         ui.layoutButton.enabled = any(self.volumes().values())
-        for widget in (ui.poseCombo, ui.label_PoseresultsForm):
-            widget.visible = posesChoice(models) is not None
+        ui.poseWidget.setVisible(posesChoice(models) is not None)
+        fitHeight(ui.resultsTable)
 
     def _showRow(self, row, bone, node):
         table = self.ui.resultsTable

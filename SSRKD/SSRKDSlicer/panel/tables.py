@@ -1,18 +1,36 @@
-"""Tables of the panel: as high as their rows, read only."""
+"""Tables of the panel: exactly as high as their header and rows, read only."""
 
 from __future__ import annotations
 
 import qt
 
 
-def setColumns(table, titles):
-    """Prepare a table for rows of text."""
+def setColumns(table, titles, stretched=0):
+    """Prepare a table for rows of text.
+
+    Args:
+        table: QTableWidget.
+        titles: of the columns.
+        stretched: column that takes what the others, as wide as their texts, leave.
+    """
     table.setColumnCount(len(titles))
     table.setHorizontalHeaderLabels(list(titles))
     table.verticalHeader().setVisible(False)
-    table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-    table.setSizeAdjustPolicy(qt.QAbstractScrollArea.AdjustToContents)
-    table.setVerticalScrollBarPolicy(qt.Qt.ScrollBarAlwaysOff)
+    header = table.horizontalHeader()
+    header.setMinimumSectionSize(24)
+    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    header.setSectionResizeMode(stretched, qt.QHeaderView.Stretch)
+    for setPolicy in (table.setVerticalScrollBarPolicy, table.setHorizontalScrollBarPolicy):
+        setPolicy(qt.Qt.ScrollBarAlwaysOff)
+    # A narrower column wraps its text into more lines.
+    header.connect("sectionResized(int,int,int)", lambda: fitHeight(table))
+
+
+def fitHeight(table):
+    """Make a table as high as its header and rows."""
+    table.resizeRowsToContents()
+    rows = sum(table.rowHeight(row) for row in range(table.rowCount))
+    table.setFixedHeight(table.horizontalHeader().sizeHint.height() + rows + 2 * table.frameWidth)
 
 
 def fillTable(table, rows):
@@ -24,4 +42,4 @@ def fillTable(table, rows):
             item.setFlags(qt.Qt.ItemIsEnabled)
             item.setToolTip(tip)
             table.setItem(index, column, item)
-    table.updateGeometry()
+    fitHeight(table)

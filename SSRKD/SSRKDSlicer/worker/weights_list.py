@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, IMPORTED, list_bundles, user_folder
 
 #: The published checkpoints, as their authors offer them: name, size, address.
@@ -23,12 +25,17 @@ def choices(chosen):
         state = "imported" if info.origin == IMPORTED else "bundled"
         if info.problem:
             state = "damaged"
-        listed.append((info.name, f"{info.title} ({state})"))
+        listed.append((info.name, f"{_short(info.title)} ({state})"))
     names = [name for name, _ in listed]
     wanted = chosen or DEFAULT_NAME
     if wanted not in names:
         listed.insert(0, (wanted, f"{wanted} (missing)"))
     return listed
+
+
+def _short(title):
+    """A title without what stands in brackets at its end: the state is said once."""
+    return re.sub(r"\s*\([^()]*\)$", "", title) or title
 
 
 def problemOf(name):
