@@ -33,6 +33,7 @@ from SSRKDLib.evaluation.moved_pairs import (
     virtual_pairs,
     wrong_calls,
 )
+from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.choices import SURFACES
 from SSRKDLib.reconstruction.radiographs import reconstruct
@@ -67,11 +68,11 @@ def main() -> None:
         exposures = pair.exposures(rig, arguments.simulator)
         rows.append(measure(pair, reconstruct(exposures, rig, model, surface=arguments.surface)))
         write_into(arguments.output, PAIRS, ROWS, json.dumps(rows, indent=1) + "\n")
-    _print(summary(rows))
+    print("\n" + markdown_table(summary(rows)))
     if arguments.virtual is not None:
         wrong = wrong_calls(rows)
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} pairs are called what they are; not so:")
-        _print(wrong)
+        print("\n" + markdown_table(wrong))
 
 
 def _rows(path: Path) -> list[dict]:
@@ -93,15 +94,6 @@ def _pairs(arguments: argparse.Namespace) -> list:
         if pair.person.name in (arguments.people or [pair.person.name])
         and pair.motion in (arguments.motions or [pair.motion])
     ]
-
-
-def _print(lines: list[dict]) -> None:
-    """A Markdown table."""
-    for line in lines:
-        if line is lines[0]:
-            print("\n| " + " | ".join(line) + " |\n" + "|---" * len(line) + "|")
-        cells = (f"{v:.2f}" if isinstance(v, float) else str(v) for v in line.values())
-        print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

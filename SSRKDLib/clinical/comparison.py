@@ -11,8 +11,9 @@ def compare_measures(recon: Sequence[Measure], reference: Sequence[Measure]) -> 
     """A row per measure of the reference, in its order.
 
     Keys: ``measure`` (its name), ``title``, ``unit``, ``reconstruction``, ``reference``, ``error``
-    (reconstruction minus reference; each None where there is none) and ``note``, which says whose
-    value is missing and why, and what to mind.
+    (reconstruction minus reference; each None where there is none), ``expected_error`` (of the
+    reconstruction's value, on average; None where unknown) and ``note``, which says whose value is
+    missing and why, and what to mind.
 
     Args:
         recon, reference: of :func:`~SSRKDLib.clinical.measures.measure`.
@@ -36,6 +37,7 @@ def compare_measures(recon: Sequence[Measure], reference: Sequence[Measure]) -> 
                 "reconstruction": value,
                 "reference": truth.value,
                 "error": value - truth.value if known else None,
+                "expected_error": None if mine is None else mine.expected_error,
                 "note": "; ".join(notes),
             }
         )

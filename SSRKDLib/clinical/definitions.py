@@ -21,7 +21,10 @@ _SLOPE_SOURCE = (
 class Definition(NamedTuple):
     """A measure: see :class:`~SSRKDLib.clinical.measures.Measure` for ``name`` to ``source``.
 
-    ``usual``: smallest and largest value that healthy adults commonly have, in ``unit``.
+    ``usual``: smallest and largest value that healthy adults commonly have, in ``unit``. ``bones``:
+    which it is measured from. ``per_mm``: mean absolute error, in ``unit``, per mm that these lie
+    from the real ones, after virtual people's reconstructions
+    (``Training/calibrate_confidence.py``).
     """
 
     name: str
@@ -30,6 +33,13 @@ class Definition(NamedTuple):
     definition: str
     source: str
     usual: tuple[float, float]
+    bones: tuple[str, ...]
+    per_mm: float
+
+    @property
+    def of_joint(self) -> bool:
+        """Whether it depends on how the bones lie against each other."""
+        return len(self.bones) > 1
 
 
 DEFINITIONS: tuple[Definition, ...] = (
@@ -40,6 +50,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         _SLOPE.format("medial"),
         _SLOPE_SOURCE,
         (0.0, 15.0),
+        ("tibia",),
+        3.4,
     ),
     Definition(
         "tibial_slope_lateral",
@@ -48,6 +60,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         _SLOPE.format("lateral"),
         _SLOPE_SOURCE,
         (-3.0, 13.0),
+        ("tibia",),
+        3.5,
     ),
     Definition(
         "tibial_plateau_width",
@@ -57,6 +71,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "plateaus' middles.",
         f"Extent: {_HITT} Axis: after Cobb et al., J Bone Joint Surg Br 90, 2008, 1032-1038.",
         (60.0, 90.0),
+        ("tibia",),
+        3.2,
     ),
     Definition(
         "femoral_condylar_width",
@@ -66,6 +82,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "line.",
         _HITT,
         (65.0, 95.0),
+        ("femur",),
+        2.4,
     ),
     Definition(
         "posterior_condylar_angle",
@@ -77,6 +95,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "Berger et al., Clin Orthop Relat Res 286, 1993, 40-47; epicondyles: Yoshioka et al., "
         "J Bone Joint Surg Am 69, 1987, 873-880.",
         (-1.0, 12.0),
+        ("femur",),
+        1.8,
     ),
     Definition(
         "joint_line_convergence",
@@ -88,6 +108,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "knee, in the pose that the bones are in.",
         _PALEY,
         (-3.0, 5.0),
+        ("femur", "tibia"),
+        2.6,
     ),
     Definition(
         "caton_deschamps",
@@ -99,6 +121,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "degrees towards the apex and 45 towards the base.",
         "Caton et al., Rev Chir Orthop 68, 1982, 317-325.",
         (0.6, 1.3),
+        ("patella", "femur", "tibia"),
+        0.15,
     ),
     Definition(
         "tibiofemoral_angle",
@@ -110,6 +134,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "Axes: Moreland et al., J Bone Joint Surg Am 69, 1987, 745-749; angle: Grood and Suntay, "
         "J Biomech Eng 105, 1983, 136-144.",
         (-1.0, 12.0),
+        ("femur", "tibia"),
+        2.6,
     ),
     Definition(
         "distal_femoral_angle",
@@ -119,6 +145,8 @@ DEFINITIONS: tuple[Definition, ...] = (
         "from below, in the femur's frontal plane.",
         _PALEY,
         (76.0, 88.0),
+        ("femur",),
+        2.4,
     ),
     Definition(
         "proximal_tibial_angle",
@@ -128,5 +156,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         "middles of both plateaus, in the tibia's frontal plane.",
         _PALEY,
         (82.0, 93.0),
+        ("tibia",),
+        2.1,
     ),
 )

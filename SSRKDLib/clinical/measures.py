@@ -25,6 +25,10 @@ from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit, fit_surfaces
 from SSRKDLib.surfaces.mesh import Mesh
 
+#: A template that lies a mm from a surface makes measures as uncertain as bones that lie so many mm
+#: from the real ones (virtual people, whose true vertices are known).
+_MISMATCH = 0.6
+
 #: Past this flexion, degrees, measures made for an extended knee are marked.
 _FLEXED = 30.0
 
@@ -43,6 +47,8 @@ class Measure:
         definition: how it is measured, and what its sign says.
         source: where the definition comes from.
         note: why there is no value, or what to mind; "" otherwise.
+        expected_error: how far the value is to be expected from the real bones', on average, in
+            ``unit``; None where it is not known how good the surfaces are.
     """
 
     name: str
@@ -54,15 +60,24 @@ class Measure:
     definition: str
     source: str
     note: str = ""
+    expected_error: float | None = None
 
 
-def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
+def measure(
+    bones: Mapping[str, Mesh],
+    laterality: str,
+    errors: Mapping[str, float] | None = None,
+    pose: str | None = None,
+) -> list[Measure]:
     """All measures of :data:`~SSRKDLib.clinical.definitions.DEFINITIONS`, in their order.
 
     Args:
         bones: surfaces by name, one frame, mm, right-handed axes; shafts cut anywhere. Frame and
             pose are free.
         laterality: ``"L"`` or ``"R"``.
+        errors: mean distance in mm from the real bones that is to be expected, by bone; bones that
+            are not named are taken for real. None: nobody knows.
+        pose: the view as in which bones lie that moved between the radiographs, for notes.
 
     Raises:
         InputError: another laterality.
@@ -74,23 +89,47 @@ def measure(bones: Mapping[str, Mesh], laterality: str) -> list[Measure]:
         bones = {bone: mesh.transformed(MIRROR) for bone, mesh in bones.items()}
     needed = {bone: bones[bone] for bone in ("patella", "femur", "tibia") if bone in bones}
     fits = fit_surfaces(needed) if "femur" in needed and "tibia" in needed else {}
-    results = measure_templates({bone: fits.get(bone) for bone in needed})
+    results = measure_templates({bone: fits.get(bone) for bone in needed}, errors, pose)
     return results if laterality == "L" else [_mirrored(result) for result in results]
 
 
-def measure_templates(fits: Mapping[str, SurfaceFit | None]) -> list[Measure]:
+def measure_templates(
+    fits: Mapping[str, SurfaceFit | None],
+    errors: Mapping[str, float] | None = None,
+    pose: str | None = None,
+) -> list[Measure]:
     """All measures of a left knee.
 
     Args:
         fits: the template of patella, femur and tibia on each's surface, by bone; None where there
             is too little of it.
+        errors, pose: see :func:`measure`.
     """
     knee: _Knee | Unmeasurable
     try:
         knee = _Knee(fits)
     except Unmeasurable as reason:
         knee = reason
-    return [_one(definition, knee) for definition in DEFINITIONS]
+    results = []
+    for definition in DEFINITIONS:
+        result = _one(definition, knee)
+        if result.value is not None:
+            result = replace(result, expected_error=_expected(definition, fits, errors))
+            if pose is not None and definition.of_joint:
+                words = f"as the knee lay in the {pose} radiograph"
+                result = replace(result, note="; ".join(filter(None, (result.note, words))))
+        results.append(result)
+    return results
+
+
+def _expected(
+    definition: Definition, fits: Mapping[str, SurfaceFit], errors: Mapping[str, float] | None
+) -> float | None:
+    if errors is None:
+        return None
+    # Where the template does not meet the surface, patches lie a little elsewhere.
+    each = [max(errors.get(b, 0.0), _MISMATCH * fits[b].distance) for b in definition.bones]
+    return definition.per_mm * float(np.mean(each))
 
 
 def _one(definition: Definition, knee: _Knee | Unmeasurable) -> Measure:

@@ -42,6 +42,7 @@ from SSRKDLib.evaluation.case_results import FINISHED, read_result, signature, w
 from SSRKDLib.evaluation.comparison import measure_distances
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.radiographs.rig_file import read_rig
+from SSRKDLib.reconstruction.report import expected_errors
 from SSRKDLib.simulation.writing import RIG
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, Reference, read_reference
@@ -238,7 +239,7 @@ def _measured(case: Path, settings: Settings) -> dict:
     truth = _truth(case)
     rig = read_rig(case / RIG) if (case / RIG).is_file() or settings.reconstruct else None
     side = None if rig is None else rig.laterality
-    seconds, warnings = None, []
+    seconds, warnings, errors, pose = None, [], None, None
     if settings.reconstruct:
         from SSRKDLib.reconstruction.job import Job
 
@@ -247,6 +248,7 @@ def _measured(case: Path, settings: Settings) -> dict:
         )
         recon, side = made.bones, made.laterality
         seconds, warnings = made.report["seconds"]["total"], made.report["warnings"]
+        errors, pose = expected_errors(made.report), made.pose
     else:
         ready: Reference = read_reference(case / RECONSTRUCTION, side)
         recon, side = ready.meshes, side or ready.side
@@ -265,13 +267,20 @@ def _measured(case: Path, settings: Settings) -> dict:
             }
             for row in found.rows
         ],
-        "clinical": _clinical(recon, found.moved, side),
+        "clinical": _clinical(recon, found.moved, side, errors, pose),
     }
 
 
-def _clinical(recon: dict[str, Mesh], reference: dict[str, Mesh], side: str | None) -> list[dict]:
+def _clinical(
+    recon: dict[str, Mesh],
+    reference: dict[str, Mesh],
+    side: str | None,
+    errors: dict[str, float] | None,
+    pose: str | None,
+) -> list[dict]:
     if side is not None:
-        return compare_measures(measure(recon, side), measure(reference, side))
+        found = measure(recon, side, errors, pose)
+        return compare_measures(found, measure(reference, side, {}))
     # Every sign hangs on the side.
     rows = compare_measures([], measure({}, "L"))
     return [{**row, "note": "neither rig nor names tell the knee's side"} for row in rows]

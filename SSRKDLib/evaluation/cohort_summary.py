@@ -75,7 +75,8 @@ def summarise(results: Sequence[dict]) -> list[dict]:
 
 def summarise_clinical(results: Sequence[dict]) -> list[dict]:
     """A row per clinical measure: ``measure``, ``title``, ``unit``, ``reference_mean``,
-    ``mean_absolute_error`` and the statistics of the error (reconstruction minus reference)."""
+    ``mean_absolute_error``, the statistics of the error (reconstruction minus reference) and
+    ``mean_expected_error``, what the reconstructions said themselves."""
     rows = []
     for definition in DEFINITIONS:
         found = [
@@ -84,6 +85,8 @@ def summarise_clinical(results: Sequence[dict]) -> list[dict]:
         ]
         errors = [row.get("error") for row in found]
         known = [error for error in errors if error is not None]
+        expected = [row.get("expected_error") for row in found]
+        expected = [error for error in expected if error is not None]
         truths = [row["reference"] for row in found if row.get("reference") is not None]
         rows.append(
             {
@@ -93,6 +96,7 @@ def summarise_clinical(results: Sequence[dict]) -> list[dict]:
                 "reference_mean": float(np.mean(truths)) if truths else float("nan"),
                 "mean_absolute_error": float(np.mean(np.abs(known))) if known else float("nan"),
                 **statistics(errors),
+                "mean_expected_error": float(np.mean(expected)) if expected else float("nan"),
             }
         )
     return rows
@@ -131,14 +135,15 @@ def format_summary(results: Sequence[dict]) -> str:
         "",
         "Clinical measures, error = reconstruction - reference:",
         "",
-        "| | cases | reference, mean | mean error ± SD | mean absolute error |",
-        "|---|---|---|---|---|",
+        "| | cases | reference, mean | mean error ± SD | mean absolute error | expected |",
+        "|---|---|---|---|---|---|",
     ]
     for row in summarise_clinical(results):
         unit = f" ({row['unit']})" if row["unit"] else ""
         lines.append(
             f"| {row['title']}{unit} | {row['n']} | {_number(row['reference_mean'], 2)} | "
-            f"{_cell(row, 1.0, 2)} | {_number(row['mean_absolute_error'], 2)} |"
+            f"{_cell(row, 1.0, 2)} | {_number(row['mean_absolute_error'], 2)} | "
+            f"{_number(row['mean_expected_error'], 2)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -161,19 +166,22 @@ def write_summary(results: Sequence[dict], output: Path) -> None:
         OutputError: the folder cannot be written, or the disk is full.
     """
     cases = [("case", "bone", *MEASURES, "note", "side", "seconds", "warnings")]
-    clinical = [("case", "measure", "unit", "reconstruction", "reference", "error", "note")]
+    clinical = [
+        ("case", "measure", "unit", "reconstruction", "reference", "error", "note",
+         "expected_error")
+    ]  # fmt: skip
     for result in results:
         if result["error"]:
             nothing = [None] * len(MEASURES)
             cases.append((result["case"], "", *nothing, result["error"], "", None, ""))
-            clinical.append((result["case"], "", "", None, None, None, result["error"]))
+            clinical.append((result["case"], "", "", None, None, None, result["error"], None))
         about = (result["side"], result["seconds"], " ".join(result["warnings"]))
         for row in result["rows"]:
             if row["bone"] != "mean":
                 figures = (row[key] for key in MEASURES)
                 cases.append((result["case"], row["bone"], *figures, row["note"], *about))
         for row in result["clinical"]:
-            clinical.append((result["case"], *(row[key] for key in clinical[0][1:])))
+            clinical.append((result["case"], *(row.get(key) for key in clinical[0][1:])))
     _write_csv(output, "metrics.csv", cases)
     _write_csv(output, "clinical.csv", clinical)
     for name, rows in (

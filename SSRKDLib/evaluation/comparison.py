@@ -106,6 +106,8 @@ def compare_knees(
     laterality: str,
     rig: Rig | None = None,
     progress: Progress = no_progress,
+    errors: Mapping[str, float] | None = None,
+    pose: str | None = None,
 ) -> Compared:
     """Align the reference, measure distances and clinical measures.
 
@@ -113,6 +115,7 @@ def compare_knees(
         recon, reference, mode, rig: see :func:`measure_distances`.
         laterality: of the knee, "L" or "R".
         progress: called with stage, fraction done and message; what it raises ends the job.
+        errors, pose: of the reconstruction, see :func:`SSRKDLib.clinical.measures.measure`.
 
     Raises:
         MeshError: nothing can be compared; see :func:`SSRKDLib.evaluation.alignment.align`.
@@ -131,8 +134,8 @@ def compare_knees(
         both = np.concatenate([found.a_to_b, found.b_to_a])
         curves[bone] = np.percentile(both, SHARES)
     progress("clinical", 0.9, "Measuring slopes, widths and angles")
-    measures = measure(recon, laterality)
-    clinical = compare_measures(measures, measure(moved, laterality))
+    measures = measure(recon, laterality, errors, pose)
+    clinical = compare_measures(measures, measure(moved, laterality, {}))
     return Compared(rows, clinical, measures, alignment, signed, curves)
 
 

@@ -167,9 +167,11 @@ def _clinical_table(report: Report) -> str:
     lines, definitions = [], []
     for row in report.clinical:
         decimals = 2 if not row["unit"] else 1
-        cells = "".join(
+        expected = row.get("expected_error")
+        about = "" if expected is None else f" ± {_number(expected, decimals)}"
+        cells = f"<td>{_number(row['reconstruction'], decimals)}{about}</td>" + "".join(
             f"<td>{_number(row[key], decimals, key == 'error')}</td>"
-            for key in ("reconstruction", "reference", "error")
+            for key in ("reference", "error")
         )
         lines.append(
             f"<tr><td>{_text(row['title'])}</td>{cells}<td class='text'>{_text(row['unit'])}</td>"
@@ -182,7 +184,8 @@ def _clinical_table(report: Report) -> str:
             )
     return (
         "<table><tr><th>Measure</th><th>Reconstruction</th><th>Reference</th><th>Error</th>"
-        f"<th></th><th></th></tr>{''.join(lines)}</table><dl class='note'>"
+        f"<th></th><th></th></tr>{''.join(lines)}</table><p class='note'>± is the error that is "
+        "to be expected on average.</p><dl class='note'>"
         f"{''.join(definitions)}</dl>"
     )
 

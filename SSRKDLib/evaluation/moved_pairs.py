@@ -142,7 +142,7 @@ def measure(pair: Pair, result: Reconstruction) -> dict:
     truth = [pair.bones(view) for view in range(len(VIEW_NAMES))]
     regions = [region_around(joint_centre(bones)) for bones in truth]
     # One alignment, in the second view; what moved takes it to the first.
-    second = {bone: _aligned(mesh, truth[1][bone]) for bone, mesh in found[1].items()}
+    second = {bone: aligned(mesh, truth[1][bone]) for bone, mesh in found[1].items()}
     own = {bone: rigid_fit(found[0][bone].vertices, found[1][bone].vertices) for bone in second}
     first = {b: np.linalg.inv(moves[b]) @ second[b] @ own[b] for b in second}
     row["bones"] = {bone: _of_bone(bone, found, truth, regions, (first, second)) for bone in BONES}
@@ -171,7 +171,7 @@ def _of_bone(
     return values
 
 
-def _aligned(mesh: Mesh, truth: Mesh) -> np.ndarray:
+def aligned(mesh: Mesh, truth: Mesh) -> np.ndarray:
     """The rigid 4x4 that lays a bone on the truth, from where it is."""
     moving, fixed = {"bone": Surface(mesh)}, {"bone": Surface(truth)}
     return refine(moving, fixed, approach(moving, fixed, np.eye(4), 40))

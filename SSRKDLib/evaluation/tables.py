@@ -100,3 +100,15 @@ def format_table(rows: Sequence[dict]) -> str:
             cells.append(f"{value:>{len(head)}}")
         lines.append("  ".join([*cells, row["note"]]).rstrip())
     return "\n".join(lines)
+
+
+def markdown_table(lines: Sequence[dict]) -> str:
+    """A table of lines that have the keys of the first, its columns; numbers with two decimals."""
+    if not lines:
+        return ""
+    rows = ["| " + " | ".join(lines[0]) + " |", "|---" * len(lines[0]) + "|"]
+    for line in lines:
+        values = (line.get(key, "") for key in lines[0])
+        cells = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in values)
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)

@@ -250,6 +250,7 @@ def _evidence(result: Reconstruction, fitted: FittedBones | None, found: FieldBo
     if fitted is None:
         return {
             "field": {"visited": found.visited, "total": found.total},
+            "outline_distance_mm": None,
             "motion": None,
             "correspondence": None,
         }
@@ -266,6 +267,7 @@ def _evidence(result: Reconstruction, fitted: FittedBones | None, found: FieldBo
         motion.update(fitted.motion.report())
     return {
         "field": {"visited": asked, "total": asked},
+        "outline_distance_mm": round(fitted.fit.cost, 3),
         "motion": motion,
         "correspondence": correspondence(fitted.cuts),
     }

@@ -52,6 +52,17 @@ def report_of(
     return _without_nan(report)
 
 
+def expected_errors(report: Mapping[str, Any]) -> dict[str, float] | None:
+    """Of a reconstruction's report, by bone, the mean distance from the real bone that is to be
+    expected, mm; None where the report says nothing of it."""
+    known = {
+        bone: entry["expected_error_mm"]
+        for bone, entry in report["bones"].items()
+        if entry.get("expected_error_mm") is not None
+    }
+    return known or None
+
+
 def _without_nan(value: Any) -> Any:
     """The same JSON values, None for each number that is not finite."""
     if isinstance(value, Mapping):

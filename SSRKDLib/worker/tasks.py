@@ -206,7 +206,8 @@ def compare(request: dict, progress: Progress) -> dict:
 
     Request: ``recon`` and ``reference`` (folders of ``{bone}.ply``, mm, LPS or the rig's frame),
     ``align`` (see :data:`SSRKDLib.evaluation.alignment.MODES`), ``laterality``, ``rig`` (file, or
-    None), ``output``.
+    None), ``output``, ``errors`` (by bone, mm, or None) and ``pose`` (or None; both see
+    :func:`SSRKDLib.clinical.measures.measure`).
 
     Result: ``rows``, ``clinical``, ``landmarks`` (by measure and name, mm), ``matrices`` (by bone,
     reference to reconstruction), ``residual_mm``, ``notes``, ``curves`` (by bone); ``output`` holds
@@ -222,8 +223,9 @@ def compare(request: dict, progress: Progress) -> dict:
     rig = read_rig(request["rig"]) if request.get("rig") else None
     with replaced_folder(request["output"], DISTANCES) as folder:
         found = compare_knees(
-            recon, reference, request["align"], request["laterality"], rig, progress
-        )
+            recon, reference, request["align"], request["laterality"], rig, progress,
+            request.get("errors"), request.get("pose"),
+        )  # fmt: skip
         for bone, distances in found.signed.items():
             write_array(folder / f"{bone}.npy", distances)
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -252,6 +254,27 @@ def test_slices_of_bones_and_other_things_leave_a_sentence(person):
     for result in measure(spheres, "L"):
         assert result.value is None
         assert result.note == "The surface called femur is not that of a femur."
+
+
+def test_expected_errors_follow_those_of_the_bones_and_notes_name_the_pose():
+    known = known_templates({bone: mesh.vertices for bone, mesh in load_person(3).items()})
+
+    def expected(errors):
+        return [result.expected_error for result in measure_templates(known, errors)]
+
+    assert set(expected(None)) == {None}
+    assert set(expected({})) == {0.0}
+    found = expected({"patella": 0.5, "femur": 0.5, "tibia": 0.5})
+    assert found == [pytest.approx(0.5 * definition.per_mm) for definition in DEFINITIONS]
+    for definition, value in zip(DEFINITIONS, expected({"tibia": 0.9})):
+        share = definition.bones.count("tibia") / len(definition.bones)
+        assert value == pytest.approx(0.9 * share * definition.per_mm), definition.name
+    # A template that does not meet the surface makes measures less certain, too.
+    loose = {bone: replace(fit, distance=1.0) for bone, fit in known.items()}
+    assert all(result.expected_error > 0 for result in measure_templates(loose, {}))
+    for definition, result in zip(DEFINITIONS, measure_templates(known, None, "lateral")):
+        said = "as the knee lay in the lateral radiograph" in result.note
+        assert said == definition.of_joint, definition.name
 
 
 def test_another_laterality_is_refused(person):

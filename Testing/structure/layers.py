@@ -81,7 +81,7 @@ LIBRARY = Package(
         Room("models"),
         Room("reconstruction", subfolders=("fitting",)),
         Room("clinical"),
-        Room("evaluation", torch_modules=("held_out_people", "moved_pairs")),
+        Room("evaluation", torch_modules=("calibration", "held_out_people", "moved_pairs")),
         Room("planning"),
         Room("training", torch_free=False, subfolders=("data", "tasks")),
         Room("figures"),

@@ -14,6 +14,7 @@ from SSRKDLib.core.errors import InputError
 from SSRKDLib.evaluation.alignment import MODES
 from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.radiographs.rig_file import write_rig
+from SSRKDLib.reconstruction.report import expected_errors
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
 from ..radiographs.outlines import worldMesh
@@ -21,7 +22,7 @@ from ..scene.folders import BONE, boneColour, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
 from . import distance_colours
 from .references import OWN, referenceParts
-from .results import modelPolyData
+from .results import aboutModel, modelPolyData, posesChoice
 
 #: Columns of the tables: key of the row, title, title in the panel, decimals.
 COLUMNS = (
@@ -134,6 +135,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
                 )
             check_sides(matching.side, laterality)
             reference = {bone: parts[name].mesh() for bone, name in matching.bones.items()}
+        about = {bone: aboutModel(node) for bone, node in models.items()}
         for name, meshes in (
             ("recon", {bone: worldMesh(node) for bone, node in models.items()}),
             ("reference", reference),
@@ -147,6 +149,8 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
             "reference": str(folder.path / "reference"),
             "align": mode if mode in MODES else "none",
             "laterality": laterality,
+            "errors": expected_errors({"bones": about}),
+            "pose": posesChoice(models),
         }
         if rig is not None:
             request["rig"] = str(folder.path / "rig.json")
@@ -262,6 +266,7 @@ def _tables(made, item):
     keys = {
         "Measure": "title", "Unit": "unit", "Reconstruction": "reconstruction",
         "Reference": "reference", "Error": "error", "Note": "note",
+        "Expected error": "expected_error",
     }  # fmt: skip
     _fill(
         made.clinicalTable,

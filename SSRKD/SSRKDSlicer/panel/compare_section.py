@@ -206,10 +206,13 @@ class CompareSection(Section):
         rows = []
         for row in made.clinical:
             unit = f" {row['unit']}" if row["unit"] else ""
+            decimals = 1 if unit else 2
             numbers = [
-                "–" if row[key] is None else f"{row[key]:{sign}.{1 if unit else 2}f}{unit}"
+                "–" if row[key] is None else f"{row[key]:{sign}.{decimals}f}{unit}"
                 for key, sign in (("reconstruction", ""), ("reference", ""), ("error", "+"))
             ]
+            if row["expected_error"] is not None:
+                numbers[0] += f" ± {row['expected_error']:.{decimals}f}"
             rows.append(([row["title"], *numbers], row["note"] or ""))
         fillTable(self.ui.clinicalTable, rows)
 

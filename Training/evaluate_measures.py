@@ -1,0 +1,60 @@
+"""Clinical measures of the held-out people, and the errors that they are said to have.
+
+    python Training/evaluate_measures.py [--shared ../shared] -o OUT
+
+People 20 to 25 of LLP26 and both Visible Humans, left, in the three rigs of Training/evaluate.py,
+voxel simulator. The true bones are measured in the same way. Prints a table per group and writes
+OUT/measures.json; a run that was interrupted goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from SSRKDLib.core.output_file import write_file
+from SSRKDLib.evaluation.calibration import measure_rows, measures_table
+from SSRKDLib.evaluation.held_out_people import RIGS, held_out_people, radiographs
+from SSRKDLib.evaluation.tables import markdown_table
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.reconstruction.choices import SURFACES
+from SSRKDLib.reconstruction.radiographs import reconstruct
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
+    parser.add_argument("--surface", choices=SURFACES)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    model = KneeModel.load(arguments.weights)
+    shared = arguments.shared if arguments.shared.is_dir() else None
+    if shared is None:
+        print(f"skipped: the Visible Humans ({arguments.shared} is not there)")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    stored = arguments.output / "measures.json"
+    rows = json.loads(stored.read_text()) if stored.exists() else []
+    rigs = {name: make(laterality="L") for name, make in RIGS.items()}
+    for person in tqdm(held_out_people(shared), unit="person"):
+        if person.name in {row["person"] for row in rows}:
+            continue
+        exposures = radiographs(person.bones, rigs, "voxel", seed=sum(map(ord, person.name)))
+        for name, rig in rigs.items():
+            result = reconstruct(exposures[name], rig, model, surface=arguments.surface)
+            for row in measure_rows(f"{person.name} {name}", result, person.bones, "L"):
+                rows.append({"group": person.group, "person": person.name, **row})
+        write_file(stored, json.dumps(rows, indent=1) + "\n")
+    for group in dict.fromkeys(row["group"] for row in rows):
+        print(f"\n{group}\n\n" + markdown_table(
+            measures_table([row for row in rows if row["group"] == group])
+        ))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
