@@ -42,17 +42,22 @@ class Application:
             Its ``SSRKDWidget``.
         """
         if self.slicer.util.mainWindow() is None:  # nothing selects modules then
-            widget = self.slicer.util.getModuleWidget(NAME)
-            widget.enter()
-            return widget
+            frame = self._frame()
+            frame.show()
+            frame.enter()
+            return frame.self()
         self.slicer.util.selectModule(NAME)
         self.slicer.app.processEvents()
         return self.slicer.util.getModuleWidget(NAME)
 
+    def _frame(self):
+        """The application's widget around the module's."""
+        return getattr(self.slicer.modules, NAME.lower()).widgetRepresentation()
+
     def leave(self) -> None:
         """Show another module's panel."""
         if self.slicer.util.mainWindow() is None:
-            self.slicer.util.getModuleWidget(NAME).exit()
+            self._frame().exit()
             return
         self.slicer.util.selectModule("Data")
         self.slicer.app.processEvents()
@@ -158,8 +163,7 @@ class Bench(Application):
     def picture(self, path: Path) -> bool:
         from Testing.bench.screenshot import window_picture
 
-        panel = getattr(self.slicer.modules, NAME.lower()).widgetRepresentation()
-        window_picture(panel, path)
+        window_picture(self._frame(), path)
         return True
 
     def log(self) -> str:

@@ -87,12 +87,17 @@ class Session:
     @property
     def ui(self):
         """The panel's widgets by name."""
-        return self.widget.ui
+        return self._opened().ui
 
     @property
     def panel(self):
         """The inner object of the panel."""
-        return self.widget.panel
+        return self._opened().panel
+
+    def _opened(self):
+        if self.widget is None:
+            raise Skip("the panel did not open, which an earlier step tells")
+        return self.widget
 
     @property
     def parameters(self):
