@@ -19,12 +19,23 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-if importlib.util.find_spec("SSRKDLib") is None:
-    # Not installed but run from a checkout: SSRKDLib lies beside this module's folder. Appended, so
-    # that the folder SSRKD cannot hide this file, the module of the same name.
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 TITLE = "Knee Bone Reconstruction (SSR-KD)"
+
+
+class LibraryFinder:
+    """Finds SSRKDLib beside this module's folder, where it is run from a checkout. Put among
+    Python's finders instead of the checkout's folder into ``sys.path``, where that would offer
+    everything else that lies there."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        folder = os.path.join(checkout, "SSRKDLib")
+        if name != "SSRKDLib" or not os.path.isdir(folder):
+            return None
+        return importlib.util.spec_from_file_location(
+            name, os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+        )
 
 
 class SSRKD(ScriptedLoadableModule):
@@ -32,6 +43,8 @@ class SSRKD(ScriptedLoadableModule):
 
     def __init__(self, parent):
         ScriptedLoadableModule.__init__(self, parent)
+        if importlib.util.find_spec("SSRKDLib") is None:  # not installed
+            sys.meta_path.append(LibraryFinder)
         self.parent.title = _(TITLE)
         self.parent.categories = [_("Tomographic Reconstruction"), _("Segmentation")]
         self.parent.dependencies = []
