@@ -14,7 +14,12 @@ from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.virtual_cameras import Framing
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
-from SSRKDLib.reconstruction.fitting.own_rig import AskedBone, FieldTerm, seen_from_bone
+from SSRKDLib.reconstruction.fitting.own_rig import (
+    AskedBone,
+    FieldTerm,
+    common_field,
+    seen_from_bone,
+)
 from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.result_folder import UNCERTAINTY, write_result
@@ -140,6 +145,17 @@ def test_from_a_bone_the_second_camera_stands_where_it_would_have_seen_it():
                 seen.pair[index].view.project(where[0]), pair[index].view.project(placed), atol=1e-6
             )
         np.testing.assert_allclose(seen.frame, frame @ state.poses[0][bone], atol=1e-12)
+
+
+def test_a_bone_that_was_placed_where_no_field_is_asked_is_not_asked():
+    poses = bent(3.0)
+    poses["patella"] = turned_leg((0, 0, 0), (0, -300, 0))
+    fit = SimpleNamespace(state=knee(random_shape(1), poses), seen=lambda bone: (True, True))
+    term = common_field(fit, SimpleNamespace(query=lambda points: np.zeros((len(points), 4))))
+    assert set(term.bones) == {"femur", "fibula", "tibia"}
+    equations = NormalEquations(fit.state, 0)
+    term.add_to(equations, Knee(fit.state))
+    assert np.isfinite(equations.matrix).all()
 
 
 def test_the_field_draws_a_surface_onto_its_zero():

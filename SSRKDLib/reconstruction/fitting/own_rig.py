@@ -104,13 +104,12 @@ class FieldTerm:
 def common_field(fit: Fit, field: BoneField) -> FieldTerm:
     """The field of both radiographs in the located frame, the fit's world: for bones that did not
     move."""
-    return FieldTerm(
-        {
-            bone: AskedBone(field.query, {0: np.eye(4)}, *_asked(fit, bone))
-            for bone in BONES
-            if any(fit.seen(bone))
-        }
-    )
+    bones = {}
+    for bone in BONES:
+        vertices, area = _asked(fit, bone)
+        if any(fit.seen(bone)) and len(vertices):
+            bones[bone] = AskedBone(field.query, {0: np.eye(4)}, vertices, area)
+    return FieldTerm(bones)
 
 
 def own_fields(fit: Fit, radiographs: FramedRadiographs, model: KneeModel) -> FieldTerm:
@@ -123,7 +122,8 @@ def own_fields(fit: Fit, radiographs: FramedRadiographs, model: KneeModel) -> Fi
     """
     bones = {}
     for bone in BONES:
-        if not all(fit.seen(bone)):
+        vertices, area = _asked(fit, bone)
+        if not all(fit.seen(bone)) or not len(vertices):
             continue
         try:
             seen = seen_from_bone(fit.state, bone, radiographs, model)
@@ -131,7 +131,7 @@ def own_fields(fit: Fit, radiographs: FramedRadiographs, model: KneeModel) -> Fi
             continue  # from there, a view shows nothing
         query = model.read(seen).query
         to_field = {slot: np.linalg.inv(fit.state.poses[slot][bone]) for slot in SLOTS}
-        bones[bone] = AskedBone(query, to_field, *_asked(fit, bone))
+        bones[bone] = AskedBone(query, to_field, vertices, area)
     return FieldTerm(bones)
 
 
@@ -157,7 +157,8 @@ def seen_from_bone(
 
 
 def _asked(fit: Fit, bone: str) -> tuple[np.ndarray, float]:
-    """Vertices to ask at, and the area that they stand for, mm^2."""
+    """Vertices to ask at, and the area that they stand for, mm^2; none of a bone that was placed
+    where the field is not asked."""
     part, points = fit.state.model.bones[bone], fit.state.points(bone, 0)
     near = np.flatnonzero(
         (np.abs(part.mean) < ASKED_MM).all(1) & (np.abs(points) < ASKED_MM).all(1)
