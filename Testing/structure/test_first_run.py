@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 from Testing.slicer import page
 from Testing.slicer.steps import STEPS
+from Testing.structure.repository import ROOT
 
 REPORT = {
     "about": {"application": "3D Slicer", "Slicer": "5.12.4"},
@@ -24,6 +26,14 @@ def test_the_protocol_has_twenty_steps_with_boxes_and_covers_every_step_of_the_s
     assert all(instruction.seen for instruction in protocol)
     reported = [name for instruction in protocol for name in instruction.reported]
     assert sorted(reported) == sorted(step.name for step in STEPS)
+
+
+def test_the_protocol_s_pictures_are_there_and_small():
+    text = page.PROTOCOL.read_text(encoding="utf-8")
+    pictures = [ROOT / "Docs" / name for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)]
+    assert len(pictures) >= 15
+    assert not [path.name for path in pictures if not path.is_file()]
+    assert sum(path.stat().st_size for path in pictures) < 4e6
 
 
 def test_a_report_becomes_a_page_and_a_table(tmp_path, capsys):
