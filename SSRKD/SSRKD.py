@@ -104,6 +104,9 @@ class SSRKDWidget(ScriptedLoadableModuleWidget):
         offer()  # a module that is loaded after Slicer's start has not been told of it
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/SSRKD.ui"))
         self.layout.addWidget(uiWidget)
+        planWidget = slicer.util.loadUI(self.resourcePath("UI/Osteotomy.ui"))
+        compare = slicer.util.childWidgetVariables(uiWidget).compareSection
+        uiWidget.layout().insertWidget(uiWidget.layout().indexOf(compare) + 1, planWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = SSRKDLogic()
@@ -288,6 +291,39 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
             return self.tasks.simulate(ct, region, preset, laterality, energy, noise, **callbacks)
 
         return self._run(start, progress, done, failed)
+
+    def planOsteotomy(
+        self, bones, angle=8.0, kind="opening", entry=None, hinge=10.0, tubercle=None, side=None
+    ):
+        """A high tibial osteotomy by rule: plane and hinge as Markups, the parts as models.
+
+        Args:
+            bones: what :meth:`reconstruct` returns, or a segmentation or label map node.
+            angle: of the correction into valgus, degrees.
+            kind: "opening" (medial wedge) or "closing" (lateral).
+            entry: mm below the joint line; None: 40 opening, 20 closing.
+            hinge: mm of bone left behind the hinge.
+            tubercle: thickness of the tubercle's fragment, mm, in a biplanar osteotomy, or None.
+            side: "L", "R" or None: as the bones say.
+
+        Returns:
+            Numbers as in ``plan.json``, and the nodes: ``plane``, ``hinge`` and ``parts`` by name.
+        """
+        from SSRKDLib.planning.cut import ENTRY, Choices, standard_cut
+        from SSRKDSlicer.bones import osteotomy
+
+        choices = Choices(kind, ENTRY.get(kind) if entry is None else entry, hinge)
+        models, node = (bones, None) if isinstance(bones, dict) else ({}, bones)
+        basis = osteotomy.Basis(models, node, side)
+        cut = standard_cut(basis.tibia, basis.landmarks, choices)
+        settings = osteotomy.Settings(
+            kind, angle, choices.entry, hinge, tubercle, basis.landmarks.laterality
+        )
+        nodes = osteotomy.newPlan(basis)
+        settings.store(nodes.plane)
+        osteotomy.showCut(nodes, cut, basis.landmarks)
+        plan, _ = osteotomy.carryOut(nodes, basis, settings, (), False)
+        return plan.as_dict(), nodes
 
     def _setup(self, frontal, lateral, rig, laterality):
         from SSRKDSlicer.radiographs.view_setup import setupFromRig

@@ -4,7 +4,8 @@
 
 People 20 to 25 of LLP26 (bundled), both Visible Humans and the strangers (where --shared has them),
 in three rigs that training never saw exactly, radiographs from a simulator that it never saw
-(voxel). An opening and a closing wedge of 8 degrees by the same rules on both tibias
+(voxel). An opening and a closing wedge of 8 degrees by the same rules on both tibias, the cut
+falling to the back as the medial plateau does, and by a chosen 8 degrees
 (SSRKDLib/planning/same_plan.py says what is compared). OUT/rows.json gets a row for each; those
 that are in it are not measured again.
 """
@@ -35,6 +36,9 @@ from SSRKDLib.planning.same_plan import TARGETS, compare_plans, is_same
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
 _ANGLE = 8.0
+
+#: Kinds of osteotomies and fall of the cut, degrees; None: the medial slope.
+_RULES = [(kind, fall) for kind in KINDS for fall in (None, 8.0)]
 _SHOWN = (*TARGETS, "hinge_mm", "slope_deg", "mpta_deg")
 
 
@@ -66,14 +70,16 @@ def main() -> None:
         for name, rig in rigs.items():
             made = reconstruct(exposures[name], rig, model).bones
             about = {"group": person.group, "person": person.name, "rig": name}
-            rows += [{**about, "kind": kind, **_compared(made, person.bones, kind)}
-                     for kind in KINDS]  # fmt: skip
+            for kind, fall in _RULES:
+                choices = Choices(kind, inclination=fall)
+                found = _compared(made, person.bones, choices)
+                rows.append({**about, "kind": kind, "fall": fall, **found})
         write_file(stored, json.dumps(rows, indent=1) + "\n")
     _print(rows)
 
 
-def _compared(made: dict, truth: dict, kind: str) -> dict:
-    planner = Planner("L", Correction(angle=_ANGLE), Choices(kind))
+def _compared(made: dict, truth: dict, choices: Choices) -> dict:
+    planner = Planner("L", Correction(angle=_ANGLE), choices)
     try:
         differences, _, _ = compare_plans(made, truth, planner)
     except InputError as error:
@@ -83,12 +89,13 @@ def _compared(made: dict, truth: dict, kind: str) -> dict:
 
 def _print(rows: list[dict]) -> None:
     """Mean of the absolute differences and the largest, and the share within the targets."""
-    print("\n| people | wedge | plans | " + " | ".join(_SHOWN) + " | within all targets |")
-    print("|---" * (len(_SHOWN) + 4) + "|")
+    heads = ("people", "wedge", "fall", "plans", *_SHOWN, "within all targets")
+    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    for kind in KINDS:
+    for kind, fall in _RULES:
+        of_rule = [row for row in rows if (row["kind"], row["fall"]) == (kind, fall)]
         for group in [*groups, "all"]:
-            chosen = [r for r in rows if r["kind"] == kind and group in (r["group"], "all")]
+            chosen = [row for row in of_rule if group in (row["group"], "all")]
             found = [row for row in chosen if "failed" not in row]
             cells = []
             for name in _SHOWN:
@@ -99,7 +106,8 @@ def _print(rows: list[dict]) -> None:
                     within = f", {100 * share:.0f} %"
                 cells.append(f"{values.mean():.2f} ({values.max():.2f}){within}")
             same = sum(row.get("same", False) for row in chosen)
-            print(f"| {group} | {kind} | {len(chosen)} | " + " | ".join(cells)
+            by = "slope" if fall is None else f"{fall:g}"
+            print(f"| {group} | {kind} | {by} | {len(chosen)} | " + " | ".join(cells)
                   + f" | {same} of {len(chosen)} |")  # fmt: skip
     for row in rows:
         if "failed" in row:

@@ -91,6 +91,7 @@ class Plan:
             "hinge_width_mm": self.hinge_width,
             "before_deg": asdict(self.before),
             "after_deg": asdict(self.after),
+            "slope_change_deg": self.slope_change,
             "plane": {"origin": cut.hinge.tolist(), "normal": cut.normal.tolist()},
             "hinge": {"point": cut.hinge.tolist(), "direction": cut.axis.tolist()},
             "distal_motion": self.motion.tolist(),

@@ -94,7 +94,7 @@ def render_plan(
         _table(summary_rows(plan)),
         *(f'<p class="warning">⚠ {html.escape(text)}</p>' for text in plan.warnings),
         *(f'<p class="note">{html.escape(text)}</p>' for text in notes),
-        _drawing(landmarks, parts),
+        _drawing(plan, landmarks, parts),
         *(figure(caption, png) for caption, png in (pictures or {}).items()),
     ]
     if differences is not None:
@@ -112,27 +112,33 @@ def _table(rows: Sequence[Sequence[str]], heads: str = "") -> str:
     return f"<table>{heads}{lines}</table>"
 
 
-def _drawing(landmarks: Landmarks, parts: Fragments) -> str:
-    """Outlines of the parts from the front and from the medial side, as an SVG element."""
-    views = {"from the front": 0, "from the side": 1}
-    size, gap = 260, 30
-    local = {name: (getattr(parts, name).vertices @ landmarks.axes.T) for name in _COLOURS}
-    points = np.concatenate(list(local.values()))
-    top = points[:, 2].max()
-    scale = size / 130.0
-    drawn = []
-    for number, (caption, axis) in enumerate(views.items()):
-        # Seen from the front, a left knee's lateral side is on the right.
-        mirror = -1.0 if axis == 0 and landmarks.laterality == "R" else 1.0
-        middle = mirror * (points[:, axis].min() + points[:, axis].max()) / 2.0
+def _drawing(plan: Plan, landmarks: Landmarks, parts: Fragments) -> str:
+    """Outlines of the parts, seen along the hinge and from the medial side, as an SVG element."""
+    x, y, z = landmarks.axes
+    up = z - (z @ plan.cut.axis) * plan.cut.axis
+    up /= np.linalg.norm(up)
+    aside = np.cross(plan.cut.axis, up)
+    # From the front, the lateral side of a left knee is on the right; from its medial side, the
+    # front is. Of a right knee both are on the left.
+    right = 1.0 if landmarks.laterality == "L" else -1.0
+    views = {
+        "along the hinge": (right * aside * np.sign(aside @ x), up),
+        "from the medial side": (-right * y, z),
+    }
+    size, gap, reach = 260, 30, 130.0
+    scale, drawn = size / reach, []
+    for number, (caption, (across, up)) in enumerate(views.items()):
+        points = np.concatenate([getattr(parts, name).vertices for name in _COLOURS])
+        flat = points @ np.array([across, up]).T
+        top = flat[:, 1].max()
+        middle = (flat[:, 0].min() + flat[:, 0].max()) / 2.0
         left = number * (size + gap) + size / 2.0
         for name, colour in _COLOURS.items():
-            mesh = Mesh(local[name], getattr(parts, name).faces)
-            ring = _profile(mesh, axis)
+            ring = _profile(getattr(parts, name), across, up)
             path = " ".join(
-                f"{left + (mirror * a - middle) * scale:.1f},{10 + (top - z) * scale:.1f}"
-                for a, z in ring
-                if top - z < 130.0
+                f"{left + (place - middle) * scale:.1f},{10 + (top - height) * scale:.1f}"
+                for place, height in ring
+                if top - height < reach
             )
             drawn.append(f'<polygon points="{path}" fill="{colour}" stroke="#333"/>')
         drawn.append(f'<text x="{left:.0f}" y="{size + 32}" text-anchor="middle">{caption}</text>')
@@ -142,19 +148,18 @@ def _drawing(landmarks: Landmarks, parts: Fragments) -> str:
     )
 
 
-def _profile(mesh: Mesh, axis: int) -> np.ndarray:
-    """Outline ``[N, 2]`` (place along an axis, height): from end to end of each level."""
-    edges = mesh.vertices[mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
-    low, high = mesh.vertices[:, 2].min(), mesh.vertices[:, 2].max()
+def _profile(mesh: Mesh, across: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Outline ``[N, 2]`` (place across, height) of a surface: from end to end of each level."""
+    flat = mesh.vertices @ np.array([across, up]).T
+    start, end = np.moveaxis(flat[mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)], 1, 0)
     sides = []
-    for level in np.linspace(low + 1e-3, high - 1e-3, 80):
-        start, end = edges[:, 0], edges[:, 1]
-        crossing = (start[:, 2] < level) != (end[:, 2] < level)
+    for level in np.linspace(flat[:, 1].min() + 1e-3, flat[:, 1].max() - 1e-3, 80):
+        crossing = (start[:, 1] < level) != (end[:, 1] < level)
         if not crossing.any():
             continue
-        start, end = start[crossing], end[crossing]
-        share = (level - start[:, 2]) / (end[:, 2] - start[:, 2])
-        place = start[:, axis] + share * (end[:, axis] - start[:, axis])
+        low, high = start[crossing], end[crossing]
+        share = (level - low[:, 1]) / (high[:, 1] - low[:, 1])
+        place = low[:, 0] + share * (high[:, 0] - low[:, 0])
         sides.append((place.min(), place.max(), level))
     table = np.array(sides)
     return np.concatenate([table[:, [0, 2]], table[::-1][:, [1, 2]]])

@@ -60,6 +60,9 @@ def main() -> int:
     slicer.mrmlScene.Clear(0)
     slicer.app.processEvents()
     _moved(widget)
+    slicer.mrmlScene.Clear(0)
+    slicer.app.processEvents()
+    _planned(widget)
     bench.shut_down_module("SSRKD")
     return 0
 
@@ -144,6 +147,25 @@ def _moved(widget):
         settle(panel)
     _frontal3D(azimuth=70, elevation=5, nearer=0.95)
     _draw(widget, "slicer-6-moved.png")
+
+
+def _planned(widget):
+    """An osteotomy on the sample's bones."""
+    panel, ui = widget.panel, widget.ui
+    user.click(ui.sampleButton)
+    slicer.app.processEvents()
+    for node in slicer.util.getNodesByClass("vtkMRMLModelNode"):
+        node.GetDisplayNode().SetVisibility(False)  # the sample's true bones
+    user.click(ui.reconstructButton)
+    settle(panel)
+    for section in (ui.radiographsSection, ui.resultsSection, ui.planSection):
+        section.collapsed = section is not ui.planSection
+    slicer.app.processEvents()
+    user.click(ui.planButton)
+    user.type_text(ui.planAngle, "10")
+    slicer.app.processEvents()
+    _frontal3D(azimuth=-15, elevation=5, nearer=1.3)
+    _draw(widget, "slicer-7-osteotomy.png")
 
 
 def _frontal3D(azimuth=20, elevation=8, nearer=1.0):

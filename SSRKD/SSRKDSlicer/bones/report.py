@@ -40,7 +40,7 @@ def saveReport(path, comparison, reconstruction, rig, names):
         notes=comparison.notes,
         reconstruction=reconstruction,
         rig=rig,
-        pictures=_pictures(),
+        pictures=viewPictures("reconstruction coloured by distance"),
         definitions={one.name: (one.definition, one.source) for one in DEFINITIONS},
         versions={"3D Slicer": slicer.app.applicationVersion},
         names=names,
@@ -57,8 +57,8 @@ def _asHtml(path):
     return path if path.suffix.lower() in (".html", ".htm") else path.with_suffix(".html")
 
 
-def _pictures():
-    """PNG bytes of the visible views, by caption."""
+def viewPictures(what):
+    """PNG bytes of the visible 3D views, by a caption that says what they show."""
     manager = slicer.app.layoutManager()
     if manager is None:
         return {}
@@ -66,7 +66,7 @@ def _pictures():
     for index in range(manager.threeDViewCount):
         view = manager.threeDWidget(index).threeDView()
         title = "3D view" if index == 0 else f"3D view {index + 1}"
-        pictures[f"{title}: reconstruction coloured by distance"] = _png(view)
+        pictures[f"{title}: {what}"] = _png(view)
     return pictures
 
 

@@ -25,6 +25,7 @@ from .compare_section import CompareSection
 from .ct_section import CtSection
 from .installation_section import InstallationSection
 from .model_section import ModelSection
+from .plan_section import PlanSection
 from .radiographs_section import RadiographsSection
 from .results_section import ResultsSection
 from .run_section import RunSection
@@ -53,7 +54,7 @@ class Panel(VTKObservationMixin):
         self.results = ResultsSection(self)
         self.sections = (
             self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
-            CtSection(self), InstallationSection(self),
+            CtSection(self), InstallationSection(self), PlanSection(self),
         )  # fmt: skip
         for name in ("radiographsSection", "resultsSection", "compareSection"):
             # An unfolded section shows what was hidden while it was folded.

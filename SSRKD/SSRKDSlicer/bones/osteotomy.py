@@ -1,0 +1,220 @@
+"""An osteotomy's plan in the scene: cut plane and hinge as Markups, the parts as models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.planning.cut import drawn_cut
+from SSRKDLib.planning.fragments import fragments
+from SSRKDLib.planning.landmarks import find_landmarks
+from SSRKDLib.planning.markups import PLANE_MM, hinge_ends, plane_centre
+from SSRKDLib.planning.osteotomy import plan_osteotomy
+from SSRKDLib.planning.plan_folder import PART_COLOURS, PLAN, write_plan
+
+from ..radiographs.outlines import updateOutlines, worldMesh
+from ..radiographs.poses import POSES
+from ..scene.folders import folderOf, newFolder, putInto, subfolder, uniqueName
+from ..scene.frames import flipLpsRas
+from .comparison import matchReference
+from .references import OWN
+from .results import modelPolyData
+
+#: Node attribute of the cut plane: what else belongs to the plan, as JSON.
+SETTINGS = "SSRKD.Osteotomy"
+
+_NAMES = {"proximal": "Tibia, upper part", "distal": "Tibia, lower part", "wedge": "Wedge"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What plane and hinge do not say; kept with the plane, so that undo and scenes have it.
+
+    ``kind``: of :data:`SSRKDLib.planning.cut.KINDS`; ``angle``: degrees; ``entry``, ``hinge``: mm,
+    as laid out by rule; ``tubercle``: mm or None; ``side``: "L" or "R".
+    """
+
+    kind: str
+    angle: float
+    entry: float
+    hinge: float
+    tubercle: float | None
+    side: str
+
+    def store(self, plane):
+        plane.SetAttribute(SETTINGS, json.dumps(asdict(self)))
+
+    @classmethod
+    def of(cls, plane):
+        return cls(**json.loads(plane.GetAttribute(SETTINGS)))
+
+
+class Basis:
+    """The bones that are planned on, and their landmarks, found once.
+
+    Args:
+        models: the reconstruction's model nodes by bone.
+        node: segmentation or label map node, or None: the models.
+        side: "L", "R" or None: as the bones say.
+
+    Raises:
+        InputError: no osteotomy can be planned on them.
+    """
+
+    def __init__(self, models, node, side):
+        self.models = models if node is None else {}
+        self.state = state(models, node)
+        if node is None:
+            if not models:
+                raise InputError(
+                    "There is no tibia to plan on.", "Reconstruct first, or choose a segmentation."
+                )
+            self.meshes = {bone: worldMesh(one) for bone, one in models.items()}
+            side = side or next(iter(models.values())).GetAttribute("SSRKD.Laterality")
+        else:
+            parts, matching = matchReference(node, side, {})
+            self.meshes = {bone: parts[name].mesh() for bone, name in matching.bones.items()}
+            side = side or matching.side
+        self.landmarks = find_landmarks(self.meshes, side)
+        self.tibia = self.meshes["tibia"]
+
+
+def state(models, node):
+    """What tells whether a :class:`Basis` still holds."""
+    of = models.values() if node is None else [node]
+    found = []
+    for one in of:
+        parent = one.GetParentTransformNode()
+        moved = None if parent is None else parent.GetMTime()
+        # The surface itself, not its number, which another one may get once it is gone.
+        found.append((one, one.GetMTime() if one is node else one.GetPolyData(), moved))
+    return found
+
+
+@dataclass
+class PlanNodes:
+    """The nodes of a plan: Markups ``plane`` and ``hinge``, model nodes ``parts`` by name."""
+
+    plane: object
+    hinge: object
+    parts: dict
+
+    def present(self):
+        return all(
+            node is not None and slicer.mrmlScene.IsNodePresent(node)
+            for node in (self.plane, self.hinge, *self.parts.values())
+        )
+
+
+def newPlan(basis):
+    """Nodes for a plan on bones, in their folder."""
+    scene = slicer.mrmlScene
+    folder = folderOf(*basis.models.values()) or newFolder("Knee")
+    item = subfolder(folder, "Osteotomy")
+    plane = scene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", uniqueName("Cut plane"))
+    hinge = scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", uniqueName("Hinge"))
+    for node in (plane, hinge):
+        node.SetUndoEnabled(True)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetPropertiesLabelVisibility(False)
+    display = plane.GetDisplayNode()
+    display.SetHandlesInteractive(True)
+    display.SetTranslationHandleVisibility(True)
+    display.SetRotationHandleVisibility(True)
+    display.SetScaleHandleVisibility(False)
+    display.SetOpacity(0.6)
+    hinge.GetDisplayNode().SetSelectedColor(0.84, 0.37, 0.0)
+    parts = {}
+    for name, colour in PART_COLOURS.items():
+        parts[name] = scene.AddNewNodeByClass("vtkMRMLModelNode", uniqueName(_NAMES[name]))
+        parts[name].CreateDefaultDisplayNodes()
+        parts[name].GetDisplayNode().SetColor(*colour)
+        parts[name].SetAttribute(OWN, "osteotomy")
+        if "tibia" in basis.models:  # where the bone lay in each radiograph
+            parts[name].SetAttribute(POSES, basis.models["tibia"].GetAttribute(POSES))
+    putInto(item, plane, hinge, *parts.values())
+    return PlanNodes(plane, hinge, parts)
+
+
+def showCut(nodes, cut, landmarks):
+    """Let plane and hinge lie where a cut says."""
+    plane = nodes.plane
+    plane.SetOriginWorld(*flipLpsRas(plane_centre(cut, landmarks)))
+    plane.SetNormalWorld(*flipLpsRas(cut.normal))
+    plane.SetSizeMode(plane.SizeModeAbsolute)
+    plane.SetSize(PLANE_MM, PLANE_MM)
+    showHinge(nodes, cut)
+
+
+def showHinge(nodes, cut):
+    """Let the hinge lie in the plane, where a cut says."""
+    for index, (label, place) in enumerate(zip(("anterior", "posterior"), hinge_ends(cut))):
+        point = vtk.vtkVector3d(*flipLpsRas(place))
+        if nodes.hinge.GetNumberOfControlPoints() <= index:
+            nodes.hinge.AddControlPointWorld(point, label)
+        else:
+            nodes.hinge.SetNthControlPointPositionWorld(index, point)
+
+
+def shownCut(nodes, basis, kind):
+    """The cut that plane and hinge show; raises InputError where it is none."""
+    origin, normal, end = np.zeros(3), np.zeros(3), np.zeros(3)
+    nodes.plane.GetOriginWorld(origin)
+    nodes.plane.GetNormalWorld(normal)
+    ends = []
+    for index in range(nodes.hinge.GetNumberOfControlPoints()):
+        nodes.hinge.GetNthControlPointPositionWorld(index, end)
+        ends.append(flipLpsRas(end.copy()))
+    if len(ends) != 2:
+        raise InputError("The hinge has lost an end.", "Click Undo, or Plan again.")
+    return drawn_cut(basis.landmarks, kind, flipLpsRas(origin), flipLpsRas(normal), np.array(ends))
+
+
+def carryOut(nodes, basis, settings, placed, in3D):
+    """Cut and turn the tibia as the nodes say, and draw it everywhere.
+
+    Returns:
+        (:class:`SSRKDLib.planning.osteotomy.Plan`, its surfaces).
+
+    Raises:
+        InputError: it cannot be done; what is drawn stays.
+    """
+    cut = shownCut(nodes, basis, settings.kind)
+    plan = plan_osteotomy(basis.tibia, basis.landmarks, cut, settings.angle)
+    parts = fragments(basis.tibia, basis.landmarks, plan, settings.tubercle)
+    for name, node in nodes.parts.items():
+        node.SetAndObservePolyData(_sharp(modelPolyData(getattr(parts, name))))
+        node.GetDisplayNode().SetScalarVisibility(False)
+    if basis.models:
+        drawn = {name: nodes.parts[name] for name in ("distal", "wedge")}
+        updateOutlines(drawn, placed, folderOf(nodes.plane), in3D)
+    return plan, parts
+
+
+def _sharp(polydata):
+    """With an edge of its own to each cut surface, so that light does not run around it."""
+    polydata.GetPointData().SetNormals(None)
+    normals = vtk.vtkPolyDataNormals()
+    normals.SetInputData(polydata)
+    normals.SetFeatureAngle(45.0)
+    normals.Update()
+    return normals.GetOutput()
+
+
+def export(folder, plan, basis, parts, notes, pictures):
+    """Write a plan into a folder of its own inside ``folder``; returns its path.
+
+    Raises:
+        OutputError: it cannot be written, or holds something else.
+    """
+    path = Path(folder) / "osteotomy"
+    with replaced_folder(path, PLAN) as fresh:
+        write_plan(fresh, plan, basis.landmarks, parts, notes, None, pictures)
+    return path

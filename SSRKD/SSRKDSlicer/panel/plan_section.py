@@ -1,0 +1,310 @@
+"""Section Plan osteotomy: cut plane and hinge to drag, a slider, numbers, undo, export."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+import vtk
+
+from SSRKDLib.core.errors import InputError, SSRKDError
+from SSRKDLib.planning.correction import LongLeg, knee_angles, miniaci
+from SSRKDLib.planning.cut import ENTRY, KINDS, TUBERCLE, Choices, standard_cut
+from SSRKDLib.planning.planner import knee_notes
+from SSRKDLib.planning.report_page import summary_rows
+
+from ..bones.osteotomy import (
+    Basis,
+    PlanNodes,
+    Settings,
+    carryOut,
+    export,
+    newPlan,
+    showCut,
+    showHinge,
+    shownCut,
+    state,
+)
+from ..bones.report import viewPictures
+from .bindings import Section, guarded
+from .tables import fillTable, setColumns
+
+_SIDES = (None, "L", "R")
+_PARTS = ("proximal", "distal", "wedge")
+
+#: How much is left to see of the tibia that is cut.
+_FADED = 0.15
+
+
+class PlanSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self._basis = self._made = self._last = None
+        self._observed, self._writing = (), False
+        ui.planBonesSelector.setMRMLScene(slicer.mrmlScene)
+        self.node(ui.planBonesSelector, "plan", "Bones")
+        setColumns(ui.planTable, ("Measure", "Value"))
+        ui.planButton.connect("clicked()", self.onPlan)
+        ui.planUndoButton.connect("clicked()", self.onUndo)
+        ui.planRedoButton.connect("clicked()", self.onRedo)
+        ui.planExportButton.connect("clicked()", self.onExport)
+        ui.planMiniaciButton.connect("clicked()", self.onMiniaci)
+        ui.planAngleSlider.connect("sliderPressed()", self._remember)
+        ui.planAngleSlider.connect("valueChanged(int)", self.onSlider)
+        ui.planAngle.connect("valueChanged(double)", self.onAngle)
+        ui.planKindCombo.connect("currentIndexChanged(int)", self.onKind)
+        ui.planEntry.connect("valueChanged(double)", self.onLayOut)
+        ui.planHinge.connect("valueChanged(double)", self.onLayOut)
+        ui.planBiplanarCheck.connect("toggled(bool)", self.onBiplanar)
+        self._showNothing("")
+
+    # Nodes and settings
+
+    def _nodes(self):
+        nodeOf = self.parameters.nodeOf
+        parts = {name: nodeOf(f"plan{name}", "Model") for name in _PARTS}
+        nodes = PlanNodes(nodeOf("plan", "Plane"), nodeOf("plan", "Hinge"), parts)
+        return nodes if nodes.present() else None
+
+    def _settings(self, side):
+        ui = self.ui
+        return Settings(
+            KINDS[ui.planKindCombo.currentIndex], ui.planAngle.value, ui.planEntry.value,
+            ui.planHinge.value, TUBERCLE if ui.planBiplanarCheck.checked else None, side,
+        )  # fmt: skip
+
+    def _bones(self):
+        """The landmarks of the bones that are chosen now."""
+        models, node = self.panel.case().models, self.parameters.nodeOf("plan", "Bones")
+        if self._basis is None or self._basis.state != state(models, node):
+            self._basis = None
+            self._basis = Basis(models, node, _SIDES[self.ui.planSideCombo.currentIndex])
+        return self._basis
+
+    def refresh(self):
+        super().refresh()
+        nodes = self._nodes()
+        watched = () if nodes is None else (nodes.plane, nodes.hinge)
+        if watched != self._observed:
+            self._watch(watched)
+            if nodes is None:
+                self._showNothing("")
+            else:
+                self._follow(nodes)
+        for button in (self.ui.planUndoButton, self.ui.planRedoButton):
+            button.enabled = nodes is not None
+        self.ui.planExportButton.enabled = nodes is not None and self._made is not None
+
+    def _watch(self, nodes):
+        events = (
+            slicer.vtkMRMLMarkupsNode.PointModifiedEvent,
+            slicer.vtkMRMLMarkupsNode.PointStartInteractionEvent,
+            vtk.vtkCommand.ModifiedEvent,
+        )
+        for node in self._observed:
+            for event, call in zip(events, (self.onDragged, self.onDragStarts, self.onDragged)):
+                if self.panel.hasObserver(node, event, call):
+                    self.panel.removeObserver(node, event, call)
+        for node in nodes:
+            for event, call in zip(events, (self.onDragged, self.onDragStarts, self.onDragged)):
+                self.panel.addObserver(node, event, call)
+        self._observed = nodes
+
+    def _remember(self, *args):
+        """Let Slicer's undo know how plane, hinge and settings are now."""
+        if self._nodes() is not None:
+            slicer.mrmlScene.SaveStateForUndo()
+
+    # What the user does
+
+    @guarded
+    def onPlan(self):
+        with slicer.util.WaitCursor():
+            self._basis = None
+            basis = self._bones()
+            nodes = self._nodes()
+            if nodes is None:
+                slicer.mrmlScene.SetUndoOn()
+                nodes = newPlan(basis)
+                for name, node in (("Plane", nodes.plane), ("Hinge", nodes.hinge)):
+                    self.parameters.setNode("plan", name, node)
+                for name, node in nodes.parts.items():
+                    self.parameters.setNode(f"plan{name}", "Model", node)
+            else:
+                self._remember()
+            self._layOut(nodes, basis)
+            self._watch((nodes.plane, nodes.hinge))
+            tibia = basis.models.get("tibia")
+            if tibia is not None:
+                tibia.GetDisplayNode().SetOpacity(_FADED)
+            self._follow(nodes)
+        self.panel.showStatus(
+            "Planned. Drag the plane or the ends of the hinge; the numbers follow."
+        )
+        self.panel.logAll(knee_notes(knee_angles(basis.meshes, basis.landmarks)))
+        self.panel.refreshSoon()
+
+    def _layOut(self, nodes, basis):
+        settings = self._settings(basis.landmarks.laterality)
+        choices = Choices(settings.kind, settings.entry, settings.hinge)
+        cut = standard_cut(basis.tibia, basis.landmarks, choices)
+        self._write(nodes, lambda: (settings.store(nodes.plane),
+                                    showCut(nodes, cut, basis.landmarks)))  # fmt: skip
+
+    def _write(self, nodes, change):
+        """Change nodes without an echo."""
+        self._writing = True
+        try:
+            change()
+        finally:
+            self._writing = False
+
+    def _changed(self, remember=True):
+        """A widget was changed: store it with the plan, and follow."""
+        nodes = self._nodes()
+        if self.panel.refreshing or self._writing or nodes is None:
+            return
+        if remember:
+            self._remember()
+        settings = self._settings(Settings.of(nodes.plane).side)
+        self._write(nodes, lambda: settings.store(nodes.plane))
+        self._follow(nodes)
+
+    @guarded
+    def onSlider(self, value):
+        if not self._writing:
+            self._quietly(self.ui.planAngle, "value", value / 10.0)
+            self._changed(remember=not self.ui.planAngleSlider.sliderDown)
+
+    @guarded
+    def onAngle(self, value):
+        if not self._writing:
+            self._quietly(self.ui.planAngleSlider, "value", round(value * 10))
+            self._changed()
+
+    @guarded
+    def onBiplanar(self, checked):
+        self._changed()
+
+    @guarded
+    def onKind(self, index):
+        if not self._writing:
+            self._quietly(self.ui.planEntry, "value", ENTRY[KINDS[index]])
+            self.onLayOut()
+
+    @guarded
+    def onLayOut(self, *args):
+        nodes = self._nodes()
+        if self.panel.refreshing or self._writing or nodes is None:
+            return
+        basis = self._bones()
+        self._remember()
+        self._layOut(nodes, basis)
+        self._follow(nodes)
+
+    @guarded
+    def onMiniaci(self):
+        ui = self.ui
+        if ui.planHka.value <= ui.planHka.minimum:
+            raise InputError(
+                "The hip-knee-ankle angle is not known.", "Type it, from a long-leg radiograph."
+            )
+        basis = self._bones()
+        nodes, settings = self._nodes(), self._settings(basis.landmarks.laterality)
+        if nodes is not None:
+            cut = shownCut(nodes, basis, settings.kind)
+        else:
+            choices = Choices(settings.kind, settings.entry, settings.hinge)
+            cut = standard_cut(basis.tibia, basis.landmarks, choices)
+        knee = knee_angles(basis.meshes, basis.landmarks)
+        leg = LongLeg(hka=ui.planHka.value)
+        ui.planAngle.value = miniaci(basis.landmarks, cut, leg, ui.planTarget.value, knee.flexion)
+
+    def onDragStarts(self, caller, event):
+        self._remember()
+
+    @guarded
+    def onDragged(self, caller, event):
+        nodes = self._nodes()
+        scene = slicer.mrmlScene
+        if self._writing or nodes is None or scene.IsImporting() or scene.IsClosing():
+            return
+        self._follow(nodes)
+
+    @guarded
+    def onUndo(self):
+        slicer.mrmlScene.Undo()
+        self.panel.refreshSoon()
+
+    @guarded
+    def onRedo(self):
+        slicer.mrmlScene.Redo()
+        self.panel.refreshSoon()
+
+    @guarded
+    def onExport(self):
+        folder = qt.QFileDialog.getExistingDirectory(None, "Export plan to", "")
+        if not folder:
+            return
+        plan, parts = self._made
+        basis = self._bones()
+        notes = knee_notes(knee_angles(basis.meshes, basis.landmarks))
+        path = export(folder, plan, basis, parts, notes, viewPictures("the plan"))
+        self.panel.showStatus(f"The plan is in {path}.")
+        self.panel.log(f"Wrote the plan to {path}.")
+
+    # What is shown
+
+    def _follow(self, nodes):
+        """Bring widgets, models, outlines and numbers in line with the plan's nodes."""
+        settings = Settings.of(nodes.plane)
+        seen = (settings, *(self._place(node) for node in (nodes.plane, nodes.hinge)))
+        if seen == self._last and self._made is not None:
+            return  # an event without a change
+        self._last = seen
+        self._showSettings(settings)
+        try:
+            basis = self._bones()
+            placed = [node for node in self.panel.case().placed if node is not None]
+            self._made = carryOut(nodes, basis, settings, placed, self.parameters.radiographsIn3D)
+        except SSRKDError as error:
+            self._made = None
+            self._showNothing(f"✗ {error}")
+            self.ui.planExportButton.enabled = False
+            return
+        self.ui.planExportButton.enabled = True
+        plan, _ = self._made
+        self._write(nodes, lambda: showHinge(nodes, plan.cut))
+        self._last = (settings, *(self._place(node) for node in (nodes.plane, nodes.hinge)))
+        fillTable(self.ui.planTable, [(row, "") for row in summary_rows(plan)])
+        self.ui.planLabel.text = "\n".join(f"⚠ {sentence}" for sentence in plan.warnings)
+
+    def _place(self, node):
+        points = [list(node.GetNthControlPointPositionWorld(index))
+                  for index in range(node.GetNumberOfControlPoints())]  # fmt: skip
+        normal = list(node.GetNormalWorld()) if node.IsA("vtkMRMLMarkupsPlaneNode") else []
+        return points, normal
+
+    def _showSettings(self, settings):
+        ui = self.ui
+        for widget, name, value in (
+            (ui.planKindCombo, "currentIndex", KINDS.index(settings.kind)),
+            (ui.planAngle, "value", settings.angle),
+            (ui.planAngleSlider, "value", round(settings.angle * 10)),
+            (ui.planEntry, "value", settings.entry),
+            (ui.planHinge, "value", settings.hinge),
+            (ui.planBiplanarCheck, "checked", settings.tubercle is not None),
+        ):
+            self._quietly(widget, name, value)
+
+    def _quietly(self, widget, name, value):
+        if getattr(widget, name) != value:
+            blocked = widget.blockSignals(True)
+            setattr(widget, name, value)
+            widget.blockSignals(blocked)
+
+    def _showNothing(self, sentence):
+        if not sentence:
+            self._made = self._last = None
+        fillTable(self.ui.planTable, [])
+        self.ui.planLabel.text = sentence

@@ -1,0 +1,159 @@
+"""The panel's section Plan osteotomy: by rule, by slider, by dragging, undone, exported."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import qt
+
+from Testing.bench import user
+from Testing.module.cases import SAMPLES, loadSampleFiles, sampleTruth
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return sampleTruth()
+
+
+@pytest.fixture
+def core(panel, slicer, module, truth):
+    """The sample's true bones where a reconstruction's would be, on its radiographs."""
+    from SSRKDSlicer.bones.results import addModel
+    from SSRKDSlicer.scene.folders import newFolder
+
+    core = panel.panel
+    core.storeCase(module.SSRKDLogic().place(*loadSampleFiles()))
+    side = core.setup.rig.laterality if core.setup is not None else None
+    folder = newFolder("Knee")
+    for bone in ("femur", "fibula", "tibia"):
+        node = addModel(bone, truth[bone], side or "L", {}, folder)
+        core.parameters.setNode(bone, "Model", node)
+    slicer.app.processEvents()
+    for section in (core.ui.radiographsSection, core.ui.planSection):
+        user.click(section)
+        slicer.app.processEvents()
+    return core
+
+
+def shown(core):
+    table = core.ui.planTable
+    return {table.item(row, 0).text(): table.item(row, 1).text() for row in range(table.rowCount)}
+
+
+def number(core, name):
+    return float(shown(core)[name].split()[0].rstrip("°"))
+
+
+def planned(core, slicer):
+    user.click(core.ui.planButton)
+    slicer.app.processEvents()
+    assert core.ui.planLabel.text == "", core.ui.planLabel.text
+    return core.sections[-1]._nodes()
+
+
+def test_slider_and_dragging_change_the_plan_and_undo_takes_it_back(core, slicer):
+    ui = core.ui
+    nodes = planned(core, slicer)
+    before = number(core, "Opening, medial")
+    wedge = slicer.util.arrayFromModelPoints(nodes.parts["wedge"]).copy()
+    assert number(core, "Correction") == 8.0 and number(core, "Bone left at the hinge") == 10.0
+    drawn = slicer.util.getNodesByClass("vtkMRMLModelNode")
+    drawn = [node for node in drawn if node.GetNodeReferenceID("SSRKD.OutlineOf")]
+    assert len(drawn) == 4 and all(node.GetPolyData().GetNumberOfLines() for node in drawn)
+    user.type_text(ui.planAngle, "12")
+    slicer.app.processEvents()
+    assert ui.planAngleSlider.value == 120
+    ratio = np.sin(np.radians(6.0)) / np.sin(np.radians(4.0))
+    assert number(core, "Opening, medial") == pytest.approx(before * ratio, abs=0.15)
+    assert not np.array_equal(wedge, slicer.util.arrayFromModelPoints(nodes.parts["wedge"]))
+    # A user drags the hinge's front end: the hinge turns, the slope changes.
+    nodes.hinge.InvokeEvent(slicer.vtkMRMLMarkupsNode.PointStartInteractionEvent)
+    place = np.array(nodes.hinge.GetNthControlPointPositionWorld(0))
+    nodes.hinge.SetNthControlPointPositionWorld(0, *(place + [12.0, 0.0, 0.0]))
+    slicer.app.processEvents()
+    change = float(shown(core)["Tibial slope, medial"].split("(")[1].rstrip("°)"))
+    assert abs(change) > 1.0
+    user.click(ui.planUndoButton)
+    slicer.app.processEvents()
+    assert nodes.hinge.GetNthControlPointPositionWorld(0) == pytest.approx(place, abs=1e-6)
+    user.click(ui.planUndoButton)
+    slicer.app.processEvents()
+    assert ui.planAngle.value == 8.0 and number(core, "Opening, medial") == before
+    restored = slicer.util.arrayFromModelPoints(nodes.parts["wedge"])
+    np.testing.assert_allclose(restored, wedge, atol=1e-3)
+    user.click(ui.planRedoButton)
+    slicer.app.processEvents()
+    assert ui.planAngle.value == 12.0
+
+
+def test_the_hinge_follows_a_dragged_plane(core, slicer):
+    nodes = planned(core, slicer)
+    origin = np.array(nodes.plane.GetOriginWorld())
+    normal = np.array(nodes.plane.GetNormalWorld())
+    nodes.plane.SetOriginWorld(*(origin - 5.0 * normal))
+    slicer.app.processEvents()
+    for index in range(2):
+        place = np.array(nodes.hinge.GetNthControlPointPositionWorld(index))
+        assert (place - origin) @ normal == pytest.approx(-5.0, abs=1e-6)
+    nodes.plane.SetNormalWorld(1.0, 0.0, 0.05)
+    slicer.app.processEvents()
+    assert "steeper than 60 degrees" in core.ui.planLabel.text
+    assert not shown(core) and not core.ui.planExportButton.enabled
+
+
+def test_a_plan_is_exported_with_a_report(core, slicer, tmp_path, monkeypatch):
+    planned(core, slicer)
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *args: str(tmp_path))
+    slicer.app.processEvents()
+    user.click(core.ui.planExportButton)
+    out = tmp_path / "osteotomy"
+    assert str(out) in core.ui.statusLabel.text
+    about = json.loads((out / "plan.json").read_text())
+    assert about["height_mm"] == pytest.approx(number(core, "Opening, medial"), abs=0.05)
+    assert "data:image/png" in (out / "plan.html").read_text()
+    # Slicer reads the plane where it was drawn.
+    nodes = core.sections[-1]._nodes()
+    again = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode")
+    again.CreateDefaultStorageNode().SetFileName("")
+    storage = again.CreateDefaultStorageNode()
+    storage.SetFileName(str(out / "cut_plane.mrk.json"))
+    assert storage.ReadData(again)
+    assert again.GetNormalWorld() == pytest.approx(nodes.plane.GetNormalWorld(), abs=1e-6)
+    assert again.GetOriginWorld() == pytest.approx(nodes.plane.GetOriginWorld(), abs=1e-4)
+
+
+def test_closing_wedge_miniaci_and_what_is_missing(core, slicer):
+    ui = core.ui
+    planned(core, slicer)
+    user.choose(ui.planKindCombo, "Lateral closing wedge")
+    slicer.app.processEvents()
+    assert "Base of the wedge, lateral" in shown(core) and ui.planEntry.value == 20.0
+    user.click(ui.planMiniaciButton)
+    assert "hip-knee-ankle angle is not known" in ui.statusLabel.text
+    user.type_text(ui.planHka, "174")
+    user.click(ui.planMiniaciButton)
+    slicer.app.processEvents()
+    assert 6.0 < ui.planAngle.value < 13.0
+    assert number(core, "Correction") == pytest.approx(ui.planAngle.value, abs=0.05)
+
+
+def test_the_console_plans_on_models_and_on_a_segmentation(core, slicer, module):
+    logic = module.SSRKDLogic()
+    found, nodes = logic.planOsteotomy(core.case().models, angle=7.0, tubercle=15.0)
+    assert found["angle_deg"] == 7.0 and found["hinge_width_mm"] == pytest.approx(10.0)
+    assert nodes.parts["distal"].GetPolyData().GetNumberOfPolys() > 100
+    segmentation = slicer.util.loadSegmentation(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
+    other, _ = logic.planOsteotomy(segmentation, angle=7.0, kind="closing")
+    assert other["kind"] == "closing" and 4.0 < other["height_mm"] < 12.0
+
+
+def test_without_bones_a_sentence_says_what_to_do(panel, slicer):
+    core = panel.panel
+    for section in (core.ui.radiographsSection, core.ui.planSection):
+        user.click(section)
+        slicer.app.processEvents()
+    user.click(core.ui.planButton)
+    assert "Reconstruct first, or choose a segmentation" in core.ui.statusLabel.text
+    assert not slicer.util.getNodesByClass("vtkMRMLMarkupsPlaneNode")
