@@ -29,7 +29,7 @@ def full(core, slicer, font, monkeypatch):
 
     weights = [("virtual-knee", f"{LONG} (bundled)"), ("other", f"{LONG} (imported)")]
     monkeypatch.setattr(model_section.weights_list, "choices", lambda chosen: weights)
-    for section in ("compareSection", "resultsSection"):
+    for section in ("compareSection", "resultsSection", "planSection"):
         getattr(core.ui, section).collapsed = False
     for kind in ("ScalarVolume", "Segmentation", "MarkupsROI"):
         slicer.mrmlScene.AddNewNodeByClass(f"vtkMRML{kind}Node", LONG)
@@ -51,7 +51,8 @@ def fill(core):
     fillTable(core.ui.compareTable, [([bone, *numbers], "") for bone in ("Patella", "Mean")])
     rows = [([LONG.replace("_", " "), "123.4 mm", "123.4 mm", "+12.3 mm"], "")] * 3
     fillTable(core.ui.clinicalTable, rows)
-    for table in (core.ui.compareTable, core.ui.clinicalTable):
+    fillTable(core.ui.planTable, [(["Medial proximal tibial angle", "87.4° to 95.1° (+7.7°)"], "")])
+    for table in (core.ui.compareTable, core.ui.clinicalTable, core.ui.planTable):
         table.setVisible(True)
 
 

@@ -56,7 +56,7 @@ class Panel(VTKObservationMixin):
             self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
             CtSection(self), InstallationSection(self), PlanSection(self),
         )  # fmt: skip
-        for name in ("radiographsSection", "resultsSection", "compareSection"):
+        for name in ("radiographsSection", "resultsSection", "compareSection", "planSection"):
             # An unfolded section shows what was hidden while it was folded.
             getattr(ui, name).connect("contentsCollapsed(bool)", self._onFolded)
         scene = slicer.mrmlScene

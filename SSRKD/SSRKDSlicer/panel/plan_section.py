@@ -25,7 +25,7 @@ from ..bones.osteotomy import (
     state,
 )
 from ..bones.report import viewPictures
-from .bindings import Section, guarded
+from .bindings import Section, breakable, guarded
 from .tables import fillTable, setColumns
 
 _SIDES = (None, "L", "R")
@@ -94,6 +94,8 @@ class PlanSection(Section):
         for button in (self.ui.planUndoButton, self.ui.planRedoButton):
             button.enabled = nodes is not None
         self.ui.planExportButton.enabled = nodes is not None and self._made is not None
+        self.ui.planTable.setVisible(self.ui.planTable.rowCount > 0)
+        self.ui.planLabel.setVisible(bool(self.ui.planLabel.text))
 
     def _watch(self, nodes):
         events = (
@@ -276,8 +278,7 @@ class PlanSection(Section):
         plan, _ = self._made
         self._write(nodes, lambda: showHinge(nodes, plan.cut))
         self._last = (settings, *(self._place(node) for node in (nodes.plane, nodes.hinge)))
-        fillTable(self.ui.planTable, [(row, "") for row in summary_rows(plan)])
-        self.ui.planLabel.text = "\n".join(f"⚠ {sentence}" for sentence in plan.warnings)
+        self._showTexts(summary_rows(plan), "\n".join(f"⚠ {one}" for one in plan.warnings))
 
     def _place(self, node):
         points = [list(node.GetNthControlPointPositionWorld(index))
@@ -306,5 +307,12 @@ class PlanSection(Section):
     def _showNothing(self, sentence):
         if not sentence:
             self._made = self._last = None
-        fillTable(self.ui.planTable, [])
-        self.ui.planLabel.text = sentence
+        self._showTexts([], sentence)
+
+    def _showTexts(self, rows, sentences):
+        """The table and what stands below it; what is empty leaves no gap."""
+        ui = self.ui
+        fillTable(ui.planTable, [(row, "") for row in rows])
+        ui.planTable.setVisible(bool(rows))
+        ui.planLabel.text = breakable(sentences)
+        ui.planLabel.setVisible(bool(sentences))
