@@ -1,13 +1,15 @@
 """Whether values that came as JSON are what a program can go on with.
 
-A form is ``float`` (a finite number), ``int``, ``str`` (at most :data:`LONGEST` characters),
-``bool`` or None; a set: one of its values; ``[form]``: a list; a dictionary: an object with these
-entries, where ``"name?"`` need not be there and others are ignored; a tuple: any of its forms.
+A form is ``float`` (a finite number), :class:`Within`, ``int``, ``str`` (at most :data:`LONGEST`
+characters), ``bool`` or None; a set: one of its values; ``[form]``: a list; a dictionary: an object
+with these entries, where ``"name?"`` need not be there and others are ignored; a tuple: any of its
+forms.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 #: Longest text, characters.
 LONGEST = 10_000
@@ -19,6 +21,14 @@ _WORDS = {
     bool: "true or false",
     None: "null",
 }
+
+
+@dataclass(frozen=True)
+class Within:
+    """A number from ``low`` to ``high``."""
+
+    low: float
+    high: float
 
 
 def misfit(value: object, form: object, name: str = "it") -> str | None:
@@ -42,12 +52,16 @@ def misfit(value: object, form: object, name: str = "it") -> str | None:
     forms = form if isinstance(form, tuple) else (form,)
     if len(forms) > 1 and any(misfit(value, one) is None for one in forms):
         return None
-    return None if _is(value, forms[0]) else f"{name} must be {' or '.join(map(_words, forms))}"
+    if len(forms) == 1 and _is(value, form):
+        return None
+    return f"{name} must be {' or '.join(map(_words, forms))} (got {_short(value)})"
 
 
 def _is(value: object, form: object) -> bool:
-    if isinstance(form, (set, frozenset)):
+    if isinstance(form, set):
         return isinstance(value, (str, int, float)) and value in form
+    if isinstance(form, Within):
+        return _is(value, float) and form.low <= value <= form.high
     if form is None:
         return value is None
     if form is float:
@@ -55,12 +69,31 @@ def _is(value: object, form: object) -> bool:
         return number and abs(value) < 1e300 and math.isfinite(value)
     if form is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, form) and (form is not str or len(value) <= LONGEST)
+    return _is_text(value) if form is str else isinstance(value, form)
+
+
+def _is_text(value: object) -> bool:
+    """Text that may be the name of a file."""
+    if not isinstance(value, str) or len(value) > LONGEST or "\0" in value:
+        return False
+    try:
+        value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str):
+        return ascii(value[:40])
+    return repr(value) if value is None or isinstance(value, (int, float)) else "a list or object"
 
 
 def _words(form: object) -> str:
-    if isinstance(form, (set, frozenset)):
+    if isinstance(form, set):
         return " or ".join(sorted(map(repr, form)))
+    if isinstance(form, Within):
+        return f"a number from {form.low:g} to {form.high:g}"
     if isinstance(form, list):
         return f"a list of which each is {_words(form[0])}"
     if isinstance(form, tuple):

@@ -4,10 +4,12 @@ The client sends::
 
     {"id": 1, "do": "reconstruct", ...}     a job, see SSRKDLib.worker.tasks for its arguments
     {"cancel": 1}                           stop that job
+    {"ping": 1}                             say that you listen, also in the middle of a job
 
 The worker sends::
 
     {"event": "ready", "version": "0.1.0", "pid": 4711}
+    {"event": "pong"}
     {"id": 1, "event": "progress", "stage": "field", "fraction": 0.6, "message": "..."}
     {"id": 1, "event": "result", "result": {...}}
     {"id": 1, "event": "error", "kind": "ImageError", "cause": "...", "remedy": "...", "log": ""}
@@ -16,7 +18,8 @@ The worker sends::
 Every job ends with exactly one of the last three. An id is a whole number or text, used once; a
 request without one, and a line that is not a JSON object, gets an error whose id is null. Jobs run
 one after the other, in the order in which they came. ``log`` holds a traceback where the error was
-not foreseen. The worker ends when its standard input closes.
+not foreseen. The worker ends when its standard input closes. A crash in native code is its last
+word on standard error, as Python's ``faulthandler`` writes it.
 
 Torch-free: both sides import it.
 """
@@ -38,11 +41,11 @@ class LineReader:
     """Cuts a stream of bytes into messages; what is no message is kept apart.
 
     Attributes:
-        noise: lines that were no JSON object, newest last, at most 50.
+        noise: beginnings of lines that were no JSON object, newest last, at most ``keep``.
     """
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, keep: int = 50) -> None:
+        self._rest, self._keep = b"", keep
         self.noise: list[str] = []
 
     def feed(self, data: bytes) -> list[dict]:
@@ -59,5 +62,6 @@ class LineReader:
             if isinstance(message, dict):
                 messages.append(message)
             elif line.strip():
-                self.noise = [*self.noise[-49:], line.decode(errors="replace")]
+                self.noise.append(line[:200].decode(errors="replace"))
+                del self.noise[: -self._keep]
         return messages

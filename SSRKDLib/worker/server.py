@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import queue
 import sys
@@ -22,6 +23,9 @@ Task = Callable[[dict, Progress], dict]
 
 #: Shortest time between two reports of progress within a stage, s.
 _REPORT_EVERY = 0.05
+
+#: Bytes that are read at once.
+_CHUNK = 1 << 16
 
 
 class Server:
@@ -60,10 +64,10 @@ class Server:
     def _listen(self) -> None:
         """Sort what comes in. At the end of the source nobody waits for the running job: the
         process ends in the middle of it."""
-        reader = LineReader()
+        reader = LineReader(keep=_CHUNK)
         while True:
             try:
-                data = os.read(self._source.fileno(), 65536)
+                data = os.read(self._source.fileno(), _CHUNK)
             except OSError:  # a worker that hears nothing must not live on
                 data = b""
             if not data:
@@ -73,18 +77,22 @@ class Server:
             for message in reader.feed(data):
                 try:
                     self._accept(message)
-                except SSRKDError as error:
-                    self._refuse(error)
+                except Exception as error:  # whatever is in a line, the next one is heard
+                    known = isinstance(error, SSRKDError)
+                    self._refuse(error if known else _bad_request(describe_unexpected(error)))
             for line in reader.noise:
                 self._refuse(_bad_request(f"A line is not a JSON object ({line[:80]!r})."))
             reader.noise.clear()
 
     def _accept(self, message: dict) -> None:
-        """Queue a job, or stop one.
+        """Queue a job, stop one, or answer a ping.
 
         Raises:
             InputError: an id that is not one, or that was used before.
         """
+        if "ping" in message:
+            self._send({"event": "pong"})
+            return
         if "cancel" in message:
             stop = self._stops.get(_checked_id(message["cancel"]))
             if stop is not None:
@@ -141,13 +149,14 @@ class Server:
         self._send({"id": job, **reply})
 
     def _task(self, request: dict) -> Task:
-        try:
-            return self._tasks[request.get("do")]
-        except (KeyError, TypeError) as error:
+        name = request.get("do")
+        if not isinstance(name, str) or name not in self._tasks:
+            shown = repr(name[:80]) if isinstance(name, str) else "that is not text"
             raise SSRKDError(
-                f"The worker has no task {str(request.get('do'))[:80]!r}.",
+                f"The worker has no task {shown}.",
                 "Restart Slicer: its module and the worker belong to different versions.",
-            ) from error
+            )
+        return self._tasks[name]
 
     def _send(self, message: dict) -> None:
         with self._writing:
@@ -190,4 +199,5 @@ def serve_standard_streams(tasks: dict[str, Task]) -> None:
     os.close(nothing)
     sys.stdout.flush()
     os.dup2(2, 1)
+    faulthandler.enable(2, all_threads=False)
     Server(source, sink, tasks).serve()

@@ -17,6 +17,7 @@ from SSRKDLib.core.errors import ImageError, InputError, SSRKDError
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.images.writing import write_array
+from SSRKDLib.worker.requests import checked
 from SSRKDLib.worker.server import Task
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def all_tasks() -> dict[str, Task]:
     from SSRKDLib.models.loading import ModelCache, load_ct_model
 
     models, ct_models = ModelCache(), ModelCache(load_ct_model)
-    return {
+    tasks = {
         "describe": describe,
         "import_weights": import_weights,
         "reconstruct": lambda request, progress: _reconstruct(models, request, progress),
@@ -48,6 +49,7 @@ def all_tasks() -> dict[str, Task]:
         "segment": lambda request, progress: _segment(models, request, progress),
         "simulate": simulate,
     }
+    return {name: checked(name, task) for name, task in tasks.items()}
 
 
 def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:

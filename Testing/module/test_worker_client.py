@@ -67,7 +67,11 @@ def crash(request, progress):
     import os
     print("the last words", file=sys.stderr, flush=True)
     os._exit(3)
-serve_standard_streams({"deaf": deaf, "echo": echo, "crash": crash})
+def native(request, progress):
+    import ctypes
+    progress("read", 0.1, "Reading")
+    ctypes.string_at(0)
+serve_standard_streams({"deaf": deaf, "echo": echo, "crash": crash, "native": native})
 """
 
 
@@ -121,6 +125,36 @@ def test_worker_that_crashes_gives_a_sentence_and_its_last_words(odd):
     job = odd.submit({"do": "echo", "say": "back"}, **again.callbacks())
     waitUntil(lambda: job.finished)
     assert again.results == [{"said": "back"}]
+
+
+def test_worker_that_crashes_in_native_code_names_what_it_read(odd):
+    ears = Ears()
+    job = odd.submit({"do": "native", "ct": "/somewhere/ct.nrrd"}, **ears.callbacks())
+    waitUntil(lambda: job.finished)
+    (error,) = ears.errors
+    assert "crashed in native code while 'ct.nrrd' was read (Segmentation fault)" in error.cause
+    assert "memory" not in error.remedy and "string_at" in error.log
+
+
+def test_worker_that_does_not_answer_is_ended_and_said(worker, odd, monkeypatch):
+    from SSRKDSlicer.worker import worker_client
+
+    monkeypatch.setattr(worker_client, "PING_MS", 100)
+    monkeypatch.setattr(worker_client, "DEAF", 3)
+    code = 'import os, time; print(\'{"event":"ready","pid":%d}\' % os.getpid(), flush=True); '
+    client = worker([worker_client.workerCommand()[0], "-c", code + "time.sleep(600)"])
+    ears = Ears()
+    job = client.submit({"do": "echo"}, **ears.callbacks())
+    waitUntil(lambda: job.finished)
+    assert "did not answer any more" in ears.errors[0].cause and not client.running
+    # One that is at work answers.
+    monkeypatch.setattr(worker_client, "DEAF", 60)
+    ears = Ears()
+    job = odd.submit({"do": "deaf"}, **ears.callbacks())
+    waitUntil(lambda: ears.progress)
+    monkeypatch.setattr(worker_client, "DEAF", 10)
+    waitUntil(lambda: odd._unanswered == 0)
+    assert odd.running and not job.finished
 
 
 def test_worker_killed_from_outside_fails_all_its_jobs_once(odd):

@@ -171,7 +171,7 @@ def test_worker_protocol_survives_what_libraries_print(client):
         ({"weights": "none-such"}, "WeightsError", "none-such"),
         ({"do": "dance"}, "SSRKDError", "dance"),
         ({"masks": [None]}, "InputError", "2 views"),
-        ({"spacing": "thick"}, "Unexpected", "thick"),
+        ({"spacing": "thick"}, "InputError", "'spacing' must be a number from 0.1 to 10"),
     ],
 )
 def test_worker_says_what_is_wrong_and_lives(client, tmp_path, change, kind, words):

@@ -21,13 +21,20 @@ import SSRKDLib
 from SSRKDLib.core.errors import Cancelled, MissingDependencyError, SSRKDError
 from SSRKDLib.worker.protocol import LineReader, encode
 
-from .worker_job import Job, WorkerError, errorFrom
+from .worker_job import Job, WorkerError, endOf, errorFrom
 
 #: A job that does not stop by itself within this time is ended with the worker, ms.
 CANCEL_MS = 700
 
+#: While there are jobs, the worker is asked this often whether it listens, ms; it is ended when
+#: it leaves so many questions without an answer. Counted, since a computer may sleep meanwhile.
+PING_MS, DEAF = 5000, 12
+
 #: What is kept of what the worker prints, characters.
 _KEPT = 20000
+
+#: Entries of requests that name what a job reads.
+_READ = ("ct", "rig", "recon")
 
 
 class WorkerClient:
@@ -45,6 +52,7 @@ class WorkerClient:
         self._count = 0
         self._reader = LineReader()
         self._printed = ""
+        self._unanswered = None  # pings; None while none is sent
 
     @property
     def running(self):
@@ -64,6 +72,7 @@ class WorkerClient:
         """
         self._count += 1
         job = Job(self, self._count, onProgress, onDone, onFailed)
+        job.file = next((request[key] for key in _READ if isinstance(request.get(key), str)), "")
         self._jobs[job.number] = job
         try:
             if self._process is None:
@@ -74,7 +83,29 @@ class WorkerClient:
             return job
         if not job.finished:  # else it could not be started, which Windows reports at once
             self._write({"id": job.number, **request})
+            if self._unanswered is None:
+                self._unanswered = 0
+                qt.QTimer.singleShot(PING_MS, self._ping)
         return job
+
+    def _ping(self):
+        """Ask whether the worker listens, as long as there are jobs."""
+        if self._process is None or not self._jobs:
+            self._unanswered = None
+        elif self._unanswered >= DEAF:
+            self._unanswered = None
+            self._end(
+                WorkerError(
+                    "The worker process did not answer any more and was ended.",
+                    "Click again: a new one is started. If it happens again, report it with the "
+                    "log.",
+                    log=self._printed,
+                )
+            )
+        else:
+            self._unanswered += 1
+            self._write({"ping": self._unanswered})
+            qt.QTimer.singleShot(PING_MS, self._ping)
 
     @staticmethod
     def refused(error, onFailed):
@@ -100,13 +131,16 @@ class WorkerClient:
 
     def stop(self):
         """End the process, whatever it does; its jobs fail."""
+        self._end(WorkerError("The worker was stopped.", "Start the job again."))
+
+    def _end(self, error):
         if self._process is not None:
             pid, process = self._pid, self._letGo()
             process.closeWriteChannel()
             _endProcess(pid)
             process.kill()
             process.waitForFinished(1000)
-        self._failAll(WorkerError("The worker was stopped.", "Start the job again."))
+        self._failAll(error)
 
     def _letGo(self):
         """Part with the process; returned for what is left to be done with it.
@@ -122,6 +156,8 @@ class WorkerClient:
     def _start(self):
         program, *arguments = self._command or workerCommand()
         self._reader, self._printed = LineReader(), ""
+        if self._unanswered:
+            self._unanswered = 0
         process = qt.QProcess(slicer.app)
         process.connect("readyReadStandardOutput()", self._onOutput)
         process.connect("readyReadStandardError()", self._onPrinted)
@@ -143,6 +179,8 @@ class WorkerClient:
         if self._process is None:
             return
         data = bytes(self._process.readAllStandardOutput().data())
+        if data and self._unanswered:
+            self._unanswered = 0
         for message in self._reader.feed(data):
             if message.get("event") == "ready":
                 self._pid = message["pid"]
@@ -178,15 +216,9 @@ class WorkerClient:
             return
         self._onOutput()
         self._onPrinted()
-        code = args[0] if args else "?"
         self._letGo()
         self._failAll(
-            WorkerError(
-                f"The worker process ended in the middle of its work (exit code {code}).",
-                "Click again: a new one is started. If it happens again, the memory may be too "
-                "small; close other programs or choose a coarser resolution.",
-                log=self._printed,
-            )
+            endOf(args[0] if args else "?", self._printed, next(iter(self._jobs.values()), None))
         )
 
     def _onError(self, *args):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import traceback
 
 from SSRKDLib.core.errors import Cancelled, SSRKDError, describe_unexpected
@@ -34,7 +36,7 @@ class Job:
         self._worker, self.number = worker, number
         self._onProgress, self._onDone, self._onFailed = onProgress, onDone, onFailed
         self.finished = self.cancelling = False
-        self.stage = ""
+        self.stage = self.file = ""  # where it is, and what it reads
 
     def cancel(self):
         """Stop the job; it has failed with :class:`Cancelled` within a second."""
@@ -68,6 +70,39 @@ class Job:
                 callback(*what)
             except Exception:
                 logging.exception("SSRKD: an error in what a job calls back")
+
+
+#: What Python's faulthandler prints of a crash in native code.
+_CRASH = re.compile(r"Fatal Python error: ([^\n]{1,80})")
+
+#: Stages in which a job's file is read.
+_READING = ("start", "read", "volume", "import")
+
+
+def endOf(code, printed, job):
+    """What to say of a worker process that ended by itself.
+
+    Args:
+        code: its exit code.
+        printed: what it printed last.
+        job: that it was at work on, or None.
+    """
+    again = "Click again: a new one is started. If it happens again, "
+    crash = _CRASH.search(printed)
+    if crash is None:
+        return WorkerError(
+            f"The worker process ended in the middle of its work (exit code {code}).",
+            f"{again}the memory may be too small; close other programs or choose a coarser "
+            "resolution.",
+            log=printed,
+        )
+    reading = job is not None and job.file and job.stage in _READING
+    where = f" while '{os.path.basename(job.file)}' was read" if reading else ""
+    return WorkerError(
+        f"The worker process crashed in native code{where} ({crash[1]}).",
+        again + ("export that image anew, or " if reading else "") + "report it with the log.",
+        log=printed,
+    )
 
 
 def unexpected(error):

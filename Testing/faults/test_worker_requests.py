@@ -1,0 +1,94 @@
+"""No line of a client ends or deafens the worker, and no request is met with an internal error."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.forms import Within, misfit
+from SSRKDLib.worker.protocol import encode
+from SSRKDLib.worker.requests import REQUESTS
+from SSRKDLib.worker.tasks import all_tasks
+from Testing.worker.test_server import serve
+
+LINES = {
+    b'{"cancel":{}}': [None],
+    b'{"cancel":[1]}': [None],
+    b'{"cancel":null}': [None],
+    b"[" * 100_000: [None],
+    b'{"id":7,"do":[1]}': [7],
+    b'{"id":7,"do":' + b"[" * 900 + b"]" * 900 + b"}": [7],
+    b'{"id":7,"do":"\\ud800"}': [7],
+    b'{"id":"\\ud800","do":"x"}': ["\ud800"],
+    b'{"id":{},"do":"x"}': [None],
+    b'{"id":' + b"9" * 5000 + b"}": [None],
+    b'{"id":1,"do":"a"}\n{"id":1,"do":"b"}': [1, None],
+    b"\xff\xfe\x00": [None],
+    b"\x00\n" * 60: [None] * 60,
+}
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: repr(line[:24]))
+def test_an_ill_line_gets_an_error_and_the_next_is_heard(line):
+    after = encode({"ping": 1}) + encode({"id": "ping", "do": "nothing"})
+    messages = serve({}, line + b"\n" + after, '"id":"ping","event":"error"')
+    errors = [message for message in messages if message["event"] == "error"]
+    assert sorted(map(str, (e["id"] for e in errors))) == sorted(map(str, [*LINES[line], "ping"]))
+    assert sum(message["event"] == "pong" for message in messages) == 1
+    assert not any("Internal error" in error["cause"] for error in errors)
+
+
+GOOD = {
+    "rig": "r.json", "ct": "ct.nrrd", "output": "out", "files": ["w.zip"], "recon": "a",
+    "reference": "b", "align": "none", "laterality": "L", "spacing": 1.0, "device": "cpu",
+    "weights": None, "surface": None, "pose": "lateral", "energy": 60, "noise_free": True,
+    "seed": 1, "projector": "joseph", "fields": [None, "f.npy"], "masks": None,
+}  # fmt: skip
+BAD = (
+    {}, [], [[]], math.nan, math.inf, 1e400, -1, 0, 10**400, "tpu", "a\0b", "\ud800", "x" * 20_000,
+    True,
+)  # fmt: skip
+
+
+def test_a_request_that_is_none_is_refused_naming_the_entry():
+    tasks = all_tasks()
+    assert set(tasks) == set(REQUESTS)
+    refusals = 0
+    for name, form in REQUESTS.items():
+        good = {entry.rstrip("?"): GOOD[entry.rstrip("?")] for entry in form}
+        assert misfit(good, form) is None
+        for entry in form:
+            key = entry.rstrip("?")
+            without = {k: v for k, v in good.items() if k != key}
+            assert misfit(without, form) == (None if "?" in entry else f"'{key}' is missing")
+            for value in BAD:
+                request = {**good, key: value}
+                if misfit(request, form) is None:
+                    continue
+                with pytest.raises(InputError, match=f"'{name}' cannot be used: .*'{key}' must be"):
+                    tasks[name](request, lambda *_: None)
+                refusals += 1
+            assert misfit({**good, key: {}}, form) and misfit({**good, key: "a\0b"}, form)
+    assert refusals > 250
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "wrong"),
+    [
+        (1, float, None),
+        (True, float, "it must be a finite number (got True)"),
+        (2.5, Within(0, 2), "it must be a number from 0 to 2 (got 2.5)"),
+        ([1, "x"], [int], "each of it must be a whole number (got 'x')"),
+        (None, (str, None), None),
+        ({"b": 1}, {"a?": int, "b": int}, None),
+        ({"a": None, "b": 1}, {"a?": int, "b": int}, "'a' must be a whole number (got None)"),
+        ({}, {"a": (int, None)}, "'a' is missing"),
+        ([], ([int], {"x"}), None),
+        ({}, ([int], {"x"}), "it must be a list of which each is a whole number or 'x' (got a list"
+         " or object)"),
+    ],
+)  # fmt: skip
+def test_forms_say_what_is_wrong(value, form, wrong):
+    assert misfit(value, form) == wrong
