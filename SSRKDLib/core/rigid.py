@@ -10,6 +10,12 @@ def moved_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
+def cross_products(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Of vectors ``[N, 3]`` row by row; some times as fast as ``np.cross``."""
+    (a, b, c), (x, y, z) = first.T, second.T
+    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=1)
+
+
 def turn_about(rotation: np.ndarray, centre: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """4x4 that turns by a rotation (3x3) about a point ``(3,)`` and then shifts by ``(3,)``."""
     matrix = np.eye(4)

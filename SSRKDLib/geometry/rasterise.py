@@ -49,6 +49,29 @@ def column_spans(
     return face[crossed], column[crossed], low[crossed], high[crossed]
 
 
+def within_curves(starts: np.ndarray, ends: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    """Pixels whose centre lies within closed curves, bool ``[rows, columns]``.
+
+    Args:
+        starts, ends: ``[N, 2]`` (column, row) pixels of the curves' directed segments, in any
+            order. A pixel lies within where the curves run round it, whichever way.
+    """
+    (x0, y0), (x1, y1) = starts.T, ends.T
+    first = np.clip(np.ceil(np.minimum(x0, x1)), 0, columns).astype(np.int64)
+    last = np.clip(np.ceil(np.maximum(x0, x1)), 0, columns).astype(np.int64)  # exclusive
+    counts = last - first
+    segment = np.repeat(np.arange(len(counts)), counts)
+    column = np.arange(len(segment)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = (y1 - y0) / (x1 - x0)
+    row = y0[segment] + (column - x0[segment]) * slope[segment]
+    row = np.clip(np.ceil(row), 0, rows).astype(np.int64)
+    turns = np.bincount(
+        row * columns + column, np.where(x1 > x0, 1.0, -1.0)[segment], (rows + 1) * columns
+    )
+    return turns.reshape(rows + 1, columns)[:rows].cumsum(0) != 0
+
+
 def silhouette(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.ndarray:
     """Pixels whose centre a surface covers, bool ``[rows, columns]``.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -128,7 +129,7 @@ class View:
             axis=1,
         )
 
-    @property
+    @cached_property
     def projection_matrix(self) -> np.ndarray:
         """``P`` (3x4) with ``P @ (x, y, z, 1) = w * (column, row, 1)``.
 
@@ -136,7 +137,9 @@ class View:
         detector, ``1 / w`` is the magnification, and ``w <= 0`` lies behind the source.
         """
         inverse = np.linalg.inv(self.ray_matrix)
-        return np.concatenate([inverse, -(inverse @ self.source)[:, None]], axis=1)
+        matrix = np.concatenate([inverse, -(inverse @ self.source)[:, None]], axis=1)
+        matrix.flags.writeable = False
+        return matrix
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Image points (column, row) of world points ``[..., 3]`` mm, as ``[..., 2]`` pixels.

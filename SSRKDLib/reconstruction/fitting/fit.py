@@ -103,7 +103,7 @@ class Fit:
 
     def equations(self) -> NormalEquations:
         """The normal equations at the fit, for its uncertainty."""
-        return assembled(self.state, self.evidence, FINEST)[0]
+        return assembled(Knee(self.state), self.evidence, FINEST)[0]
 
     def seen(self, bone: str) -> tuple[bool, bool]:
         """In which of the views a mask shows the bone."""
@@ -169,7 +169,7 @@ def _fitted(start: FitState, evidence: Evidence) -> Fit:
 
 
 def _cost(state: FitState, evidence: Evidence) -> float:
-    return assembled(state, evidence, FINEST)[1]
+    return assembled(Knee(state), evidence, FINEST)[1]
 
 
 def _evidence(seen: Views) -> Evidence:

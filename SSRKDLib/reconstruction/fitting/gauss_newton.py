@@ -49,9 +49,10 @@ class Evidence:
     others: tuple = ()
 
 
-def assembled(state: FitState, evidence: Evidence, how: Matching) -> tuple[NormalEquations, float]:
-    """The normal equations at a state, and the mean distance of its outlines, mm."""
-    equations, knee = NormalEquations(state, how.components), Knee(state)
+def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEquations, float]:
+    """The normal equations at a knee's state, and the mean distance of its outlines, mm."""
+    state = knee.state
+    equations = NormalEquations(state, how.components)
     cost = evidence.outlines.add_to(equations, knee, how)
     equations.add_rows(prior_rows(state, evidence.film_normals))
     add_contacts(equations, knee)
@@ -64,7 +65,8 @@ def assembled(state: FitState, evidence: Evidence, how: Matching) -> tuple[Norma
 
 def descend(state: FitState, evidence: Evidence, plan: Sequence[Matching]) -> FitState:
     """The state after the steps of a plan."""
+    knee = Knee(state)
     for how in plan:
-        equations, _ = assembled(state, evidence, how)
-        state = state.stepped(*equations.solution())
-    return state
+        equations, _ = assembled(knee, evidence, how)
+        knee = Knee(knee.state.stepped(*equations.solution()), knee)
+    return knee.state

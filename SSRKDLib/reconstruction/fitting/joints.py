@@ -66,13 +66,13 @@ def relative_pose(
     first, second = poses[parent], poses[child]
     axes = first[:3, :3].T
     rotation = axes @ second[:3, :3]
-    angles = Rotation.from_matrix(rotation).as_euler("xyz")
+    x, y, z = angles = _euler_angles(rotation)
     place = moved_points(second, point)
     shift = axes @ (place - first[:3, 3]) - point
     # Turns of the child from the left are rates of the angles about these axes.
-    about_z = Rotation.from_euler("z", angles[2]).as_matrix()
-    about_y = about_z @ Rotation.from_euler("y", angles[1]).as_matrix()
-    rates = np.linalg.inv(np.stack([about_y[:, 0], about_z[:, 1], [0.0, 0.0, 1.0]], axis=1))
+    of_x = [np.cos(y) * np.cos(z), np.cos(y) * np.sin(z), -np.sin(y)]
+    of_y = [-np.sin(z), np.cos(z), 0.0]
+    rates = np.linalg.inv(np.array([of_x, of_y, [0.0, 0.0, 1.0]]).T)
     turned = np.rad2deg(rates @ axes)
     of_parent, of_child = np.zeros((6, 6)), np.zeros((6, 6))
     of_child[:3, :3], of_parent[:3, :3] = turned, -turned
@@ -80,6 +80,14 @@ def relative_pose(
     of_child[3:, :3] = -axes @ cross_matrix(place - moved_points(second, PIVOTS[child]))
     of_parent[3:, :3] = axes @ cross_matrix(place - moved_points(first, PIVOTS[parent]))
     return np.concatenate([np.rad2deg(angles), shift]), of_parent, of_child
+
+
+def _euler_angles(rotation: np.ndarray) -> np.ndarray:
+    """``[x, y, z]``, radians, of turns about fixed axes in that order."""
+    across = np.hypot(rotation[0, 0], rotation[1, 0])
+    x = np.arctan2(rotation[2, 1], rotation[2, 2])
+    z = np.arctan2(rotation[1, 0], rotation[0, 0])
+    return np.array([x, np.arctan2(-rotation[2, 0], across), z])
 
 
 def cross_matrix(vector: np.ndarray) -> np.ndarray:

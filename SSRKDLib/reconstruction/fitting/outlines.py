@@ -7,13 +7,14 @@ folds that project inside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from SSRKDLib.core.rigid import moved_points
-from SSRKDLib.geometry.rasterise import silhouette
+from SSRKDLib.geometry.rasterise import within_curves
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.shape_model import BoneModel
 from SSRKDLib.surfaces.outlines import iso_curves
@@ -45,11 +46,19 @@ class MaskOutline:
     points: np.ndarray
     normals: np.ndarray
     weights: np.ndarray
+    _trees: dict[tuple[float, int], cKDTree] = field(default_factory=dict)
 
     @property
     def seen(self) -> bool:
         """Whether there is enough to fit to."""
         return len(self.points) >= 20
+
+    def tree(self, bend: float, every: int) -> cKDTree:
+        """Each how manieth point with its normal, which is that many pixels long."""
+        if (bend, every) not in self._trees:
+            both = np.concatenate([self.points, bend * self.normals], axis=1)[::every]
+            self._trees[bend, every] = cKDTree(both)
+        return self._trees[bend, every]
 
 
 def mask_outline(mask: np.ndarray, inner: np.ndarray) -> MaskOutline:
@@ -131,10 +140,16 @@ def bone_contour(
         view: in the world.
     """
     source = (view.source - pose[:3, 3]) @ pose[:3, :3]
-    facing = ((shape - source) * normals).sum(1)
-    start, end = bone.edges.T
-    turns = ((facing[start] > 0) != (facing[end] > 0)) & ~bone.rim[start] & ~bone.rim[end]
-    start, end = start[turns], end[turns]
+    facing = np.einsum("ni,ni->n", shape - source, normals)
+    away = facing > 0
+    corners = away[bone.faces].sum(1)
+    crossed = bone.faces[(corners == 1) | (corners == 2)]
+    # Turned so that the corner that stands alone comes first.
+    odd = away[crossed] == (away[crossed].sum(1) == 1)[:, None]
+    crossed = np.take_along_axis(crossed, (odd.argmax(1)[:, None] + [0, 1, 2]) % 3, axis=1)
+    pairs = crossed[:, [0, 1, 0, 2]].reshape(-1, 2)
+    number, which = np.unique(pairs.min(1) * len(shape) + pairs.max(1), return_inverse=True)
+    start, end = np.divmod(number, len(shape))
     share = (facing[start] / (facing[start] - facing[end]))[:, None]
     points = moved_points(pose, shape[start] * (1 - share) + shape[end] * share)
     outward = (normals[start] * (1 - share) + normals[end] * share) @ pose[:3, :3].T
@@ -150,15 +165,32 @@ def bone_contour(
     in_image = moves / rate[:, None]
     directions = np.einsum("ni,nij->nj", in_image, slopes) / rate[:, None]
 
-    # What turns away from the source is hidden by what faces it.
-    front = bone.faces[(facing < 0)[bone.faces].any(1)]
-    drawn = silhouette(moved_points(pose, shape), front, view)
+    # What turns away from the source is hidden by what faces it: the part of the surface within
+    # the contour generator and the rim.
+    which = which.reshape(-1, 2)
+    which[away[crossed[:, 0]]] = which[away[crossed[:, 0]], ::-1]
+    rim = _facing_rim(bone.rim_edges, facing, shape)
+    rim = view.project(moved_points(pose, rim.reshape(-1, 3))).reshape(-1, 2, 2)
     columns, rows = view.size
+    curves = np.concatenate([image[which], rim]).transpose(1, 0, 2)
+    drawn = within_curves(*np.nan_to_num(curves), columns, rows)
     beyond = np.rint(image + _OUTSIDE_PIXELS * in_image).astype(np.int64)
-    inside = (beyond >= 0).all(1) & (beyond[:, 0] < columns) & (beyond[:, 1] < rows)
-    kept = inside.copy()
-    kept[inside] = ~drawn[beyond[inside, 1], beyond[inside, 0]]
+    kept = (beyond >= 0).all(1) & (beyond[:, 0] < columns) & (beyond[:, 1] < rows)
+    kept[kept] = ~drawn[beyond[kept, 1], beyond[kept, 0]]
+    kept &= ~(bone.rim[start] | bone.rim[end])
     return Contour(
         start[kept], end[kept], share[kept, 0], points[kept], image[kept], in_image[kept],
         rate[kept], directions[kept],
     )  # fmt: skip
+
+
+def _facing_rim(edges: np.ndarray, facing: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Of directed edges ``[R, 2]`` the parts ``[P, 2, 3]`` that face the source."""
+    edges = edges[(facing[edges] <= 0).any(1)]
+    first, second = facing[edges].T
+    ends = shape[edges]
+    crossing = first > 0, second > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (first / (first - second))[:, None]
+    between = ends[:, 0] * (1 - share) + ends[:, 1] * share
+    return np.stack([np.where(crossing[k][:, None], between, ends[:, k]) for k in (0, 1)], axis=1)

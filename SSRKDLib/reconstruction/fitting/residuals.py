@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.rigid import moved_points
+from SSRKDLib.core.rigid import cross_products, moved_points
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.joints import Rows
 from SSRKDLib.reconstruction.fitting.outlines import Contour, MaskOutline, bone_contour
@@ -35,6 +35,9 @@ _LEAST_COSINE = 0.3
 
 #: Bones keep this far from each other, mm, and how strictly, mm.
 _CLEARANCE_MM, _CLEARANCE_SD_MM = 0.5, 0.5
+
+#: One that is deeper within another one is not pushed out of it, mm.
+_CONTACT_MM = 10.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class NormalEquations:
         """
         pose = self.state.poses[slot][bone]
         arms = points - moved_points(pose, PIVOTS[bone])
-        parts = [np.cross(arms, directions), directions]
+        parts = [cross_products(arms, directions), directions]
         at = self.motions + 6 * self.state.block(slot, bone)
         columns = [np.arange(at, at + 6)]
         if modes is not None and self.components:
@@ -133,10 +136,18 @@ class NormalEquations:
 
 
 class Knee:
-    """The bones of a state, computed once for a step."""
+    """The bones of a state, computed once for a step.
 
-    def __init__(self, state: FitState) -> None:
+    Args:
+        state: shape and poses.
+        before: of another state, whose shape may be the same.
+    """
+
+    def __init__(self, state: FitState, before: Knee | None = None) -> None:
         self.state = state
+        if before and np.array_equal(before.state.coefficients, state.coefficients):
+            self.shapes, self.normals = before.shapes, before.normals
+            return
         bones = state.model.bones
         self.shapes = {bone: part.shape(state.coefficients) for bone, part in bones.items()}
         self.normals = {bone: part.normals(self.shapes[bone]) for bone, part in bones.items()}
@@ -195,13 +206,13 @@ class OutlineTerm:
         points, normals, sharp = (
             array[:: how.every] for array in (mask.points, mask.normals, mask.weights)
         )
-        theirs = np.concatenate([points, how.bend * normals], axis=1)
+        theirs = mask.tree(how.bend, how.every)
         pixel_mm = 1.0 / np.median(contour.pixels_per_mm[shown])
         look = min(1.0, how.every * pixel_mm / OUTLINE_LOOK_MM)
         look = look / (OUTLINE_SD_MM * self.shares[slot]) ** 2 / 2
 
         # From the masks to the bones: several points of a mask may choose the same of the bone.
-        nearest = number[cKDTree(mine).query(theirs)[1]]
+        nearest = number[cKDTree(mine).query(theirs.data)[1]]
         distance, ok = _match(contour, nearest, points, normals, how)
         robust = 1 / (1 + (distance / how.scale_mm) ** 2) ** 2
         weight = np.where(ok, look * sharp * robust, 0.0)
@@ -210,7 +221,7 @@ class OutlineTerm:
         far = np.minimum(np.abs(distance[ok]), _FAR_MM).sum()
 
         # And back, as much in all.
-        chosen = cKDTree(theirs).query(mine)[1]
+        chosen = theirs.query(mine)[1]
         distance, matched = _match(contour, number, points[chosen], normals[chosen], how)
         robust = 1 / (1 + (distance / how.scale_mm) ** 2) ** 2
         weight = np.where(matched, look * len(points) / len(number) * sharp[chosen] * robust, 0.0)
@@ -250,15 +261,26 @@ def _match(
     return distance, near & ((contour.normals[which] * normals).sum(1) > _LEAST_COSINE)
 
 
+def _near_box(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    low, high = others.min(0) - _CONTACT_MM, others.max(0) + _CONTACT_MM
+    return ((points > low) & (points < high)).all(1)
+
+
 def add_contacts(equations: NormalEquations, knee: Knee) -> None:
     """Tibia and patella stay out of the femur."""
     bones = knee.state.model.bones
     for slot in SLOTS[:1] if knee.state.one_pose else SLOTS:
-        femur, outward = knee.placed(slot, "femur")
-        tree = cKDTree(femur)
+        whole, directions = knee.placed(slot, "femur")
         for bone in ("tibia", "patella"):
             points = knee.placed(slot, bone)[0][~bones[bone].rim]
-            distance, nearest = tree.query(points, distance_upper_bound=10.0)
+            # Most of the shafts is far from the other bone's box.
+            around = _near_box(whole, points)
+            femur, outward = whole[around], directions[around]
+            if not len(femur):
+                continue
+            points = points[_near_box(points, femur)]
+            tree = cKDTree(femur, leafsize=32, balanced_tree=False)
+            distance, nearest = tree.query(points, distance_upper_bound=_CONTACT_MM)
             near = np.isfinite(distance)
             points, nearest = points[near], nearest[near]
             normals = outward[nearest]

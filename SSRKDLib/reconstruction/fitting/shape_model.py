@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.rigid import rigid_fit
+from SSRKDLib.core.rigid import cross_products, rigid_fit
 from SSRKDLib.simulation.population import (
     TRAINING_PEOPLE,
     canonical_frame,
@@ -60,6 +60,7 @@ class BoneModel:
         modes: ``[N, 3, K]`` float32, what one standard deviation of each component does, mm.
         faces: ``[M, 3]``, outward.
         edges: ``[E, 2]`` vertices of the edges between two faces.
+        rim_edges: ``[R, 2]`` of those of one face, in the direction that it runs round.
         rim: ``[N]`` bool, vertices where the modelled shaft ends.
         vertices: ``[N]`` their numbers in the population's bone.
     """
@@ -68,6 +69,7 @@ class BoneModel:
     modes: np.ndarray
     faces: np.ndarray
     edges: np.ndarray
+    rim_edges: np.ndarray
     rim: np.ndarray
     vertices: np.ndarray
     _corners: csr_matrix
@@ -77,15 +79,18 @@ class BoneModel:
         cls, mean: np.ndarray, modes: np.ndarray, faces: np.ndarray, vertices: np.ndarray
     ) -> BoneModel:
         """The bone of a mean surface; arguments as the attributes."""
-        edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-        edges, counts = np.unique(edges, axis=0, return_counts=True)
+        directed = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+        number = directed.min(1) * len(mean) + directed.max(1)
+        number, first, counts = np.unique(number, return_index=True, return_counts=True)
+        edges = np.stack(np.divmod(number[counts == 2], len(mean)), axis=1)
+        rim_edges = directed[first[counts == 1]]
         rim = np.zeros(len(mean), bool)
-        rim[edges[counts == 1]] = True
+        rim[rim_edges] = True
         corners = csr_matrix(
             (np.ones(faces.size), (faces.ravel(), np.repeat(np.arange(len(faces)), 3))),
             shape=(len(mean), len(faces)),
         )
-        return cls(mean, modes, faces, edges[counts == 2], rim, vertices, corners)
+        return cls(mean, modes, faces, edges, rim_edges, rim, vertices, corners)
 
     def shape(self, coefficients: np.ndarray) -> np.ndarray:
         """``[N, 3]`` mm of coefficients ``[K]``, standard deviations."""
@@ -94,7 +99,7 @@ class BoneModel:
     def normals(self, points: np.ndarray) -> np.ndarray:
         """Outward unit normals ``[N, 3]`` of the bone with its vertices at ``points``."""
         a, b, c = (points[self.faces[:, k]] for k in range(3))
-        vectors = self._corners @ np.cross(b - a, c - a)
+        vectors = self._corners @ cross_products(b - a, c - a)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
