@@ -42,7 +42,8 @@ class Section(NamedTuple):
 def section(vertices: np.ndarray, faces: np.ndarray, height: float) -> Section:
     """The section of a surface (``vertices`` [N, 3], ``faces`` [M, 3]) with z = ``height``."""
     above = vertices[:, 2] >= height
-    count = above[faces].sum(axis=1)
+    first, second, third = above[faces].T  # some times as fast as a sum along the short axis
+    count = first.astype(np.int8) + second + third
     cut = faces[(count == 1) | (count == 2)]
     if not len(cut):
         return Section(np.empty((0, 2)), np.empty((0, 2)))
