@@ -26,6 +26,16 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 #: Coarse grid on which a frame is judged: half edge and pitch, mm.
 _JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0
 
+#: Frames closer to each other than this, mm and degrees, are one.
+_SAME_MM, _SAME_DEGREES = 4.0, 2.0
+
+#: A frame is judged where, in both views, a mask is at least so sure within so many blocks of six
+#: pixels (some 20 mm): the field has no bone elsewhere.
+_LEAST_BONE, _NEAR_BLOCKS = 0.05, 3
+
+#: What the field says there, mm.
+_FAR_MM = 12.0
+
 #: A frame whose bones agree this well with the radiographs (Dice) is taken without looking further.
 GOOD_AGREEMENT = 0.85
 
@@ -165,7 +175,8 @@ def _most_agreeing(
             if all(e.view.inside(centre) for e in exposures):
                 for side in sides:
                     start = _start(rotation, centre, side)
-                    best = max(best, localise_from(exposures, model, start, side), key=_agreement)
+                    found = localise_from(exposures, model, start, side, known=best)
+                    best = max(best, found, key=_agreement)
         return best
 
     candidates = []
@@ -225,7 +236,11 @@ def _start(rotation: np.ndarray, centre: np.ndarray, side: str) -> np.ndarray:
 
 
 def localise_from(
-    exposures: tuple[Exposure, Exposure], model: KneeModel, start: np.ndarray, side: str
+    exposures: tuple[Exposure, Exposure],
+    model: KneeModel,
+    start: np.ndarray,
+    side: str,
+    known: Localisation | None = None,
 ) -> Localisation:
     """The knee near a starting frame: refined by the locator, or the start as it is where the
     locator leads out of what both views show (nothing there looks like a knee).
@@ -234,8 +249,13 @@ def localise_from(
         exposures, model: as for :func:`locate`.
         start: canonical to rig, 4x4.
         side: ``"L"`` or ``"R"``, the side of ``start``.
+        known: returned where the locator leads to its frame again.
     """
     estimate = refine_frame(exposures, model, start)
+    if known is not None and known.laterality == side:
+        shift, angle = _size(np.linalg.inv(known.frame) @ estimate.frame)
+        if shift < _SAME_MM and angle < _SAME_DEGREES:
+            return known
     if not all(exposure.view.inside(estimate.frame[:3, 3]) for exposure in exposures):
         estimate = FrameEstimate(start)
     framing, frame = model.framing, estimate.frame
@@ -278,43 +298,57 @@ def refine_frame(
         step = rigid_fit(FRAME_POINTS, points)
         residual = points - FRAME_POINTS @ step[:3, :3].T - step[:3, 3]
         estimate = FrameEstimate(frame @ step, float(np.sqrt((residual**2).sum(1).mean())))
-        shift = np.linalg.norm(step[:3, 3])
-        angle = Rotation.from_matrix(step[:3, :3]).magnitude()
-        if shift < 0.5 and angle < np.deg2rad(0.5):
+        shift, angle = _size(step)
+        if shift < 0.5 and angle < 0.5:
             break
     return estimate
+
+
+def _size(motion: np.ndarray) -> tuple[float, float]:
+    """How far a rigid 4x4 moves its origin, mm, and how far it turns, degrees."""
+    angle = Rotation.from_matrix(motion[:3, :3]).magnitude()
+    return float(np.linalg.norm(motion[:3, 3])), float(np.rad2deg(angle))
 
 
 def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQuality:
     """How well coarsely reconstructed bones project onto the segmenter's masks, and how sure the
     networks are. A bone that is in neither counts as one that does not agree; a frame of which a
-    view shows nothing has no agreement and an infinite uncertainty."""
+    view shows nothing has no agreement and an infinite uncertainty. The field is asked where both
+    views' masks are near."""
     detail, masks = radiographs.input, radiographs.masks
     ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
     points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
-    distances = field.query(points)
-    inside = distances > 0
 
     # The projected grid has a pitch of about five pixels; blocks of six have no holes.
     cells = masks.shape[-1] // 6
-    scores = []
+    blocks = masks[:, :, : cells * 6, : cells * 6].reshape(2, 4, cells, 6, cells, 6)
+    means, shown = blocks.mean((3, 5)), blocks.max((1, 3, 5)) > _LEAST_BONE
+    near, where, within = np.ones(len(points), bool), [], []
     for slot, camera in enumerate(detail.cameras):
         image_points = camera.view.project(points)
-        within = (np.abs(points[:, 2]) < _JUDGED_REACH) & camera.view.inside(points)
-        if not within.any():
-            return _NOT_SHOWN
+        inside = camera.view.inside(points)
         cell = np.clip((np.nan_to_num(image_points) + 0.5) / 6, 0, cells - 1e-3).astype(int)
-        limits = image_points[within][:, 1]
+        around = ndimage.maximum_filter(shown[slot], 2 * _NEAR_BLOCKS + 1)
+        near &= around[cell[:, 1], cell[:, 0]] | ~inside
+        within.append(inside & (np.abs(points[:, 2]) < _JUDGED_REACH))
+        if not within[slot].any():
+            return _NOT_SHOWN
+        limits = image_points[within[slot], 1]
+        rows = slice(int(limits.min() // 6) + 1, int(limits.max() // 6))
+        where.append((cell, rows))
+    distances = np.full((len(points), 4), -_FAR_MM, np.float32)
+    distances[near] = field.query(points[near])
+
+    scores = []
+    for slot, (cell, rows) in enumerate(where):
         judged = np.zeros((cells, cells), bool)
-        judged[int(limits.min() // 6) + 1 : int(limits.max() // 6)] = True
+        judged[rows] = True
         judged &= detail.valid[slot, : cells * 6 : 6, : cells * 6 : 6]
-        blocks = masks[slot, :, : cells * 6, : cells * 6]
-        blocks = blocks.reshape(4, cells, 6, cells, 6).mean((2, 4))
         for bone in range(4):
             drawn = np.zeros((cells, cells), bool)
-            chosen = within & inside[:, bone]
-            drawn[cell[chosen, 1], cell[chosen, 0]] = True
-            seen = blocks[bone] * judged
+            chosen = cell[within[slot] & (distances[:, bone] > 0)]
+            drawn[chosen[:, 1], chosen[:, 0]] = True
+            seen = means[slot, bone] * judged
             drawn &= judged
             total = drawn.sum() + seen.sum()
             scores.append(2 * (drawn * seen).sum() / total if total > 2 else 0.0)
