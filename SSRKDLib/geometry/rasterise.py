@@ -67,9 +67,9 @@ def within_curves(starts: np.ndarray, ends: np.ndarray, columns: int, rows: int)
     row = y0[segment] + (column - x0[segment]) * slope[segment]
     row = np.clip(np.ceil(row), 0, rows).astype(np.int64)
     turns = np.bincount(
-        row * columns + column, np.where(x1 > x0, 1.0, -1.0)[segment], (rows + 1) * columns
+        column * (rows + 1) + row, np.where(x1 > x0, 1.0, -1.0)[segment], columns * (rows + 1)
     )
-    return turns.reshape(rows + 1, columns)[:rows].cumsum(0) != 0
+    return turns.reshape(columns, rows + 1)[:, :rows].cumsum(1).T != 0
 
 
 def silhouette(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,11 @@ class FittedBones:
 
 
 def fit_bones(
-    framed: FramedRadiographs, rig: Rig, field: BoneField, model: KneeModel
+    framed: FramedRadiographs,
+    rig: Rig,
+    field: BoneField,
+    model: KneeModel,
+    told: Callable[[float], None],
 ) -> FittedBones | None:
     """Fit the shape model to two radiographs.
 
@@ -104,6 +109,7 @@ def fit_bones(
         rig: how they were taken.
         field: what the model reads of them.
         model: the networks.
+        told: see :func:`SSRKDLib.reconstruction.fitting.fit.fit_knee`.
 
     Returns:
         None where no mask shows a bone.
@@ -123,7 +129,7 @@ def fit_bones(
     def ask(fit: Fit) -> FieldTerm:
         return own_fields(fit, framed, model) if fit.moved else common_field(fit, field)
 
-    fit = fit_knee(seen, ask)
+    fit = fit_knee(seen, ask, told)
     cuts = _cut(fit, framed)
     if not cuts:
         return None

@@ -30,11 +30,8 @@ _JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0
 _SAME_MM, _SAME_DEGREES = 4.0, 2.0
 
 #: A frame is judged where, in both views, a mask is at least so sure within so many blocks of six
-#: pixels (some 20 mm): the field has no bone elsewhere.
-_LEAST_BONE, _NEAR_BLOCKS = 0.05, 3
-
-#: What the field says there, mm.
-_FAR_MM = 12.0
+#: pixels (some 20 mm). Elsewhere the field says that all bones are farther than the last, mm.
+_LEAST_BONE, _NEAR_BLOCKS, _FAR_MM = 0.05, 3, 12.0
 
 #: A frame whose bones agree this well with the radiographs (Dice) is taken without looking further.
 GOOD_AGREEMENT = 0.85

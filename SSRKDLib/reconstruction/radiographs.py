@@ -32,6 +32,10 @@ from SSRKDLib.surfaces.mesh import Mesh
 #: surfaces; good ones reach 0.97 and more.
 _DOUBTED_AGREEMENT = 0.93
 
+#: Where the locator's rays of both views miss each other by more, mm, a motion explains too much:
+#: pairs that moved reach 5.4, swapped ones 9.9.
+_MET_MM = 8.0
+
 
 @dataclass
 class Reconstruction:
@@ -127,7 +131,10 @@ def reconstruct(
     fitted, doubts = None, []
     if surface == "fitted":
         with stages.stage("fit", 0.45, "Fitting the bones to their outlines"):
-            fitted = fit_bones(framed, rig, bone_field, model)
+            fitted = fit_bones(
+                framed, rig, bone_field, model,
+                lambda share: stages.report("fit", 0.45 + 0.5 * share),
+            )  # fmt: skip
     found, agreement = None, {}
     if fitted is not None:
         agreement = _agreement(fitted, framed)
@@ -145,7 +152,9 @@ def reconstruct(
     with stages.stage("check", 0.95, "Checking against the radiographs"):
         bones = found.bones if fitted is None else fitted.bones(shown)
         motion = None if fitted is None else fitted.motion
-        explained = motion is not None and motion.likely
+        spread = located.estimate.spread
+        met = spread is not None and spread < _MET_MM
+        explained = motion is not None and motion.likely and met
         warnings = find_warnings(
             pair, rig, model.finder, located, bones, agreement, explained=explained
         )

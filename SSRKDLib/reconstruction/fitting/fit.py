@@ -11,9 +11,8 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.gauss_newton import (
-    COARSE,
-    FINE,
     FINEST,
+    STEPS,
     Evidence,
     assembled,
     descend,
@@ -109,10 +108,10 @@ class Fit:
         """In which of the views a mask shows the bone."""
         return tuple(self.evidence.outlines.outlines[slot][bone].seen for slot in SLOTS)
 
-    def with_term(self, term: SurfaceEvidence) -> Fit:
+    def with_term(self, term: SurfaceEvidence, step: Callable[[], None]) -> Fit:
         """Fitted on, with further evidence."""
         evidence = replace(self.evidence, others=(term,))
-        state = descend(self.state, evidence, [FINEST] * _AGAIN)
+        state = descend(self.state, evidence, [FINEST] * _AGAIN, step)
         return replace(self, state=state, cost=_cost(state, evidence), evidence=evidence)
 
 
@@ -120,7 +119,23 @@ class Fit:
 Ask = Callable[[Fit], SurfaceEvidence]
 
 
-def fit_knee(seen: Views, ask: Ask | None = None) -> Fit:
+class _Steps:
+    """Counts the steps of a fit, and tells the share that is done."""
+
+    #: With own poses in full.
+    MOST = 2 * len(STEPS) + _PROBE + _AGAIN
+
+    def __init__(self, told: Callable[[float], None]) -> None:
+        self._told, self._done = told, 0
+
+    def __call__(self) -> None:
+        self._told(self._done / self.MOST)
+        self._done += 1
+
+
+def fit_knee(
+    seen: Views, ask: Ask | None = None, told: Callable[[float], None] = lambda share: None
+) -> Fit:
     """Fit shapes and poses to the outlines of masks, and to what else there is.
 
     One pose per bone is kept unless poses of their own fit the outlines clearly better: those
@@ -130,29 +145,31 @@ def fit_knee(seen: Views, ask: Ask | None = None) -> Fit:
         seen: what the views show; the mean knee in its own place is where the fit starts from, so
             the world is to be about the knee's canonical frame.
         ask: gives further evidence; it joins when the outlines are fitted.
+        told: before each step, the share that is done, 0 to 1; what it raises ends the fit.
     """
+    step = _Steps(told)
     evidence = _evidence(seen)
     start = FitState.mean(knee_shape_model(), one_pose=True)
-    still = _fitted(start, evidence)
+    still = _fitted(start, evidence, step)
     if seen.simultaneous:
-        return still if ask is None else still.with_term(ask(still))
-    probe = descend(still.state.with_own_poses(), evidence, [FINEST] * _PROBE)
+        return still if ask is None else still.with_term(ask(still), step)
+    probe = descend(still.state.with_own_poses(), evidence, [FINEST] * _PROBE, step)
     ratio = still.cost / _cost(probe, evidence)
     own = None
     if ratio >= _PROMISING:
-        own = _fitted(start.with_own_poses(), evidence)
+        own = _fitted(start.with_own_poses(), evidence, step)
         ratio = still.cost / own.cost
     still = replace(still, ratio=ratio)
     if ask is None:
         return replace(own, ratio=ratio) if own is not None and ratio >= MOVED_ALONE else still
     one_term = ask(still)
     if own is None or ratio < MOVED_BY:
-        return still.with_term(one_term)
+        return still.with_term(one_term, step)
     own_term = ask(own)
     field_ratio = _times_better(one_term.misfits(still.state), own_term.misfits(own.state))
     if ratio >= MOVED_SURELY or field_ratio >= FIELD_AGREES_BY:
-        return replace(own, ratio=ratio, field_ratio=field_ratio).with_term(own_term)
-    return replace(still, field_ratio=field_ratio).with_term(one_term)
+        return replace(own, ratio=ratio, field_ratio=field_ratio).with_term(own_term, step)
+    return replace(still, field_ratio=field_ratio).with_term(one_term, step)
 
 
 def _times_better(before: dict[str, float], after: dict[str, float]) -> float:
@@ -163,8 +180,8 @@ def _times_better(before: dict[str, float], after: dict[str, float]) -> float:
     return sum(before[bone] for bone in bones) / max(sum(after[bone] for bone in bones), 1e-9)
 
 
-def _fitted(start: FitState, evidence: Evidence) -> Fit:
-    state = descend(start, evidence, (*COARSE, *FINE))
+def _fitted(start: FitState, evidence: Evidence, step: Callable[[], None]) -> Fit:
+    state = descend(start, evidence, STEPS, step)
     return Fit(state, _cost(state, evidence), evidence)
 
 

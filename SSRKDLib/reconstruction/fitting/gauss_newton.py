@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +17,16 @@ from SSRKDLib.reconstruction.fitting.residuals import (
 )
 from SSRKDLib.reconstruction.fitting.state import FitState
 
-#: Poses only: from wherever the knee was located to near the outlines.
-COARSE = (
-    *4 * (Matching(0, 20.0, 60.0, 12.0, every=3),),
-    *2 * (Matching(0, 8.0, 30.0, 8.0, every=3),),
-)
+#: Poses only: from far, and from near; then shape, too, first in its strongest components, down to
+#: the masks' precision.
+_FAR = Matching(0, 20.0, 60.0, 12.0, every=3)
+_NEAR = Matching(0, 8.0, 30.0, 8.0, every=3)
+_ROUGH = Matching(40, 6.0, 20.0, 6.0, every=2)
+_FINE = Matching(120, 3.0, 10.0, 5.0, every=2)
+FINEST = Matching(120, 1.5, 6.0, 4.0)
 
-#: Shape and poses, down to the masks' precision.
-FINE = (
-    *3 * (Matching(40, 6.0, 20.0, 6.0, every=2),),
-    *3 * (Matching(120, 3.0, 10.0, 5.0, every=2),),
-    *5 * (Matching(120, 1.5, 6.0, 4.0),),
-)
-
-#: The last of them.
-FINEST = FINE[-1]
+#: Steps from wherever the knee was located.
+STEPS = (*4 * (_FAR,), *2 * (_NEAR,), *3 * (_ROUGH,), *3 * (_FINE,), *5 * (FINEST,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +58,13 @@ def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEqua
     return equations, cost
 
 
-def descend(state: FitState, evidence: Evidence, plan: Sequence[Matching]) -> FitState:
-    """The state after the steps of a plan."""
+def descend(
+    state: FitState, evidence: Evidence, plan: Sequence[Matching], step: Callable[[], None]
+) -> FitState:
+    """The state after the steps of a plan; ``step`` is called before each, and may end the fit."""
     knee = Knee(state)
     for how in plan:
+        step()
         equations, _ = assembled(knee, evidence, how)
         knee = Knee(knee.state.stepped(*equations.solution()), knee)
     return knee.state

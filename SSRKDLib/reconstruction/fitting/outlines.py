@@ -142,7 +142,8 @@ def bone_contour(
     source = (view.source - pose[:3, 3]) @ pose[:3, :3]
     facing = np.einsum("ni,ni->n", shape - source, normals)
     away = facing > 0
-    corners = away[bone.faces].sum(1)
+    first, second, third = away[bone.faces].T  # some times as fast as a sum along the short axis
+    corners = first.astype(np.int8) + second + third
     crossed = bone.faces[(corners == 1) | (corners == 2)]
     # Turned so that the corner that stands alone comes first.
     odd = away[crossed] == (away[crossed].sum(1) == 1)[:, None]

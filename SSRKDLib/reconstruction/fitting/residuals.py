@@ -78,7 +78,8 @@ class NormalEquations:
             weights: ``[N]``.
             pull: ``[N]`` weighted residuals.
         """
-        self.matrix[np.ix_(columns, columns)] += rows.T @ (weights[:, None] * rows)
+        scaled = np.sqrt(weights)[:, None] * rows
+        self.matrix[np.ix_(columns, columns)] += scaled.T @ scaled  # BLAS takes half as long
         self.side[columns] += rows.T @ pull
 
     def add_points(
