@@ -7,6 +7,11 @@ from collections.abc import Callable
 from functools import wraps
 
 
+def one_line(text: str) -> str:
+    """Text of others as it may be shown: on one line, without control characters."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
 class SSRKDError(Exception):
     """Base of every error this project raises on purpose.
 
@@ -16,8 +21,7 @@ class SSRKDError(Exception):
     """
 
     def __init__(self, cause: str, remedy: str = "") -> None:
-        self.cause = " ".join(cause.split())
-        self.remedy = " ".join(remedy.split())
+        self.cause, self.remedy = one_line(cause), one_line(remedy)
         super().__init__(f"{self.cause} {self.remedy}".strip())
 
 

@@ -198,10 +198,15 @@ def _write_csv(output: Path, name: str, rows: Sequence[tuple]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
         writer.writerow(
-            ["" if _is_empty(cell) else f"{cell:.4f}" if isinstance(cell, float) else cell
+            ["" if _is_empty(cell) else f"{cell:.4f}" if isinstance(cell, float) else as_text(cell)
              for cell in row]
         )  # fmt: skip
     write_into(output, EVALUATION, name, text.getvalue())
+
+
+def as_text(cell: object) -> object:
+    """A cell that a spreadsheet takes for text, not for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _is_empty(cell: object) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError, one_line
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, sources_of, with_sources
@@ -100,7 +100,7 @@ def rig_from_dict(data: object) -> RadiographRig:
         frame=data.get("frame", "LPS"),
         laterality=data.get("laterality"),
         patient_to_rig=data.get("patient_to_rig"),
-        assumptions=(*assumptions, *notes),
+        assumptions=tuple(map(one_line, (*assumptions, *notes))),
         simultaneous=simultaneous,
     )
 
@@ -197,7 +197,7 @@ def view_to_dict(view: View, source: Source | None = None) -> dict:
 
 
 def write_rig(rig: Rig, path: str | os.PathLike) -> None:
-    """Write a rig; image paths are stored relative to the file.
+    """Write a rig; image paths are stored relative to the file, but those on another drive.
 
     Raises:
         OutputError: the file cannot be written; an earlier one is left alone then.
@@ -207,7 +207,8 @@ def write_rig(rig: Rig, path: str | os.PathLike) -> None:
     for source in sources_of(rig):
         image = source.image
         if image is not None and os.path.isabs(image):
-            image = os.path.relpath(image, path.parent.resolve())
+            with suppress(ValueError):  # on another drive, which Windows has no way to from here
+                image = os.path.relpath(image, path.parent.resolve())
         sources.append(replace(source, image=image))
     text = json.dumps(rig_to_dict(with_sources(rig, sources)), indent=2, allow_nan=False)
     write_file(path, text + "\n")

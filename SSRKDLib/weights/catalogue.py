@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.errors import WeightsError, one_line
 from SSRKDLib.weights.bundle import MANIFEST, copy_bundle, read_manifest
 
 SHIPPED_FOLDER = Path(__file__).resolve().parents[1] / "data" / "weights"
@@ -47,7 +47,11 @@ class BundleInfo:
 def user_folder() -> Path:
     """Where imported bundles go: ``$SSRKD_WEIGHTS``, else ``~/.ssrkd/weights``."""
     given = os.environ.get("SSRKD_WEIGHTS")
-    return Path(given).expanduser() if given else Path.home() / ".ssrkd" / "weights"
+    if given:
+        return Path(os.path.expanduser(given))
+    # Without a home folder (a container's nameless user), "~" stays what it is.
+    home = os.path.expanduser("~")
+    return Path(os.sep if home == "~" else home) / ".ssrkd" / "weights"
 
 
 def list_bundles() -> list[BundleInfo]:
@@ -71,8 +75,9 @@ def find_bundle(name_or_path: str | Path | None = None) -> Path:
     for info in bundles:
         if info.name == wanted:
             return info.path
-    if name_or_path is not None and Path(name_or_path).expanduser().exists():
-        return Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(wanted))
+    if name_or_path is not None and path.exists():
+        return path
     known = ", ".join(info.name for info in bundles if info.ok)
     raise WeightsError(
         f"There are no weights called '{wanted}'.",
@@ -107,7 +112,7 @@ def import_bundle(source: str | Path | Sequence[Path]) -> BundleInfo:
 
 def _import_ready(source: Path) -> Path:
     name = read_manifest(source)["name"]
-    if any(info.name == name for info in list_bundles() if info.origin == SHIPPED):
+    if any(info.name.lower() == name.lower() for info in list_bundles() if info.origin == SHIPPED):
         raise WeightsError(
             f"Weights called '{name}' ship with SSRKD already.",
             f"Give these another name in {MANIFEST}, then import them again.",
@@ -150,4 +155,4 @@ def _describe(path: Path, origin: str) -> BundleInfo:
     except WeightsError as error:
         name = path.stem if path.suffix == ".zip" else path.name
         return BundleInfo(name, name, "", path, origin, problem=str(error))
-    return BundleInfo(manifest["name"], manifest["title"], manifest["kind"], path, origin)
+    return BundleInfo(manifest["name"], one_line(manifest["title"]), manifest["kind"], path, origin)
