@@ -127,7 +127,8 @@ class Tasks:
         def show(folder, result, prepared):
             masks, notes = prepared
             report = result["report"]
-            made = self._showResult(setup, options, folder, report, case.stillThere(), in3D)
+            used = setup.asUsed(report["rig"])
+            made = self._showResult(used, options, folder, report, case.stillThere(), in3D)
             edited = [
                 f"The {r.role} bone masks were edited; they were used."
                 for r, mask in zip(setup.radiographs, masks)
@@ -195,7 +196,8 @@ class Tasks:
             _stillThere(setup)
             before = case.stillThere()
             item = before.folder() or newCaseFolder(setup)
-            placed = placeRadiographs(setup, item, before.placed, before.masks)
+            used = setup.asUsed(result["rig"])
+            placed = placeRadiographs(used, item, before.placed, before.masks)
             nodes = []
             for index, radiograph in enumerate(setup.radiographs):
                 masks = _uncropped(np.load(result["masks"][index]), setup, index)

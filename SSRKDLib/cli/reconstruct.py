@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional, Union
 
-from SSRKDLib.core.errors import GeometryError, ImageError, InputError
+from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models.devices import DEVICES
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
@@ -117,53 +117,19 @@ def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstru
     """The files that are read, and what makes a result of them."""
     from SSRKDLib.reconstruction.job import Job
 
-    rigs = _rigs(arguments)
+    rig, radiographs = _rig(arguments)
     inputs = [] if arguments.rig is None else [arguments.rig]
-    inputs += rigs[0][0].images
+    inputs += rig.images
 
     def reconstruct(progress: Progress) -> Reconstruction:
         progress("read", 0.0, "Reading the radiographs")
         spacing = 1.0 if arguments.spacing is None else arguments.spacing
-
-        def run(rig: RadiographRig, radiographs: list[Radiograph] | None) -> Reconstruction:
-            return Job.read(rig, radiographs=radiographs).run_with(
-                arguments.weights, arguments.device, spacing, progress=progress,
-                surface=arguments.surface, pose=arguments.pose or POSES[0],
-            )  # fmt: skip
-
-        return _better_facing(rigs, run)
+        return Job.read(rig, radiographs=radiographs).run_with(
+            arguments.weights, arguments.device, spacing, progress=progress,
+            surface=arguments.surface, pose=arguments.pose or POSES[0],
+        )  # fmt: skip
 
     return inputs, reconstruct
-
-
-def _better_facing(rigs: list[_Read], run: Callable[..., Reconstruction]) -> Reconstruction:
-    """Of a lateral radiograph that may lie either way round, the result that agrees better; the
-    other one is tried where the first does not agree well."""
-    from SSRKDLib.reconstruction.localisation import GOOD_AGREEMENT
-
-    try:
-        first, failure = run(*rigs[0]), None
-    except ImageError as error:
-        if len(rigs) < 2:
-            raise
-        first, failure = None, error
-    agreed = 0.0 if first is None else first.report["locating"]["agreement"]
-    if len(rigs) < 2 or agreed >= GOOD_AGREEMENT:
-        return first
-    try:
-        second = run(*rigs[1])
-    except ImageError:
-        second = None
-    better = 0.0 if second is None else second.report["locating"]["agreement"]
-    if better <= agreed:
-        if first is None:
-            raise failure
-        return first
-    second.report["warnings"].insert(0, (
-        "The lateral radiograph does not state which way round it lies: taken lateromedial, the "
-        f"bones agree better with it (Dice {better:.2f}) than mediolateral ({agreed:.2f})."
-    ))  # fmt: skip
-    return second
 
 
 def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
@@ -212,12 +178,11 @@ def _tell(result: Reconstruction | CtReconstruction, output: str, verbose: bool)
     print(f"{output}: {volumes} ({report['seconds']['total']:.1f} s on {report['device']}).")
 
 
-def _rigs(arguments: argparse.Namespace) -> list[_Read]:
-    """The rig, and its radiographs where making it has read them; a second one where the lateral
-    radiograph may lie either way round."""
+def _rig(arguments: argparse.Namespace) -> _Read:
+    """The rig, and its radiographs where making it has read them."""
     files = (arguments.frontal, arguments.lateral)
     if arguments.rig is not None:
-        return [(_from_file(arguments), None)]
+        return _from_file(arguments), None
     if files == (None, None):
         raise GeometryError(
             "Nothing to reconstruct is given.",
@@ -246,21 +211,18 @@ def _from_file(arguments: argparse.Namespace) -> RadiographRig:
     return replace(rig, laterality=arguments.laterality)
 
 
-def _from_files(arguments: argparse.Namespace) -> list[_Read]:
+def _from_files(arguments: argparse.Namespace) -> _Read:
     from SSRKDLib.radiographs.both_knees import one_knee
     from SSRKDLib.radiographs.dicom_distances import Overrides
     from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
     from SSRKDLib.radiographs.reading import read_radiograph
-    from SSRKDLib.radiographs.rig_from_dicom import facing_unknown, rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     paths = [os.path.abspath(path) for path in (arguments.frontal, arguments.lateral)]
     radiographs = [read_radiograph(path) for path in paths]
     if all(radiograph.dicom is None for radiograph in radiographs):
-        sizes = [r.size for r in radiographs]
-        return [
-            one_knee(_from_plain_images(arguments, paths, sizes, outwards), radiographs)
-            for outwards in (True, False)
-        ]
+        rig = _from_plain_images(arguments, paths, [r.size for r in radiographs])
+        return one_knee(rig, radiographs)
     spacing = arguments.pixel_spacing
     own = Overrides(
         sdd=arguments.sdd,
@@ -269,23 +231,19 @@ def _from_files(arguments: argparse.Namespace) -> list[_Read]:
         values=arguments.values,
     )
     tags = [r.dicom or read_dicom_tags(path) for r, path in zip(radiographs, paths)]
-    read, rigs = dict(zip(paths, radiographs)), []
-    for lateral in (own, replace(own, view_position="LM")):
-        rig = rig_from_dicom(
-            *paths, laterality=arguments.laterality, frontal=own, lateral=lateral, tags=tags
-        )
-        # The files may have been exchanged.
-        rigs.append(one_knee(rig, [read[image] for image in rig.images]))
-        if rig.images != paths or not facing_unknown(tags[1]):
-            break
-    return rigs
+    read = dict(zip(paths, radiographs))
+    rig = rig_from_dicom(
+        *paths, laterality=arguments.laterality, frontal=own, lateral=own, tags=tags
+    )
+    # The files may have been exchanged.
+    return one_knee(rig, [read[image] for image in rig.images])
 
 
 def _from_plain_images(
-    arguments: argparse.Namespace, paths: list[str], sizes: list[tuple[int, int]], outwards: bool
+    arguments: argparse.Namespace, paths: list[str], sizes: list[tuple[int, int]]
 ) -> RadiographRig:
-    """AP and mediolateral, which is how most knees are taken, or else lateromedial; other views
-    need a rig."""
+    """AP and mediolateral, which is how most knees are taken; other views need a rig."""
+    from SSRKDLib.geometry.known import Known
     from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 
     needed = {
@@ -300,7 +258,7 @@ def _from_plain_images(
             f"The files are not DICOM, so {', '.join(missing)} must be given.",
             "Give them, or make a rig file (rig --help).",
         )
-    side = 90.0 if (arguments.laterality == "R") == outwards else -90.0
+    side = 90.0 if arguments.laterality == "R" else -90.0
     views = [
         PlainView(
             angle=angle,
@@ -309,6 +267,7 @@ def _from_plain_images(
             pixel_spacing=(arguments.pixel_spacing, arguments.pixel_spacing),
             size=size,
             name=name,
+            known=Known("typed", "typed", "assumed", "assumed"),
         )
         for name, angle, size in zip(("frontal", "lateral"), (0.0, side), sizes)
     ]

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from SSRKDLib.geometry.known import CALIBRATED, Known
 from SSRKDLib.geometry.views import View
 
 
@@ -72,6 +73,7 @@ def centred_view(
     centre: Sequence[float] = (0.0, 0.0, 0.0),
     centre_pixel: tuple[float, float] | None = None,
     shift: tuple[float, float] = (0.0, 0.0),
+    known: Known = CALIBRATED,
 ) -> View:
     """A view whose central ray passes through ``centre`` and meets the detector squarely.
 
@@ -86,6 +88,7 @@ def centred_view(
         centre: mm.
         centre_pixel: (column, row) where the central ray meets the detector; default: the middle.
         shift: mm on the detector by which the image is moved along (columns, rows) from there.
+        known: where these numbers came from.
 
     Raises:
         GeometryError: what View refuses.
@@ -104,6 +107,7 @@ def centred_view(
         row_direction=row_direction,
         pixel_spacing=tuple(pixel_spacing),
         size=tuple(size),
+        known=known,
     )
 
 

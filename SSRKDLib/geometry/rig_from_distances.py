@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.detector_pose import check_distances
+from SSRKDLib.geometry.known import Known
 from SSRKDLib.geometry.views import Rig
 
 
@@ -26,6 +27,7 @@ class PlainView:
         detector_shift: mm from where the central ray meets the detector to the middle of the image,
             along (columns, rows).
         name: label; default "view 1", "view 2", ...
+        known: where the numbers came from; an image is taken to be seen from the tube, head up.
     """
 
     angle: float
@@ -35,6 +37,7 @@ class PlainView:
     size: tuple[int, int]
     detector_shift: tuple[float, float] = (0.0, 0.0)
     name: str | None = None
+    known: Known = Known("typed", "typed", "typed", "assumed")
 
 
 def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None) -> Rig:
@@ -74,6 +77,7 @@ def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None
                 plain.size,
                 plain.pixel_spacing,
                 centre_pixel=centre_pixel,
+                known=plain.known,
             )
         )
     return Rig(views=tuple(made), laterality=laterality)

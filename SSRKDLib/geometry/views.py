@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.geometry.known import CALIBRATED, Known
 
 #: View axes closer together than this are refused (opposite directions count as parallel).
 MINIMUM_AXES_ANGLE_DEGREES = 20.0
@@ -38,6 +39,7 @@ class View:
         row_direction: unit vector along which the row index grows.
         pixel_spacing: mm on the detector, (between columns, between rows).
         size: pixels, (columns, rows).
+        known: where the rest came from.
     """
 
     name: str
@@ -47,6 +49,7 @@ class View:
     row_direction: np.ndarray
     pixel_spacing: tuple[float, float]
     size: tuple[int, int]
+    known: Known = CALIBRATED
 
     def __post_init__(self) -> None:
         for key in ("source", "detector_origin", "column_direction", "row_direction"):
@@ -194,6 +197,18 @@ class View:
             self,
             detector_origin=self.points_on_detector(np.array([left, top])),
             size=(columns, rows),
+        )
+
+    def reversed(self, columns: bool, rows: bool) -> View:
+        """The view with its columns, rows or both counted from the other end."""
+        across, down = ((n - 1) * mm for n, mm in zip(self.size, self.pixel_spacing))
+        return replace(
+            self,
+            detector_origin=self.detector_origin
+            + (across * self.column_direction if columns else 0)
+            + (down * self.row_direction if rows else 0),
+            column_direction=self.column_direction * (-1 if columns else 1),
+            row_direction=self.row_direction * (-1 if rows else 1),
         )
 
     def transformed(self, matrix: np.ndarray) -> View:

@@ -2,7 +2,8 @@
 
 A film of both knees is centred between them, the lateral one on its knee. Both central rays are
 taken to pass through the rig's origin, so the knee's distance from the frontal one would be an
-error of the lateral view's magnification: the lateral view is moved to the knee.
+error of the lateral view's magnification: the frontal view is moved, so that the wanted knee stands
+at the origin.
 """
 
 from __future__ import annotations
@@ -66,10 +67,7 @@ def one_knee(
         valid = half if radiograph.valid is None else half & radiograph.valid
         shown[k] = replace(radiograph, valid=valid)
         shift = _beside_the_axis(view, columns[wanted])
-        views = [
-            one if index == k or abs(one.axis[1]) > 0.7 else _moved(one, shift)
-            for index, one in enumerate(views)
-        ]
+        views[k] = _moved(view, -shift)
         notes.append(
             f"The {view.name} radiograph shows both knees: the {SIDES[rig.laterality]} one is "
             f"taken, {np.linalg.norm(shift):.0f} mm beside the central ray; the other view is "

@@ -92,6 +92,18 @@ def _stated_distances(
     return sdd, sod, notes
 
 
+def origins_of_distances(tags: DicomTags, own: Overrides) -> tuple[str, str]:
+    """Where :func:`distances` has source to detector and source to iso-centre from, each one of
+    :data:`SSRKDLib.geometry.known.ORIGINS`."""
+    given = (own.sdd, own.sod)
+    stated = _stated_distances(tags, own, "")[:2]
+    known = _object_share(tags) is not None and stated != (None, None)
+    return tuple(
+        "typed" if typed is not None else "stated" if value is not None or known else "assumed"
+        for typed, value in zip(given, stated)
+    )
+
+
 def _object_share(tags: DicomTags) -> float | None:
     """SOD / SID from the magnification, or from calibrated over imager pixel spacing."""
     # Devices that do not know it write a magnification of 1: the knee would be in the detector.

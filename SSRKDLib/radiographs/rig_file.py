@@ -6,21 +6,23 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, one_line
 from SSRKDLib.core.output_file import write_file
+from SSRKDLib.geometry.known import CALIBRATED, Known
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, sources_of, with_sources
 
 VERSION = 1
 _VIEW_KEYS = {
     "name", "source", "detector_origin", "column_direction", "row_direction", "pixel_spacing",
-    "size",
+    "size", "known",
 }  # fmt: skip
+_KNOWN_KEYS = {entry.name for entry in fields(Known)}
 _SOURCE_KEYS = {"image", "values", "air"}
 _RIG_KEYS = {
     "version", "frame", "units", "laterality", "views", "patient_to_rig", "assumptions",
@@ -110,7 +112,7 @@ def view_from_dict(data: object, index: int = 0) -> View:
     if not isinstance(data, dict):
         raise GeometryError(f"View {index} of the rig is not a JSON object.", "See Docs/rig.md.")
     name = _name(data, index)
-    missing = sorted(_VIEW_KEYS - {"name"} - set(data))
+    missing = sorted(_VIEW_KEYS - {"name", "known"} - set(data))
     if missing:
         raise GeometryError(f"View '{name}' lacks {', '.join(missing)}.", "Add what is missing.")
     with _numbers(name):
@@ -122,7 +124,20 @@ def view_from_dict(data: object, index: int = 0) -> View:
             key: np.asarray(data[key], dtype=np.float64)
             for key in ("source", "detector_origin", "column_direction", "row_direction")
         }
-    return View(name=name, pixel_spacing=spacing, size=size, **vectors)
+    known = _known(data.get("known", {}), name)
+    return View(name=name, pixel_spacing=spacing, size=size, known=known, **vectors)
+
+
+def _known(data: object, name: str) -> Known:
+    if not isinstance(data, dict) or not set(data) <= _KNOWN_KEYS:
+        raise GeometryError(
+            f"View '{name}': known is {data!r}.",
+            f"Say for any of {', '.join(sorted(_KNOWN_KEYS))} how it is known; see Docs/rig.md.",
+        )
+    try:
+        return Known(**data)
+    except GeometryError as error:
+        raise GeometryError(f"View '{name}': {error.cause}", error.remedy) from error
 
 
 def source_from_dict(data: dict, index: int = 0) -> Source:
@@ -177,6 +192,12 @@ def rig_to_dict(rig: Rig) -> dict:
     return data
 
 
+def described(rig: Rig) -> dict:
+    """:func:`rig_to_dict` for reports: without the images' paths and the assumptions."""
+    sources = [replace(source, image=None) for source in sources_of(rig)]
+    return rig_to_dict(with_sources(replace(rig, assumptions=()), sources))
+
+
 def view_to_dict(view: View, source: Source | None = None) -> dict:
     """A view and the source of its radiograph as plain JSON values (image path as it is)."""
     source = source or Source()
@@ -193,6 +214,8 @@ def view_to_dict(view: View, source: Source | None = None) -> dict:
     }
     if source.air is not None:
         data["air"] = source.air
+    if view.known != CALIBRATED:
+        data["known"] = asdict(view.known)
     return {key: value for key, value in data.items() if value is not None}
 
 

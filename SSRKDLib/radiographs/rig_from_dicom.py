@@ -25,8 +25,14 @@ from SSRKDLib.geometry.detector_pose import (
     seen_from_detector,
     seen_from_tube,
 )
+from SSRKDLib.geometry.known import Known
 from SSRKDLib.geometry.views import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
-from SSRKDLib.radiographs.dicom_distances import Overrides, distances, spacing_on_detector
+from SSRKDLib.radiographs.dicom_distances import (
+    Overrides,
+    distances,
+    origins_of_distances,
+    spacing_on_detector,
+)
 from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
 from SSRKDLib.radiographs.dicom_words import view_key
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
@@ -167,15 +173,23 @@ def view_from_tags(
         pixel_spacing=spacing,
         size=tags.size,
         centre_pixel=tags.isocentre_pixel,
+        known=_known(tags, own),
     )
     return view, notes
 
 
-def facing_unknown(tags: DicomTags) -> bool:
-    """Whether the tags of a lateral radiograph leave open on which side of the image the front of
-    the knee is: neither orientation nor beam is stated."""
-    keys = {view_key(text) for text in tags.views} - {None, "LATERAL"}
-    return tags.patient_orientation is None and _angles(tags, Overrides()) is None and not keys
+def _known(tags: DicomTags, own: Overrides) -> Known:
+    """Where what :func:`view_from_tags` makes of them came from."""
+    beam = "assumed"
+    if own.view_position and view_key(own.view_position) != "LATERAL":
+        beam = "typed"
+    elif _angles(tags, own) or {view_key(text) for text in tags.views} - {None, "LATERAL"}:
+        beam = "stated"
+    return Known(
+        *origins_of_distances(tags, own),
+        beam=beam,
+        orientation="assumed" if tags.patient_orientation is None else "stated",
+    )
 
 
 def source_from_tags(

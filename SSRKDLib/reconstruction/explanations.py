@@ -125,10 +125,7 @@ def _otherwise_arranged(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
         frame,
     )
     for reversal, name in _ORIENTATIONS.items():
-        turned = tuple(
-            _seen_by(_with_reversed_detector(exposure.view, *reversal), exposure)
-            for exposure in pair
-        )
+        turned = tuple(_seen_by(exposure.view.reversed(*reversal), exposure) for exposure in pair)
         for changed in ((turned[0], second), (first, turned[1]), turned):
             if changed[0] is turned[0] and changed[1] is turned[1]:
                 subject = "Both radiographs appear"
@@ -171,19 +168,6 @@ def _recentred(frame: np.ndarray, pair: Pair, changed: Pair) -> np.ndarray:
     moved = frame.copy()
     moved[:3, 3] = triangulate([exposure.view for exposure in changed], places)[0]
     return moved
-
-
-def _with_reversed_detector(view: View, columns: bool, rows: bool) -> View:
-    """The view with its columns, rows or both counted from the other end."""
-    across, down = ((n - 1) * mm for n, mm in zip(view.size, view.pixel_spacing))
-    return replace(
-        view,
-        detector_origin=view.detector_origin
-        + (across * view.column_direction if columns else 0)
-        + (down * view.row_direction if rows else 0),
-        column_direction=-view.column_direction if columns else view.column_direction,
-        row_direction=-view.row_direction if rows else view.row_direction,
-    )
 
 
 def _with_detector_of(view: View, other: View) -> View:

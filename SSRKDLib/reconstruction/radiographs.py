@@ -13,15 +13,16 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
-from SSRKDLib.radiographs.exposure import Exposure, best_pair
+from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import FramedRadiographs
+from SSRKDLib.radiographs.rig_file import described
 from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
 from SSRKDLib.reconstruction.choices import POSES, SURFACES, VIEW_NAMES, pose_sentence
 from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
+from SSRKDLib.reconstruction.finding import FoundKnee, find_knee
 from SSRKDLib.reconstruction.fitted_bones import FittedBones, fit_bones
 from SSRKDLib.reconstruction.fitting.template import correspondence
-from SSRKDLib.reconstruction.localisation import Localisation, locate
 from SSRKDLib.reconstruction.region import region_margin
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import find_warnings
@@ -113,14 +114,15 @@ def reconstruct(
     """
     surface = _chosen(surface, model)
     stages = Stages(progress)
-    pair = best_pair(exposures)
     with stages.stage("locate", 0.05, "Finding the knee"):
-        located = locate(pair, rig, model.finder, rig.laterality)
+        knee = find_knee(exposures, rig, model.finder)
 
+    located, rig = knee.located, knee.rig
     framed = located.radiographs
+    pair = framed.pair
     with stages.stage("segment", 0.3, "Segmenting the bones in the radiographs"):
         if masks is not None:
-            edited = tuple(masks[exposures.index(exposure)] for exposure in pair)
+            edited = tuple(masks[index] for index in knee.indices)
             framed = with_edited(framed, edited)
 
     with stages.stage("encode", 0.4, "Reading the radiographs"):
@@ -170,7 +172,7 @@ def reconstruct(
         framed.input.cameras,
         surface="field" if fitted is None else "fitted",
         views={
-            name: exposures.index(pair[camera.index])
+            name: knee.indices[camera.index]
             for name, camera in zip(VIEW_NAMES, framed.input.cameras)
         },
         within_mm={bone: one.within_mm for bone, one in confidence.items()},
@@ -180,8 +182,8 @@ def reconstruct(
         result.poses = {
             name: fitted.between(shown, slot, located.frame) for slot, name in enumerate(VIEW_NAMES)
         }
-    warnings = [*rig.assumptions, *bone_field.notes, *doubts, *warnings]
-    details = {**_details(result, located, spacing), **_evidence(result, fitted, found)}
+    warnings = [*rig.assumptions, *knee.notes, *bone_field.notes, *doubts, *warnings]
+    details = {**_details(result, knee, spacing), **_evidence(result, fitted, found)}
     details["warnings"] = warnings
     by_bone = {
         bone: {
@@ -234,11 +236,12 @@ def _motion_warnings(fitted: FittedBones, pose: str) -> list[str]:
     return [*fitted.motion.sentences(), pose_sentence(pose)]
 
 
-def _details(result: Reconstruction, located: Localisation, spacing: float) -> dict:
-    spread = located.estimate.spread
+def _details(result: Reconstruction, knee: FoundKnee, spacing: float) -> dict:
+    located, spread = knee.located, knee.located.estimate.spread
     return {
         "spacing_mm": spacing,
         "laterality": located.laterality,
+        "rig": described(knee.rig),
         "canonical_to_rig": located.frame.tolist(),
         "locating": {
             "agreement": round(located.agreement, 4),

@@ -11,9 +11,9 @@ from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
-from SSRKDLib.radiographs.exposure import Exposure, best_pair
+from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import unframed
-from SSRKDLib.reconstruction.localisation import locate
+from SSRKDLib.reconstruction.finding import find_knee
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,14 @@ class Segmentation:
         masks: per exposure, probabilities of the bones ``[4, rows, columns]`` float32 on its own
             pixels, or None for views beyond the pair that is used.
         laterality: ``"L"`` or ``"R"``.
+        rig: how they were taken, what it left open decided.
+        notes: a sentence on what was decided otherwise than assumed.
     """
 
     masks: list[np.ndarray | None]
     laterality: str
+    rig: Rig
+    notes: tuple[str, ...] = ()
 
 
 def segment(
@@ -47,20 +51,19 @@ def segment(
     Raises:
         GeometryError: the radiographs show no common place.
     """
-    pair = best_pair(exposures)
     progress("locate", 0.1, "Finding the knee")
-    located = locate(pair, rig, model.finder, rig.laterality)
-    framed = located.radiographs
+    knee = find_knee(exposures, rig, model.finder)
+    located, framed = knee.located, knee.located.radiographs
     masks: list[np.ndarray | None] = [None] * len(exposures)
     for slot, camera in enumerate(framed.input.cameras):
-        exposure = pair[camera.index]
+        exposure = framed.pair[camera.index]
         progress(
             "unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view"
         )
-        masks[exposures.index(exposure)] = np.stack(
+        masks[knee.indices[camera.index]] = np.stack(
             [
                 unframed(framed.masks[slot, bone], exposure, camera, located.frame)
                 for bone in range(len(BONES))
             ]
         )
-    return Segmentation(masks, located.laterality)
+    return Segmentation(masks, located.laterality, knee.rig, knee.notes)

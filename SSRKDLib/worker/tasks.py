@@ -133,11 +133,11 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     Request: as for ``reconstruct``, without ``spacing`` and ``masks``.
 
     Result: ``masks``, per view a file as :data:`MASKS` or None, ``laterality``, ``device``,
-    ``notes``, ``warnings``.
+    ``notes``, ``warnings``; ``rig``, how the radiographs were taken, what it left open decided.
     """
     from SSRKDLib.core.output_folder import replaced_folder
     from SSRKDLib.models.loading import run_with_model
-    from SSRKDLib.radiographs.rig_file import read_rig
+    from SSRKDLib.radiographs.rig_file import described, read_rig
     from SSRKDLib.reconstruction.job import Job
     from SSRKDLib.reconstruction.segmentation import segment
 
@@ -165,7 +165,8 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
         "laterality": found.laterality,
         "device": device,
         "notes": job.notes,
-        "warnings": warnings,
+        "warnings": [*warnings, *found.notes],
+        "rig": described(found.rig),
     }
 
 

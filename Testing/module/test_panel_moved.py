@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import qt
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.radiographs.rig_file import described, read_rig
 from SSRKDLib.reconstruction.choices import pose_sentence
 from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
 from SSRKDLib.surfaces.ply import read_ply_property
@@ -36,8 +38,9 @@ def lay(bone, view):
     return (place if view == "frontal" else motion(bone) @ place)[:3]
 
 
-def answer(request, moved=True, order=("frontal", "lateral")):
-    """What the worker answers: balls that moved, or did not, between radiographs in this order."""
+def answer(request, moved=True, order=("frontal", "lateral"), mirrored=False):
+    """What the worker answers: balls that moved, or did not, between radiographs in this order, and
+    whether it found the lateral one mirrored."""
     pose = request["pose"]
     output = Path(request["output"])
     output.mkdir()
@@ -49,9 +52,13 @@ def answer(request, moved=True, order=("frontal", "lateral")):
         write_mesh(output / f"{bone}.ply", mesh.transformed(shown), scalars=scalars)
     here, there = {b: np.eye(4) for b in BONES}, back if pose == "lateral" else toLateral
     poses = {pose: here, "frontal" if pose == "lateral" else "lateral": there}
+    rig = read_rig(request["rig"])
+    if mirrored:
+        rig = replace(rig, views=(rig.views[0], rig.views[1].reversed(True, False)))
     report = {
         "weights": "balls", "weights_sha256": "0" * 64, "device": "cpu", "laterality": "L",
         "spacing_mm": 1.0, "surface": "fitted", "radiographs": [],
+        "rig": described(rig),
         "warnings": [*([*SAID, pose_sentence(pose)] if moved else []), "Something else."],
         "views": {name: index for index, name in enumerate(order)},
         "pose": pose if moved else None,
@@ -99,9 +106,9 @@ def middles(models):
     return {bone: worldMesh(node).bounds.mean(0) for bone, node in models.items()}
 
 
-def assertOutlines(core, slicer, named=None):
+def assertOutlines(core, slicer, named=None, views=None):
     """Each radiograph carries the outlines of the balls where they lay in it; ``named``: what the
-    worker calls the user's radiographs."""
+    worker calls the user's radiographs; ``views``: where these lie, default: as the panel says."""
     from SSRKDSlicer.radiographs.outlines import outlinesOf
     from SSRKDSlicer.radiographs.placing import PLACED
 
@@ -111,7 +118,7 @@ def assertOutlines(core, slicer, named=None):
         view = node.GetAttribute(PLACED)
         bone = node.GetAttribute("SSRKD.Bone")
         points = slicer.util.arrayFromModelPoints(node) * [-1, -1, 1]
-        detector = core.setup.rig.views[["frontal", "lateral"].index(view)]
+        detector = (views or core.setup.rig.views)[["frontal", "lateral"].index(view)]
         expected = detector.points_on_detector(
             detector.project(lay(bone, (named or {}).get(view, view))[None])[0]
         )
@@ -128,6 +135,19 @@ def test_panel_each_radiograph_has_the_bones_as_they_lay_in_it(core, slicer):
     assert SAID[0] in core.ui.statusLabel.text.splitlines()[0]
     assert core.ui.statusLabel.text.count(SAID[0]) == 1
     assert "⚠ Something else." in core.ui.statusLabel.text
+
+
+@pytest.mark.parametrize("crop", [None, (20, 30, 400, 420)])
+def test_panel_radiographs_lie_as_the_worker_found_them(core, slicer, crop):
+    core.how = {"mirrored": True}
+    core.setup = replace(core.setup, crops=(None, crop))
+    reconstruct(core)
+    frontal, lateral = core.setup.rig.views
+    if crop is not None:
+        # Mirrored were the columns of the part that the worker saw.
+        shift = 2 * crop[0] + crop[2] - lateral.size[0]
+        lateral = replace(lateral, detector_origin=lateral.points_on_detector(np.array([shift, 0])))
+    assertOutlines(core, slicer, views=(frontal, lateral.reversed(True, False)))
 
 
 def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_path):

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import OutputError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.radiographs.rig_file import read_rig
+from SSRKDLib.geometry.known import Known
+from SSRKDLib.radiographs.rig_file import read_rig, rig_from_dict, write_rig
+from SSRKDLib.reconstruction import finding
 from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION
 from SSRKDLib.simulation.writing import SIMULATION
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.worker.tasks import DISTANCES, SEGMENTATION, all_tasks
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.support.command_checks import tree, write_earlier_result
+
+
+def test_tasks_say_how_the_radiographs_lie(tmp_path, monkeypatch):
+    """A lateral radiograph that the rig only takes to lie one way round, and lies the other."""
+    path = write_ball_case(tmp_path / "case")
+    true = read_rig(path)
+    model = BallModel(true)
+    monkeypatch.setattr("SSRKDLib.models.loading.ModelCache.load", lambda *_: model)
+    lateral = replace(true.views[1].reversed(True, False), known=Known(orientation="assumed"))
+    write_rig(replace(true, views=(true.views[0], lateral)), path)
+
+    def locate(pair, *others):
+        right = np.allclose(pair[1].view.detector_origin, true.views[1].detector_origin)
+        return locate_it(pair, *others) if right else SimpleNamespace(agreement=0.4, misfit=1.0)
+
+    locate_it = finding.locate
+    monkeypatch.setattr(finding, "locate", locate)
+    for task in ("reconstruct", "segment"):
+        request = {"rig": str(path), "output": str(tmp_path / task), "spacing": 2.0}
+        answer = all_tasks()[task](request, lambda *_: None)
+        answer = answer.get("report", answer)
+        found = rig_from_dict(answer["rig"]).views[1]
+        np.testing.assert_allclose(found.detector_origin, true.views[1].detector_origin, atol=1e-9)
+        assert any("as mirrored" in sentence for sentence in answer["warnings"])
 
 
 def test_tasks_replace_only_what_they_wrote(tmp_path, monkeypatch):

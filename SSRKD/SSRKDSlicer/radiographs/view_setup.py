@@ -40,6 +40,21 @@ class Setup:
         )
         return replace(self.rig, views=views)
 
+    def asUsed(self, described):
+        """The set-up as the program took it: what the rig left open, decided.
+
+        Args:
+            described: the rig of the cropped images, as a report has it.
+        """
+        views = []
+        for view, crop, entry in zip(self.rig.views, self.crops, described["views"]):
+            used = view_from_dict(entry)
+            if crop is not None:
+                origin = used.points_on_detector(np.array([-crop[0], -crop[1]]))
+                used = replace(used, detector_origin=origin, size=view.size)
+            views.append(used)
+        return replace(self, rig=replace(self.rig, views=tuple(views)))
+
     def summary(self):
         """(known, assumed): a sentence, and a tuple of sentences."""
         views = self.rig.views
@@ -236,6 +251,7 @@ def _fromCalibration(parameters, radiographs, side, scales):
 
 
 def _fromNumbers(parameters, radiographs, side, scales):
+    from SSRKDLib.geometry.known import Known
     from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 
     kinds, notes = _kinds(parameters, radiographs)
@@ -247,9 +263,9 @@ def _fromNumbers(parameters, radiographs, side, scales):
                 f"The pixel spacing of the {view} radiograph is unknown.",
                 "Type it, or measure it with a calibration sphere or ruler.",
             )
-        angle = parameters.number(view, "Angle")
+        angle, beam = parameters.number(view, "Angle"), "typed"
         if angle is None:
-            angle = standardAngle(view, side)
+            angle, beam = standardAngle(view, side), "assumed"
             if view == "lateral":
                 notes += (f"The lateral view is taken as mediolateral ({angle:.0f}°).",)
         views.append(
@@ -260,6 +276,7 @@ def _fromNumbers(parameters, radiographs, side, scales):
                 pixel_spacing=(spacing, spacing),
                 size=radiograph.size,
                 name=view,
+                known=Known("typed", "typed", beam, "assumed"),
             )
         )
     rig = with_sources(rig_from_distances(views, side), [Source(values=kind) for kind in kinds])
