@@ -76,9 +76,9 @@ def _list() -> int:
 
 
 def _import(files: list[Path]) -> int:
-    from SSRKDLib.weights.catalogue import import_bundle
+    from SSRKDLib.models.loading import import_weights
 
-    info = import_bundle(files[0] if len(files) == 1 else files)
+    info = import_weights(files)
     print(f"{info.name}: {info.title} [{info.path}]")
     return 0
 
@@ -112,12 +112,8 @@ def _verify(name: str | None) -> int:
 
 
 def _sound(path: Path) -> str:
-    """A line on weights that were read in full; the project's own must also fit its networks (of
-    the official ones some may not have been imported yet)."""
-    from SSRKDLib.models.knee_model import KneeModel
-    from SSRKDLib.weights.bundle import verify_bundle
+    """A line on weights that were read in full."""
+    from SSRKDLib.models.loading import check_bundle
 
-    manifest = verify_bundle(path)
-    if manifest["kind"] == "ssrkd":
-        KneeModel.load(path)
+    manifest = check_bundle(path)
     return f"{manifest['name']}: sound ({manifest['kind']}, SHA-256 {manifest['sha256'][:12]}...)."

@@ -110,7 +110,8 @@ def _slices(paths: Iterable[Path]) -> list[_Slice]:
                 found.append(_Slice(path, tags))
         except Exception as error:  # pydicom raises many kinds on damaged files
             raise ImageError(
-                f"'{path}' is a damaged DICOM file ({error}).", "Copy or export it again."
+                f"'{path}' is a damaged DICOM file ({type(error).__name__}).",
+                "Copy or export it again.",
             ) from error
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.forms import misfit
 from SSRKDLib.datasets.case_folder import PROJECTIONS, CaseFolder
 from SSRKDLib.datasets.case_frame import CaseFrame
 from SSRKDLib.datasets.memory_cache import cached
@@ -135,4 +136,8 @@ def read_box(folder: Path) -> np.ndarray:
     case = CaseFolder(folder)
     edge = case.frame().half_edge
     box = case.record().get("box_mm", [[-edge] * 3, [edge] * 3])
-    return np.array(box, dtype=np.float64)
+    if misfit(box, [[float]]) is None and [len(corner) for corner in box] == [3, 3]:
+        return np.array(box, dtype=np.float64)
+    raise InputError(
+        f"'box_mm' of the case {folder} is not two corners of three numbers.", "Prepare it again."
+    )

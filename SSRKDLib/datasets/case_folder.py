@@ -20,12 +20,13 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError, InputError
+from SSRKDLib.core.input_files import read_json
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.datasets.case_frame import PUBLISHED_FRAME, CaseFrame
 from SSRKDLib.datasets.npz import read_npz
 from SSRKDLib.datasets.point_sampling import Sampling, sampling_from
-from SSRKDLib.images.formats import whole_image_kind
+from SSRKDLib.images.volumes import read_stored
 from SSRKDLib.images.writing import write_image
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_mesh
@@ -188,12 +189,9 @@ class CaseFolder:
     def record(self) -> dict[str, Any]:
         """:data:`RECORD` as a dictionary; {} for a case of the published code."""
         path = self.path / RECORD
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not path.is_file():
             return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path} cannot be read ({error}).", _AGAIN) from error
+        data = read_json(path, InputError, _AGAIN)
         if not isinstance(data, dict) or data.get("version") != VERSION:
             raise InputError(f"{path} is of another version.", _AGAIN)
         return data
@@ -309,13 +307,7 @@ def _read_volume(path: Path, size: int | None = None) -> np.ndarray:
         arrays = list(read_npz(path).values())
         volume = arrays[0] if len(arrays) == 1 else None
     else:
-        import SimpleITK as sitk
-
-        whole_image_kind(path)
-        try:
-            volume = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-        except RuntimeError as error:
-            raise ImageError(f"{path} cannot be read.", _AGAIN) from error
+        volume = read_stored(path).array
     good = volume is not None and volume.dtype.kind in "fiu" and volume.ndim == 3
     if not good or (size is not None and volume.shape != (size,) * 3):
         raise ImageError(f"{path} is not the volume that its name indicates.", _AGAIN)

@@ -92,12 +92,16 @@ class CaseFrame:
                 detector=int(data["detector_pixels"]),
                 pixel=float(data["pixel_mm"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"The case's geometry is damaged ({error}).", "Prepare it again."
             ) from error
         numbers = [frame.half_edge, frame.sod, frame.sdd, frame.pixel, *frame.to_world.flat]
-        if not np.isfinite(numbers).all() or min(numbers[:4]) <= 0:
+        if (
+            not np.isfinite(numbers).all()
+            or min(numbers[:4]) <= 0
+            or (not 1 <= frame.detector <= 20_000 or not np.isfinite(frame.angles).all())
+        ):
             raise InputError("The case's geometry is impossible.", "Prepare it again.")
         return frame
 

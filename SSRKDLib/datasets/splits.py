@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.input_files import read_json
 from SSRKDLib.core.output_folder import write_into
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.datasets.case_folder import CaseFolder, is_case_name
@@ -155,7 +156,7 @@ def read_info(processed: str | Path) -> dict[str, list[str]]:
     if path is None:
         raise InputError(f"There is no {INFO} in {processed}.", "Run prepare, or add it.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, InputError, "Run prepare again.")
         splits = {split: list(data.get(split, [])) for split in SPLITS}
         every = [case for cases in splits.values() for case in cases]
         if any(isinstance(data[split], str) for split in SPLITS if split in data):

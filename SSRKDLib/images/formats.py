@@ -29,6 +29,9 @@ READERS = frozenset(
 #: Of a radiograph, what rigs allow: pixels per side, and in all.
 LONGEST_SIDE, MOST_PIXELS = 20_000, 400_000_000
 
+#: What a TIFF or BigTIFF file begins with, and how many pages it may have.
+_TIFF, _MOST_PAGES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), 10_000
+
 #: What a gzip stream begins with.
 GZIP = b"\x1f\x8b"
 
@@ -45,6 +48,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     import SimpleITK as sitk
 
     path = regular_file(path, ImageError)
+    _check_tiff(path)  # ITK asks all its readers about any file
     kind = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     if kind not in READERS:
         raise ImageError(f"'{path}' is in no format that can be read.", _FORMATS)
@@ -55,7 +59,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     elif kind == "JPEGImageIO":
         _check_jpeg(path)
     elif kind in ("NrrdImageIO", "MetaImageIO"):
-        _check_data_file(path)
+        _check_header(path)
     return kind
 
 
@@ -88,11 +92,14 @@ def check_size(path: Path, volume: bool) -> None:
         )
 
 
-def _check_data_file(path: Path) -> None:
-    """The pixels of a header of its own (NRRD, MetaImage) lie in one file beside it, under a plain
-    name: a header could show any file of the computer as an image."""
+def _check_header(path: Path) -> None:
+    """Of NRRD and MetaImage. MetaIO trusts any number of dimensions. Pixels in a file of their own
+    lie beside the header: it could show any file of the computer as an image."""
     with path.open("rb") as stream:
         header = stream.read(1 << 20)
+    for dimensions in re.findall(rb"(?im)^\s*NDims\s*=\s*([^\r\n]*)", header):
+        if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
+            raise ImageError(f"'{path}' declares an absurd number of dimensions.", _AGAIN)
     pattern = rb"(?im)^\s*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"
     for named in re.finditer(pattern, header):
         name = os.fsdecode(named[1].strip())
@@ -115,11 +122,24 @@ def _check_nifti(path: Path) -> None:
             packed = stream.read(2) == GZIP  # an uncompressed file called .nii.gz is read too
         with (gzip.open if packed else open)(path, "rb") as stream:
             header = stream.read(540)
-            length = len(header)
-            while chunk := stream.read(1 << 22):
-                length += len(chunk)
+            needed = _nifti_length(header)
+            if needed is not None and needed > LARGEST_VOLUME + (1 << 20):
+                raise ImageError(
+                    f"'{path}' declares {needed >> 20} MB; {LARGEST_VOLUME >> 20} are the most.",
+                    "Check the file, or crop it to the knee.",
+                )
+            wanted = (needed or 0) - len(header)
+            while wanted > 0 and (chunk := stream.read(min(wanted, 1 << 22))):
+                wanted -= len(chunk)
     except (EOFError, OSError, zlib.error) as error:
         raise ImageError(f"'{path}' is cut off or damaged ({error}).", _AGAIN) from error
+    detached = path.suffix.lower() in (".hdr", ".img")
+    if needed is None or (wanted > 0 and not detached):
+        raise ImageError(f"'{path}' is cut off or damaged.", _AGAIN)
+
+
+def _nifti_length(header: bytes) -> int | None:
+    """Bytes of the file according to its header; None where that is not one of NIfTI."""
     for order in "<>":
         size = struct.unpack_from(f"{order}i", header)[0] if len(header) >= 4 else 0
         if size == 348 and len(header) >= 348:
@@ -133,10 +153,36 @@ def _check_nifti(path: Path) -> None:
         else:
             continue
         voxels = math.prod(max(1, n) for n in dims[1 : 1 + max(0, min(7, dims[0]))])
-        if path.suffix.lower() in (".hdr", ".img") or length >= offset + voxels * bits / 8:
+        return math.ceil(offset + voxels * bits / 8) if math.isfinite(offset) else None
+    return None
+
+
+def _check_tiff(path: Path) -> None:
+    """Directories of a TIFF or BigTIFF follow each other to an end; libtiff goes round in circles
+    (TIFF 6.0, section 2)."""
+    with path.open("rb") as stream:
+        start = stream.read(16)
+        if start[:4] not in _TIFF:
             return
-        break
-    raise ImageError(f"'{path}' is cut off or damaged.", _AGAIN)
+        order = "<" if start[:2] == b"II" else ">"
+        big = start[2:4] in (b"+\0", b"\0+")
+        count, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
+        place = struct.unpack_from(order + pointer, start.ljust(16, b"\0"), 8 if big else 4)[0]
+        seen: set[int] = set()
+        while place and len(seen) < _MOST_PAGES and place not in seen:
+            seen.add(place)
+            stream.seek(min(place, 1 << 62))
+            head = stream.read(struct.calcsize(order + count))
+            if len(head) < struct.calcsize(order + count):
+                break  # libtiff says so
+            stream.seek(struct.unpack(order + count, head)[0] % (1 << 32) * entry, os.SEEK_CUR)
+            after = stream.read(struct.calcsize(order + pointer))
+            if len(after) < struct.calcsize(order + pointer):
+                break
+            place = struct.unpack(order + pointer, after)[0]
+        else:
+            if place:
+                raise ImageError(f"'{path}' has pages without end.", _AGAIN)
 
 
 def _check_jpeg(path: Path) -> None:
@@ -155,7 +201,9 @@ def _check_dicom(path: Path) -> None:
             "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames", "PixelData",
         ])  # fmt: skip
     except Exception as error:  # pydicom raises many kinds on damaged files
-        raise ImageError(f"'{path}' is a damaged DICOM file ({error}).", _AGAIN) from error
+        raise ImageError(
+            f"'{path}' is a damaged DICOM file ({type(error).__name__}).", _AGAIN
+        ) from error
     check_dicom_pixels(dataset, path)
 
 
@@ -178,6 +226,8 @@ def check_dicom_pixels(dataset, path: Path) -> None:
         ) / 8  # fmt: skip
         whole = len(dataset.PixelData) >= needed
     except Exception as error:  # as above
-        raise ImageError(f"'{path}' is a damaged DICOM file ({error}).", _AGAIN) from error
+        raise ImageError(
+            f"'{path}' is a damaged DICOM file ({type(error).__name__}).", _AGAIN
+        ) from error
     if not whole:
         raise ImageError(f"'{path}' is cut off: pixels are missing.", _AGAIN)

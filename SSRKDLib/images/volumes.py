@@ -48,20 +48,32 @@ class Volume(NamedTuple):
 
 
 @apart(ImageError)
-def read_volume(path: Path) -> Volume:
-    """A volume.
+def read_stored(path: Path) -> Volume:
+    """A volume, wherever it says that it lies.
 
     Its matrix is the file's own where the axes are not perpendicular (a sheared sform, as
     resampling tools leave it), which no image of ITK can be. A gzip-compressed NIfTI file is read
     whatever its ending.
 
     Raises:
-        ImageError: absent, cut off, of another format, not readable, or of voxels that no scanner
-            makes.
+        ImageError: absent, cut off, of another format, or not readable.
     """
     import SimpleITK
 
     image, matrix = _read(path)
+    entries = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    components = image.GetNumberOfComponentsPerPixel()
+    return Volume(SimpleITK.GetArrayFromImage(image), components, matrix, entries)
+
+
+def read_volume(path: Path) -> Volume:
+    """As :func:`read_stored`.
+
+    Raises:
+        ImageError: as there, or of voxels that no scanner makes.
+    """
+    volume = read_stored(path)
+    matrix = volume.index_to_lps
     edges, far = np.linalg.norm(matrix[:3, :3], axis=0), np.abs(matrix[:3, 3]).max()
     possible = np.isfinite(matrix).all() and far <= _FARTHEST_MM and abs(np.linalg.det(matrix)) > 0
     if not possible or edges.min() < _EDGE_MM[0] or edges.max() > _EDGE_MM[1]:
@@ -71,9 +83,7 @@ def read_volume(path: Path) -> Volume:
             f"{_EDGE_MM[0]:g} to {_EDGE_MM[1]:g} mm and at most {_FARTHEST_MM:g} mm are expected.",
             "Check spacing and origin in the file, which are millimetres.",
         )
-    entries = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    components = image.GetNumberOfComponentsPerPixel()
-    return Volume(SimpleITK.GetArrayFromImage(image), components, matrix, entries)
+    return volume
 
 
 def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:

@@ -7,6 +7,7 @@ loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class KneeModel:
         self._networks = {name: net.to(device).eval() for name, net in networks.items()}
         self.manifest, self.device = manifest, device
         self.name = manifest["name"]
-        self.framing = Framing(**manifest["geometry"]["framing"])
+        self.framing = framing_of(manifest)
 
     @classmethod
     def load(cls, name_or_path: str | Path | None = None, device: str = "auto") -> KneeModel:
@@ -94,10 +95,7 @@ class KneeModel:
         networks = {
             name: load_network(bundle, name, expected(kind)) for name, kind in kinds.items()
         }
-        try:
-            return cls(networks, bundle.manifest, device)
-        except (TypeError, ValueError, KeyError) as error:
-            raise misfit(bundle.manifest, f"framing: {error}") from error
+        return cls(networks, bundle.manifest, device)
 
     @property
     def finder(self) -> KneeModel:
@@ -160,3 +158,18 @@ class KneeModel:
 
     def _tensor(self, array: np.ndarray) -> Any:
         return self._torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(self.device)
+
+
+def framing_of(manifest: dict) -> Framing:
+    """The virtual images that a bundle's networks were trained on.
+
+    Raises:
+        WeightsError: the manifest does not define them, or absurdly.
+    """
+    try:
+        given = manifest["geometry"]["framing"]
+        if set(given) != {field.name for field in fields(Framing)}:
+            raise ValueError(f"it defines {', '.join(given)}")
+        return Framing(**given)
+    except (TypeError, ValueError, KeyError) as error:
+        raise misfit(manifest, f"framing: {error}") from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.models.devices import resolve_device, with_enough_memory
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from SSRKDLib.models.ct_model import CtModel
     from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.models.official_model import OfficialKneeModel
+    from SSRKDLib.weights.catalogue import BundleInfo
 
 _Result = TypeVar("_Result")
 _Model = TypeVar("_Model")
@@ -47,6 +48,51 @@ def load_model(
 
     official = OfficialModel.from_bundle(read_bundle(path), device)
     return OfficialKneeModel(official, KneeModel.load(None, device), manifest)
+
+
+def check_bundle(path: Path) -> dict[str, Any]:
+    """Whether the networks in a bundle are what its manifest says; returns the manifest. It need
+    not have all that a reconstruction needs: more may be imported.
+
+    Raises:
+        WeightsError: absent, damaged, or of another architecture.
+        MissingDependencyError: torch or safetensors is not installed.
+    """
+    from SSRKDLib.models.ct_model import TEACHER, CtModel
+    from SSRKDLib.models.knee_model import framing_of
+    from SSRKDLib.networks.bone_locator import BoneLocator
+    from SSRKDLib.networks.locator import Locator
+    from SSRKDLib.networks.segmenter import Segmenter
+    from SSRKDLib.networks.student import Student
+    from SSRKDLib.weights.bundle import read_bundle
+    from SSRKDLib.weights.official_import import architecture_class
+    from SSRKDLib.weights.state_dict import load_network
+
+    bundle = read_bundle(path)
+    own = {kind.__name__: kind for kind in (BoneLocator, Locator, Segmenter, Student)}
+    for name in bundle.manifest["networks"]:
+        if name == TEACHER:
+            CtModel.from_bundle(bundle)
+        else:
+            load_network(bundle, name, lambda given: own.get(given) or architecture_class(given))
+    if bundle.manifest["kind"] != "official":
+        framing_of(bundle.manifest)
+    return bundle.manifest
+
+
+def import_weights(files: Sequence[Path]) -> BundleInfo:
+    """:func:`~SSRKDLib.weights.catalogue.import_bundle` of a bundle whose networks can be used, or
+    of official checkpoints.
+
+    Raises:
+        WeightsError: as there, or as :func:`check_bundle`.
+    """
+    from SSRKDLib.weights.catalogue import import_bundle
+
+    for file in files:
+        if file.is_dir() or file.suffix.lower() == ".zip":
+            check_bundle(file)
+    return import_bundle(files)
 
 
 def load_ct_model(name_or_path: str | Path | None = None, device: str = "auto") -> CtModel:

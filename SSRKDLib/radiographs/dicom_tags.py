@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.errors import ImageError, SSRKDError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.radiographs.dicom_values import (
@@ -120,15 +120,21 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
         ImageError: absent, no DICOM file, no image, no radiograph, or several frames.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     path = regular_file(path, ImageError)
     try:
         dataset = pydicom.dcmread(stream or path, stop_before_pixels=stream is None, force=True)
-    except (OSError, InvalidDicomError, ValueError, EOFError, AttributeError) as error:
+    except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageError(
-            f"'{path}' cannot be read as DICOM ({error}).", "Export the radiograph again."
+            f"'{path}' cannot be read as DICOM ({type(error).__name__}).",
+            "Export the radiograph again.",
         ) from error
+    with understood_tags(path, dataset):
+        _check_radiograph(dataset, path)
+    return dataset
+
+
+def _check_radiograph(dataset, path: str | os.PathLike) -> None:
     if not dataset.get("Rows") or not dataset.get("Columns"):
         raise ImageError(f"'{path}' contains no DICOM image.", "Choose the file of a radiograph.")
     if text_of(dataset, "Modality") in _NOT_RADIOGRAPHS:
@@ -142,14 +148,13 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
             f"'{path}' contains {frames:g} frames.",
             "Export the one frame that shows the knee best as a single-frame image.",
         )
-    return dataset
 
 
 @apart(ImageError)
 def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
     """The geometry-relevant tags of a DICOM radiograph (raises as :func:`read_dicom_dataset`)."""
     dataset = read_dicom_dataset(path)
-    with understood_tags(path):
+    with understood_tags(path, dataset):
         return tags_from_dataset(dataset)
 
 
@@ -178,16 +183,38 @@ def tags_from_dict(data: dict) -> DicomTags:
 
 
 @contextmanager
-def understood_tags(path: str | os.PathLike) -> Iterator[None]:
+def understood_tags(path: str | os.PathLike, dataset) -> Iterator[None]:
     """Tags of the wrong kind (two numbers for one, text for a number, a table without entries)
-    raise from many places: here they become one :class:`ImageError`."""
+    raise from many places: here they become one :class:`ImageError`, which names the tag, where it
+    can be told, and never a value."""
     try:
         yield
-    except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
+    except SSRKDError:
+        raise
+    except Exception as error:
+        which = _unreadable_tag(dataset)
         raise ImageError(
-            f"'{path}' contains DICOM tags that cannot be interpreted ({error}).",
+            f"'{path}' contains DICOM tags that cannot be interpreted"
+            + (f" (the first is {which})." if which else f" ({type(error).__name__})."),
             "Export the radiograph again, or as NRRD with the geometry in a rig.",
         ) from error
+
+
+def _unreadable_tag(dataset) -> str:
+    """The first tag whose bytes are no value of its kind, or that has several values for one."""
+    from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
+
+    for tag in list(dataset.keys()):
+        name = keyword_for_tag(tag)
+        try:
+            element = dataset[tag]
+            several = name and element.VM > 1 and dictionary_VM(tag) == "1"
+            if not several and (not name or element.VR in dictionary_VR(tag)):
+                continue
+        except Exception:  # that is what is looked for
+            pass
+        return f"{name} {tag}".strip()
+    return ""
 
 
 def tags_from_dataset(dataset) -> DicomTags:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 #: Shortest side of a usable radiograph, pixels.
 MINIMUM_SIDE = 32
 
+#: Largest count or display value, either sign.
+_LARGEST_PIXEL = 1e10
+
 _JPEG = "A JPEG file has 256 grey levels and lost details: use the original where there is one."
 
 
@@ -93,30 +96,28 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
 
 def _of_dataset(dataset, path: Path) -> Radiograph:
     """The radiograph of a DICOM file whose dataset was read."""
-    with understood_tags(path):
+    with understood_tags(path, dataset):
         tags = tags_from_dataset(dataset)
         lut = modality_lut(dataset)
         stored = _native_pixels(dataset)
-    slope = float(dataset.get("RescaleSlope") or 1)
-    intercept = float(dataset.get("RescaleIntercept") or 0)
-    if stored is not None:
-        pixels = stored if (slope, intercept) == (1, 0) else stored * slope + intercept
-    else:
-        pixels = _one_slice(_grey(_decode(path), path), path)
-        if tags.photometric == "MONOCHROME1":
-            with understood_tags(path):
+        slope = float(dataset.get("RescaleSlope") or 1)
+        intercept = float(dataset.get("RescaleIntercept") or 0)
+        if stored is not None:
+            pixels = stored if (slope, intercept) == (1, 0) else stored * slope + intercept
+        else:
+            pixels = _one_slice(_grey(_decode(path), path), path)
+            if tags.photometric == "MONOCHROME1":
                 pixels = _as_stored(pixels, dataset)
-        stored = (pixels - intercept) / slope
-    with understood_tags(path):
+            stored = (pixels - intercept) / slope
         masks = [shutter_mask(dataset, stored.shape), padding_mask(dataset, stored)]
-    masks = [mask for mask in masks if mask is not None]
-    valid = np.logical_and.reduce(masks) if masks else None
-    if lut is not None:
-        table, first = lut
-        pixels = table[np.clip(pixels.astype(np.int64) - first, 0, len(table) - 1)]
-    if needs_picture(tags):
-        tags = replace(tags, dark_bone=bone_is_dark(pixels, valid))
-    values, notes = values_from_dicom(tags)
+        masks = [mask for mask in masks if mask is not None]
+        valid = np.logical_and.reduce(masks) if masks else None
+        if lut is not None:
+            table, first = lut
+            pixels = table[np.clip(pixels.astype(np.int64) - first, 0, len(table) - 1)]
+        if needs_picture(tags):
+            tags = replace(tags, dark_bone=bone_is_dark(pixels, valid))
+        values, notes = values_from_dicom(tags)
     return _radiograph(pixels, path, values=values, dicom=tags, valid=valid, notes=notes)
 
 
@@ -168,9 +169,8 @@ def _decode(path: Path) -> sitk.Image:
         check_size(path, volume=False)
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[-160:]
         raise ImageError(
-            f"'{path}' cannot be decoded ({reason}).",
+            f"'{path}' cannot be decoded.",
             "It may be damaged or in a rare encoding; export it again, uncompressed.",
         ) from error
 
@@ -215,6 +215,13 @@ def _checked(pixels: np.ndarray, path: Path) -> np.ndarray:
     if not np.isfinite(pixels).all():
         raise ImageError(
             f"'{path}' contains pixels that are not finite numbers (NaN or infinite).",
+            "Export the radiograph again.",
+        )
+    odd = float((np.abs(pixels) > _LARGEST_PIXEL).mean())
+    if odd > 0:
+        raise ImageError(
+            f"{100 * odd:.2g} % of the pixels of '{path}' are beyond what detectors count, up to "
+            f"{float(np.abs(pixels).max()):.3g} (at most {_LARGEST_PIXEL:.0e} are expected).",
             "Export the radiograph again.",
         )
     low, high = float(pixels.min()), float(pixels.max())

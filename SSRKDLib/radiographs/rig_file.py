@@ -11,13 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from SSRKDLib.core.errors import GeometryError, one_line
+from SSRKDLib.core.errors import GeometryError, InputError, one_line
+from SSRKDLib.core.input_files import read_json, read_text_bytes
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.geometry.known import CALIBRATED, Known
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, sources_of, with_sources
 
 VERSION = 1
+
+#: Most views, and longest name of one, characters.
+_MOST_VIEWS, _LONGEST_NAME = 16, 200
+
 _VIEW_KEYS = {
     "name", "source", "detector_origin", "column_direction", "row_direction", "pixel_spacing",
     "size", "known",
@@ -37,15 +42,7 @@ def read_rig(path: str | os.PathLike) -> RadiographRig:
         GeometryError: one sentence of cause and remedy.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise GeometryError(f"There is no rig file '{path}'.", "Check the path.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise GeometryError(
-            f"The rig file '{path}' cannot be read ({str(error)[:160]}).",
-            "It must be JSON as described in Docs/rig.md.",
-        ) from error
+    data = read_json(path, GeometryError, "A rig is JSON as described in Docs/rig.md.")
     rig = rig_from_dict(data)
     return with_sources(
         rig,
@@ -60,10 +57,10 @@ def read_written_rig(path: Path) -> RadiographRig | None:
     """The rig in a file that looks as :func:`write_rig` writes it, image paths as they are there;
     None for any other file, a rig that was edited by hand among them."""
     try:
-        text = path.read_bytes().decode()
+        text = read_text_bytes(path).decode()
         data = json.loads(text)
         return rig_from_dict(data) if text == json.dumps(data, indent=2) + "\n" else None
-    except (OSError, ValueError, RecursionError, GeometryError):
+    except (ValueError, RecursionError, InputError):
         return None
 
 
@@ -81,6 +78,10 @@ def rig_from_dict(data: object) -> RadiographRig:
     views = data.get("views")
     if not isinstance(views, list):
         raise GeometryError("The rig has no list of views.", 'Add "views": [ ... ].')
+    if len(views) > _MOST_VIEWS:
+        raise GeometryError(
+            f"The rig has {len(views)} views; at most {_MOST_VIEWS} are read.", "Leave some out."
+        )
     assumptions = data.get("assumptions", [])
     if not isinstance(assumptions, list) or not all(isinstance(a, str) for a in assumptions):
         raise GeometryError(
@@ -155,7 +156,13 @@ def source_from_dict(data: dict, index: int = 0) -> Source:
 
 
 def _name(data: dict, index: int) -> str:
-    return str(data.get("name", f"view {index}"))
+    name = data.get("name", f"view {index}")
+    if not isinstance(name, (str, int, float)) or len(str(name)) > _LONGEST_NAME:
+        raise GeometryError(
+            f"The name of view {index} of the rig is not {_LONGEST_NAME} characters or less.",
+            "Give it a short name.",
+        )
+    return str(name)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.input_files import read_text_bytes
 from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source
 from SSRKDLib.radiographs.reading import read_radiograph
@@ -20,6 +21,9 @@ _MAGNIFICATION = 1.25
 
 #: Widths that the field of radiographs of a knee has, mm.
 _FIELD_MM = (80.0, 900.0)
+
+#: How far from an image's centre the middle of the common field lies without a word, of its side.
+_OFF_CENTRE = 0.07
 
 #: Count behind air in 8-bit images of detector counts: the detector is set so that air is white.
 EIGHT_BIT_AIR = 255.0
@@ -55,12 +59,7 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
         GeometryError: absent, damaged, skewed or mirrored.
     """
     path = Path(path)
-    try:
-        text = _decoded(path.read_bytes())
-    except FileNotFoundError as error:
-        raise GeometryError(f"There is no calibration file '{path}'.", "Check the path.") from error
-    except OSError as error:
-        raise GeometryError(f"The calibration '{path}' cannot be read.", _REMEDY) from error
+    text = _decoded(read_text_bytes(path, GeometryError))
     if ";" in text:  # as spreadsheets write it where the comma is the decimal mark
         text = text.replace(",", ".").replace(";", ",")
     blocks: dict[str, list[float]] = {}
@@ -234,6 +233,7 @@ def rig_of_cameras(
     names = names or [f"view {index + 1}" for index in range(len(cameras))]
     cameras, assumptions = _in_millimetres(cameras)
     middle = _common_middle(cameras)
+    assumptions += _off_centre(cameras, middle)
     views = []
     for name, camera, calibration, size in zip(names, cameras, calibrations, sizes):
         if size != camera.size:
@@ -283,6 +283,31 @@ def _in_millimetres(cameras: list[Calibration]) -> tuple[list[Calibration], tupl
         note = f"The field of the calibrated cameras is {width:.3g} mm wide; check its unit."
         return cameras, (note,)
     return cameras, ()
+
+
+def _off_centre(cameras: list[Calibration], middle: np.ndarray) -> tuple[str, ...]:
+    """A sentence where the cameras do not look at one place as X-ray set-ups do.
+
+    Raises:
+        GeometryError: an image does not show the middle of the common field.
+    """
+    off = []
+    for camera in cameras:
+        seen = camera.matrix @ (camera.rotation @ middle + camera.translation)
+        size = np.array(camera.size)
+        off.append(float(np.abs((seen[:2] / seen[2] - (size - 1) / 2) / size).max()))
+    if max(off) > 0.5:
+        raise GeometryError(
+            "The calibrated cameras have no common field: what one sees lies outside of another's "
+            "image.",
+            "Check that the files belong to one calibration, and their translations.",
+        )
+    if max(off) <= _OFF_CENTRE:
+        return ()
+    return (
+        f"The middle of the views' common field lies {100 * max(off):.0f} % of an image's side off "
+        "its centre; check the translations in the calibration.",
+    )
 
 
 def camera_view(name: str, camera: Calibration, sdd: float) -> View:

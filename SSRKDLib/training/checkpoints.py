@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.forms import misfit
 from SSRKDLib.networks.bone_locator import BoneLocator
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
@@ -18,7 +18,8 @@ from SSRKDLib.training import earlier_format
 from SSRKDLib.weights.bundle import read_bundle, read_manifest
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.weights.official_import import architecture_class
-from SSRKDLib.weights.state_dict import load_state
+from SSRKDLib.weights.pytorch_files import read_pytorch
+from SSRKDLib.weights.state_dict import built
 
 #: Key of a checkpoint under which :class:`~SSRKDLib.training.tasks.base.Task` describes itself.
 ENTRY = "ssrkd"
@@ -26,6 +27,15 @@ ENTRY = "ssrkd"
 LAST = "last.ckpt"
 #: Layout of that entry.
 FORMAT = 1
+
+#: What a checkpoint and its entries of networks consist of.
+_FORM = {
+    ENTRY: {"networks": {}, "steps": int, "options": {}, "about": {}, "normalisation": (str, {})},
+    "state_dict": {},
+}
+_NETWORK = {"architecture": str, "arguments": {}, "attribute": str}
+
+_ANOTHER = "Use another checkpoint of the training (it keeps its last ones)."
 
 _OWN = {kind.__name__: kind for kind in (Segmenter, Locator, Student, BoneLocator)}
 
@@ -54,8 +64,11 @@ def read_network(path: str | Path, name: str) -> nn.Module:
         bundle = read_bundle(find_bundle(path))
         tensors = bundle.network_tensors(name)
         entry = bundle.manifest["networks"][name]
-    network = build_network(entry["architecture"], entry["arguments"])
-    load_state(network, tensors, f"{path}: {name}")
+    try:
+        kind = network_class(entry["architecture"])
+        network = built(kind, entry["arguments"], tensors, f"{path}: {name}")
+    except ValueError as error:
+        raise WeightsError(f"The {name} in {path} cannot be made ({error}).", _ANOTHER) from error
     return network.eval().requires_grad_(False)
 
 
@@ -69,8 +82,12 @@ def networks_of(path: str | Path) -> dict[str, dict[str, Any]]:
 
 def build_network(architecture: str, arguments: dict[str, Any]) -> nn.Module:
     """A new network of an architecture's name, as in a bundle's manifest."""
-    kind = _OWN[architecture] if architecture in _OWN else architecture_class(architecture)
-    return kind(**arguments)
+    return network_class(architecture)(**arguments)
+
+
+def network_class(architecture: str) -> type[nn.Module]:
+    """The class of that name, as in a bundle's manifest."""
+    return _OWN[architecture] if architecture in _OWN else architecture_class(architecture)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -80,34 +97,28 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         WeightsError: absent, damaged, or of another program.
     """
-    checkpoint = read_values(Path(path))
-    if earlier_format.is_earlier(checkpoint):
-        entry = {"format": FORMAT, **earlier_format.described(checkpoint)}
-        return {ENTRY: entry, "state_dict": earlier_format.tensors(checkpoint)}
+    checkpoint = read_pytorch(path)
+    try:
+        if earlier_format.is_earlier(checkpoint):
+            entry = {"format": FORMAT, **earlier_format.described(checkpoint)}
+            checkpoint = {ENTRY: entry, "state_dict": earlier_format.tensors(checkpoint)}
+        wrong = misfit(checkpoint, _FORM, "its content")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WeightsError(f"The checkpoint {path} is damaged ({error!r}).", _ANOTHER) from error
     entry = checkpoint.get(ENTRY) if isinstance(checkpoint, dict) else None
     if not isinstance(entry, dict) or entry.get("format") != FORMAT:
         raise WeightsError(
             f"{path} is not a checkpoint of this program's trainings.",
             "Give a .ckpt file that Training/train.py wrote.",
         )
-    return checkpoint
-
-
-def read_values(path: Path) -> Any:
-    """The content of a PyTorch file, on the CPU; no code in it is run.
-
-    Raises:
-        WeightsError: absent, damaged, or it contains more than plain values.
-    """
-    if not path.is_file():
-        raise WeightsError(f"There is no checkpoint {path}.", "Check the path.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.PickleError) as error:
+    described = entry.get("networks")
+    for name, network in described.items() if isinstance(described, dict) else ():
+        wrong = wrong or misfit(network, _NETWORK, f"its network {name!r}")
+    if wrong or not described:
         raise WeightsError(
-            f"The checkpoint {path} is damaged, or contains more than plain values.",
-            "Use another checkpoint of the training (it keeps its last ones).",
-        ) from error
+            f"The checkpoint {path} is damaged ({wrong or 'it describes no network'}).", _ANOTHER
+        )
+    return checkpoint
 
 
 def network_state(checkpoint: dict[str, Any], name: str) -> dict[str, torch.Tensor]:

@@ -26,7 +26,7 @@ from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsErr
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.training import earlier_format
-from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint, read_values
+from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint
 from SSRKDLib.training.data.modules import SegmentationData, TeacherData
 from SSRKDLib.training.data.student_modules import OwnStudentData, StudentData
 from SSRKDLib.training.data.virtual_modules import VirtualKneeData
@@ -37,6 +37,7 @@ from SSRKDLib.training.tasks.own_student import OwnStudentTask
 from SSRKDLib.training.tasks.segmentation import SegmentationTask
 from SSRKDLib.training.tasks.student import OfficialStudentTask
 from SSRKDLib.training.tasks.teacher import TeacherTask
+from SSRKDLib.weights.pytorch_files import read_pytorch
 
 TASKS = {
     "default": (DefaultTask, VirtualKneeData),
@@ -189,7 +190,7 @@ def _check_same(model: Task, last: Path) -> None:
 
 def _continue_from(command: _Command, earlier: Path) -> None:
     """Go on from an earlier version's checkpoint."""
-    state = read_values(earlier)
+    state = read_pytorch(earlier)
     if not earlier_format.is_earlier(state):
         raise WeightsError(
             f"{earlier} is not a checkpoint of this program's trainings.",

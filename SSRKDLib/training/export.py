@@ -11,7 +11,7 @@ from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import InputError, WeightsError
 from SSRKDLib.radiographs.normalisation import LOCAL_CONTRAST, LOCAL_CONTRAST_NAMES
 from SSRKDLib.radiographs.published_input import NETWORK_UNITS
-from SSRKDLib.training.checkpoints import ENTRY, network_state, read_checkpoint
+from SSRKDLib.training.checkpoints import ENTRY, network_state, read_checkpoint, read_network
 from SSRKDLib.weights.bundle import Bundle, read_bundle, write_bundle
 from SSRKDLib.weights.catalogue import find_bundle
 
@@ -54,6 +54,7 @@ def export(
                     f"Two of the checkpoints contain a {network}.", "Give one of them."
                 )
             networks[network] = {k: entry[k] for k in ("architecture", "arguments")}
+            read_network(file, network)  # whether they fit each other
             state = network_state(checkpoint, network)
             tensors |= {f"{network}.{key}": tensor for key, tensor in state.items()}
             entries[network] = {**checkpoint[ENTRY], "networks": [network]}

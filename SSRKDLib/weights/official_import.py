@@ -1,17 +1,13 @@
 """Import of the published SSR-KD checkpoints (PyTorch files) into a bundle.
 
 The files are ``bone_seg`` and ``recon_ct``, each ``{"A": ..., "B": ...}`` (the two
-networks of cross pseudo supervision), and ``recon_xray``, one ``state_dict``. A pickle
-can carry code: only plain tensors are read (``weights_only=True``), and only by a
-PyTorch in which that restriction is known to hold.
+networks of cross pseudo supervision), and ``recon_xray``, one ``state_dict``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import WeightsError
-from SSRKDLib.core.optional_packages import OLDEST_TORCH, missing_package
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
+from SSRKDLib.weights.pytorch_files import read_pytorch
 from SSRKDLib.weights.state_dict import find_misfit
 
 if TYPE_CHECKING:
@@ -60,7 +56,7 @@ def identify_checkpoint(path: Path) -> str:
     Raises:
         WeightsError: It is none of them, or cannot be read safely.
     """
-    return _identify(_load(Path(path)), Path(path))
+    return _identify(read_pytorch(path), Path(path))
 
 
 def import_official(files: Mapping[str, Path], target: Path) -> None:
@@ -82,7 +78,7 @@ def import_official(files: Mapping[str, Path], target: Path) -> None:
     networks, tensors, sources = _existing(target)
     for name, file in files.items():
         file = Path(file)
-        content = _load(file)
+        content = read_pytorch(file)
         found = _identify(content, file)
         if found != name:
             raise WeightsError(
@@ -113,54 +109,6 @@ def _existing(target: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str
         return {}, {}, {}
     sources = dict(bundle.manifest["training"].get("sources", {}))
     return dict(bundle.manifest["networks"]), dict(bundle.tensors), sources
-
-
-def _load(path: Path) -> Any:
-    """Whatever plain content the file has; never runs code from it."""
-    torch = _safe_torch()
-    if not path.is_file():
-        raise WeightsError(f"'{path}' was not found.", "Check the path.")
-    with path.open("rb") as file:
-        start = file.read(2)
-    # A zip archive, or a bare pickle of protocol 2 and later: nothing else is PyTorch's.
-    if start != b"PK" and start[:1] != b"\x80":
-        raise WeightsError(f"{path} is not a PyTorch checkpoint.", _DOWNLOAD_AGAIN)
-    try:
-        with torch.serialization.safe_globals(_numpy_numbers()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} contains something other than plain tensors, such as code that would run when "
-            "it is opened; it was not opened.",
-            "Use the files from the authors' page only; if this is one of them, download it again.",
-        ) from error
-    except Exception as error:  # torch.load has no list of what a damaged file makes it raise
-        raise WeightsError(
-            f"{path} is not a PyTorch checkpoint, or was cut off.", _DOWNLOAD_AGAIN
-        ) from error
-
-
-def _safe_torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise missing_package("torch") from error
-    numbers = re.match(r"(\d+)\.(\d+)", str(torch.__version__))
-    if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
-        raise WeightsError(
-            f"PyTorch {torch.__version__} cannot read checkpoints from others safely.",
-            f"Update PyTorch to {'.'.join(map(str, OLDEST_TORCH))} or newer, then import again.",
-        )
-    return torch
-
-
-def _numpy_numbers() -> list[Any]:
-    """What a number of NumPy, such as the best score, is stored as: plain data."""
-    import numpy as np
-
-    scalar = np.float64(0).__reduce__()[0]
-    kinds = {type(np.dtype(code)) for code in "?bBhHiIlLqQefd"}
-    return [scalar, np.dtype, *kinds]
 
 
 #: Where trainings put the network, beside epochs, scores and optimisers.

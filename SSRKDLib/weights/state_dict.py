@@ -44,13 +44,17 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
     Raises:
         WeightsError: A key is missing, unknown, or of another shape.
     """
+    _check_fit(module, tensors, what)
+    module.load_state_dict(dict(tensors))
+
+
+def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
     found = find_misfit(module.state_dict(), tensors)
     if found:
         raise WeightsError(
             f"The weights of {what} are for another architecture: {found}.",
             "Use weights made for this version of SSRKD.",
         )
-    module.load_state_dict(dict(tensors))
 
 
 def load_network(
@@ -69,11 +73,47 @@ def load_network(
     tensors = bundle.network_tensors(name)
     entry = bundle.manifest["networks"][name]
     kind = class_of(entry["architecture"])
+    what = f"{bundle.manifest['name']}: {name}"
     try:
-        network = kind(**entry["arguments"])
-    except (TypeError, ValueError, IndexError, RuntimeError, ZeroDivisionError) as error:
+        return built(kind, entry["arguments"], tensors, what)
+    except (TypeError, ValueError) as error:
         raise misfit(bundle.manifest, f"{name}: {error}") from error
-    load_state(network, tensors, f"{bundle.manifest['name']}: {name}")
+
+
+def built(
+    kind: type[nn.Module], arguments: Mapping[str, Any], tensors: Mapping[str, Tensor], what: str
+) -> nn.Module:
+    """A network with its weights. It is built without memory first, and no farther than there are
+    tensors for it: a file may ask for a network of any size.
+
+    Args:
+        what: as for :func:`load_state`.
+
+    Raises:
+        ValueError: the arguments make no network.
+        WeightsError: the tensors are those of another one.
+    """
+    import torch
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    made = [0]
+
+    def count(*_: object) -> None:
+        made[0] += 1
+        if made[0] > len(tensors):
+            raise ValueError(f"it has more than the {len(tensors)} parameters in the file")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            plan = kind(**arguments)
+    except Exception as error:  # whatever absurd arguments make PyTorch raise
+        raise ValueError(" ".join(str(error).split())[:200]) from error
+    finally:
+        hook.remove()
+    _check_fit(plan, tensors, what)
+    network = kind(**arguments)
+    network.load_state_dict(dict(tensors))
     return network
 
 

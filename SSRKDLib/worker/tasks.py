@@ -258,10 +258,10 @@ def import_weights(request: dict, progress: Progress) -> dict:
 
     Request: ``files``. Result: ``name`` and ``title`` of the bundle.
     """
-    from SSRKDLib.weights.catalogue import import_bundle
+    from SSRKDLib.models.loading import import_weights as checked_import
 
     progress("import", 0.1, "Checking the weights")
-    info = import_bundle([Path(path) for path in request["files"]])
+    info = checked_import([Path(path) for path in request["files"]])
     return {"name": info.name, "title": info.title}
 
 
