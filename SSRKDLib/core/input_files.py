@@ -74,4 +74,4 @@ def read_json(
     try:
         return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise kind(f"'{path}' is not JSON ({str(error)[:160]}).", remedy) from error
+        raise kind(f"'{path}' cannot be read as JSON ({str(error)[:160]}).", remedy) from error

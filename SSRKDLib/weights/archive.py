@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from SSRKDLib.core.errors import OutputError, WeightsError
+from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import ResultKind
@@ -51,7 +52,7 @@ def read_member(path: Path, member: str) -> bytes:
     try:
         if path.is_dir():
             return _read_from_folder(path, member)
-        return _read_from_archive(path, member)
+        return _read_from_archive(regular_file(path, WeightsError), member)
     except _ZIP_DAMAGE as error:
         raise WeightsError(
             f"{path}: the archive is damaged or was cut off ({error}).", GET_ANOTHER

@@ -181,7 +181,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(trained, tmp_path):
     cut.write_bytes(trained["student"].read_bytes()[:-3000])
     torch.save({"state_dict": {}}, other)
     for path, match in ((cut, "damaged"), (other, "is not a checkpoint of this program"),
-                        (tmp_path / "none.ckpt", "There is no checkpoint")):  # fmt: skip
+                        (tmp_path / "none.ckpt", "was not found")):  # fmt: skip
         with pytest.raises(WeightsError, match=match):
             read_network(path, "student")
     with pytest.raises(WeightsError, match="contains no teacher, only student"):
@@ -229,7 +229,7 @@ def test_the_own_student_is_tuned_on_prepared_cases_and_exported_with_its_bundle
         ("student", {"data.unlabelled": "false", "data.taking.lateral": "[30]"}, "no radiograph"),
         ("teacher", {"data.crop": 24}, "a multiple of 16 voxels, up to the CT's 32 (got 24)"),
         ("segmentation", {"data.processed": "nowhere"}, "no info.json in nowhere"),
-        ("segmentation", {"model.start": "nothing.ckpt"}, "There is no checkpoint nothing.ckpt"),
+        ("segmentation", {"model.start": "nothing.ckpt"}, "'nothing.ckpt' was not found"),
         ("segmentation", {"trainer.accumulate_grad_batches": 3}, "not made of whole groups of 3"),
         ("segmentation", {"data.crop": 64}, "The crop must have 16 to 48 pixels"),
         ("segmentation", {"data.labelled": 0}, "has no labelled cases to train on"),

@@ -1,0 +1,48 @@
+"""Files that once ended, stopped or filled a process are refused in one sentence, and so is what is
+no file at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from SSRKDLib.core.errors import InputError
+from Testing.fuzz import replay
+from Testing.fuzz.readers import READERS
+
+FOUND = Path(replay.__file__).with_name("found")
+FILES = sorted(path for path in FOUND.glob("*/*") if path.is_file())
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_what_was_found_once_is_refused_for_ever(path):
+    if path.parent.name == "checkpoint":
+        pytest.importorskip("lightning")
+    with pytest.raises(InputError):
+        READERS[path.parent.name](path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are of POSIX")
+@pytest.mark.parametrize("kind", ["radiograph", "dicom", "ct", "rig", "calibration", "checkpoint"])
+def test_a_pipe_is_no_file(tmp_path, kind):
+    os.mkfifo(tmp_path / "pipe.nrrd")
+    with pytest.raises(InputError, match="a pipe or a device"):
+        READERS[kind](tmp_path / "pipe.nrrd")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names are of POSIX")
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.dcm")
+    Path(path).write_bytes(b"x")
+    with pytest.raises(InputError, match="is not UTF-8") as caught:
+        READERS["radiograph"](Path(path))
+    str(caught.value).encode()
+
+
+def test_text_of_any_size_is_not_read(tmp_path):
+    with (tmp_path / "rig.json").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(InputError, match="larger than 16 MB"):
+        READERS["rig"](tmp_path / "rig.json")
