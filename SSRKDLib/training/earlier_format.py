@@ -42,7 +42,7 @@ def described(values: dict[str, Any]) -> dict[str, Any]:
         "steps": values["step"],
         "networks": {
             name: {
-                "architecture": name.capitalize(),
+                "architecture": name.title().replace("_", ""),
                 "arguments": arguments,
                 "attribute": f"average.{name}",
             }

@@ -49,7 +49,7 @@ def read_pytorch(path: str | Path) -> Any:
         ) from error
     except Exception as error:  # torch.load has no list of what a damaged file makes it raise
         raise WeightsError(
-            f"{path} is not a PyTorch checkpoint, or was cut off or damaged.", _ANOTHER
+            f"{path} is damaged or cut off, or is not a PyTorch checkpoint.", _ANOTHER
         ) from error
 
 
