@@ -162,7 +162,7 @@ def _name(data: dict, index: int) -> str:
             f"The name of view {index} of the rig is not {_LONGEST_NAME} characters or less.",
             "Give it a short name.",
         )
-    return str(name)
+    return one_line(str(name))
 
 
 @contextmanager
