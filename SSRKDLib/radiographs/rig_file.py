@@ -42,6 +42,8 @@ def read_rig(path: str | os.PathLike) -> RadiographRig:
         GeometryError: one sentence of cause and remedy.
     """
     path = Path(path)
+    if not os.path.lexists(path):
+        raise GeometryError(f"There is no rig file '{path}'.", "Check the path.")
     data = read_json(path, GeometryError, "A rig is JSON as described in Docs/rig.md.")
     rig = rig_from_dict(data)
     return with_sources(
