@@ -9,7 +9,7 @@ ALONE  := requirements/lock-no-deps.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
 STAMP  := $(VENV)/setup-$(shell cat $(LOCK) $(ALONE) | cksum | cut -d' ' -f1)
 
-.PHONY: help python system setup demo test lint bench gpu-check pictures first-run address index
+.PHONY: help python system setup demo test lint fuzz bench gpu-check pictures first-run address index
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make demo   reconstruct the demo knees, pictures and tables into demo-output/"
 	@echo "make test   lint, then every test"
 	@echo "make lint   style and common mistakes (ruff)"
+	@echo "make fuzz SECONDS=600 SEED=n  damaged files through every reader"
 	@echo "make bench  speed and memory, as ratios measured side by side"
 	@echo "make gpu-check  what needs a GPU, TIGRE or PyTorch3D: a line for each, passed or why not"
 	@echo "make pictures  the README's pictures, into Docs/pictures/"
@@ -66,6 +67,10 @@ lint: setup
 	@echo "lint: checking style with ruff"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
+
+fuzz: setup
+	@echo "fuzz: damaged files through every reader"
+	@$(BIN)/python -m Testing.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0)
 
 bench: setup
 	@echo "bench: measuring speed and memory"

@@ -84,7 +84,7 @@ def check_size(path: Path, volume: bool) -> None:
     else:
         fits = max(size) <= LONGEST_SIDE and pixels <= MOST_PIXELS
         most = f"{LONGEST_SIDE} pixels per side and {MOST_PIXELS // 10**6} million in all"
-    if not fits:
+    if not fits or pixels == 0:
         raise ImageError(
             f"'{path}' declares {' x '.join(map(str, size))} pixels of {bits} bits; at most {most} "
             "are read.",
