@@ -51,10 +51,10 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
         user.click(ui.exportButton)
         # VTK writes a file of materials beside each OBJ.
         assert len(list(folder.iterdir())) == count, kind
-        assert str(folder) in ui.statusLabel.text
+        assert str(folder) in ui.statusLabel.text.replace("\u200b", "")
     user.type_text(ui.exportFolder, str(tmp_path / "absent"))
     user.click(ui.exportButton)
-    assert "does not exist" in ui.statusLabel.text
+    assert "does not exist" in ui.statusLabel.text.replace("\u200b", "")
     chosen = [""]
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *a, **k: chosen[0])
     user.type_text(ui.exportFolder, "")
