@@ -6,6 +6,8 @@ Where the machine lacks libraries that the bench needs, every test of this room 
 from __future__ import annotations
 
 import ast
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,40 @@ def core(panel, slicer):
         getattr(panel.ui, name).collapsed = False
     slicer.app.processEvents()
     return panel.panel
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """Names of the packages that Slicer's Python is made to have; none to begin with."""
+    from SSRKDSlicer.worker import installation
+
+    names = set()
+    monkeypatch.setattr(
+        installation, "installedVersion", lambda name: "2.13" if name in names else None
+    )
+    return names
+
+
+@pytest.fixture
+def extension(there, monkeypatch):
+    """What the PyTorch extension was asked to do; it installs PyTorch unless told to fail."""
+    calls = []
+
+    class Logic:
+        fails = None
+
+        def installTorch(self, askConfirmation=False, torchVersionRequirement=None):
+            calls.append(("install", askConfirmation, torchVersionRequirement))
+            if Logic.fails:
+                raise RuntimeError(Logic.fails)
+            if Logic.fails is None:
+                there.add("torch")
+
+        def uninstallTorch(self):
+            calls.append("uninstall")
+            there.discard("torch")
+
+    module = types.ModuleType("PyTorchUtils")
+    module.PyTorchUtilsLogic = Logic
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", module)
+    return types.SimpleNamespace(calls=calls, Logic=Logic)

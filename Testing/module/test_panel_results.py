@@ -123,33 +123,23 @@ def test_panel_checks_the_installation(core, slicer):
     assert "✓ weights virtual-knee" in core.ui.installationLabel.text
 
 
-def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
-    from SSRKDSlicer.worker import installation
-
-    there = {"safetensors"}
-    monkeypatch.setattr(
-        installation, "installedVersion", lambda name: "2.13" if name in there else None
-    )
-    calls = []
-    monkeypatch.setattr(slicer.util, "pip_install", lambda what: calls.append(what))
+def test_panel_installs_only_after_asking(core, there, extension, dialogs):
+    there.add("safetensors")
     core.refresh()
     assert "PyTorch must be installed" in core.ui.installationLabel.text
     assert "--no-index" in core.ui.installationLabel.text  # offline: what to do
     dialogs.answer = False
     user.click(core.ui.installButton)
     (question,) = dialogs.texts("ok_cancel")
-    assert "PyTorch" in question and "GB" in question
-    assert calls == []
-    assert "Nothing was installed" in core.ui.statusLabel.text
+    assert "PyTorch extension" in question and "GB" in question
+    assert extension.calls == [] and "Nothing was installed" in core.ui.statusLabel.text
     dialogs.answer = True
+    extension.Logic.fails = ""  # it says nothing, but torch is not there
     user.click(core.ui.installButton)
-    assert calls == ["--only-binary :all: --upgrade torch>=2.10"]
-    assert "still missing" in core.ui.statusLabel.text  # pip said nothing, but torch is not there
-
-    def fails(what):
-        raise RuntimeError("no route to host")
-
-    monkeypatch.setattr(slicer.util, "pip_install", fails)
+    assert extension.calls == [("install", False, ">=2.10")]
+    assert "still missing" in core.ui.statusLabel.text
+    assert "Restart Slicer" in core.ui.statusLabel.text
+    extension.Logic.fails = "no route to host"
     user.click(core.ui.installButton)
     assert "no route to host" in core.ui.statusLabel.text
     assert "Without internet" in core.ui.statusLabel.text
@@ -158,35 +148,53 @@ def test_panel_installs_only_after_asking(core, slicer, dialogs, monkeypatch):
     assert "installed already" in core.ui.statusLabel.text
 
 
-def test_panel_installs_through_the_pytorch_extension(core, slicer, dialogs, monkeypatch):
-    import sys
-    import types
-
-    from SSRKDSlicer.worker import installation
-
-    there, calls = set(), []
+def test_panel_offers_the_extensions_manager_and_never_gives_torch_to_pip(
+    core, slicer, there, dialogs, monkeypatch
+):
+    pip, opened = [], []
+    monkeypatch.setattr(slicer.util, "pip_install", pip.append)
+    there.add("safetensors")
+    user.click(core.ui.installButton)  # a build without Extensions Manager
+    assert "does not have" in core.ui.statusLabel.text
+    assert "Extensions Manager" in core.ui.statusLabel.text
     monkeypatch.setattr(
-        installation, "installedVersion", lambda name: "2.13" if name in there else None
+        slicer.app, "openExtensionsManagerDialog", lambda: opened.append(1), raising=False
     )
+    dialogs.answer = False
+    user.click(core.ui.installButton)
+    assert opened == []
+    dialogs.answer = True
+    user.click(core.ui.installButton)
+    assert opened == [1] and pip == []
+    assert "Extensions Manager" in dialogs.texts("ok_cancel")[-1]
+    assert "Nothing was installed" in core.ui.statusLabel.text
 
-    class Logic:
-        def installTorch(self, askConfirmation=False, torchVersionRequirement=None):
-            calls.append((askConfirmation, torchVersionRequirement))
-            there.add("torch")
 
-    extension = types.ModuleType("PyTorchUtils")
-    extension.PyTorchUtilsLogic = Logic
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+def test_panel_gets_safetensors_as_slicer_wants_it(
+    core, slicer, there, extension, dialogs, monkeypatch
+):
+    asked = []
 
-    def pip(what):
-        calls.append(what)
+    def ensure(what, prompt_install=True, requester=None):
+        asked.append((what, prompt_install, requester))
         there.add("safetensors")
 
-    monkeypatch.setattr(slicer.util, "pip_install", pip)
+    monkeypatch.setattr(slicer.packaging, "pip_ensure", ensure, raising=False)
     user.click(core.ui.installButton)
-    assert "PyTorch extension" in dialogs.texts("ok_cancel")[0]
-    assert calls == [(False, ">=2.10"), "--only-binary :all: safetensors>=0.4"]
+    assert asked == [("safetensors>=0.4", False, "Knee Bone Reconstruction (SSR-KD)")]
+    assert extension.calls == [("install", False, ">=2.10")]
     assert "PyTorch was installed" in core.ui.statusLabel.text
+
+
+def test_intel_macs_are_asked_for_no_pytorch_that_was_never_made(monkeypatch):
+    from SSRKDSlicer.worker import installation
+
+    monkeypatch.setattr(installation, "installedVersion", lambda name: "2.2.2")
+    assert installation.neededPackages() == ["torch"]
+    monkeypatch.setattr(installation.sys, "platform", "darwin")
+    monkeypatch.setattr(installation.platform, "machine", lambda: "x86_64")
+    assert installation.neededPackages() == []
+    assert installation.oldestTorch() == (2, 1)
 
 
 def test_panel_edit_masks_opens_the_segment_editor(core, slicer, monkeypatch):

@@ -6,6 +6,8 @@ Nothing is installed or imported when the module loads.
 
 from __future__ import annotations
 
+import platform
+import sys
 from importlib import metadata
 
 import slicer
@@ -13,8 +15,14 @@ import slicer
 from SSRKDLib.core.errors import MissingDependencyError
 from SSRKDLib.core.optional_packages import OLDEST_TORCH
 
-#: What is installed, and about how much is downloaded.
-PACKAGES = ("torch>=2.10", "safetensors>=0.4")
+#: Who asks pip for packages, as Slicer shows it.
+REQUESTER = "Knee Bone Reconstruction (SSR-KD)"
+
+#: Small enough for pip; PyTorch itself comes through Slicer's PyTorch extension alone, which knows
+#: which build suits the computer.
+SAFETENSORS = "safetensors>=0.4"
+
+#: About how much is downloaded.
 SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
 
 OFFLINE = (
@@ -23,6 +31,23 @@ OFFLINE = (
     "copy the folder 'wheels' here, and run in Slicer's Python console\n"
     "    slicer.util.pip_install('--no-index --find-links PATH/wheels torch safetensors')"
 )
+
+
+#: The oldest PyTorch that runs the networks; foreign checkpoints are read from OLDEST_TORCH on.
+_OLDEST_FOR_NETWORKS = (2, 1)
+
+NO_EXTENSION = (
+    "PyTorch is installed by Slicer's PyTorch extension, which this Slicer does not have.\n\n"
+    "Open the Extensions Manager now? Install 'PyTorch' there, restart Slicer, and click "
+    "Install PyTorch again."
+)
+
+
+def oldestTorch():
+    """The release (major, minor) that is asked for: no newer one than 2.2 was ever made for Macs
+    with an Intel processor, where foreign checkpoints are refused instead."""
+    intelMac = sys.platform == "darwin" and platform.machine() == "x86_64"
+    return _OLDEST_FOR_NETWORKS if intelMac else OLDEST_TORCH
 
 
 def installedVersion(name):
@@ -42,7 +67,7 @@ def neededPackages():
     """Names of packages that are missing or too old for everything the module can do."""
     torch = installedVersion("torch")
     needed = missingPackages()
-    if torch is not None and _release(torch) < OLDEST_TORCH:
+    if torch is not None and _release(torch) < oldestTorch():
         needed.insert(0, "torch")
     return needed
 
@@ -68,10 +93,12 @@ def installPyTorch(again=False):
         again: install PyTorch anew though it is installed, because it does not load.
 
     Returns:
-        Whether everything is installed now; False where the user declined.
+        Whether everything is installed now; False where the user declined, or was led to the
+        Extensions Manager.
 
     Raises:
-        MissingDependencyError: the installation failed.
+        MissingDependencyError: the installation failed, or the PyTorch extension is missing and
+            cannot be offered.
     """
     missing = neededPackages()
     if again and "torch" not in missing:
@@ -79,20 +106,28 @@ def installPyTorch(again=False):
     if not missing:
         return True
     through = pytorchExtension()
-    how = "through the PyTorch extension" if through else "with pip, ready-made wheels only"
+    if "torch" in missing and through is None:
+        _offerExtension()
+        return False
     names = " and ".join({"torch": "PyTorch"}.get(name, name) for name in missing)
+    how = f"through the PyTorch extension ({SIZE}), with what PyTorch itself needs"
     question = (
-        f"{names} will be installed into Slicer's Python {how} ({SIZE}), with what PyTorch itself "
-        "needs.\n\nThis takes some minutes. Install now?"
+        f"{names} will be installed into Slicer's Python"
+        f"{' ' + how if 'torch' in missing else ''}.\n\nThis takes some minutes. Install now?"
     )
     if not slicer.util.confirmOkCancelDisplay(question, windowTitle="Install PyTorch"):
         return False
+    # Slicer shows dialogs of its own during this: no wait cursor over them.
     try:
-        with slicer.util.WaitCursor():
-            if "torch" in missing:
-                _installTorch(through, again)
-            if "safetensors" in missing:
-                slicer.util.pip_install(f"--only-binary :all: {PACKAGES[1]}")
+        if "torch" in missing:
+            if installedVersion("torch") is not None:
+                through.uninstallTorch()
+            through.installTorch(
+                askConfirmation=False,
+                torchVersionRequirement=">={}.{}".format(*oldestTorch()),
+            )
+        if "safetensors" in missing:
+            _installSafetensors()
     except Exception as error:  # pip fails in many ways; all mean the same to the user
         raise MissingDependencyError(
             f"The installation failed ({' '.join(str(error).split())[:200]}).",
@@ -102,17 +137,35 @@ def installPyTorch(again=False):
     if left:
         raise MissingDependencyError(
             f"After the installation {' and '.join(left)} is still missing.",
-            f"Look into Slicer's Python console for pip's messages. {OFFLINE}",
+            f"Restart Slicer; if it is missing then, look into the Python console for pip's "
+            f"messages. {OFFLINE}",
         )
     return True
 
 
-def _installTorch(through, again):
-    if through is not None and not again:
-        through.installTorch(askConfirmation=False, torchVersionRequirement=">=2.10")
+def _offerExtension():
+    """Say that the PyTorch extension is missing, and open the Extensions Manager if wanted.
+
+    Raises:
+        MissingDependencyError: this Slicer was built without an Extensions Manager.
+    """
+    # Only builds with an Extensions Manager have this slot.
+    openManager = getattr(slicer.app, "openExtensionsManagerDialog", None)
+    if openManager is None:
+        raise MissingDependencyError(
+            "PyTorch is installed by Slicer's PyTorch extension, which this Slicer does not have.",
+            f"Use a Slicer with an Extensions Manager and install 'PyTorch' there. {OFFLINE}",
+        )
+    if slicer.util.confirmOkCancelDisplay(NO_EXTENSION, windowTitle="Install PyTorch"):
+        openManager()
+
+
+def _installSafetensors():
+    ensure = getattr(getattr(slicer, "packaging", None), "pip_ensure", None)
+    if ensure is None:  # before Slicer 5.12
+        slicer.util.pip_install(f"--only-binary :all: {SAFETENSORS}")
     else:
-        anew = "--force-reinstall --no-deps " if again else "--upgrade "
-        slicer.util.pip_install(f"--only-binary :all: {anew}{PACKAGES[0]}")
+        ensure(SAFETENSORS, prompt_install=False, requester=REQUESTER)
 
 
 def describeInstallation(about):
