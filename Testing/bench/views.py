@@ -133,5 +133,6 @@ ThreeDWidget = _stand_in(
     {
         "threeDController": _stand_in("qMRMLThreeDViewControllerWidget", _RESET),
         "threeDView": _stand_in("qMRMLThreeDView", {**_RESET, **_VIEW}),
+        "mrmlViewNode": lambda view: view.get_view_node(),
     },
 )

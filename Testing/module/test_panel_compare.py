@@ -68,6 +68,8 @@ def moved(slicer, degrees=25.0, shift=(20.0, -15.0, 10.0)):
 
 
 def test_panel_compares_with_the_segmentation_of_the_ct(core, slicer, tmp_path, monkeypatch):
+    from SSRKDSlicer.bones.report import viewPictures
+
     ui = core.ui
     user.choose(ui.referenceSelector, reference(slicer).GetName())
     slicer.app.processEvents()
@@ -106,8 +108,10 @@ def test_panel_compares_with_the_segmentation_of_the_ct(core, slicer, tmp_path, 
     assert made.points.GetNumberOfControlPoints() > 8
     user.click(ui.sideBySideButton)
     assert made.references["femur"].GetDisplayNode().GetViewNodeIDs() == ("vtkMRMLViewNode2",)
+    assert len(viewPictures("")) == 2
     user.click(ui.overlayButton)
     assert made.references["femur"].GetDisplayNode().GetViewNodeIDs() == ()
+    assert list(viewPictures("both")) == ["3D view: both"]  # not the one that was left
     # A report without names, and one with.
     for names in (False, True):
         path = tmp_path / f"report {names}.html"

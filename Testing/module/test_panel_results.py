@@ -151,15 +151,19 @@ def test_panel_installs_only_after_asking(core, there, extension, dialogs):
 def test_panel_offers_the_extensions_manager_and_never_gives_torch_to_pip(
     core, slicer, there, dialogs, monkeypatch
 ):
+    import types
+
+    from SSRKDSlicer.worker import installation
+
     pip, opened = [], []
     monkeypatch.setattr(slicer.util, "pip_install", pip.append)
     there.add("safetensors")
     user.click(core.ui.installButton)  # a build without Extensions Manager
     assert "does not have" in core.ui.statusLabel.text
     assert "Extensions Manager" in core.ui.statusLabel.text
-    monkeypatch.setattr(
-        slicer.app, "openExtensionsManagerDialog", lambda: opened.append(1), raising=False
-    )
+    app = types.SimpleNamespace(openExtensionsManagerDialog=lambda: opened.append(1))
+    with_manager = types.SimpleNamespace(app=app, util=slicer.util)
+    monkeypatch.setattr(installation, "slicer", with_manager)
     dialogs.answer = False
     user.click(core.ui.installButton)
     assert opened == []

@@ -15,6 +15,8 @@ from SSRKDLib.core.output_file import write_file
 from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.evaluation.html_report import Report, render
 
+from ..scene.layouts import shownThreeDViews
+
 
 def saveReport(path, comparison, reconstruction, rig, names):
     """Write the report of a comparison.
@@ -58,13 +60,9 @@ def _asHtml(path):
 
 
 def viewPictures(what):
-    """PNG bytes of the visible 3D views, by a caption that says what they show."""
-    manager = slicer.app.layoutManager()
-    if manager is None:
-        return {}
+    """PNG bytes of the current layout's 3D views, by a caption that says what they show."""
     pictures = {}
-    for index in range(manager.threeDViewCount):
-        view = manager.threeDWidget(index).threeDView()
+    for index, view in enumerate(shownThreeDViews()):
         title = "3D view" if index == 0 else f"3D view {index + 1}"
         pictures[f"{title}: {what}"] = _png(view)
     return pictures

@@ -138,10 +138,19 @@ def radiographsIn3D(shown):
             node.SetSliceVisible(bool(shown))
 
 
-def reset3D():
-    """Look at everything in the 3D view, from the front."""
+def shownThreeDViews():
+    """The 3D views of the current layout; those of layouts that were left stay with the layout
+    manager, which counts them as well."""
     manager = slicer.app.layoutManager()
-    if manager is not None and manager.threeDViewCount:
-        view = manager.threeDWidget(0).threeDView()
+    if manager is None:
+        return []
+    widgets = (manager.threeDWidget(index) for index in range(manager.threeDViewCount))
+    return [one.threeDView() for one in widgets if one.mrmlViewNode().IsMappedInLayout()]
+
+
+def reset3D():
+    """Look at everything in the 3D views, from the front."""
+    for view in shownThreeDViews():
         view.resetFocalPoint()
+    if slicer.app.layoutManager() is not None:
         slicer.util.resetThreeDViews()
