@@ -12,15 +12,17 @@ OUT/calibration.png. Numbers learnt with one seed are checked with another.
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.core.errors import SSRKDError
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import SSRKDError, script
+from SSRKDLib.core.output_folder import write_into
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.evaluation.calibration import (
     bone_rows,
     calibrated,
@@ -28,12 +30,17 @@ from SSRKDLib.evaluation.calibration import (
     measures_table,
     virtual_cases,
 )
+from SSRKDLib.evaluation.stored_rows import StoredRows
 from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.figures.calibration_plot import plot_calibration
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
+PLOT = "calibration.png"
+CALIBRATION = ResultKind("calibration", partial(files_with, marks={PLOT: b"Matplotlib"}))
 
+
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights")
@@ -41,14 +48,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    stored = StoredRows(arguments.output, CALIBRATION, f"rows-{arguments.seed}.json", [PLOT])
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    stored = arguments.output / f"rows-{arguments.seed}.json"
-    done = json.loads(stored.read_text()) if stored.exists() else {}
+    known = {row["case"] for row in stored.rows}
     for case in tqdm(virtual_cases(arguments.cases, arguments.seed), total=arguments.cases):
         name = case.pair.person.name
-        if name in done:
+        if name in known:
             continue
         try:
             result = reconstruct(case.exposures, case.rig, model)
@@ -56,12 +62,9 @@ def main() -> None:
             print(f"{name} ({case.kind}): {error}")
             continue
         true = case.pair.bones(1 if result.pose == "lateral" else 0)
-        done[name] = {
-            "bones": bone_rows(case, result),
-            "measures": measure_rows(name, result, true, "L"),
-        }
-        write_file(stored, json.dumps(done) + "\n")
-    rows = [row for one in done.values() for row in one["bones"]]
+        measures = measure_rows(name, result, true, "L")
+        stored.add([{"case": name, "bones": bone_rows(case, result), "measures": measures}])
+    rows = [row for one in stored.rows for row in one["bones"]]
     found = calibrated(rows)
     constants = ", ".join(f'"{bone}": {value:.2f}' for bone, value in found.constants.items())
     print(
@@ -73,9 +76,10 @@ def main() -> None:
         off = np.mean([np.mean(row["off"]) for row in chosen])
         expected = np.mean([row["expected"] for row in chosen])
         print(f"{kind}: mean {off:.2f} mm, expected {expected:.2f}; within {within.mean():.3f}")
-    print(markdown_table(measures_table([row for one in done.values() for row in one["measures"]])))
-    plot_calibration(rows, arguments.output / "calibration.png")
+    measures = [row for one in stored.rows for row in one["measures"]]
+    print(markdown_table(measures_table(measures)))
+    write_into(arguments.output, CALIBRATION, PLOT, partial(plot_calibration, rows))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

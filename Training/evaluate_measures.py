@@ -10,21 +10,28 @@ OUT/measures.json; a run that was interrupted goes on where it ended.
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import script
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.evaluation.calibration import measure_rows, measures_table
 from SSRKDLib.evaluation.held_out_people import RIGS, held_out_people, radiographs
+from SSRKDLib.evaluation.stored_rows import StoredRows
 from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.choices import SURFACES
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
+ROWS = "measures.json"
+MEASURED = ResultKind("clinical measures", partial(files_with, marks={ROWS: b'"group": "'}))
 
+
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights")
@@ -32,29 +39,27 @@ def main() -> None:
     parser.add_argument("--surface", choices=SURFACES)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    stored = StoredRows(arguments.output, MEASURED, ROWS)
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
         print(f"skipped: the Visible Humans ({arguments.shared} is not there)")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    stored = arguments.output / "measures.json"
-    rows = json.loads(stored.read_text()) if stored.exists() else []
     rigs = {name: make(laterality="L") for name, make in RIGS.items()}
     for person in tqdm(held_out_people(shared), unit="person"):
-        if person.name in {row["person"] for row in rows}:
+        if person.name in {row["person"] for row in stored.rows}:
             continue
         exposures = radiographs(person.bones, rigs, "voxel", seed=sum(map(ord, person.name)))
+        rows = []
         for name, rig in rigs.items():
             result = reconstruct(exposures[name], rig, model, surface=arguments.surface)
             for row in measure_rows(f"{person.name} {name}", result, person.bones, "L"):
                 rows.append({"group": person.group, "person": person.name, **row})
-        write_file(stored, json.dumps(rows, indent=1) + "\n")
-    for group in dict.fromkeys(row["group"] for row in rows):
-        print(f"\n{group}\n\n" + markdown_table(
-            measures_table([row for row in rows if row["group"] == group])
-        ))  # fmt: skip
+        stored.add(rows)
+    for group in dict.fromkeys(row["group"] for row in stored.rows):
+        chosen = [row for row in stored.rows if row["group"] == group]
+        print(f"\n{group}\n\n" + markdown_table(measures_table(chosen)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,6 @@ are not measured again.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,8 +21,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.core.errors import InputError, script
-from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.errors import script
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.evaluation.held_out_people import RIGS, SIMULATORS, held_out_people
 from SSRKDLib.evaluation.moved_pairs import (
@@ -33,15 +31,16 @@ from SSRKDLib.evaluation.moved_pairs import (
     virtual_pairs,
     wrong_calls,
 )
+from SSRKDLib.evaluation.stored_rows import StoredRows
 from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.choices import SURFACES
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
 ROWS = "rows.json"
-#: What is written, and what begins the file.
-_FILES = {ROWS: b'"pair": "'}
-PAIRS = ResultKind("pairs between whose views the leg moved", partial(files_with, marks=_FILES))
+PAIRS = ResultKind(
+    "pairs between whose views the leg moved", partial(files_with, marks={ROWS: b'"pair": "'})
+)
 
 
 @script
@@ -57,29 +56,22 @@ def main() -> None:
     parser.add_argument("--surface", choices=SURFACES)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    grown_folder(arguments.output, PAIRS, _FILES)
+    stored = StoredRows(arguments.output, PAIRS, ROWS)
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
-    rows = _rows(arguments.output / ROWS)
     for pair in tqdm(_pairs(arguments), unit="pair"):
-        if pair.name in {row["pair"] for row in rows}:
+        if pair.name in {row["pair"] for row in stored.rows}:
             continue
         rig = RIGS[arguments.rig](laterality="L")
         exposures = pair.exposures(rig, arguments.simulator)
-        rows.append(measure(pair, reconstruct(exposures, rig, model, surface=arguments.surface)))
-        write_into(arguments.output, PAIRS, ROWS, json.dumps(rows, indent=1) + "\n")
+        result = reconstruct(exposures, rig, model, surface=arguments.surface)
+        stored.add([measure(pair, result)])
+    rows = stored.rows
     print("\n" + markdown_table(summary(rows)))
     if arguments.virtual is not None:
         wrong = wrong_calls(rows)
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} pairs are called what they are; not so:")
         print("\n" + markdown_table(wrong))
-
-
-def _rows(path: Path) -> list[dict]:
-    try:
-        return json.loads(path.read_text()) if path.exists() else []
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"'{path}' cannot be read ({error}).", "Choose another folder.") from error
 
 
 def _pairs(arguments: argparse.Namespace) -> list:

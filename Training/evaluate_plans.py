@@ -13,15 +13,16 @@ that are in it are not measured again.
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.errors import InputError, script
+from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.evaluation.held_out_people import (
     RIGS,
     SIMULATORS,
@@ -29,6 +30,8 @@ from SSRKDLib.evaluation.held_out_people import (
     radiographs,
     strangers,
 )
+from SSRKDLib.evaluation.stored_rows import StoredRows
+from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.planning.cut import KINDS, Choices
 from SSRKDLib.planning.planner import Correction, Planner
@@ -41,7 +44,11 @@ _ANGLE = 8.0
 _RULES = [(kind, fall) for kind in KINDS for fall in (None, 8.0)]
 _SHOWN = (*TARGETS, "hinge_mm", "slope_deg", "mpta_deg")
 
+ROWS = "rows.json"
+PLANS = ResultKind("plans compared", partial(files_with, marks={ROWS: b'"kind": "'}))
 
+
+@script
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights")
@@ -49,17 +56,15 @@ def main() -> None:
     parser.add_argument("--people", nargs="+", help="names, default all")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    stored = StoredRows(arguments.output, PLANS, ROWS)
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    stored = arguments.output / "rows.json"
-    rows = json.loads(stored.read_text()) if stored.exists() else []
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
         print(f"skipped: Visible Humans and strangers ({arguments.shared} is not there)")
     people = [*held_out_people(shared), *strangers(shared)]
     rigs = {name: make(laterality="L") for name, make in RIGS.items()}
-    done = {(row["person"], row["rig"]) for row in rows}
+    done = {(row["person"], row["rig"]) for row in stored.rows}
     for person in tqdm(people, unit="person"):
         if person.name not in (arguments.people or [person.name]):
             continue
@@ -67,6 +72,7 @@ def main() -> None:
             continue
         seed = sum(map(ord, person.name))
         exposures = radiographs(person.bones, rigs, SIMULATORS[0], seed)
+        rows = []
         for name, rig in rigs.items():
             made = reconstruct(exposures[name], rig, model).bones
             about = {"group": person.group, "person": person.name, "rig": name}
@@ -74,8 +80,11 @@ def main() -> None:
                 choices = Choices(kind, inclination=fall)
                 found = _compared(made, person.bones, choices)
                 rows.append({**about, "kind": kind, "fall": fall, **found})
-        write_file(stored, json.dumps(rows, indent=1) + "\n")
-    _print(rows)
+        stored.add(rows)
+    print("\n" + markdown_table(_table(stored.rows)))
+    for row in stored.rows:
+        if "failed" in row:
+            print(f"{row['person']}, {row['rig']}, {row['kind']}: {row['failed']}")
 
 
 def _compared(made: dict, truth: dict, choices: Choices) -> dict:
@@ -87,32 +96,28 @@ def _compared(made: dict, truth: dict, choices: Choices) -> dict:
     return {**differences, "same": is_same(differences)}
 
 
-def _print(rows: list[dict]) -> None:
+def _table(rows: list[dict]) -> list[dict]:
     """Mean of the absolute differences and the largest, and the share within the targets."""
-    heads = ("people", "wedge", "fall", "plans", *_SHOWN, "within all targets")
-    print("\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
+    lines = []
     groups = list(dict.fromkeys(row["group"] for row in rows))
     for kind, fall in _RULES:
         of_rule = [row for row in rows if (row["kind"], row["fall"]) == (kind, fall)]
         for group in [*groups, "all"]:
             chosen = [row for row in of_rule if group in (row["group"], "all")]
             found = [row for row in chosen if "failed" not in row]
-            cells = []
+            by = "slope" if fall is None else f"{fall:g}"
+            line = {"people": group, "wedge": kind, "fall": by, "plans": len(chosen)}
             for name in _SHOWN:
                 values = np.abs([row[name] for row in found])
                 within = ""
                 if name in TARGETS:
                     share = (values <= TARGETS[name]).sum() / len(chosen)
                     within = f", {100 * share:.0f} %"
-                cells.append(f"{values.mean():.2f} ({values.max():.2f}){within}")
+                line[name] = f"{values.mean():.2f} ({values.max():.2f}){within}"
             same = sum(row.get("same", False) for row in chosen)
-            by = "slope" if fall is None else f"{fall:g}"
-            print(f"| {group} | {kind} | {by} | {len(chosen)} | " + " | ".join(cells)
-                  + f" | {same} of {len(chosen)} |")  # fmt: skip
-    for row in rows:
-        if "failed" in row:
-            print(f"{row['person']}, {row['rig']}, {row['kind']}: {row['failed']}")
+            lines.append({**line, "within all targets": f"{same} of {len(chosen)}"})
+    return lines
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

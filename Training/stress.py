@@ -12,7 +12,6 @@ pairs that are in it are not measured again. OUT/stress.csv is the table that is
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,18 +20,19 @@ import torch
 from tqdm import tqdm
 
 from SSRKDLib.core.errors import InputError, script
-from SSRKDLib.core.output_folder import grown_folder, write_into
+from SSRKDLib.core.output_folder import write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
-from SSRKDLib.evaluation.held_out_people import held_out_people
-from SSRKDLib.evaluation.stress import centred, measure, scenes, table, virtual_person
+from SSRKDLib.evaluation.held_out_people import held_out_people, placed
+from SSRKDLib.evaluation.stored_rows import StoredRows
+from SSRKDLib.evaluation.stress import JOINT, measure, scenes, table, virtual_person
 from SSRKDLib.evaluation.stress_factors import FACTORS
-from SSRKDLib.evaluation.tables import rows_as_csv
+from SSRKDLib.evaluation.tables import markdown_table, rows_as_csv
 from SSRKDLib.models.knee_model import KneeModel
 
 ROWS, TABLE = "rows.json", "stress.csv"
 #: What is written, and what begins each file.
 _FILES = {ROWS: b'"factor": "', TABLE: b"factor,value,unit"}
-STRESS = ResultKind("a stress table", partial(files_with, marks=_FILES))
+STRESS = ResultKind("stress table", partial(files_with, marks=_FILES))
 
 
 @script
@@ -46,11 +46,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     factors = _factors(arguments.factors)
-    grown_folder(arguments.output, STRESS, _FILES)
+    stored = StoredRows(arguments.output, STRESS, ROWS, [TABLE])
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
-    rows = _rows(arguments.output / ROWS)
-    known = {(row["person"], row["factor"], row["value"]) for row in rows}
+    known = {(row["person"], row["factor"], row["value"]) for row in stored.rows}
     wanted = [
         (name, *scene)
         for name, bones in _people(arguments).items()
@@ -59,22 +58,11 @@ def main() -> None:
     for name, factor, value, scene in tqdm(wanted, unit="pair"):
         if (name, factor, value) not in known:
             found = measure(scene, model)
-            rows.append({"person": name, "factor": factor, "value": value, **found})
-            write_into(arguments.output, STRESS, ROWS, json.dumps(rows, indent=1) + "\n")
-    lines = table(rows)
+            stored.add([{"person": name, "factor": factor, "value": value, **found}])
+    lines = table(stored.rows)
     write_into(arguments.output, STRESS, TABLE, rows_as_csv(lines))
-    print(f"weights {model.name}, {len({row['person'] for row in rows})} people, CPU")
-    print("\n| " + " | ".join(lines[0]) + " |\n" + "|---" * len(lines[0]) + "|")
-    for line in lines:
-        cells = (f"{v:.2g}" if k in ("value", "slope") and v is not None else _cell(v)
-                 for k, v in line.items())  # fmt: skip
-        print("| " + " | ".join(cells) + " |")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    print(f"weights {model.name}, {len({row['person'] for row in stored.rows})} people, CPU\n")
+    print(markdown_table(lines))
 
 
 def _factors(names: list[str] | None) -> tuple:
@@ -91,15 +79,8 @@ def _people(arguments: argparse.Namespace) -> dict[str, dict]:
         shared = arguments.shared if arguments.shared.is_dir() else None
         if shared is None:
             print(f"skipped: the Visible Humans ({arguments.shared} is not there)")
-        people |= {person.name: centred(person.bones) for person in held_out_people(shared)}
+        people |= {person.name: placed(person.bones, JOINT) for person in held_out_people(shared)}
     return people
-
-
-def _rows(path: Path) -> list[dict]:
-    try:
-        return json.loads(path.read_text()) if path.exists() else []
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"'{path}' cannot be read ({error}).", "Choose another folder.") from error
 
 
 if __name__ == "__main__":

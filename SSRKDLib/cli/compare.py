@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
@@ -73,7 +72,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     Raises:
         InputError: anything that cannot be used; an existing output is left alone then.
     """
-    from SSRKDLib.core.output_folder import recover, replaced_folder
+    from SSRKDLib.core.output_folder import recover_absent, replaced_folder
     from SSRKDLib.evaluation.comparison import measure_distances
     from SSRKDLib.evaluation.tables import COMPARISON, FILE, format_table, write_comparison
     from SSRKDLib.radiographs.rig_file import read_rig
@@ -83,9 +82,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
 
     picked = _picked(arguments.pick)
     inputs = [path for path in (arguments.recon, arguments.reference, arguments.rig) if path]
-    for path in inputs:
-        if not os.path.lexists(path):
-            recover(path)  # a result that a killed process left aside
+    recover_absent(inputs)
     with replaced_folder(arguments.output, COMPARISON, inputs) as folder:
         progress("read", 0.0, "Reading the reconstruction")
         rig = read_rig(arguments.rig) if arguments.rig else None

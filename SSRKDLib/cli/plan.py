@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
@@ -81,7 +80,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     Raises:
         InputError: anything that cannot be used; an existing output is left alone then.
     """
-    from SSRKDLib.core.output_folder import recover, replaced_folder
+    from SSRKDLib.core.output_folder import recover_absent, replaced_folder
     from SSRKDLib.planning.correction import knee_angles
     from SSRKDLib.planning.fragments import fragments
     from SSRKDLib.planning.plan_folder import PLAN, write_plan
@@ -92,9 +91,7 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
 
     correction, choices = _correction(arguments), _choices(arguments)
     inputs = [path for path in (arguments.models, arguments.reference) if path]
-    for path in inputs:
-        if not os.path.lexists(path):
-            recover(path)  # a result that a killed process left aside
+    recover_absent(inputs)
     with replaced_folder(arguments.output, PLAN, inputs) as folder:
         progress("read", 0.0, "Reading the models")
         side = arguments.side or reported_side(read_report(arguments.models))

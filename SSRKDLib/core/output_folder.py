@@ -234,6 +234,14 @@ def recover(path: str | os.PathLike) -> None:
         raise cannot_write(path, error) from error
 
 
+def recover_absent(paths: Iterable[str | Path]) -> None:
+    """:func:`recover` those of the inputs that are not there: killed processes may have left them
+    aside."""
+    for path in paths:
+        if not os.path.lexists(path):
+            recover(path)
+
+
 def recover_in(folder: Path) -> list[str]:
     """:func:`recover` every result folder in a folder; the names of those that needed it."""
     pattern = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(?:new|old)")

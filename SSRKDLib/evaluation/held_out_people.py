@@ -48,11 +48,11 @@ class Person:
 
 def held_out_people(shared: Path | None) -> list[Person]:
     """People 20 to 25 of LLP26, and the two Visible Humans where ``shared`` holds them."""
-    people = [Person("llp26", f"llp26-{k}", _placed(load_person(k))) for k in HELD_OUT_PEOPLE]
+    people = [Person("llp26", f"llp26-{k}", placed(load_person(k))) for k in HELD_OUT_PEOPLE]
     if shared is not None:
         for name in ("VHF_L", "VHM_L"):
             bones = read_meshes(shared / "data" / "visible_human" / name)
-            people.append(Person("visible human", name, _placed(bones)))
+            people.append(Person("visible human", name, placed(bones)))
     return people
 
 
@@ -66,7 +66,7 @@ def strangers(shared: Path | None) -> list[Person]:
         bones = {bone: _divided(mesh) for bone, mesh in read_meshes(path).items()}
         if path.name.endswith("_R"):
             bones = Person("", "", bones).mirrored()
-        people.append(Person("stranger", path.name, _placed(bones)))
+        people.append(Person("stranger", path.name, placed(bones)))
     return people
 
 
@@ -83,9 +83,10 @@ def _divided(mesh: Mesh, edge: float = 10.0) -> Mesh:
     return from_polydata(divide.GetOutput())
 
 
-def _placed(bones: dict[str, Mesh]) -> dict[str, Mesh]:
+def placed(bones: dict[str, Mesh], joint: np.ndarray = OFF_ORIGIN) -> dict[str, Mesh]:
+    """The bones, shifted so that their joint lies at ``joint``, mm."""
     shift = np.eye(4)
-    shift[:3, 3] = OFF_ORIGIN - joint_centre(bones)
+    shift[:3, 3] = joint - joint_centre(bones)
     return {bone: mesh.transformed(shift) for bone, mesh in bones.items()}
 
 

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import SSRKDError
+from SSRKDLib.evaluation.held_out_people import placed
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.evaluation.stress_factors import FACTORS, Factor, Scene
@@ -30,6 +31,9 @@ from SSRKDLib.surfaces.mesh import Mesh
 #: A row that no factor changed.
 BASELINE = "as usual"
 
+#: Where the joint of a scene's bones lies, mm.
+JOINT = np.zeros(3)
+
 #: Masks are compared up to this height above and below the joint, mm.
 _MASK_REACH = 70.0
 
@@ -40,14 +44,8 @@ _FLEXION = 5.0
 def virtual_person(index: int, seed: int = 0) -> dict[str, Mesh]:
     """A left knee at random, nearly straight, its joint at the origin, mm."""
     points = random_knee(np.random.default_rng([seed, index]), flexion=_FLEXION)
-    return centred({bone: Mesh(points[bone], shape_model().faces[bone]) for bone in BONES})
-
-
-def centred(bones: dict[str, Mesh]) -> dict[str, Mesh]:
-    """The bones with their joint at the origin."""
-    move = np.eye(4)
-    move[:3, 3] = -joint_centre(bones)
-    return {bone: mesh.transformed(move) for bone, mesh in bones.items()}
+    bones = {bone: Mesh(points[bone], shape_model().faces[bone]) for bone in BONES}
+    return placed(bones, JOINT)
 
 
 def scenes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from SSRKDLib.core.optional_packages import missing_package
 _BINS = 8
 
 
-def plot_calibration(rows: Sequence[dict], path: Path) -> None:
+def plot_calibration(rows: Sequence[dict], file: Path | BinaryIO) -> None:
     """Draw rows of :func:`SSRKDLib.evaluation.calibration.bone_rows` as PNG.
 
     Raises:
@@ -49,7 +50,7 @@ def plot_calibration(rows: Sequence[dict], path: Path) -> None:
     figure.suptitle(f"{cases} virtual people over good and bad input")
     for axes in (vertices, bones):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=110)
+    figure.savefig(file, dpi=110)
 
 
 def _shares(rows: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:

@@ -32,6 +32,10 @@ SCRIPTS = {
     "evaluate": ("rows.csv", "group,person,side,simulator,rig,agreement,assd_mm\n"),
     "calibrate_side": ("rows.csv", "group,knee,simulator,rig,given,right,ratio\n"),
     "evaluate_moved": ("rows.json", '[\n {\n  "pair": "a"\n }\n]\n'),
+    "evaluate_measures": ("measures.json", '[\n {\n  "group": "llp26"\n }\n]\n'),
+    "evaluate_plans": ("rows.json", '[\n {\n  "group": "llp26",\n  "kind": "opening"\n }\n]\n'),
+    "stress": ("rows.json", '[\n {\n  "person": "p",\n  "factor": "gain"\n }\n]\n'),
+    "calibrate_confidence": ("calibration.png", "PNG Matplotlib"),
     "ablation": ("table.md", "| network | IoU on test people, % |\n"),
 }
 
