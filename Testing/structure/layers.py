@@ -73,7 +73,7 @@ LIBRARY = Package(
                 "soft_tissue",
                 "tigre",
                 "voxel_phantom",
-            ),  # fmt: skip
+            ),
         ),
         Room("datasets"),
         Room("networks", torch_free=False),
@@ -81,7 +81,16 @@ LIBRARY = Package(
         Room("models"),
         Room("reconstruction", subfolders=("fitting",)),
         Room("clinical"),
-        Room("evaluation", torch_modules=("calibration", "held_out_people", "moved_pairs")),
+        Room(
+            "evaluation",
+            torch_modules=(
+                "calibration",
+                "held_out_people",
+                "moved_pairs",
+                "stress",
+                "stress_factors",
+            ),
+        ),
         Room("planning"),
         Room("training", torch_free=False, subfolders=("data", "tasks")),
         Room("figures"),
