@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +15,9 @@ import numpy as np
 from SSRKDLib.core.bone_names import NamedSurface
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.images.formats import GZIP
+
+#: Where names stand in a NIfTI file, bytes from its start.
+_START = 65536
 
 
 def named_segments(
@@ -87,9 +90,12 @@ def label_names(path: Path, layers: Sequence[np.ndarray]) -> dict[int, str]:
 def _names_in_nifti(path: Path) -> dict[int, str]:
     """Labels that TotalSegmentator writes as XML between a NIfTI's header and its voxels."""
     with path.open("rb") as file:
-        packed = file.read(2) == GZIP
-    with (gzip.open if packed else open)(path, "rb") as file:
-        start = file.read(65536)
+        start = file.read(_START)
+    if start.startswith(GZIP):
+        try:  # what follows the stream, or its checksum, is no matter of names
+            start = zlib.decompressobj(wbits=31).decompress(start, _START)
+        except zlib.error as error:
+            raise MeshError(f"{path.name} is damaged ({error}).", "Export it again.") from error
     found = re.findall(rb'<Label Key="(\d+)"[^>]*>(?:<!\[CDATA\[)?([^<\]]+)', start)
     return {int(value): name.decode("utf-8", "replace").strip() for value, name in found}
 

@@ -43,15 +43,20 @@ def main() -> int:
         while time.monotonic() < end:
             reader, seed = rng.choice(seeds)
             content = damaged(seed.read_bytes(), rng)
-            path = Path(work) / f"n{number}-{seed.name}" if reader != "case" else seed
-            path = path if reader != "case" else Path(work) / seed.name.replace("-0", f"-{number}")
+            unique = f"s{arguments.seed}n{number}"
+            # A case's member begins the name.
+            name = (
+                seed.name.replace("-0", f"-{unique}")
+                if reader == "case"
+                else f"{unique}-{seed.name}"
+            )
+            path = Path(work) / name
             path.write_bytes(content)
             said = watched.read(reader, path)
             counts[reader, said] += 1
             if said not in ("read", "refused"):
                 (arguments.keep / reader).mkdir(parents=True, exist_ok=True)
-                kept = f"{path.stem}-seed{arguments.seed}{path.suffix}"
-                shutil.copyfile(path, arguments.keep / reader / kept)
+                shutil.copyfile(path, arguments.keep / reader / path.name)
             path.unlink()
             number += 1
         watched.end()
