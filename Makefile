@@ -1,23 +1,31 @@
-# make setup | demo | test | lint | bench | gpu-check | pictures | first-run | address | index | help
+# make setup | demo | test | lint | bench | gpu-check | pictures | first-run | address | index
+# make fuzz | coverage | audit | sbom | lock | help
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-LOCK   := requirements/lock.txt
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-ALONE  := requirements/lock-no-deps.txt
+PIP    := -m pip install --quiet --disable-pip-version-check
+# Nothing but the files whose hashes are in requirements/, and no package that is built here.
+PINNED := $(PIP) --require-hashes --no-deps --only-binary :all:
+LOCK   := requirements/user.txt requirements/training.txt requirements/test.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
-STAMP  := $(VENV)/setup-$(shell cat $(LOCK) $(ALONE) | cksum | cut -d' ' -f1)
+STAMP  := $(VENV)/setup-$(shell cat $(LOCK) requirements/torch*.txt | cksum | cut -d' ' -f1)
+TOOLS  := .venv-tools
+TOOLED := $(TOOLS)/setup-$(shell cksum < requirements/tools.txt | cut -d' ' -f1)
 
-.PHONY: help python system setup demo test lint fuzz bench gpu-check pictures first-run address index
+.PHONY: help python system setup demo test lint fuzz coverage audit sbom lock bench gpu-check
+.PHONY: pictures first-run address index
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make setup  create .venv with the pinned packages of $(LOCK) (done by all others)"
+	@echo "make setup  create .venv with the pinned packages of requirements/ (done by all others)"
 	@echo "make demo   reconstruct the demo knees, pictures and tables into demo-output/"
 	@echo "make test   lint, then every test"
 	@echo "make lint   style and common mistakes (ruff)"
 	@echo "make fuzz SECONDS=600 SEED=n  damaged files through every reader"
+	@echo "make audit ADVISORIES=folder  known vulnerabilities of the pinned packages"
+	@echo "make sbom   a list of what is installed, sbom.json (CycloneDX)"
+	@echo "make lock   requirements/*.txt anew (LOCKING=--upgrade takes the newest versions)"
 	@echo "make bench  speed and memory, as ratios measured side by side"
 	@echo "make gpu-check  what needs a GPU, TIGRE or PyTorch3D: a line for each, passed or why not"
 	@echo "make pictures  the README's pictures, into Docs/pictures/"
@@ -45,10 +53,14 @@ system: | python
 	@$(PYTHON) -m Testing.system_packages
 
 $(STAMP): | python
-	@echo "setup: installing the packages of $(LOCK) into $(VENV) (once; torch is large)"
+	@echo "setup: installing the packages of requirements/ into $(VENV) (once; torch is large)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) -r $(LOCK) && $(PIP) --no-deps -r $(ALONE) && \
-	  $(PIP) --no-deps --no-build-isolation -e . || { \
+	@$(BIN)/python $(PINNED) -r requirements/torch-cpu.txt 2>$(VENV)/torch-cpu.log || { \
+	  echo "setup: no PyTorch for the CPU alone was found ($(VENV)/torch-cpu.log says why); taking"; \
+	  echo "the package index's build, on Linux with CUDA"; \
+	  $(BIN)/python $(PINNED) -r requirements/torch.txt; } && \
+	  $(BIN)/python $(PINNED) $(LOCK:%=-r %) && \
+	  $(BIN)/python $(PIP) --no-deps --no-build-isolation -e . || { \
 	  echo "setup: pip could not install everything, and its last words are above. This step, and"; \
 	  echo "no later one, needs the internet (or a package index that pip is configured for)."; \
 	  exit 1; }
@@ -71,6 +83,27 @@ lint: setup
 fuzz: setup
 	@echo "fuzz: damaged files through every reader"
 	@$(BIN)/python -m Testing.fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0)
+
+audit: setup
+	@test -n "$(ADVISORIES)" || { \
+	  echo "Name the database: git clone --depth 1 https://github.com/pypa/advisory-database, then"; \
+	  echo "make audit ADVISORIES=advisory-database"; \
+	  exit 2; }
+	@$(BIN)/python -m Testing.audit "$(ADVISORIES)"
+
+$(TOOLED): | python
+	@test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python $(PINNED) -r requirements/tools.txt
+	@rm -f $(TOOLS)/setup-*
+	@touch $@
+
+sbom: setup $(TOOLED)
+	@$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file sbom.json $(BIN)/python
+	@echo "sbom: sbom.json lists what $(VENV) holds"
+
+lock: setup $(TOOLED)
+	@$(BIN)/python -m Testing.lock --uv $(TOOLS)/bin/uv $(LOCKING)
 
 bench: setup
 	@echo "bench: measuring speed and memory"

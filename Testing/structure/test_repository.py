@@ -9,7 +9,8 @@ from Testing.structure.repository import ROOT, repository_files
 TOP_LEVEL = {
     "SSRKD", "SSRKDLib", "Training", "Testing", "Docs", "requirements", ".ci", ".github",
     "CMakeLists.txt", "SSRKD.s4ext", "SSRKD.json", "SSRKD.png", "README.md", "LICENSE.txt",
-    "THIRD_PARTY.md", "pyproject.toml", "Makefile", ".gitignore", ".gitattributes",
+    "THIRD_PARTY.md", "SECURITY.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", "Makefile",
+    ".gitignore", ".gitattributes",
 }  # fmt: skip
 
 #: Places that exist on one machine only, and registries a checkout must not depend on.
