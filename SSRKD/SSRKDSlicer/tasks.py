@@ -313,6 +313,33 @@ class Tasks:
         return models
 
 
+def waitFor(start, progress=None):
+    """Start a job and let events run until it has ended.
+
+    Args:
+        start: starts it, given onProgress, onDone and onFailed; returns it.
+        progress: see :class:`~SSRKDSlicer.worker.worker_job.Job`.
+
+    Returns:
+        What the job gave to ``onDone``.
+
+    Raises:
+        SSRKDError: what it gave to ``onFailed``.
+    """
+    ended = {}
+    job = start(
+        onProgress=progress or (lambda stage, fraction, message: None),
+        onDone=lambda result: ended.update(result=result),
+        onFailed=lambda error: ended.update(error=error),
+    )
+    while not job.finished:
+        slicer.app.processEvents()
+        time.sleep(0.01)
+    if "error" in ended:
+        raise ended["error"]
+    return ended["result"]
+
+
 def newCaseFolder(setup):
     """A subject hierarchy folder for what is made of a pair of radiographs."""
     return newFolder(f"Knee of {setup.radiographs[0].name}")

@@ -212,7 +212,3 @@ def test_panel_edit_masks_opens_the_segment_editor(core, slicer, monkeypatch):
     monkeypatch.setattr(run_section, "openSegmentEditor", lambda *nodes: opened.append(nodes))
     user.click(core.ui.editMasksButton)
     assert opened == [(core.case().masks[0], core.case().placed[0])]
-
-
-def test_panel_self_test_runs_as_in_slicer(module, slicer):
-    slicer.selfTests["SSRKD"]()

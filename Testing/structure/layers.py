@@ -103,7 +103,9 @@ LIBRARY = Package(
 #: Loads inside Slicer only: the flags are not tested.
 MODULE = Package(
     "SSRKD/SSRKDSlicer",
-    rooms=tuple(map(Room, ("scene", "radiographs", "bones", "worker", "tasks", "panel"))),
+    rooms=tuple(
+        map(Room, ("scene", "radiographs", "bones", "worker", "tasks", "panel", "self_test"))
+    ),
     top=("__init__.py",),
 )
 
