@@ -60,17 +60,18 @@ class SSRKD(ScriptedLoadableModule):
         slicer.app.connect("aboutToQuit()", stopSharedWorker)
 
     def onStartupCompleted(self):
-        """Offer samples and layouts, which scenes may have been saved in; nothing else happens at
-        start-up, and nothing but the standard library and Slicer is imported for it."""
+        """Offer samples, layouts and terms, which scenes may have been saved in; nothing else
+        happens at start-up, and nothing but the standard library and Slicer is imported for it."""
         offer()
 
 
 def offer():
-    """Make the module's layouts and samples known to Slicer; again is harmless."""
+    """Make the module's layouts, terms and samples known to Slicer; again is harmless."""
     from SSRKDSlicer.radiographs import sample_data
-    from SSRKDSlicer.scene import layout_descriptions
+    from SSRKDSlicer.scene import layout_descriptions, terminology
 
     layout_descriptions.register()
+    terminology.register()
     sample_data.register()
 
 

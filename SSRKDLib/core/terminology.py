@@ -16,6 +16,14 @@ BONE_CODES = {
 #: SNOMED CT code of each side.
 SIDE_CODES = {"L": "7771000", "R": "24028007"}
 
+#: The list of 3D Slicer itself, and the module's, which names what that one lacks; the latter is
+#: in SSRKD/Resources/Terminologies.
+MASTER_LIST = "Segmentation category and type - DICOM master list"
+OWN_LIST = "Segmentation category and type - Knee bones (SSR-KD)"
+
+#: Bones that are not in :data:`MASTER_LIST` of 3D Slicer 5.10 to 5.13.
+_NOT_IN_MASTER_LIST = {"tibia"}
+
 #: Each side in words.
 SIDES = {"L": "left", "R": "right"}
 
@@ -27,9 +35,10 @@ def slicer_entry(bone: str, laterality: str | None) -> str:
         bone: one of :data:`~SSRKDLib.core.anatomy.BONES`.
         laterality: "L", "R" or None (unknown: no modifier).
     """
+    context = OWN_LIST if bone in _NOT_IN_MASTER_LIST else MASTER_LIST
     side = f"SCT^{SIDE_CODES[laterality]}^{SIDES[laterality].capitalize()}" if laterality else "^^"
     return (
-        "Segmentation category and type - DICOM master list~SCT^123037004^Anatomical Structure"
+        f"{context}~SCT^123037004^Anatomical Structure"
         f"~SCT^{BONE_CODES[bone]}^{bone.capitalize()}"
         f"~{side}"
         "~Anatomic codes - DICOM master list~^^~^^"
