@@ -10,6 +10,7 @@ import sys
 
 import slicer
 from slicer.i18n import tr as _
+from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -17,7 +18,8 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-TITLE = "Knee Bone Reconstruction (SSR-KD)"
+#: Where the project is, documentation and all.
+ADDRESS = "https://github.com/SSRKD/SlicerSSRKD"
 
 
 class LibraryFinder:
@@ -43,18 +45,25 @@ class SSRKD(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         if importlib.util.find_spec("SSRKDLib") is None:  # not installed
             sys.meta_path.append(LibraryFinder)
-        self.parent.title = _(TITLE)
-        self.parent.categories = [_("Tomographic Reconstruction"), _("Segmentation")]
-        self.parent.dependencies = []
+        self.parent.title = _("Knee Bone Reconstruction (SSR-KD)")
+        self.parent.categories = [
+            translate("qSlicerAbstractCoreModule", "Tomographic Reconstruction"),
+            translate("qSlicerAbstractCoreModule", "Segmentation"),
+        ]
+        self.parent.dependencies = ["Volumes", "Segmentations", "Markups", "Colors", "SampleData"]
+        self.parent.associatedNodeTypes = ["vtkMRMLScriptedModuleNode"]  # its own parameters'
         self.parent.contributors = ["SSRKD contributors"]
         self.parent.helpText = _(
             "Surface models of patella, femur, fibula and tibia from two knee radiographs: choose "
             "them, click Reconstruct. From a CT: see the section From CT. "
-            "For research, not for diagnosis."
-        )
+            "For research, not for diagnosis. "
+            '<a href="{address}/blob/main/Docs/slicer.md">Every control, the Python console and '
+            "troubleshooting</a>."
+        ).format(address=ADDRESS)
         self.parent.acknowledgementText = _(
             "Implements SSR-KD: Lin et al., Real-Time, Population-Based Reconstruction of 3D Bone "
-            "Models via Very-Low-Dose Protocols, arXiv 2508.13947."
+            "Models via Very-Low-Dose Protocols, "
+            '<a href="https://arxiv.org/abs/2508.13947">arXiv 2508.13947</a>. Please cite it.'
         )
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
         slicer.app.connect("aboutToQuit()", stopSharedWorker)
@@ -112,6 +121,10 @@ class SSRKDWidget(ScriptedLoadableModuleWidget):
         self.panel = Panel(self.ui, self.logic)
         if self.parent.isEntered:  # the module is reloaded
             self.panel.enter()
+
+    def nodeEditable(self, node):
+        """How well this module edits a node, as Slicer asks before it opens one for it."""
+        return 0.9 if node is not None and node.GetAttribute("ModuleName") == "SSRKD" else 0.0
 
     def enter(self):
         """The module was opened."""

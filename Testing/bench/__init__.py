@@ -9,7 +9,7 @@ What stands in for Slicer here, and so proves nothing about Slicer's own:
 - Qt is PySide6 (Qt 6) dressed as PythonQt (:mod:`Testing.bench.pythonqt` says in what). It is
   stricter than PythonQt where a method takes an enum (no plain int), looser where PySide6 knows
   more (scoped enums, lists from methods, keyword arguments).
-- ``ctk`` and ``qMRML*`` widgets are four look-alikes with those properties, signals and slots of
+- ``ctk`` and ``qMRML*`` widgets are five look-alikes with those properties, signals and slots of
   the C++ headers that the panel uses; not their pixels, not their menus and pop-ups.
 - ``slicer.app``, reading and writing of files, the layout manager, ``ScriptedLoadableModule`` and
   ``SampleData`` are written after Slicer's behaviour, as far as tests of this project need them:

@@ -1,9 +1,10 @@
-"""The module ``ctk``: look-alikes of the two CTK sections that the panel uses."""
+"""The module ``ctk``: look-alikes of the CTK widgets that the panel uses."""
 
 from __future__ import annotations
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
+from .ctk_path_line_edit import ctkPathLineEdit
 from .pythonqt import stand_in
 
 _HEADER = 24  # pixels of a section's title
@@ -112,4 +113,6 @@ class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
         self.setMaximumHeight(_NO_LIMIT if shown else _HEADER)
 
 
-WIDGETS = {kind.__name__: kind for kind in (ctkCollapsibleButton, ctkCollapsibleGroupBox)}
+WIDGETS = {
+    kind.__name__: kind for kind in (ctkCollapsibleButton, ctkCollapsibleGroupBox, ctkPathLineEdit)
+}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import qt
 
-from Testing.bench import dicom, open_module, reload_module, shut_down_module, user
+from Testing.bench import application, dicom, open_module, reload_module, shut_down_module, user
 from Testing.module.cases import SAMPLES, loadSampleFiles, settle, waitUntil
 
 
@@ -189,9 +189,16 @@ def test_panel_place_mode_ends_with_escape_scene_and_module(core, slicer):
     slicer.app.processEvents()
     before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
     user.click(core.ui.ballButton)
-    interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # Escape does this
+    (escape,) = slicer.util.mainWindow().findChildren(qt.QShortcut)
+    assert escape.key.toString() == "Esc"
+    escape.activated.emit()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    user.click(core.ui.rulerButton)
+    interaction.SetCurrentInteractionMode(interaction.ViewTransform)  # another tool
     slicer.app.processEvents()
-    assert not core.ui.ballButton.checked
+    assert not core.ui.rulerButton.checked and not core.ui.ballButton.checked
+    application.settle()
+    assert not slicer.util.mainWindow().findChildren(qt.QShortcut)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == before
     user.click(core.ui.rulerButton)
     close_module("SSRKD")
@@ -312,6 +319,27 @@ def test_panel_gpu_s_name_is_learned_from_a_job(module, slicer):
     assert timing.knownGpu() == "NVIDIA H100"
 
 
+def browse(edit):
+    """Click the button of a field for a path."""
+    user.click(edit.findChild(qt.QToolButton))
+
+
+def test_panel_path_that_is_used_is_offered_again(core, slicer, tmp_path):
+    user.choose(core.ui.geometryCombo, "Rig file")
+    slicer.app.processEvents()
+    for name in ("a b.json", "c.json"):
+        (tmp_path / name).write_text("{}")
+        user.type_text(core.ui.rigFile, str(tmp_path / name))
+        assert core.parameters.rigFile == str(tmp_path / name)
+    combo = core.ui.rigFile.findChild(qt.QComboBox)
+    texts = [combo.itemText(index) for index in range(combo.count)]
+    assert texts == [str(tmp_path / name) for name in ("c.json", "a b.json")]
+    user.choose(combo, texts[1])
+    assert core.parameters.rigFile == texts[1]
+    core.ui.rigFile.currentPath = qt.QUrl.fromLocalFile(texts[0]).toString()  # a file manager's
+    assert core.parameters.rigFile == texts[0]
+
+
 def test_panel_browse_buttons_ask_for_what_they_need(core, slicer, tmp_path, monkeypatch):
     user.choose(core.ui.geometryCombo, "Rig file")
     slicer.app.processEvents()
@@ -319,19 +347,19 @@ def test_panel_browse_buttons_ask_for_what_they_need(core, slicer, tmp_path, mon
     rig.write_text("{}")
     monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *a, **k: str(rig))
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *a, **k: str(tmp_path))
-    user.click(core.ui.rigFileBrowse)
+    browse(core.ui.rigFile)
     slicer.app.processEvents()
-    assert core.ui.rigFile.text == str(rig)
+    assert core.ui.rigFile.currentPath == str(rig)
     assert "version" in core.ui.summaryLabel.text  # it was read
     user.choose(core.ui.geometryCombo, "Calibration files")
     for view in ("frontal", "lateral"):
-        user.click(getattr(core.ui, f"{view}CalibrationBrowse"))
+        browse(getattr(core.ui, f"{view}Calibration"))
         slicer.app.processEvents()
-        assert getattr(core.ui, f"{view}Calibration").text == str(rig)
+        assert getattr(core.ui, f"{view}Calibration").currentPath == str(rig)
     assert "has no usable" in core.ui.summaryLabel.text
-    user.click(core.ui.exportFolderBrowse)
+    browse(core.ui.exportFolder)
     slicer.app.processEvents()
-    assert core.ui.exportFolder.text == str(tmp_path)
+    assert core.ui.exportFolder.currentPath == str(tmp_path)
     user.type_text(core.ui.exportFolder, "")
     slicer.app.processEvents()
     assert core.parameters.exportFolder == ""

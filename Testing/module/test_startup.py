@@ -9,6 +9,7 @@ import pytest
 import qt
 
 from Testing import bench
+from Testing.address import address
 from Testing.bench import absent, application, user
 from Testing.module.cases import ROOT
 from Testing.module.conftest import MODULE
@@ -105,3 +106,17 @@ def test_startup_puts_the_layouts_into_the_menu_once_and_they_show_the_radiograp
     application.settle()
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeSSRKDLateral")
     assert composite.GetBackgroundVolumeID() == panel.panel.parameters.nodeOf("lateral").GetID()
+
+
+def test_startup_the_module_says_what_it_needs_and_where_its_documentation_is(module, slicer):
+    about = slicer.modules.ssrkd
+    assert {"Volumes", "Segmentations", "Markups", "Colors", "SampleData"} == set(about.dependencies)
+    assert f"{address()}/blob/main/Docs/slicer.md" in about.helpText
+    assert "arxiv.org/abs/2508.13947" in about.acknowledgementText
+    assert about.contributors
+    logic = slicer.util.getModuleLogic("SSRKD")
+    assert isinstance(logic, module.SSRKDLogic)
+    widget = bench.open_module("SSRKD")
+    assert about.associatedNodeTypes == (logic.getParameterNode().GetClassName(),)
+    assert widget.nodeEditable(logic.getParameterNode()) > 0.5
+    assert widget.nodeEditable(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")) == 0

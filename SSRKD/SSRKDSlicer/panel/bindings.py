@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
+
+import ctk
+import qt
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import SSRKDError
 
@@ -79,35 +84,42 @@ class Section:
             lambda: setattr(self.parameters, name, check.checked),
         )  # fmt: skip
 
-    def path(self, edit, button, name, ask):
+    def path(self, edit, name, kind=None):
         """Bind a path to a text parameter.
 
         Args:
-            edit, button: to type it, and to choose it.
+            edit: ctkPathLineEdit; its history goes by the parameter's name.
             name: of the parameter.
-            ask: called with no argument; returns the chosen path, or "".
+            kind: of the file, "Rig (*.json)"; None for a folder.
         """
+        edit.settingKey = f"SSRKD/{name}"
+        edit.filters = ctk.ctkPathLineEdit.Dirs if kind is None else ctk.ctkPathLineEdit.Files
+        # Without all files the widget would tell nothing of a path that is not of the kind.
+        edit.nameFilters = [] if kind is None else [kind, _("All files (*)")]
+        edit.sizeAdjustPolicy = ctk.ctkPathLineEdit.AdjustToMinimumContentsLength
+        edit.minimumContentsLength = 8
+
+        def typed():
+            text = edit.currentPath.strip()
+            # What is dropped from a file manager.
+            return qt.QUrl(text).toLocalFile() if text.startswith("file:") else text
 
         def show(value):
-            # What is being typed is not taken away by a refresh that something else set off.
-            if edit.text != value and not edit.modified:
-                edit.text = value
+            if typed() != value:  # a space at its end may go on
+                edit.currentPath = value
 
         def store():
-            edit.modified = False
-            setattr(self.parameters, name, edit.text.strip())
+            path = typed()
+            setattr(self.parameters, name, path)
+            if os.path.isfile(path):
+                remember(edit)
 
-        def browse():
-            path = ask()
-            if path:
-                setattr(self.parameters, name, path)
+        def get():
+            return getattr(self.parameters, name)
 
-        self.scalar(
-            edit, "editingFinished()", show,
-            lambda: getattr(self.parameters, name),
-            store,
-        )  # fmt: skip
-        button.connect("clicked()", browse)
+        self.scalar(edit, "currentPathChanged(QString)", show, get, store)
+        # An empty field is no path, of which the other signal tells nothing.
+        edit.connect("validInputChanged(bool)", lambda valid: None if valid else store())
 
     def spin(self, spin, get, store, unknown=None):
         """Bind a spin box to a number; its value ``unknown`` stands for None."""
@@ -134,6 +146,13 @@ class Section:
             lambda: self.parameters.nodeOf(role, what),
             lambda: self.parameters.setNode(role, what, selector.currentNode()),
         )  # fmt: skip
+
+
+def remember(edit):
+    """Put a ctkPathLineEdit's path into its history; it sends the paths in between as changes."""
+    blocked = edit.blockSignals(True)
+    edit.addCurrentPathToHistory()
+    edit.blockSignals(blocked)
 
 
 def breakable(text):

@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 
 import qt
+import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import SSRKDError
@@ -255,7 +257,7 @@ class CompareSection(Section):
     @guarded
     def onReport(self):
         path = qt.QFileDialog.getSaveFileName(
-            None, "Save report", "SSRKD comparison.html", "HTML (*.html)"
+            slicer.util.mainWindow(), _("Save report"), "SSRKD comparison.html", "HTML (*.html)"
         )
         if not path:
             return

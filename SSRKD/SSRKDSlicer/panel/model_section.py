@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import qt
+import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.reconstruction.job import SPACINGS
 from SSRKDLib.weights.catalogue import DEFAULT_NAME
@@ -74,7 +76,10 @@ class ModelSection(Section):
     @guarded
     def onImport(self):
         files = qt.QFileDialog.getOpenFileNames(
-            None, "Import weights", "", "Weights (*.zip *.pth *.pt *.ckpt *.pkl);;All files (*)"
+            slicer.util.mainWindow(),
+            _("Import weights"),
+            "",
+            _("Weights (*.zip *.pth *.pt *.ckpt *.pkl);;All files (*)"),
         )
         if not files:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import qt
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.planning.correction import LongLeg, knee_angles, miniaci
@@ -245,7 +246,9 @@ class PlanSection(Section):
 
     @guarded
     def onExport(self):
-        folder = qt.QFileDialog.getExistingDirectory(None, "Export plan to", "")
+        folder = qt.QFileDialog.getExistingDirectory(
+            slicer.util.mainWindow(), _("Export plan to"), ""
+        )
         if not folder:
             return
         plan, parts = self._made

@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 
 import numpy as np
-import qt
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError
 
@@ -31,10 +31,10 @@ class RadiographsSection(Section):
         self.choice(ui.sideCombo, "side")
         self.choice(ui.geometryCombo, "geometry")
         self.choice(ui.valuesCombo, "values")
-        self._file(ui.rigFile, ui.rigFileBrowse, "rigFile", "Rig (*.json)")
+        self.path(ui.rigFile, "rigFile", _("Rig (*.json)"))
         for view in VIEWS:
             name = f"{view}Calibration"
-            self._file(getattr(ui, name), getattr(ui, name + "Browse"), name, "Text (*.txt)")
+            self.path(getattr(ui, name), name, _("Text (*.txt)"))
             self._number(view, "Sdd")
             self._number(view, "Sod")
             self._number(view, "Spacing", unknown=0.0)
@@ -44,13 +44,6 @@ class RadiographsSection(Section):
         ui.frontalCropButton.connect("toggled(bool)", self.onFrontalCrop)
         ui.lateralCropButton.connect("toggled(bool)", self.onLateralCrop)
         self.scale = ScaleTool(panel)
-
-    def _file(self, edit, button, name, kind):
-        def ask():
-            kinds = f"{kind};;All files (*)"
-            return qt.QFileDialog.getOpenFileName(None, "Choose a file", "", kinds)
-
-        self.path(edit, button, name, ask)
 
     def _number(self, view, what, unknown=None):
         self.spin(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.reconstruction.choices import pose_sentence
@@ -12,7 +13,7 @@ from ..bones.results import aboutModel, exportModels, posesChoice, showPose
 from ..radiographs import outlines
 from ..scene import layouts
 from ..scene.parameters import VIEWS
-from .bindings import Section, guarded
+from .bindings import Section, guarded, remember
 from .tables import fitHeight, setColumns
 
 _COLUMNS = ("Bone", "Opacity", "Volume", "Frontal", "Lateral")
@@ -30,12 +31,7 @@ class ResultsSection(Section):
         self.flag(ui.in3DCheck, "radiographsIn3D")
         self.choice(ui.poseCombo, "pose")
         self.choice(ui.exportFormatCombo, "exportFormat")
-        self.path(
-            ui.exportFolder,
-            ui.exportFolderBrowse,
-            "exportFolder",
-            lambda: qt.QFileDialog.getExistingDirectory(None, "Export bones to", ""),
-        )
+        self.path(ui.exportFolder, "exportFolder")
         ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
         ui.in3DCheck.connect("toggled(bool)", self.onOutlines)
         ui.poseCombo.connect("currentIndexChanged(int)", self.onPose)
@@ -184,11 +180,14 @@ class ResultsSection(Section):
     def onExport(self):
         folder = self.parameters.exportFolder
         if not folder:
-            folder = qt.QFileDialog.getExistingDirectory(None, "Export bones to", "")
+            folder = qt.QFileDialog.getExistingDirectory(
+                slicer.util.mainWindow(), _("Export bones to"), ""
+            )
             if not folder:
                 return
             self.parameters.exportFolder = folder
         with slicer.util.WaitCursor():
             paths = exportModels(self.panel.case().models, folder, self.parameters.exportFormat)
+        remember(self.ui.exportFolder)
         self.panel.showStatus(f"{len(paths)} file{'s' if len(paths) > 1 else ''} in {folder}.")
         self.panel.logAll(f"Wrote {path}." for path in paths)

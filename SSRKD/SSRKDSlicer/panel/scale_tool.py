@@ -26,7 +26,7 @@ class ScaleTool(Section, VTKObservationMixin):
     def __init__(self, panel):
         Section.__init__(self, panel)
         VTKObservationMixin.__init__(self)
-        self._marker = None
+        self._marker = self._escape = None
         ui = self.ui
         self.spin(
             ui.markerSize,
@@ -68,6 +68,10 @@ class ScaleTool(Section, VTKObservationMixin):
     def stop(self):
         """Leave the place mode and let go of what was being placed."""
         self.removeObservers()
+        if self._escape is not None:
+            self._escape.setEnabled(False)
+            self._escape.deleteLater()  # it may be what calls
+            self._escape = None
         interaction = slicer.app.applicationLogic().GetInteractionNode()
         if self._marker is not None and interaction is not None:
             interaction.SetCurrentInteractionMode(interaction.ViewTransform)
@@ -118,8 +122,13 @@ class ScaleTool(Section, VTKObservationMixin):
         selection.SetActivePlaceNodeID(self._marker.GetID())
         interaction.SetPlaceModePersistence(0)
         interaction.SetCurrentInteractionMode(interaction.Place)
-        # Escape, or another tool, ends the place mode.
+        # The mode gives the views Slicer's cursor for placing. Another tool ends it, and Escape,
+        # which Slicer's Markups leave alone.
         self.addObserver(interaction, interaction.InteractionModeChangedEvent, self.onMode)
+        window = slicer.util.mainWindow()
+        if window is not None:
+            self._escape = qt.QShortcut(qt.QKeySequence("Esc"), window)
+            self._escape.connect("activated()", self.stop)
         blocked = button.blockSignals(True)
         button.checked = True
         button.blockSignals(blocked)
