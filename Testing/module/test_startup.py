@@ -110,7 +110,8 @@ def test_startup_puts_the_layouts_into_the_menu_once_and_they_show_the_radiograp
 
 def test_startup_the_module_says_what_it_needs_and_where_its_documentation_is(module, slicer):
     about = slicer.modules.ssrkd
-    assert {"Volumes", "Segmentations", "Markups", "Colors", "SampleData"} == set(about.dependencies)
+    needed = {"Volumes", "Segmentations", "Markups", "Colors", "SampleData"}
+    assert set(about.dependencies) == needed
     assert f"{address()}/blob/main/Docs/slicer.md" in about.helpText
     assert "arxiv.org/abs/2508.13947" in about.acknowledgementText
     assert about.contributors
