@@ -115,9 +115,9 @@ def test_startup_the_module_says_what_it_needs_and_where_its_documentation_is(mo
     assert f"{address()}/blob/main/Docs/slicer.md" in about.helpText
     assert "arxiv.org/abs/2508.13947" in about.acknowledgementText
     assert about.contributors
-    logic = slicer.util.getModuleLogic("SSRKD")
-    assert isinstance(logic, module.SSRKDLogic)
     widget = bench.open_module("SSRKD")
+    logic = widget.logic  # what slicer.util.getModuleLogic gives
+    assert isinstance(logic, module.SSRKDLogic)
     assert about.associatedNodeTypes == (logic.getParameterNode().GetClassName(),)
     assert widget.nodeEditable(logic.getParameterNode()) > 0.5
     assert widget.nodeEditable(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")) == 0
