@@ -22,8 +22,10 @@ from pathlib import Path
 import torch
 import yaml
 
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.training import earlier_format
 from SSRKDLib.training.command import TASKS, run
+from SSRKDLib.training.configuration import check_files
 
 
 def from_earlier_form(given: list[str]) -> list[str]:
@@ -38,6 +40,10 @@ def from_earlier_form(given: list[str]) -> list[str]:
     parser.add_argument("--threads", default=str(torch.get_num_threads()))
     parser.add_argument("--workers", default="1")
     old = parser.parse_args(given)
+    try:
+        check_files(["--config", str(old.config)])
+    except InputError as error:
+        parser.error(str(error))
     settings = yaml.safe_load(old.config.read_text())
     if "model" not in settings and "data" not in settings:
         settings = earlier_format.configuration(settings)

@@ -11,7 +11,9 @@ import json
 import signal
 import sys
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.training import earlier_format
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint
+from SSRKDLib.training.configuration import check_files, check_values
 from SSRKDLib.training.data.modules import SegmentationData, TeacherData
 from SSRKDLib.training.data.student_modules import OwnStudentData, StudentData
 from SSRKDLib.training.data.virtual_modules import VirtualKneeData
@@ -51,6 +54,8 @@ TASKS = {
 SCORES = "scores.json"
 #: The training's configuration in full, in its folder: Lightning writes it.
 CONFIG = "config.yaml"
+
+_SETTINGS = "`train.py TASK --help` explains every setting."
 
 #: A training's folder; its manifest names the scores.
 TRAINING = ResultKind("training", partial(files_with, marks={SCORES: b'"steps": '}))
@@ -80,6 +85,10 @@ class _Command(LightningCLI):
                 **self.model_class.DEFAULTS,
             }
         )
+
+    def before_instantiate_classes(self) -> None:
+        own = ("model", "data", "threads", "checkpoint_every")
+        check_values({key: self.config[key] for key in own})
 
     def instantiate_trainer(self, **options: Any) -> Trainer:
         # More threads than idle cores make every operation wait for the slowest.
@@ -124,27 +133,19 @@ def run(arguments: Sequence[str]) -> int:
             )
         # Its arguments lack the task's name, which sys.argv contains.
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
-        task, data = TASKS[arguments[0]]
-        command = _Command(
-            task, data, args=list(arguments[1:]), run=False, seed_everything_default=0,
-            save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
-        )  # fmt: skip
+        check_files(arguments)
+        command = _made(*TASKS[arguments[0]], list(arguments[1:]))
         command.model.check_trainer(command.trainer)
         output = Path(command.config["output"])
-        last = output / LAST
         _check_output(output)
-        earlier = last.with_name(earlier_format.CHECKPOINT)
-        if last.exists():
-            _check_same(command.model, last)
+        newest = newest_sound(output)
+        earlier = output / earlier_format.CHECKPOINT
+        if newest is not None:
+            _check_same(command.model, newest)
         elif earlier.exists() and isinstance(command.model, DefaultTask):
             _continue_from(command, earlier)
-        command.trainer.fit(
-            command.model,
-            command.datamodule,
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )
-        command.trainer.save_checkpoint(last)
+        command.trainer.fit(command.model, command.datamodule, ckpt_path=newest, weights_only=True)
+        command.trainer.save_checkpoint(output / LAST)
         _test(command, output)
     except SSRKDError as error:
         print(f"error: {_without_trace(error)}", file=sys.stderr)
@@ -158,6 +159,29 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: {error}. Choose an --output that you may write to.", file=sys.stderr)
         return 2
     return 0
+
+
+def _made(task: type[Task], data: type, arguments: list[str]) -> _Command:
+    """Networks, data and trainer as the arguments ask.
+
+    Raises:
+        InputError: they cannot be made with these settings.
+    """
+    try:
+        return _Command(
+            task, data, args=arguments, run=False, seed_everything_default=0,
+            save_config_kwargs={"overwrite": True}, auto_configure_optimizers=False,
+            parser_kwargs={"exit_on_error": False},
+        )  # fmt: skip
+    except ArgumentError as error:
+        raise InputError(f"{str(error)[:600]}.", _SETTINGS) from error
+    except (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
+        told = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"A training cannot be made with these settings ({type(error).__name__}: {told}).",
+            _SETTINGS,
+        ) from error
 
 
 def _check_output(output: Path) -> None:
@@ -175,6 +199,28 @@ def _check_output(output: Path) -> None:
             "Move or rename it, or choose another --output.",
         )
     grown_folder(output, TRAINING, [SCORES])
+
+
+def newest_sound(output: Path) -> Path | None:
+    """The checkpoint that a training goes on from: its last one, or, where that was torn when power
+    or disk failed, the newest of the others, which is said; None where there is no last one.
+
+    Raises:
+        WeightsError: none can be read.
+    """
+    last = output / LAST
+    if not last.exists():
+        return None
+    try:
+        read_pytorch(last)
+    except WeightsError as torn:
+        for path in sorted(output.glob("step-*.ckpt"), reverse=True):
+            with suppress(WeightsError):
+                read_checkpoint(path)
+                print(f"warning: {torn.cause} Going on from {path.name}.", file=sys.stderr)
+                return path
+        raise
+    return last
 
 
 def _check_same(model: Task, last: Path) -> None:

@@ -258,12 +258,26 @@ def test_what_goes_wrong_in_a_loader_s_process_is_one_line_too(processed, tmp_pa
 
 def test_a_training_does_not_go_on_from_another_s_checkpoint(processed, tmp_path, capsys):
     output = tmp_path / "run"
-    last = train("segmentation", processed, output, 1)
+    train("segmentation", processed, output, 1)
     again = arguments("segmentation", processed, output, 2, **{"model.width": 8})
     assert command.run(again) == 2
     assert "belongs to a training of other networks or sizes" in capsys.readouterr().err
-    last.write_bytes(last.read_bytes()[:1000])
-    assert command.run(arguments("segmentation", processed, output, 2)) == 2
+
+
+def test_a_torn_last_checkpoint_is_replaced_by_the_newest_sound_one_and_said(
+    processed, tmp_path, capsys
+):
+    last = train("segmentation", processed, tmp_path / "run", 2)
+    torn = last.read_bytes()[:1000]
+    for path in (last, last.with_name("step-0000002.ckpt")):
+        path.write_bytes(torn)
+    assert command.run(arguments("segmentation", processed, tmp_path / "run", 2)) == 0
+    assert "last.ckpt is damaged or cut off" in (said := capsys.readouterr().err)
+    assert "Going on from step-0000001.ckpt." in said
+    assert torch.load(last, weights_only=True)["global_step"] == 2
+    for path in (last, *last.parent.glob("step-*.ckpt")):
+        path.write_bytes(torn)
+    assert command.run(arguments("segmentation", processed, tmp_path / "run", 2)) == 2
     assert "is damaged" in capsys.readouterr().err
 
 
