@@ -115,7 +115,7 @@ def projector(
         moved = view.transformed(shift)
         row = float(moved.project(np.zeros(3))[1])
         paths, _ = material_paths(leg, moved)
-        pixel = moved.pixel_spacing[0] * float((moved.projection_matrix @ [0, 0, 0, 1])[2])
+        pixel = moved.pixel_size(float(moved.depths(np.zeros(3))))[0]
         return random_line_integral(paths, row, pixel, noise)
 
     return take

@@ -138,7 +138,7 @@ def _joint(reference: dict[str, Mesh]) -> np.ndarray | None:
 def seen_by(rig: Rig, margin: float = _MARGIN) -> np.ndarray:
     """The polyhedron that both views see, as planes [8, 4] (see :class:`Region`).
 
-    Four sides of the pyramid from each source through the edges of its image, ``margin`` mm
+    Four sides of what each source's rays through the edges of its image enclose, ``margin`` mm
     inside. Of more than two views, the two that are reconstructed from: the most nearly
     perpendicular ones. What a collimator hid is not known to the rig.
     """
@@ -147,12 +147,11 @@ def seen_by(rig: Rig, margin: float = _MARGIN) -> np.ndarray:
     for view in pair:
         right, bottom = view.size[0] - 0.5, view.size[1] - 0.5
         corners = np.array([[-0.5, -0.5], [right, -0.5], [right, bottom], [-0.5, bottom]])
-        edges = view.points_on_detector(corners) - view.source
-        inwards = view.detector_centre - view.source
-        for one, other in zip(edges, np.roll(edges, -1, axis=0)):
-            normal = np.cross(one, other)
-            normal *= np.sign(normal @ inwards) / np.linalg.norm(normal)
-            planes.append([*normal, normal @ view.source + margin])
+        ends = view.points_on_detector(corners)
+        for end, other, ray in zip(ends, np.roll(ends, -1, axis=0), view.rays(corners)):
+            normal = np.cross(ray, other - end)
+            normal *= np.sign(normal @ (view.detector_centre - end)) / np.linalg.norm(normal)
+            planes.append([*normal, normal @ end + margin])
     return np.array(planes)
 
 

@@ -163,7 +163,7 @@ def _finish(
 
 def _pixel_mm(view: View) -> float:
     """The pixel's edge at the origin, mm."""
-    return view.pixel_spacing[0] * float((view.projection_matrix @ [0, 0, 0, 1])[2])
+    return view.pixel_size(float(view.depths(np.zeros(3))))[0]
 
 
 def _top(image: np.ndarray) -> float:

@@ -268,9 +268,8 @@ def _cropped(exposure: Exposure, bones: dict[str, Mesh]) -> Exposure:
     middle = bounding_box(points).mean(axis=0)
     view = exposure.view
     low, high = _around(view, points)
-    depth = (view.projection_matrix @ [*middle, 1.0])[2]
-    longer = max((high - low) * view.pixel_spacing)
-    small = exposure.reduced(longer * depth / _LARGEST, middle)
+    longer = max((high - low) * view.pixel_size(float(view.depths(middle))))
+    small = exposure.reduced(longer / _LARGEST, middle)
     low, high = _around(small.view, points)
     columns, rows = (int(n) for n in high - low)
     cut = (slice(low[1], high[1]), slice(low[0], high[0]))

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 
 from SSRKDLib.geometry.known import CALIBRATED, Known
+from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import View
 
 
@@ -143,3 +145,23 @@ def view_from_angles(
     return centred_view(
         name, axis, column, row, sdd=sdd, sod=sod, pixel_spacing=spacing, size=size, **details
     )
+
+
+def slot_view_from_angle(
+    name: str,
+    azimuth: float,
+    sdd: float,
+    sod: float,
+    size: tuple[int, int],
+    spacing: tuple[float, float],
+    **details,
+) -> SlotView:
+    """A slot scanner's view whose level rays pass through the centre's axis, seen from the source.
+
+    Args:
+        name, azimuth, size, details: as for :func:`view_from_angles`; level and upright.
+        sdd, sod: from the focal spot's line to the detector and to the centre, mm.
+        spacing: mm, (between columns on the detector, between rows).
+    """
+    plain = view_from_angles(name, azimuth, sdd, sod, size, spacing, **details)
+    return SlotView(**{entry.name: getattr(plain, entry.name) for entry in fields(plain)})

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from SSRKDLib.geometry.centred_views import view_from_angles
+from SSRKDLib.geometry.centred_views import slot_view_from_angle, view_from_angles
 from SSRKDLib.geometry.views import Rig, View
 
 
@@ -60,6 +60,25 @@ def oblique(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 0.0
         centre=centre,
     )  # fmt: skip
     return Rig(views=(frontal, lateral), laterality=laterality)
+
+
+def slot(
+    sdd: float = 1300.0,
+    sod: float = 987.0,
+    pixels: int = 256,
+    *,
+    laterality: str | None = "L",
+    centre: Sequence[float] = (0.0, 0.0, 0.0),
+) -> Rig:
+    """A biplanar slot scanner's pair, both views at one moment, 225 mm square at the centre."""
+    pixel = 225.0 / pixels
+    views = [
+        slot_view_from_angle(
+            name, angle, sdd, sod, (pixels, pixels), (pixel * sdd / sod, pixel), centre=centre
+        )
+        for name, angle in (("frontal", 0.0), ("lateral", 90.0))
+    ]
+    return Rig(views=tuple(views), laterality=laterality, simultaneous=True)
 
 
 def asymmetric(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 0.0, 0.0)) -> Rig:
@@ -112,4 +131,5 @@ PRESETS: dict[str, Callable[..., Rig]] = {
     "orthogonal": orthogonal,
     "c_arm": c_arm,
     "oblique": oblique,
+    "slot": slot,
 }

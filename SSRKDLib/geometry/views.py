@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,10 @@ MINIMUM_AXES_ANGLE_DEGREES = 20.0
 class View:
     """One radiograph's geometry: an X-ray source and a flat detector, posed anywhere.
 
-    Where its pixels are and what they mean is a :class:`~SSRKDLib.radiographs.exposure.Source`.
+    This is a cone beam's; a slot scanner's is :class:`~SSRKDLib.geometry.slot_view.SlotView`. Both
+    answer where the focal spot is for a point, how deep the point lies, where it projects to, and
+    how that moves with it. Where a view's pixels are and what they mean is a
+    :class:`~SSRKDLib.radiographs.exposure.Source`.
 
     Attributes:
         name: label only.
@@ -51,8 +55,11 @@ class View:
     size: tuple[int, int]
     known: Known = CALIBRATED
 
+    _POINTS: ClassVar = ("source", "detector_origin")
+    _DIRECTIONS: ClassVar = ("column_direction", "row_direction")
+
     def __post_init__(self) -> None:
-        for key in ("source", "detector_origin", "column_direction", "row_direction"):
+        for key in (*self._POINTS, *self._DIRECTIONS):
             vector = np.asarray(getattr(self, key), dtype=np.float64)
             if vector.shape != (3,) or not np.isfinite(vector).all():
                 raise GeometryError(
@@ -64,7 +71,7 @@ class View:
 
     def _check_detector(self) -> None:
         where = f"View '{self.name}':"
-        for key in ("column_direction", "row_direction"):
+        for key in self._DIRECTIONS:
             if abs(np.linalg.norm(getattr(self, key)) - 1) > 1e-3:
                 raise GeometryError(f"{where} {key} is not a unit vector.", "Normalise it.")
         if abs(self.column_direction @ self.row_direction) > 1e-3:
@@ -117,7 +124,8 @@ class View:
     @property
     def axis(self) -> np.ndarray:
         """Unit vector from the source to the centre of the detector's area."""
-        axis = self.detector_centre - self.source
+        centre = self.detector_centre
+        axis = centre - self.focal_spots(centre)
         return axis / np.linalg.norm(axis)
 
     @property
@@ -144,6 +152,20 @@ class View:
         matrix.flags.writeable = False
         return matrix
 
+    def focal_spots(self, points: np.ndarray) -> np.ndarray:
+        """Where the focal spot is when world points ``[..., 3]`` are exposed, ``[..., 3]`` mm."""
+        return np.broadcast_to(self.source, np.shape(points))
+
+    def depths(self, points: np.ndarray) -> np.ndarray:
+        """Depth ``[...]`` of world points ``[..., 3]`` before the source, as a fraction of the
+        source-to-detector distance."""
+        points = np.asarray(points, dtype=np.float64)
+        return points @ self.projection_matrix[2, :3] + self.projection_matrix[2, 3]
+
+    def pixel_size(self, depth: float) -> tuple[float, float]:
+        """Edges of a pixel, mm, (between columns, between rows), where :meth:`depths` are this."""
+        return self.pixel_spacing[0] * depth, self.pixel_spacing[1] * depth
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """Image points (column, row) of world points ``[..., 3]`` mm, as ``[..., 2]`` pixels.
 
@@ -154,9 +176,19 @@ class View:
         depth = homogeneous[..., 2:]
         return homogeneous[..., :2] / np.where(depth > 1e-9, depth, np.nan)
 
+    def slopes(self, points: np.ndarray) -> np.ndarray:
+        """How :meth:`project` moves with world points ``[..., 3]``: ``[..., 2, 3]``, pixels per mm;
+        column and row first, the world's axes last."""
+        matrix = self.projection_matrix
+        homogeneous = np.asarray(points, dtype=np.float64) @ matrix[:, :3].T + matrix[:, 3]
+        image = homogeneous[..., :2] / homogeneous[..., 2:]
+        slopes = matrix[:2, :3] - image[..., None] * matrix[2, :3]
+        return slopes / homogeneous[..., 2, None, None]
+
     def rays(self, image_points: np.ndarray) -> np.ndarray:
-        """Unit directions ``[..., 3]`` from the source through image points ``[..., 2]``."""
-        directions = self.points_on_detector(image_points) - self.source
+        """Unit directions ``[..., 3]`` from the focal spot through image points ``[..., 2]``."""
+        ends = self.points_on_detector(image_points)
+        directions = ends - self.focal_spots(ends)
         return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
 
     def points_on_detector(self, image_points: np.ndarray) -> np.ndarray:
@@ -214,13 +246,9 @@ class View:
     def transformed(self, matrix: np.ndarray) -> View:
         """This view moved by a 4x4 matrix (rotation or reflection, and translation; mm)."""
         rotation, translation = matrix[:3, :3], matrix[:3, 3]
-        return replace(
-            self,
-            source=rotation @ self.source + translation,
-            detector_origin=rotation @ self.detector_origin + translation,
-            column_direction=rotation @ self.column_direction,
-            row_direction=rotation @ self.row_direction,
-        )
+        moved = {key: rotation @ getattr(self, key) + translation for key in self._POINTS}
+        turned = {key: rotation @ getattr(self, key) for key in self._DIRECTIONS}
+        return replace(self, **moved, **turned)
 
 
 @dataclass(frozen=True)
@@ -290,7 +318,7 @@ class Rig:
         for view in self.views:
             across = np.eye(3) - np.outer(view.axis, view.axis)
             normal_matrix += across
-            right_side += across @ view.source
+            right_side += across @ view.detector_centre
         return np.linalg.solve(normal_matrix, right_side)
 
 
@@ -334,7 +362,8 @@ def triangulate(views: list[View], image_points: np.ndarray) -> tuple[np.ndarray
     """
     directions = np.stack([view.rays(point) for view, point in zip(views, image_points)])
     across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
-    sources = np.stack([view.source for view in views])
+    ends = [view.points_on_detector(np.asarray(one)) for view, one in zip(views, image_points)]
+    sources = np.stack([view.focal_spots(end) for view, end in zip(views, ends)])
     point = np.linalg.solve(across.sum(0), np.einsum("nij,nj->i", across, sources))
     residual = np.einsum("nij,nj->ni", across, point - sources)
     return point, float(np.sqrt((residual**2).sum(1).mean()))

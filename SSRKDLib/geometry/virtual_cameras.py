@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,8 +93,13 @@ def frame_cameras(
 
 def _horizontal(view: View) -> np.ndarray:
     """Unit vector across the leg and the ray to the joint, either sign."""
-    across = np.cross(view.source, [0.0, 0.0, 1.0])
+    across = np.cross(_source(view), [0.0, 0.0, 1.0])
     return across / max(np.linalg.norm(across), 1e-9)
+
+
+def _source(view: View) -> np.ndarray:
+    """The focal spot as the joint is exposed."""
+    return view.focal_spots(np.zeros(3))
 
 
 def _virtual_view(real: View, slot: int, pixels: int, pixel_mm: float) -> View:
@@ -102,13 +107,15 @@ def _virtual_view(real: View, slot: int, pixels: int, pixel_mm: float) -> View:
     the source is on, so that a knee seen from behind looks as one seen from the front."""
     across = _horizontal(real)
     across = across * (1.0 if across[slot] >= 0 else -1.0)
-    towards = real.source / np.linalg.norm(real.source)
+    source = _source(real)
+    towards = source / np.linalg.norm(source)
     down = np.cross(towards, across)
     down = down * (-1.0 if down[2] > 0 else 1.0)
     half = (pixels - 1) / 2 * pixel_mm
-    return View(
+    return replace(
+        real,
         name=("frontal", "lateral")[slot],
-        source=real.source,
+        source=source,
         detector_origin=-half * across - half * down,
         column_direction=across,
         row_direction=down,
@@ -126,9 +133,6 @@ def pixel_grid(view: View) -> np.ndarray:
 def camera_map(camera: Camera) -> np.ndarray:
     """Where each virtual pixel lies on the real image: (column, row), ``[rows, columns, 2]``.
 
-    Both share the source, so the map is a homography.
+    Both share their rays, so where a ray meets the virtual image plane does not matter.
     """
-    homography = np.linalg.solve(camera.real.ray_matrix, camera.view.ray_matrix)
-    moved = pixel_grid(camera.view) @ homography[:, :2].T + homography[:, 2]
-    ahead = moved[..., 2:]
-    return moved[..., :2] / np.where(ahead > 1e-9, ahead, np.nan)
+    return camera.real.project(camera.view.points_on_detector(pixel_grid(camera.view)))

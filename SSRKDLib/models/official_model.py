@@ -78,9 +78,9 @@ class OfficialField:
                 edges = np.concatenate(
                     [projected + 0.5, np.array(view.size) - 0.5 - projected], axis=1
                 )
-                depth = points @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
                 # Two entries per image axis: low edge and high edge.
-                margins.append((edges * np.tile(view.pixel_spacing, 2)).min(axis=1) * depth)
+                sizes = np.stack(2 * view.pixel_size(view.depths(points)), axis=1)
+                margins.append((edges * sizes).min(axis=1))
         return np.min(margins, axis=0)
 
 

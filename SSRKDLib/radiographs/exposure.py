@@ -159,12 +159,9 @@ class Exposure:
         of a mirrored pair lie 0.1 to 0.2 mm from the mirrored bones (several mm where a shaft is
         cut). Weights are trained with it; only new ones can change it.
         """
-        depth = (self.view.projection_matrix @ [*joint, 1.0])[2]
         # A guess of the joint beside or behind the source must not lead to absurd blocks.
-        depth = float(np.clip(depth, 0.3, 1.0))
-        blocks = tuple(
-            max(1, int(round(pixel_mm / (spacing * depth)))) for spacing in self.view.pixel_spacing
-        )
+        depth = float(np.clip(self.view.depths(joint), 0.3, 1.0))
+        blocks = tuple(max(1, int(round(pixel_mm / mm))) for mm in self.view.pixel_size(depth))
         if blocks not in self._reduced:
             self._reduced[blocks] = self._averaged(*blocks)
         return self._reduced[blocks]

@@ -3,7 +3,7 @@
 The networks always see a left knee from two virtual cameras. A virtual camera keeps the real source
 and looks at the joint; its image plane passes through the joint, its columns and rows are the
 horizontal and vertical of the *canonical frame* (see :mod:`SSRKDLib.simulation.population`), and
-its pixels have a fixed size there. Re-imaging about a fixed source is a homography, so nothing is
+its pixels have a fixed size there. Both images are of the same rays, so nothing is
 lost but what lies outside. Distances, detector poses, spacings, sides and the direction that the
 leg lies in are all absorbed here; what remains for the networks is perspective and the directions
 of the views, and points reach them through exact projection matrices.

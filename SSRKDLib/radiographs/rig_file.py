@@ -15,10 +15,12 @@ from SSRKDLib.core.errors import GeometryError, InputError, one_line
 from SSRKDLib.core.input_files import read_json, read_text_bytes
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.geometry.known import CALIBRATED, Known
+from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, sources_of, with_sources
 
-VERSION = 1
+#: Versions that are read. A file is of the first that can say what it says: 2 has slot views.
+VERSIONS = (1, 2)
 
 #: Most views, and longest name of one, characters.
 _MOST_VIEWS, _LONGEST_NAME = 16, 200
@@ -27,6 +29,8 @@ _VIEW_KEYS = {
     "name", "source", "detector_origin", "column_direction", "row_direction", "pixel_spacing",
     "size", "known",
 }  # fmt: skip
+_SLOT_KEYS = {"type", "scan_direction"}
+_TYPES = ("cone", "slot")
 _KNOWN_KEYS = {entry.name for entry in fields(Known)}
 _SOURCE_KEYS = {"image", "values", "air"}
 _RIG_KEYS = {
@@ -70,10 +74,11 @@ def rig_from_dict(data: object) -> RadiographRig:
     """A rig from the parsed JSON (image paths as written)."""
     if not isinstance(data, dict):
         raise GeometryError("The rig is not a JSON object.", "See Docs/rig.md for its form.")
-    if data.get("version") != VERSION:
+    version = data.get("version")
+    if version not in VERSIONS or isinstance(version, bool):
         raise GeometryError(
-            f"The rig's version is {data.get('version')!r}; this program reads {VERSION}.",
-            'Write "version": 1, or update the program.',
+            f"The rig's version is {version!r}; this program reads 1 and 2.",
+            'Write "version": 2, or update the program.',
         )
     if data.get("units", "mm") != "mm":
         raise GeometryError(f"The rig's units are '{data['units']}'.", "Convert all lengths to mm.")
@@ -98,7 +103,13 @@ def rig_from_dict(data: object) -> RadiographRig:
     notes = _notes_on_unknown(data, _RIG_KEYS, "the rig")
     for index, view in enumerate(views):
         if isinstance(view, dict):
-            notes += _notes_on_unknown(view, _VIEW_KEYS | _SOURCE_KEYS, f"view {index} of the rig")
+            known = _VIEW_KEYS | _SOURCE_KEYS | (_SLOT_KEYS if version > 1 else set())
+            if not known >= _SLOT_KEYS and "type" in view:
+                raise GeometryError(
+                    f"View {index} of the rig has a type, which version 1 does not know.",
+                    'Write "version": 2, or leave the type out where the beam is a cone.',
+                )
+            notes += _notes_on_unknown(view, known, f"view {index} of the rig")
     return RadiographRig(
         views=tuple(view_from_dict(view, index) for index, view in enumerate(views)),
         sources=tuple(source_from_dict(view, index) for index, view in enumerate(views)),
@@ -127,8 +138,16 @@ def view_from_dict(data: object, index: int = 0) -> View:
             key: np.asarray(data[key], dtype=np.float64)
             for key in ("source", "detector_origin", "column_direction", "row_direction")
         }
+        scan = data.get("scan_direction")
+        scan = None if scan is None else np.asarray(scan, dtype=np.float64)
     known = _known(data.get("known", {}), name)
-    return View(name=name, pixel_spacing=spacing, size=size, known=known, **vectors)
+    kind = data.get("type", "cone")
+    if kind not in _TYPES:
+        raise GeometryError(
+            f"View '{name}' has the type {kind!r}.", f"Write one of {', '.join(_TYPES)}."
+        )
+    plain = {"name": name, "pixel_spacing": spacing, "size": size, "known": known, **vectors}
+    return SlotView(**plain, scan_direction=scan) if kind == "slot" else View(**plain)
 
 
 def _known(data: object, name: str) -> Known:
@@ -185,8 +204,9 @@ def _notes_on_unknown(data: dict, known: set[str], what: str) -> tuple[str, ...]
 
 def rig_to_dict(rig: Rig) -> dict:
     """The rig as plain JSON values (image paths as they are)."""
+    slot = any(isinstance(view, SlotView) for view in rig.views)
     data: dict = {
-        "version": VERSION,
+        "version": VERSIONS[1] if slot else VERSIONS[0],
         "frame": rig.frame,
         "units": "mm",
         "laterality": rig.laterality,
@@ -221,6 +241,10 @@ def view_to_dict(view: View, source: Source | None = None) -> dict:
         "pixel_spacing": list(view.pixel_spacing),
         "size": list(view.size),
     }
+    if isinstance(view, SlotView):
+        data["type"] = "slot"
+        if not np.array_equal(np.abs(view.scan_direction), np.abs(view.row_direction)):
+            data["scan_direction"] = view.scan_direction.tolist()
     if source.air is not None:
         data["air"] = source.air
     if view.known != CALIBRATED:

@@ -33,8 +33,7 @@ def shown_margin(exposure: Exposure, frame: np.ndarray, beyond: int = 1) -> Marg
         image_points = view.project(in_rig)
         where = np.clip(np.nan_to_num(image_points, nan=-1e6) + beyond, -0.5, None)
         pixels = ndimage.map_coordinates(distance, where.T[::-1], order=1, mode="nearest")
-        depth = in_rig @ view.projection_matrix[2, :3] + view.projection_matrix[2, 3]
-        return pixels * min(view.pixel_spacing) * depth
+        return pixels * np.min(view.pixel_size(view.depths(in_rig)), axis=0)
 
     return margin
 

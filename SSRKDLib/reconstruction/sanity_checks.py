@@ -90,5 +90,4 @@ def femur_warnings(vertices: np.ndarray) -> list[str]:
 def field_width(exposure: Exposure, joint: np.ndarray) -> float:
     """Shorter side of the radiograph where it passes through the joint, mm."""
     view = exposure.view
-    depth = float((view.projection_matrix @ [*joint, 1.0])[2])
-    return min(n * mm for n, mm in zip(view.size, view.pixel_spacing)) * depth
+    return min(n * mm for n, mm in zip(view.size, view.pixel_size(float(view.depths(joint)))))

@@ -1,4 +1,4 @@
-"""A cone-beam forward projector in torch: any view, any affine, differentiable, CPU and CUDA.
+"""A forward projector in torch: any view, any affine, differentiable, CPU and CUDA.
 
 Method: P. M. Joseph, "An improved algorithm for reprojecting rays through pixel images", IEEE
 Trans. Med. Imaging 1(3), 1982. Along each ray the volume is sampled once per slice of the ray's
@@ -93,15 +93,16 @@ def _rays(volume: Volume, view: View, image_points: np.ndarray) -> torch.Tensor:
     """Line integrals ``[n]`` through image points ``[n, 2]`` (column, row)."""
     world_to_index = np.linalg.inv(volume.index_to_world)
     targets = view.points_on_detector(image_points)
-    source = world_to_index[:3, :3] @ view.source + world_to_index[:3, 3]
-    ray = (targets - view.source) @ world_to_index[:3, :3].T
-    length = np.linalg.norm(targets - view.source, axis=1)
+    spots = view.focal_spots(targets)
+    source = spots @ world_to_index[:3, :3].T + world_to_index[:3, 3]
+    ray = (targets - spots) @ world_to_index[:3, :3].T
+    length = np.linalg.norm(targets - spots, axis=1)
     driving = np.abs(ray).argmax(1)
     result = volume.values.new_zeros(len(image_points))
     for axis in range(3):
         chosen = np.flatnonzero(driving == axis)
         if len(chosen):
-            sums = _along(volume.values, source, ray[chosen], axis)
+            sums = _along(volume.values, source[chosen], ray[chosen], axis)
             step = length[chosen] / np.abs(ray[chosen, axis])
             index = torch.from_numpy(chosen).to(result.device)
             result = result.index_put((index,), sums * _tensor(step, sums))
@@ -111,7 +112,7 @@ def _rays(volume: Volume, view: View, image_points: np.ndarray) -> torch.Tensor:
 def _along(values: torch.Tensor, source: np.ndarray, ray: np.ndarray, axis: int) -> torch.Tensor:
     """Sums ``[n]`` of one bilinear sample per slice of the driving axis.
 
-    ``source`` (3,) and ``ray`` [n, 3] (source to detector) are in index coordinates (i, j, k).
+    ``source`` [n, 3] and ``ray`` [n, 3] (source to detector) are in index coordinates (i, j, k).
     """
     # A slice's own axes, as grid_sample names them: the faster one is its width.
     width_axis, height_axis = (other for other in (0, 1, 2) if other != axis)
@@ -122,10 +123,11 @@ def _along(values: torch.Tensor, source: np.ndarray, ray: np.ndarray, axis: int)
     # Positions are kept relative to the middle slice in double precision, so that single
     # precision loses nothing to the source's distance.
     middle = (count - 1) / 2
-    at_middle = source[[width_axis, height_axis]] + (middle - source[axis]) * slope
+    before = middle - source[:, axis]
+    at_middle = source[:, [width_axis, height_axis]] + before[:, None] * slope
     base = _tensor((2 * at_middle + 1) / size - 1, values)
     per_slice = _tensor(2 * slope / size, values)
-    fraction = _tensor((middle - source[axis]) / ray[:, axis], values)
+    fraction = _tensor(before / ray[:, axis], values)
     fraction_per_slice = _tensor(1 / ray[:, axis], values)
     total = values.new_zeros(len(ray))
     at_once = max(1, _SAMPLES_AT_ONCE // len(ray))

@@ -31,7 +31,8 @@ def path_lengths(surfaces: list[tuple[np.ndarray, np.ndarray]], view: View) -> n
     """
     columns, rows = view.size
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)
-    to_detector = np.linalg.norm(view.points_on_detector(grid) - view.source, axis=-1)
+    ends = view.points_on_detector(grid)
+    to_detector = np.linalg.norm(ends - view.focal_spots(ends), axis=-1)
     return np.stack(
         [(to_detector * _depth_inside(*surface, view)).astype(np.float32) for surface in surfaces]
     )
@@ -40,10 +41,7 @@ def path_lengths(surfaces: list[tuple[np.ndarray, np.ndarray]], view: View) -> n
 def _depth_inside(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.ndarray:
     """As :func:`path_lengths` for one mesh, as a fraction of the ray from source to detector."""
     columns, rows = view.size
-    matrix = view.projection_matrix
-    homogeneous = vertices @ matrix[:, :3].T + matrix[:, 3]
-    depth = homogeneous[:, 2]
-    image_points = homogeneous[:, :2] / depth[:, None]
+    depth, image_points = view.depths(vertices), view.project(vertices)
 
     corner_rows = image_points[:, 1][faces]
     faces = faces[(corner_rows.max(1) > -1) & (corner_rows.min(1) < rows)]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.joseph import Volume
 
@@ -96,10 +97,12 @@ def project(volume: Volume, view: View) -> torch.Tensor | None:
 def express(volume: Volume, view: View) -> TigreView | None:
     """A view of a volume in TIGRE's terms, or None where TIGRE has none.
 
-    None for: voxels that are not cubes or a sheared grid (TIGRE's volumes are boxes, and its
-    shortcut past empty space assumes cubes), a source within the volume's reach (the same
-    shortcut), and detector axes that are not perpendicular to a hundredth of a pixel.
+    None for: a slot scanner's view, voxels that are not cubes or a sheared grid (TIGRE's volumes
+    are boxes, and its shortcut past empty space assumes cubes), a source within the volume's reach
+    (the same shortcut), and detector axes that are not perpendicular to a hundredth of a pixel.
     """
+    if isinstance(view, SlotView):
+        return None
     spacing = volume.spacing
     axes = volume.index_to_world[:3, :3] / spacing
     cubes = np.ptp(spacing) <= 1e-4 * spacing.mean()

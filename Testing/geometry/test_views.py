@@ -23,7 +23,7 @@ from SSRKDLib.radiographs.exposure import Source, with_sources
 from SSRKDLib.radiographs.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
 from Testing.support.projection_truth import rotation
 
-RIGS = ("orthogonal", "c_arm", "oblique", "asymmetric")
+RIGS = ("orthogonal", "c_arm", "oblique", "asymmetric", "slot")
 
 
 @pytest.fixture(params=[(name, index) for name in RIGS for index in (0, 1)], ids=str)
@@ -51,13 +51,13 @@ def as_json(rig: Rig) -> dict:
 def test_geometry_projection_equals_ray_meeting_plane(view, points):
     """Independent of matrices: where the ray pierces the plane, measured along its edges."""
     normal = np.cross(view.column_direction, view.row_direction)
-    ray = points - view.source
-    reach = ((view.detector_origin - view.source) @ normal) / (ray @ normal)
-    across = view.source + reach[:, None] * ray - view.detector_origin
+    spots = view.focal_spots(points)
+    ray = points - spots
+    reach = ((view.detector_origin - spots) @ normal) / (ray @ normal)
+    across = spots + reach[:, None] * ray - view.detector_origin
     expected = np.stack([across @ view.column_direction, across @ view.row_direction], 1)
     np.testing.assert_allclose(view.project(points), expected / view.pixel_spacing, atol=1e-8)
-    depth = np.c_[points, np.ones(50)] @ view.projection_matrix[2]
-    np.testing.assert_allclose(depth, 1 / reach)
+    np.testing.assert_allclose(view.depths(points), 1 / reach)
 
 
 def test_geometry_first_pixel_is_the_detector_origin(view):
@@ -73,8 +73,16 @@ def test_geometry_first_pixel_is_the_detector_origin(view):
 
 def test_geometry_rays_are_the_inverse_of_projection(view, points):
     rays = view.rays(view.project(points))
-    distance = np.linalg.norm(points - view.source, axis=1, keepdims=True)
-    np.testing.assert_allclose(view.source + distance * rays, points, atol=1e-6)
+    spots = view.focal_spots(points)
+    distance = np.linalg.norm(points - spots, axis=1, keepdims=True)
+    np.testing.assert_allclose(spots + distance * rays, points, atol=1e-6)
+
+
+def test_geometry_slopes_are_those_of_the_projection(view, points):
+    moved = points[:, None] + 1e-3 * np.stack([np.eye(3), -np.eye(3)])[:, None]
+    ahead, behind = view.project(moved)
+    expected = np.swapaxes(ahead - behind, -1, -2) / 2e-3
+    np.testing.assert_allclose(view.slopes(points), expected, atol=1e-7)
 
 
 def test_geometry_points_behind_the_source_are_nowhere(view):
@@ -88,7 +96,8 @@ def test_geometry_inside_ends_half_a_pixel_beyond_the_outer_centres(view):
     columns, rows = view.size
     edge = np.array([[-0.49, 0], [-0.51, 0], [columns - 0.51, 5], [columns - 0.49, 5]])
     edge = np.concatenate([edge, [[3, -0.49], [3, -0.51], [3, rows - 0.51], [3, rows - 0.49]]])
-    on_ray = view.source + 0.7 * (view.points_on_detector(edge) - view.source)
+    ends = view.points_on_detector(edge)
+    on_ray = ends + 0.3 * (view.focal_spots(ends) - ends)
     assert view.inside(on_ray).tolist() == [True, False] * 4
     assert not view.inside(on_ray, margin=1.0).any()
 
@@ -169,7 +178,7 @@ def test_geometry_rig_survives_its_file(name, tmp_path):
     read = read_rig(tmp_path / "rig.json")
     assert read.sources[0].image == str(tmp_path / "images" / "a.nrrd")
     written = json.loads((tmp_path / "rig.json").read_text())
-    assert written["version"] == 1
+    assert written["version"] == (2 if name == "slot" else 1)
     assert written["units"] == "mm"
     assert written["views"][0]["image"] == "images/a.nrrd"
     assert as_json(with_sources(read, rig.sources)) == as_json(rig)
@@ -255,7 +264,8 @@ REFUSED = {
     "kind of values": (change("views.0.values", "hounsfield"), "not a kind of pixel values"),
     "air count": (change("views.0.air", -5), "air count"),
     "key missing": (change("views.0.source", ...), "lacks source"),
-    "version": (change("version", 2), "version is 2"),
+    "version": (change("version", 3), "version is 3"),
+    "type in version 1": (change("views.0.type", "slot"), "version 1 does not know"),
     "units": (change("units", "cm"), "units are 'cm'"),
     "frame": (change("frame", "RAS"), "not a frame"),
     "laterality": (change("laterality", "left"), "not a side"),

@@ -136,7 +136,7 @@ def test_project_stops_at_the_detector():
     assert project(Volume(values, beyond_source), view).abs().max() == 0
 
 
-@pytest.mark.parametrize("name", ["oblique", "asymmetric"])
+@pytest.mark.parametrize("name", ["oblique", "asymmetric", "slot"])
 def test_project_puts_a_blob_where_the_point_projects(name):
     """To 0.05 px in every view, by the blob's centroid; the brightest pixel is the nearest."""
     generator = np.random.default_rng(3)

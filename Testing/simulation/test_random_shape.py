@@ -12,6 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit, similarity_fit
 from SSRKDLib.datasets.virtual_cohort import make_knee, random_views
 from SSRKDLib.evaluation.metrics import point_distances
+from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation import population
 from SSRKDLib.simulation.bone_details import bent_end, with_osteophytes
@@ -25,21 +26,22 @@ from SSRKDLib.surfaces.mesh import Mesh, to_polydata
 trimesh = pytest.importorskip("trimesh")
 
 
-def oblique_view() -> View:
-    return View(
+def oblique_view(kind: type[View] = View) -> View:
+    return kind(
         "v", [250, -900, 130], [-149.4, 300, 149.4], [1, 0, 0], [0, 0, -1], (1.0, 1.1), (300, 270)
     )
 
 
-def test_project_path_lengths_of_a_sphere_are_its_chords():
-    view, centre, radius = oblique_view(), np.array([10.0, 20.0, -15.0]), 40.0
+@pytest.mark.parametrize("kind", [View, SlotView])
+def test_project_path_lengths_of_a_sphere_are_its_chords(kind):
+    view, centre, radius = oblique_view(kind), np.array([10.0, 20.0, -15.0]), 40.0
     sphere = trimesh.creation.icosphere(5, radius)
     length = path_lengths([(sphere.vertices + centre, sphere.faces)], view)[0]
     columns, rows = np.meshgrid(np.arange(300), np.arange(270))
-    rays = view.rays(np.stack([columns, rows], -1))
-    along = rays @ (view.source - centre)
-    offset = view.source - centre
-    chord = 2 * np.sqrt(np.maximum(along**2 - (offset @ offset - radius**2), 0))
+    image_points = np.stack([columns, rows], -1)
+    offset = view.focal_spots(view.points_on_detector(image_points)) - centre
+    along = (view.rays(image_points) * offset).sum(-1)
+    chord = 2 * np.sqrt(np.maximum(along**2 - ((offset**2).sum(-1) - radius**2), 0))
     assert np.linalg.norm(length - chord) < 2e-3 * np.linalg.norm(chord)
     assert length.min() > -1e-3  # no ray leaks between triangles
 

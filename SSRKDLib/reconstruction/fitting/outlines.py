@@ -139,8 +139,8 @@ def bone_contour(
         pose: model to world.
         view: in the world.
     """
-    source = (view.source - pose[:3, 3]) @ pose[:3, :3]
-    facing = np.einsum("ni,ni->n", shape - source, normals)
+    sources = view.transformed(np.linalg.inv(pose)).focal_spots(shape)
+    facing = np.einsum("ni,ni->n", shape - sources, normals)
     away = facing > 0
     first, second, third = away[bone.faces].T  # some times as fast as a sum along the short axis
     corners = first.astype(np.int8) + second + third
@@ -156,11 +156,7 @@ def bone_contour(
     outward = (normals[start] * (1 - share) + normals[end] * share) @ pose[:3, :3].T
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
 
-    matrix = view.projection_matrix
-    homogeneous = points @ matrix[:, :3].T + matrix[:, 3]
-    image = homogeneous[:, :2] / homogeneous[:, 2:]
-    slopes = matrix[None, :2, :3] - image[:, :, None] * matrix[None, None, 2, :3]
-    slopes = slopes / homogeneous[:, 2, None, None]
+    image, slopes = view.project(points), view.slopes(points)
     moves = np.einsum("nij,nj->ni", slopes, outward)
     rate = np.maximum(np.linalg.norm(moves, axis=1), 1e-9)
     in_image = moves / rate[:, None]
