@@ -70,11 +70,12 @@ class Camera:
 
 def frame_cameras(
     views: tuple[View, ...], frame: np.ndarray, pixels: int, pixel_mm: float
-) -> tuple[Camera, Camera]:
-    """The virtual cameras for two real views, the more frontal one first.
+) -> tuple[Camera, ...]:
+    """The virtual cameras for real views: of the first two, the pair, the more frontal one first;
+    then further ones in their order, each as frontal or lateral as it is.
 
     Args:
-        views: two views in rig coordinates.
+        views: two or more, in rig coordinates.
         frame: canonical to rig, 4x4.
         pixels: rows and columns of the virtual images.
         pixel_mm: their pixel size at the joint.
@@ -84,10 +85,11 @@ def frame_cameras(
     across = [_horizontal(view) for view in real]
     in_order = abs(across[0][0]) + abs(across[1][1])
     swapped = abs(across[1][0]) + abs(across[0][1])
-    order = (0, 1) if in_order >= swapped else (1, 0)
+    pair = ((0, 0), (1, 1)) if in_order >= swapped else ((0, 1), (1, 0))
+    further = [(int(abs(a[0]) < abs(a[1])), k) for k, a in enumerate(across) if k > 1]
     return tuple(
         Camera(_virtual_view(real[k], slot, pixels, pixel_mm), real[k], k)
-        for slot, k in enumerate(order)
+        for slot, k in (*pair, *further)
     )
 
 

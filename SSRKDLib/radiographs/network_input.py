@@ -51,29 +51,30 @@ def sample(
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What the project's own networks read of two radiographs; the more frontal view is first.
+    """What the project's own networks read of radiographs: of a pair, the more frontal view first,
+    and of further ones, which are segmented only.
 
     Attributes:
-        images: ``[2, 3, n, n]`` float32: the two channels of
+        images: ``[views, 3, n, n]`` float32: the two channels of
             :func:`~SSRKDLib.radiographs.normalisation.network_channels`, and where they are valid.
-        valid: ``[2, n, n]`` bool, where the radiographs show anything.
+        valid: ``[views, n, n]`` bool, where the radiographs show anything.
         cameras: whose images these are, canonical coordinates.
     """
 
     images: np.ndarray
     valid: np.ndarray
-    cameras: tuple[Camera, Camera]
+    cameras: tuple[Camera, ...]
 
 
 def network_input(
-    exposures: tuple[Exposure, Exposure], frame: np.ndarray, pixels: int, pixel_mm: float
+    exposures: tuple[Exposure, ...], frame: np.ndarray, pixels: int, pixel_mm: float
 ) -> NetworkInput:
     """The one way from radiographs to the project's own networks, in training and inference.
 
     Nothing is random here: training draws exposures and frame, and passes them in.
 
     Args:
-        exposures: two radiographs.
+        exposures: two radiographs, and further ones.
         frame: canonical to rig, 4x4.
         pixels: rows and columns of the images.
         pixel_mm: size of a pixel at the joint.
@@ -90,32 +91,33 @@ def network_input(
 
 
 def reduced_to_cameras(
-    exposures: tuple[Exposure, Exposure], frame: np.ndarray, pixels: int, pixel_mm: float
-) -> tuple[list[Exposure], tuple[Camera, Camera]]:
+    exposures: tuple[Exposure, ...], frame: np.ndarray, pixels: int, pixel_mm: float
+) -> tuple[list[Exposure], tuple[Camera, ...]]:
     """Radiographs averaged to about the pixel size of the virtual images, and their cameras (the
-    more frontal first); arguments as in :func:`network_input`."""
+    more frontal of the first two first); arguments as in :func:`network_input`."""
     reduced = [exposure.reduced(pixel_mm, frame[:3, 3]) for exposure in exposures]
     return reduced, frame_cameras(tuple(e.view for e in reduced), frame, pixels, pixel_mm)
 
 
 @dataclass(frozen=True)
 class FramedRadiographs:
-    """Two radiographs in a frame, as the models read them.
+    """Radiographs in a frame, as the models read them.
 
     Attributes:
-        pair: the exposures.
+        pair: the exposures: two, and further ones where those are segmented, too.
         frame: canonical to rig, 4x4.
         input: from :func:`network_input`.
-        masks: probabilities of the bones on the images, ``[2, 4, n, n]``, the user's where edited.
-        edited: per exposure of the pair, the user's masks ``[4, rows, columns]`` on the
+        masks: probabilities of the bones on the images, ``[views, 4, n, n]``, the user's where
+            edited.
+        edited: per exposure, the user's masks ``[4, rows, columns]`` on the
             radiograph's own pixels, or None.
     """
 
-    pair: tuple[Exposure, Exposure]
+    pair: tuple[Exposure, ...]
     frame: np.ndarray
     input: NetworkInput
     masks: np.ndarray
-    edited: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    edited: tuple[np.ndarray | None, ...] = (None, None)
 
 
 def framed_mask(

@@ -20,7 +20,7 @@ from SSRKDLib.reconstruction.fitting.confidence import Confidence, confidences
 from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
 from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
 from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own_fields
-from SSRKDLib.reconstruction.fitting.state import SLOTS
+from SSRKDLib.reconstruction.fitting.state import PAIR
 from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
 from SSRKDLib.reconstruction.region import shown_margin
 from SSRKDLib.surfaces.mesh import Mesh
@@ -156,7 +156,7 @@ def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:
         part = fit.state.model.bones[bone]
         points = part.shape(fit.state.coefficients)
         margins = (REACH - np.abs(points))[:, 2]
-        for slot in SLOTS:
+        for slot in PAIR:
             margins = np.minimum(
                 margins, shown[slot](moved_points(fit.state.poses[slot][bone], points))
             )

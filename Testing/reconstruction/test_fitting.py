@@ -72,6 +72,24 @@ def test_the_lateral_view_tells_its_flexion(moved):
     assert abs(flexion_error(fit.state, true, 1)) < 1.5
 
 
+def test_a_third_view_makes_the_shape_better(still):
+    true, _, pair = still
+    fit = fit_knee(exact_views(replace(true, poses=true.poses[:1] * 3, offsets=None)))
+    assert not fit.moved and fit.seen("femur") == (True, True, True)
+    errors = [sum(mean_distance(one.state, true, bone, 0) for bone in BONES) for one in (fit, pair)]
+    assert errors[0] < 0.9 * errors[1]
+
+
+def test_a_third_view_has_a_pose_of_its_own(moved):
+    true, _ = moved
+    poses = (*true.poses, bent(40.0, turned_leg((1.0, 3.0, -2.0), (-2.0, 3.0, 4.0))))
+    three = replace(true, poses=poses, offsets=None)
+    fit = fit_knee(exact_views(three))
+    assert fit.moved and len(fit.state.poses) == 3
+    assert abs(flexion_error(fit.state, three, 2)) < 3.0
+    assert motion_of(fit).flexion.value == pytest.approx(20.0, abs=4.0)
+
+
 def test_what_was_exposed_at_one_moment_has_one_pose(moved):
     true, _ = moved
     fit = fit_knee(exact_views(true, simultaneous=True))

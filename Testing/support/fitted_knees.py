@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit
+from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.views import View
@@ -17,10 +18,12 @@ from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
 from SSRKDLib.reconstruction.fitting.state import FitState
 from SSRKDLib.simulation.random_shape import FLEXION_CENTRE
 
-_CAMERAS = frame_cameras(orthogonal().views, np.eye(4), 192, 1.15)
+_OBLIQUE = view_from_angles("oblique", 45.0, 1200.0, 900.0, (256, 256), (1.17, 1.17))
+_CAMERAS = frame_cameras((*orthogonal().views, _OBLIQUE), np.eye(4), 192, 1.15)
 
-#: The virtual cameras of the orthogonal rig in the world that fits refer to.
-VIEWS: tuple[View, View] = tuple(camera.view for camera in _CAMERAS)
+#: The virtual cameras of the orthogonal rig and of an oblique view, in the world that fits refer
+#: to.
+VIEWS: tuple[View, ...] = tuple(camera.view for camera in _CAMERAS)
 
 
 def random_shape(seed: int) -> np.ndarray:
@@ -31,7 +34,9 @@ def random_shape(seed: int) -> np.ndarray:
 def knee(coefficients: np.ndarray, *poses: dict[str, np.ndarray]) -> FitState:
     """A knee in one pose, or in one for each view."""
     model = knee_shape_model()
-    return FitState(model, coefficients, (poses[0], poses[-1]), one_pose=len(poses) == 1)
+    return FitState(
+        model, coefficients, poses if len(poses) > 1 else poses * 2, one_pose=len(poses) == 1
+    )
 
 
 def bent(degrees: float, leg: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -58,7 +63,9 @@ def turned_leg(degrees: tuple[float, float, float], shift: tuple[float, float, f
 
 
 def exact_views(state: FitState, **changed) -> Views:
-    """What both views show of a knee, as a perfect segmenter would mark it."""
+    """What the first of :data:`VIEWS` show of a knee, as many as it has poses, as a perfect
+    segmenter would mark it."""
+    cameras = _CAMERAS[: len(state.poses)]
     masks = [
         [
             ndimage.gaussian_filter(
@@ -67,14 +74,14 @@ def exact_views(state: FitState, **changed) -> Views:
             )
             for bone in BONES
         ]
-        for slot, view in enumerate(VIEWS)
+        for slot, view in enumerate(camera.view for camera in cameras)
     ]  # fmt: skip
     masks = np.array(masks)
     known = {
-        "views": VIEWS,
+        "views": tuple(camera.view for camera in cameras),
         "masks": masks,
-        "valid": np.ones((2, *masks.shape[2:]), bool),
-        "film_normals": tuple(camera.real.normal for camera in _CAMERAS),
+        "valid": np.ones((len(masks), *masks.shape[2:]), bool),
+        "film_normals": tuple(camera.real.normal for camera in cameras),
     }
     return Views(**{**known, **changed})
 

@@ -1,4 +1,4 @@
-"""The fit: from bone masks of two views to shapes, poses, and whether anything moved."""
+"""The fit: from bone masks of two or more views to shapes, poses, and whether anything moved."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from SSRKDLib.reconstruction.fitting.residuals import (
     OutlineTerm,
 )
 from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
-from SSRKDLib.reconstruction.fitting.state import SLOTS, FitState
+from SSRKDLib.reconstruction.fitting.state import FitState
 
 #: Poses of their own are believed where they fit the outlines this many times better and the
 #: network's field, asked with each bone's own rig, agrees this many times better with the surfaces.
@@ -45,23 +45,23 @@ _AGAIN = 5
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """What two views show of a knee.
+    """What views show of a knee.
 
     Attributes:
-        views: frontal and lateral, in the world that poses refer to, mm.
-        masks: ``[2, 4, rows, columns]``, 0 to 1, on the views' pixels.
-        valid: ``[2, rows, columns]`` bool, where the radiographs show anything.
-        edited: per view, whether a user drew its masks.
+        views: frontal, lateral and further ones, in the world that poses refer to, mm.
+        masks: ``[views, 4, rows, columns]``, 0 to 1, on the views' pixels.
+        valid: ``[views, rows, columns]`` bool, where the radiographs show anything.
+        edited: per view, whether a user drew its masks; None: of none.
         film_normals: per view the unit normal of the film that the leg was laid along; None where
             it may lie in any way.
         simultaneous: whether nothing can have moved between the views.
     """
 
-    views: tuple[View, View]
+    views: tuple[View, ...]
     masks: np.ndarray
     valid: np.ndarray
-    edited: tuple[bool, bool] = (False, False)
-    film_normals: tuple[np.ndarray, np.ndarray] | None = None
+    edited: tuple[bool, ...] | None = None
+    film_normals: tuple[np.ndarray, ...] | None = None
     simultaneous: bool = False
 
 
@@ -104,9 +104,9 @@ class Fit:
         """The normal equations at the fit, for its uncertainty."""
         return assembled(Knee(self.state), self.evidence, FINEST)[0]
 
-    def seen(self, bone: str) -> tuple[bool, bool]:
+    def seen(self, bone: str) -> tuple[bool, ...]:
         """In which of the views a mask shows the bone."""
-        return tuple(self.evidence.outlines.outlines[slot][bone].seen for slot in SLOTS)
+        return tuple(outlines[bone].seen for outlines in self.evidence.outlines.outlines)
 
     def with_term(self, term: SurfaceEvidence, step: Callable[[], None]) -> Fit:
         """Fitted on, with further evidence."""
@@ -149,7 +149,7 @@ def fit_knee(
     """
     step = _Steps(told)
     evidence = _evidence(seen)
-    start = FitState.mean(knee_shape_model(), one_pose=True)
+    start = FitState.mean(knee_shape_model(), True, len(seen.views))
     still = _fitted(start, evidence, step)
     if seen.simultaneous:
         return still if ask is None else still.with_term(ask(still), step)
@@ -192,8 +192,9 @@ def _cost(state: FitState, evidence: Evidence) -> float:
 def _evidence(seen: Views) -> Evidence:
     inner = tuple(depth_inside(valid) for valid in seen.valid)
     outlines = tuple(
-        {bone: mask_outline(seen.masks[slot, k], inner[slot]) for k, bone in enumerate(BONES)}
-        for slot in SLOTS
+        {bone: mask_outline(masks[k], depth) for k, bone in enumerate(BONES)}
+        for masks, depth in zip(seen.masks, inner)
     )
-    shares = np.where(seen.edited, EDITED_SHARE, 1.0)
+    edited = seen.edited or (False,) * len(seen.views)
+    shares = np.where(edited, EDITED_SHARE, 1.0)
     return Evidence(OutlineTerm(seen.views, inner, outlines, shares), seen.film_normals)

@@ -40,7 +40,7 @@ class Evidence:
     """
 
     outlines: OutlineTerm
-    film_normals: tuple[np.ndarray, np.ndarray] | None = None
+    film_normals: tuple[np.ndarray, ...] | None = None
     others: tuple = ()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.rigid import moved_points
-from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState, Poses
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, FitState, Poses
 from SSRKDLib.simulation.random_shape import FLEXION_CENTRE
 
 #: Flexion that knees can do, degrees.
@@ -126,7 +126,7 @@ def flexion(state: FitState, slot: int) -> tuple[float, np.ndarray]:
     return float(values[_TIBIA, 0]), jacobian[_TIBIA, 0]
 
 
-def prior_rows(state: FitState, film_normals: tuple[np.ndarray, np.ndarray] | None) -> Rows:
+def prior_rows(state: FitState, film_normals: tuple[np.ndarray, ...] | None) -> Rows:
     """Residuals of all that is known of poses beforehand.
 
     Args:
@@ -134,8 +134,7 @@ def prior_rows(state: FitState, film_normals: tuple[np.ndarray, np.ndarray] | No
         film_normals: per view the unit normal of the film that the leg was laid along, world; None
             where nobody knows that it was.
     """
-    slots = SLOTS[:1] if state.one_pose else SLOTS
-    joints = [joint_coordinates(state, slot) for slot in slots]
+    joints = [joint_coordinates(state, slot) for slot in state.own_slots]
     residuals, rows = [], []
 
     def add(value: np.ndarray, derivative: np.ndarray, deviation) -> None:
@@ -157,17 +156,19 @@ def prior_rows(state: FitState, film_normals: tuple[np.ndarray, np.ndarray] | No
             (9.0, 5.0, 6.0, 4.0, 4.0, 9.0),
         )  # fmt: skip
         add(fibula, d_fibula, 4.0)
-    if not state.one_pose:
-        _add_changes(joints, add)
-        _add_leg_motion(state, add)
-        if film_normals is not None:
-            _add_films(state, film_normals, add)
+    for slot in state.own_slots[1:]:
+        _add_changes(joints[0], joints[slot], add)
+        _add_leg_motion(state, slot, add)
+    if not state.one_pose and film_normals is not None:
+        _add_films(state, film_normals, add)
     return Rows(np.concatenate(residuals), np.concatenate(rows))
 
 
-def _add_changes(joints: list[tuple[np.ndarray, np.ndarray]], add) -> None:
+def _add_changes(
+    before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], add
+) -> None:
     """What joints do between two views; those that flex more may also do more of all else."""
-    (first, d_first), (second, d_second) = joints
+    (first, d_first), (second, d_second) = before, after
     change, d_change = second - first, d_second - d_first
     bent, d_bent = change[_TIBIA, 0], d_change[_TIBIA, 0]
     loose = 0.4 + min(abs(bent), 40.0) / 20
@@ -185,10 +186,10 @@ def _add_changes(joints: list[tuple[np.ndarray, np.ndarray]], add) -> None:
     add(change[_FIBULA], d_change[_FIBULA], 0.5)
 
 
-def _add_leg_motion(state: FitState, add) -> None:
-    """What the whole leg does between exposures, seen at the femur."""
-    first, second = (state.poses[slot]["femur"] for slot in SLOTS)
-    blocks = [6 * state.block(slot, "femur") for slot in SLOTS]
+def _add_leg_motion(state: FitState, slot: int, add) -> None:
+    """What the whole leg does between the first view and another, seen at the femur."""
+    first, second = (state.poses[k]["femur"] for k in (0, slot))
+    blocks = [6 * state.block(k, "femur") for k in (0, slot)]
     turn = second[:3, :3] @ first[:3, :3].T
     angle = Rotation.from_matrix(turn).as_rotvec()
     # The inverse left Jacobian of rotations, to second order: legs turn by a few degrees.
@@ -205,8 +206,8 @@ def _add_leg_motion(state: FitState, add) -> None:
     add(value, derivative, (*_LEG_TURN, *3 * (_LEG_SHIFT,)))
 
 
-def _add_films(state: FitState, film_normals: tuple[np.ndarray, np.ndarray], add) -> None:
-    for slot in SLOTS:
+def _add_films(state: FitState, film_normals: tuple[np.ndarray, ...], add) -> None:
+    for slot in state.slots:
         for bone in ("femur", "tibia"):
             shaft, normal = state.poses[slot][bone][:3, 2], film_normals[slot]
             lean = np.clip(shaft @ normal, -0.999, 0.999)

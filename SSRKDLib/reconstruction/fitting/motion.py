@@ -11,7 +11,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.reconstruction.fitting.fit import Fit
 from SSRKDLib.reconstruction.fitting.joints import flexion
-from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState
+from SSRKDLib.reconstruction.fitting.state import PAIR, PIVOTS, FitState
 
 #: Legs are not turned further between two exposures, degrees.
 _LARGEST_TURN = 25.0
@@ -91,20 +91,20 @@ def motion_of(fit: Fit) -> Motion:
     degrees, mm = {}, {}
     for bone in BONES:
         degrees[bone], mm[bone] = _bone_motion(fit.state, bone, covariance)
-    (first, d_first), (second, d_second) = (flexion(fit.state, slot) for slot in SLOTS)
+    (first, d_first), (second, d_second) = (flexion(fit.state, slot) for slot in PAIR)
     rate = d_second - d_first
     bent = Measured(second - first, float(np.sqrt(rate @ covariance @ rate)))
     return Motion(degrees, mm, bent)
 
 
 def _bone_motion(state: FitState, bone: str, covariance: np.ndarray) -> tuple[Measured, Measured]:
-    first, second = (state.poses[slot][bone] for slot in SLOTS)
+    first, second = (state.poses[slot][bone] for slot in PAIR)
     rotation = second[:3, :3] @ first[:3, :3].T
     turn = Rotation.from_matrix(rotation).as_rotvec()
     shift = moved_points(second, PIVOTS[bone]) - moved_points(first, PIVOTS[bone])
     # Small changes of both poses change the turn and the shift by their difference.
     rates = np.zeros((6, len(covariance)))
-    at = [6 * state.block(slot, bone) for slot in SLOTS]
+    at = [6 * state.block(slot, bone) for slot in PAIR]
     rates[:3, at[0] : at[0] + 3], rates[3:, at[0] + 3 : at[0] + 6] = -rotation, -np.eye(3)
     rates[:, at[1] : at[1] + 6] = np.eye(6)
     spread = rates @ covariance @ rates.T

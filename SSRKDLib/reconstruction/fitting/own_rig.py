@@ -21,7 +21,7 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
 from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.fitting.fit import Fit
 from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations
-from SSRKDLib.reconstruction.fitting.state import SLOTS, FitState
+from SSRKDLib.reconstruction.fitting.state import PAIR, FitState
 
 #: Standard deviation of the field, mm, the edge of a square of surface that is one look at it, mm,
 #: and the distance beyond which it counts less and less.
@@ -107,7 +107,7 @@ def common_field(fit: Fit, field: BoneField) -> FieldTerm:
     bones = {}
     for bone in BONES:
         vertices, area = _asked(fit, bone)
-        if any(fit.seen(bone)) and len(vertices):
+        if any(_seen_by_pair(fit, bone)) and len(vertices):
             bones[bone] = AskedBone(field.query, {0: np.eye(4)}, vertices, area)
     return FieldTerm(bones)
 
@@ -123,14 +123,14 @@ def own_fields(fit: Fit, radiographs: FramedRadiographs, model: KneeModel) -> Fi
     bones = {}
     for bone in BONES:
         vertices, area = _asked(fit, bone)
-        if not all(fit.seen(bone)) or not len(vertices):
+        if not all(_seen_by_pair(fit, bone)) or not len(vertices):
             continue
         try:
             seen = seen_from_bone(fit.state, bone, radiographs, model)
         except GeometryError:
             continue  # from there, a view shows nothing
         query = model.read(seen).query
-        to_field = {slot: np.linalg.inv(fit.state.poses[slot][bone]) for slot in SLOTS}
+        to_field = {slot: np.linalg.inv(fit.state.poses[slot][bone]) for slot in PAIR}
         bones[bone] = AskedBone(query, to_field, vertices, area)
     return FieldTerm(bones)
 
@@ -144,7 +144,7 @@ def seen_from_bone(
     Raises:
         GeometryError: a view shows nothing there.
     """
-    first, second = (radiographs.frame @ state.poses[slot][bone] for slot in SLOTS)
+    first, second = (radiographs.frame @ state.poses[slot][bone] for slot in PAIR)
     index = radiographs.input.cameras[1].index
     pair = list(radiographs.pair)
     taken = pair[index]
@@ -154,6 +154,10 @@ def seen_from_bone(
     detail = network_input(pair, first, framing.near_pixels, framing.near_pixel_mm)
     seen = FramedRadiographs(pair, first, detail, model.segment(detail.images))
     return with_edited(seen, radiographs.edited)
+
+
+def _seen_by_pair(fit: Fit, bone: str) -> list[bool]:
+    return [fit.seen(bone)[slot] for slot in PAIR]
 
 
 def _asked(fit: Fit, bone: str) -> tuple[np.ndarray, float]:

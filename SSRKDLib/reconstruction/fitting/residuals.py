@@ -15,7 +15,7 @@ from SSRKDLib.core.rigid import cross_products, moved_points
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.joints import Rows
 from SSRKDLib.reconstruction.fitting.outlines import Contour, MaskOutline, bone_contour
-from SSRKDLib.reconstruction.fitting.state import PIVOTS, SLOTS, FitState
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, FitState
 
 #: Standard deviation of a mask's border, mm, and the length of border that is one look at it, mm.
 OUTLINE_SD_MM, OUTLINE_LOOK_MM = 0.5, 12.0
@@ -122,13 +122,13 @@ class NormalEquations:
         self.side[count] -= self.state.coefficients[: self.components]
 
     def add_offsets(self, deviations: np.ndarray) -> None:
-        """What masks are too large by, ``[2, 4]`` mm."""
+        """What masks are too large by, ``[views, 4]`` mm."""
         at = np.arange(self.offsets, len(self.side))
         self.matrix[at, at] += 1.0 / deviations.ravel() ** 2
         self.side[at] -= (self.state.offsets / deviations**2).ravel()
 
     def solution(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """``[K]``, ``[blocks, 6]`` and ``[2, 4]``, for :meth:`FitState.stepped`."""
+        """``[K]``, ``[blocks, 6]`` and ``[views, 4]``, for :meth:`FitState.stepped`."""
         found = np.linalg.solve(self.matrix + 1e-6 * np.eye(len(self.side)), self.side)
         shape = np.zeros_like(self.state.coefficients)
         shape[: self.components] = found[: self.components]
@@ -174,12 +174,12 @@ class OutlineTerm:
         views: in the world.
         inner: per view :func:`~SSRKDLib.reconstruction.fitting.outlines.depth_inside`.
         outlines: per view and bone.
-        shares: ``[2]`` of the standard deviations, less than 1 for masks that a user edited.
+        shares: ``[views]`` of the standard deviations, less than 1 for masks that a user edited.
     """
 
-    views: tuple[View, View]
-    inner: tuple[np.ndarray, np.ndarray]
-    outlines: tuple[dict[str, MaskOutline], dict[str, MaskOutline]]
+    views: tuple[View, ...]
+    inner: tuple[np.ndarray, ...]
+    outlines: tuple[dict[str, MaskOutline], ...]
     shares: np.ndarray
 
     def add_to(self, equations: NormalEquations, knee: Knee, how: Matching) -> float:
@@ -187,7 +187,7 @@ class OutlineTerm:
         total = count = 0.0
         deviations = np.repeat(OFFSET_SD_MM * self.shares[:, None], len(BONES), axis=1)
         equations.add_offsets(deviations)
-        for slot in SLOTS:
+        for slot in knee.state.slots:
             for bone in BONES:
                 if self.outlines[slot][bone].seen:
                     far, points = self._add_one(equations, knee, how, slot, bone)
@@ -270,7 +270,7 @@ def _near_box(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 def add_contacts(equations: NormalEquations, knee: Knee) -> None:
     """Tibia and patella stay out of the femur."""
     bones = knee.state.model.bones
-    for slot in SLOTS[:1] if knee.state.one_pose else SLOTS:
+    for slot in knee.state.own_slots:
         whole, directions = knee.placed(slot, "femur")
         for bone in ("tibia", "patella"):
             points = knee.placed(slot, bone)[0][~bones[bone].rim]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -11,8 +11,8 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import moved_points, turn_about
 from SSRKDLib.reconstruction.fitting.shape_model import KneeShapeModel
 
-#: Views of a pair: frontal and lateral.
-SLOTS = (0, 1)
+#: The frontal and the lateral view, which come first; further ones follow.
+PAIR = (0, 1)
 
 #: The point of each bone about which it is turned, mm, the model's canonical coordinates.
 PIVOTS = {
@@ -36,31 +36,45 @@ class FitState:
         model: of the shapes.
         coefficients: ``[K]`` standard deviations; the bones share them, and so do the views.
         poses: per view and bone a rigid 4x4 from the model's canonical coordinates to the world
-            that the views are given in; the same for both views where ``one_pose``.
+            that the views are given in; the same for all views where ``one_pose``.
         one_pose: whether no bone moved between the views.
-        offsets: ``[2, 4]`` mm by which each mask is too large.
+        offsets: ``[views, 4]`` mm by which each mask is too large; None: none is.
     """
 
     model: KneeShapeModel
     coefficients: np.ndarray
-    poses: tuple[Poses, Poses]
+    poses: tuple[Poses, ...]
     one_pose: bool
-    offsets: np.ndarray = field(default_factory=lambda: np.zeros((len(SLOTS), len(BONES))))
+    offsets: np.ndarray = None
+
+    def __post_init__(self) -> None:
+        if self.offsets is None:
+            object.__setattr__(self, "offsets", np.zeros((len(self.poses), len(BONES))))
 
     @classmethod
-    def mean(cls, model: KneeShapeModel, one_pose: bool) -> FitState:
-        """The mean knee in its own place."""
+    def mean(cls, model: KneeShapeModel, one_pose: bool, views: int = len(PAIR)) -> FitState:
+        """The mean knee in its own place, in so many views."""
         still = {bone: np.eye(4) for bone in BONES}
-        return cls(model, np.zeros(model.components), (still, still), one_pose)
+        return cls(model, np.zeros(model.components), (still,) * views, one_pose)
 
     def with_own_poses(self) -> FitState:
         """The same, its bones free to lie otherwise in each view."""
         return replace(self, one_pose=False)
 
     @property
+    def slots(self) -> range:
+        """The views."""
+        return range(len(self.poses))
+
+    @property
+    def own_slots(self) -> range:
+        """The views that have poses of their own: the first, where all share them."""
+        return self.slots[:1] if self.one_pose else self.slots
+
+    @property
     def blocks(self) -> int:
         """How many poses are unknown."""
-        return len(BONES) * (1 if self.one_pose else len(SLOTS))
+        return len(BONES) * len(self.own_slots)
 
     def block(self, slot: int, bone: str) -> int:
         """Which of them is that of a bone in a view."""
@@ -76,20 +90,19 @@ class FitState:
         Args:
             shape: ``[K]`` change of the coefficients.
             motions: ``[blocks, 6]`` turn about the bone's pivot (radians, world axes), shift (mm).
-            offsets: ``[2, 4]`` change, mm.
+            offsets: ``[views, 4]`` change, mm.
         """
-        slots = SLOTS[:1] if self.one_pose else SLOTS
         poses = [
             {
                 bone: _turned(self.poses[s][bone], bone, motions[self.block(s, bone)])
                 for bone in BONES
             }
-            for s in slots
+            for s in self.own_slots
         ]
         return replace(
             self,
             coefficients=self.coefficients + shape,
-            poses=(poses[0], poses[-1]),
+            poses=tuple(poses[min(s, len(poses) - 1)] for s in self.slots),
             offsets=self.offsets + offsets,
         )
 
