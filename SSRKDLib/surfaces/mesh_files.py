@@ -70,7 +70,7 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
         raise MeshError(f"{path.name} cannot be read: {error}.", _READABLE) from error
     except MeshError as error:
         raise MeshError(f"{path.name} cannot be used: {error.cause}", _READABLE) from error
-    if not all(len(mesh.faces) for mesh in parts.values()):
+    if not parts or not all(len(mesh.faces) for mesh in parts.values()):
         raise MeshError(f"{path.name} contains no triangles.", _READABLE)
     farthest = max(float(np.abs(mesh.vertices).max()) for mesh in parts.values())
     if farthest > _FARTHEST_MM:
