@@ -8,6 +8,7 @@ they need when they run.
 from __future__ import annotations
 
 import argparse
+import errno
 import inspect
 import os
 import sys
@@ -30,6 +31,7 @@ from SSRKDLib.cli import (
     worker,
 )
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
+from SSRKDLib.core.log_text import shortened
 from SSRKDLib.core.progress import ProgressLine
 
 COMMANDS = (
@@ -82,7 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ProgressLine(arguments.verbose) as line:
             # Commands that take long accept a progress callback; the others need none.
             takes_long = "progress" in inspect.signature(arguments.run).parameters
-            return arguments.run(arguments, **({"progress": line.show} if takes_long else {}))
+            code = arguments.run(arguments, **({"progress": line.show} if takes_long else {}))
+        sys.stdout.flush()
+        return code
     except InputError as error:
         return _fail(error, BAD_INPUT)
     except (KeyboardInterrupt, Cancelled):
@@ -95,7 +99,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
+        told = _of_the_system(error)
+        if told is not None:
+            return _fail(told, FAILED)
         return _fail(f"{describe_unexpected(error)} {_log(argv)}", FAILED)
+
+
+def _of_the_system(error: Exception) -> str | None:
+    """A sentence about what the system lacks, which is nobody's mistake in the program."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.EMFILE, errno.ENFILE):
+        return "Too many files are open. Close other programs, or raise the limit (ulimit -n)."
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk, or whatever the output goes to, is full. Free some space."
+    if code == errno.ENOENT:
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return "The working folder was deleted. Change into another one (cd)."
+    return None
 
 
 def _fail(what: object, code: int) -> int:
@@ -107,6 +129,7 @@ def _fail(what: object, code: int) -> int:
 def _log(argv: Sequence[str]) -> str:
     """Keep the traceback of the current exception; returns a sentence with its path."""
     text = f"SSRKD {__version__}, Python {sys.version}\n{list(argv)}\n\n{traceback.format_exc()}"
+    text = shortened(text, argv)
     try:
         handle, path = tempfile.mkstemp(prefix="ssrkd-", suffix=".log")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -114,4 +137,4 @@ def _log(argv: Sequence[str]) -> str:
     except OSError:
         print(text, file=sys.stderr)
         return "No log could be written; the details are above."
-    return f"The details are in {path}; please report them."
+    return f"The details are in {path}, without your files' names; please report them."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -53,10 +54,24 @@ def read_rig(path: str | os.PathLike) -> RadiographRig:
     return with_sources(
         rig,
         [
-            replace(source, image=None if source.image is None else str(path.parent / source.image))
+            replace(source, image=None if source.image is None else _beside(path, source.image))
             for source in rig.sources
         ],
     )
+
+
+def _beside(path: Path, image: str) -> str:
+    """The path of a rig's image. One on another computer is opened only where the user named that
+    computer, with the rig: Windows would send it the user's name and a hash of the password."""
+    text = image.replace("/", "\\")
+    if text.startswith("\\\\") and not re.match(r"\\\\\?\\[A-Za-z]:", text):
+        own = PureWindowsPath(os.path.abspath(path)).anchor
+        if PureWindowsPath(text).anchor.lower() != own.lower():
+            raise GeometryError(
+                f"The rig '{path}' names an image on another computer ({image}).",
+                "Copy the image beside the rig, and name it there.",
+            )
+    return str(path.parent / image)
 
 
 def read_written_rig(path: Path) -> RadiographRig | None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
+from SSRKDLib.core.log_text import shortened
 from SSRKDLib.core.output_folder import abandon
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.worker.protocol import LineReader, encode
@@ -143,7 +144,7 @@ class Server:
                 "Unexpected",
                 describe_unexpected(error),
                 "Please report it with the log.",
-                traceback.format_exc(),
+                shortened(traceback.format_exc()),
             )
         del self._stops[job]
         self._send({"id": job, **reply})

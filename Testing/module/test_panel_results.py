@@ -12,7 +12,7 @@ from Testing.module.cases import SAMPLES, loadSampleFiles, settle
 PAGE_DOWN = qt.Qt.Key_PageDown
 
 
-def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
+def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
     loadSampleFiles()
     user.choose(core.ui.spacingCombo, "2 mm (quick)")
     slicer.app.processEvents()
@@ -52,6 +52,13 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch):
         # VTK writes a file of materials beside each OBJ.
         assert len(list(folder.iterdir())) == count, kind
         assert str(folder) in ui.statusLabel.text.replace("\u200b", "")
+    assert not dialogs.shown
+    notes = tmp_path / "STL" / next(path.name for path in folder.iterdir())
+    notes.write_text("not a bone")
+    for dialogs.answer, replaced in ((False, False), (True, True)):
+        user.click(ui.exportButton)
+        assert (notes.read_bytes() != b"not a bone") == replaced
+    assert len(dialogs.texts("ok_cancel")) == 2 and notes.name in dialogs.texts()[0]
     user.type_text(ui.exportFolder, str(tmp_path / "absent"))
     user.click(ui.exportButton)
     assert "does not exist" in ui.statusLabel.text.replace("\u200b", "")

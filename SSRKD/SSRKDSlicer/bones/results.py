@@ -177,8 +177,27 @@ def aboutModel(node):
         return {}
 
 
+def exportPaths(models, folder, kind):
+    """The files that :func:`exportModels` writes, by bone; a label map's by its name.
+
+    Raises:
+        InputError: nothing to write, or no such folder.
+    """
+    if not models:
+        raise InputError("There are no bones to export.", "Click Reconstruct first.")
+    if not folder or not os.path.isdir(folder):
+        raise InputError(
+            f"The folder '{folder}' does not exist.", "Choose the folder to export to."
+        )
+    side = next(iter(models.values())).GetAttribute("SSRKD.Laterality") or ""
+    prefix = f"{SIDES[side]}_" if side in SIDES else ""
+    names = ["knee_labels"] if kind == "labelmap" else models
+    return {name: os.path.join(folder, f"{prefix}{name}{FORMATS[kind]}") for name in names}
+
+
 def exportModels(models, folder, kind):
-    """Write models to files, LPS mm: one file per bone, or one label map.
+    """Write models to files, LPS mm: one file per bone, or one label map. Earlier files of these
+    names are replaced.
 
     Args:
         models: model nodes by bone.
@@ -192,21 +211,12 @@ def exportModels(models, folder, kind):
         InputError: nothing to write, or no such folder.
         OutputError: a file cannot be written.
     """
-    if not models:
-        raise InputError("There are no bones to export.", "Click Reconstruct first.")
-    if not folder or not os.path.isdir(folder):
-        raise InputError(
-            f"The folder '{folder}' does not exist.", "Choose the folder to export to."
-        )
-    side = next(iter(models.values())).GetAttribute("SSRKD.Laterality") or ""
-    prefix = f"{SIDES[side]}_" if side in SIDES else ""
+    paths = exportPaths(models, folder, kind)
     if kind == "labelmap":
-        path = os.path.join(folder, f"{prefix}knee_labels{FORMATS[kind]}")
-        _writeLabels(models, path)
-        return [path]
-    paths = []
-    for bone, node in models.items():
-        path = os.path.join(folder, f"{prefix}{bone}{FORMATS[kind]}")
+        _writeLabels(models, *paths.values())
+        return list(paths.values())
+    for bone, path in paths.items():
+        node = models[bone]
         if kind == "PLY":
             known = uncertaintyOf(node)
             scalars = {} if known is None else {UNCERTAINTY_IN_FILES: known}
@@ -216,8 +226,7 @@ def exportModels(models, folder, kind):
                 f"'{path}' cannot be written.",
                 "Choose a folder that you may write to, on a disk with space left.",
             )
-        paths.append(path)
-    return paths
+    return list(paths.values())
 
 
 def _writeLabels(models, path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -9,7 +11,7 @@ from slicer.i18n import tr as _
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.reconstruction.choices import pose_sentence
 
-from ..bones.results import aboutModel, exportModels, posesChoice, showPose
+from ..bones.results import aboutModel, exportModels, exportPaths, posesChoice, showPose
 from ..radiographs import outlines
 from ..scene import layouts
 from ..scene.parameters import VIEWS
@@ -186,8 +188,17 @@ class ResultsSection(Section):
             if not folder:
                 return
             self.parameters.exportFolder = folder
+        chosen = self.panel.case().models, folder, self.parameters.exportFormat
+        there = [os.path.basename(p) for p in exportPaths(*chosen).values() if os.path.exists(p)]
+        if there and not slicer.util.confirmOkCancelDisplay(
+            _("{folder} contains {names} already. Replace?").format(
+                folder=folder, names=", ".join(there)
+            ),
+            windowTitle=_("Export"),
+        ):
+            return
         with slicer.util.WaitCursor():
-            paths = exportModels(self.panel.case().models, folder, self.parameters.exportFormat)
+            paths = exportModels(*chosen)
         remember(self.ui.exportFolder)
         self.panel.showStatus(f"{len(paths)} file{'s' if len(paths) > 1 else ''} in {folder}.")
         self.panel.logAll(f"Wrote {path}." for path in paths)

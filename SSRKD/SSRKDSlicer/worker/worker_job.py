@@ -8,6 +8,7 @@ import re
 import traceback
 
 from SSRKDLib.core.errors import Cancelled, SSRKDError, describe_unexpected
+from SSRKDLib.core.log_text import shortened
 
 
 class WorkerError(SSRKDError):
@@ -94,14 +95,14 @@ def endOf(code, printed, job):
             f"The worker process ended in the middle of its work (exit code {code}).",
             f"{again}the memory may be too small; close other programs or choose a coarser "
             "resolution.",
-            log=printed,
+            log=shortened(printed),
         )
     reading = job is not None and job.file and job.stage in _READING
     where = f" while '{os.path.basename(job.file)}' was read" if reading else ""
     return WorkerError(
         f"The worker process crashed in native code{where} ({crash[1]}).",
         again + ("export that image anew, or " if reading else "") + "report it with the log.",
-        log=printed,
+        log=shortened(printed),
     )
 
 
@@ -111,7 +112,7 @@ def unexpected(error):
         describe_unexpected(error),
         "Please report it with the log.",
         "Unexpected",
-        traceback.format_exc(),
+        shortened(traceback.format_exc()),
     )
 
 

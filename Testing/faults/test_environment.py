@@ -1,0 +1,86 @@
+"""What the system lacks is one sentence: room for output, a working folder, open files, UTF-8; and
+a path to another computer is opened only where the user named that computer."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from SSRKDLib.cli.main import main
+from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.radiographs.rig_file import read_rig, rig_to_dict
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+from Testing.fuzz.readers import ROOT, SAMPLES
+
+FRONTAL, LATERAL = SAMPLES / "SSRKD_frontal.dcm", SAMPLES / "SSRKD_lateral.dcm"
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_output_that_nobody_takes_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", Full())
+    assert main(["weights", "list"]) == 1
+    assert "is full. Free some space." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps folders that are in use")
+def test_a_working_folder_that_was_deleted_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    given = ["rig", "--frontal", "a.dcm", "--lateral", "b.dcm", "-o", "rig.json"]
+    assert main(given) in (1, 2)
+    assert "Internal error" not in capsys.readouterr().err
+    given[2:5:2] = str(FRONTAL), str(LATERAL)
+    assert main([*given[:-1], str(tmp_path / "rig.json")]) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits and locales of POSIX")
+@pytest.mark.parametrize(
+    ("prefix", "code", "said"),
+    [("ulimit -n 7;", 1, "Too many files are open"), ("LC_ALL=C LANG=C", 0, "")],
+    ids=["few files", "no UTF-8"],
+)
+def test_few_open_files_and_other_encodings(tmp_path, prefix, code, said):
+    film = tmp_path / "Knie_ß.dcm"
+    shutil.copyfile(FRONTAL, film)
+    line = f'{prefix} "$0" -m SSRKDLib rig --frontal "$1" --lateral "$2" -o "$3"'
+    ran = subprocess.run(
+        ["sh", "-c", line, sys.executable, film, LATERAL, tmp_path / "Rig_ß.json"],
+        capture_output=True, text=True, cwd=ROOT, errors="replace",
+    )  # fmt: skip
+    assert ran.returncode == code, ran.stderr
+    assert said in ran.stderr and len(ran.stderr.splitlines()) == bool(said)
+    assert (tmp_path / "Rig_ß.json").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    "image", [r"\\evil\share\x.dcm", "//evil/share/x.dcm", r"\\?\UNC\evil\s\x"]
+)
+def test_a_rig_does_not_lead_to_another_computer(tmp_path, image):
+    rig = rig_to_dict(rig_from_dicom(FRONTAL, LATERAL))
+    rig["views"][0]["image"] = image
+    (tmp_path / "rig.json").write_text(json.dumps(rig))
+    with pytest.raises(GeometryError, match="on another computer"):
+        read_rig(tmp_path / "rig.json")
+
+
+@pytest.mark.parametrize(
+    "image", ["x.dcm", "/films/x.dcm", r"\\?\C:\films\x.dcm", r"C:\films\x.dcm"]
+)
+def test_a_rig_leads_anywhere_on_this_one(tmp_path, image):
+    rig = rig_to_dict(rig_from_dicom(FRONTAL, LATERAL))
+    rig["views"][0]["image"] = image
+    (tmp_path / "rig.json").write_text(json.dumps(rig))
+    assert read_rig(tmp_path / "rig.json").sources[0].image == str(tmp_path / Path(image))
