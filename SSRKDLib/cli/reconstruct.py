@@ -212,7 +212,6 @@ def _from_file(arguments: argparse.Namespace) -> RadiographRig:
 
 
 def _from_files(arguments: argparse.Namespace) -> _Read:
-    from SSRKDLib.radiographs.both_knees import one_knee
     from SSRKDLib.radiographs.dicom_distances import Overrides
     from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
     from SSRKDLib.radiographs.reading import read_radiograph
@@ -221,8 +220,7 @@ def _from_files(arguments: argparse.Namespace) -> _Read:
     paths = [os.path.abspath(path) for path in (arguments.frontal, arguments.lateral)]
     radiographs = [read_radiograph(path) for path in paths]
     if all(radiograph.dicom is None for radiograph in radiographs):
-        rig = _from_plain_images(arguments, paths, [r.size for r in radiographs])
-        return one_knee(rig, radiographs)
+        return _from_plain_images(arguments, paths, [r.size for r in radiographs]), radiographs
     spacing = arguments.pixel_spacing
     own = Overrides(
         sdd=arguments.sdd,
@@ -236,7 +234,7 @@ def _from_files(arguments: argparse.Namespace) -> _Read:
         *paths, laterality=arguments.laterality, frontal=own, lateral=own, tags=tags
     )
     # The files may have been exchanged.
-    return one_knee(rig, [read[image] for image in rig.images])
+    return rig, [read[image] for image in rig.images]
 
 
 def _from_plain_images(

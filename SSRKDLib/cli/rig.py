@@ -123,7 +123,7 @@ def _refuse_options(arguments: argparse.Namespace, kind: str) -> None:
 def _from_dicom(arguments: argparse.Namespace) -> RadiographRig:
     from SSRKDLib.radiographs.both_knees import one_knee
     from SSRKDLib.radiographs.dicom_distances import Overrides
-    from SSRKDLib.radiographs.reading import read_radiograph
+    from SSRKDLib.radiographs.exposure import read_exposures
     from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 
     columns = {
@@ -144,7 +144,7 @@ def _from_dicom(arguments: argparse.Namespace) -> RadiographRig:
         frontal=own[0],
         lateral=own[1],
     )
-    return one_knee(rig, [read_radiograph(image) for image in rig.images])[0]
+    return one_knee(rig, read_exposures(rig)[0])[0]
 
 
 def _from_calibration(arguments: argparse.Namespace) -> RadiographRig:

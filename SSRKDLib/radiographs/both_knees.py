@@ -1,9 +1,10 @@
 """Frontal films that show both knees: which half is the wanted one, and where that knee stands.
 
-A film of both knees is centred between them, the lateral one on its knee. Both central rays are
-taken to pass through the rig's origin, so the knee's distance from the frontal one would be an
+A film of both knees is centred between them, the lateral one on its knee. Where both central rays
+are taken to pass through the rig's origin, the knee's distance from the frontal one would be an
 error of the lateral view's magnification: the frontal view is moved, so that the wanted knee stands
-at the origin.
+at the origin. Where the rig states otherwise, or that nothing moved between the views, it is
+believed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,8 @@ from scipy import ndimage
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.terminology import SIDES
-from SSRKDLib.geometry.views import View
-from SSRKDLib.radiographs.exposure import RadiographRig, sources_of
-from SSRKDLib.radiographs.intensity import to_line_integral
-from SSRKDLib.radiographs.reading import Radiograph
+from SSRKDLib.geometry.views import Rig, View
+from SSRKDLib.radiographs.exposure import Exposure
 
 #: Between two legs the image is at most this share as dense as in each of them.
 _GAP = 0.5
@@ -30,27 +29,26 @@ _BOTH = 0.5
 #: Knees of two legs are at least so far apart in the patient, mm.
 _APART_MM = 110.0
 
+#: A central ray that is nearer to the origin passes through it, mm.
+_CENTRED_MM = 1.0
 
-def one_knee(
-    rig: RadiographRig, radiographs: Sequence[Radiograph]
-) -> tuple[RadiographRig, list[Radiograph]]:
-    """The rig and the radiographs of the wanted knee alone; unchanged where none shows two.
+
+def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposure]]:
+    """The rig and the exposures of the wanted knee alone; unchanged where none shows two.
 
     Args:
-        rig: in the patient's axes, both central rays through its origin.
-        radiographs: one per view.
+        rig: in the patient's axes, else nothing is looked for.
+        exposures: one per view.
 
     Raises:
         GeometryError: both knees are shown and the side is not known.
     """
-    views, shown, notes = list(rig.views), list(radiographs), []
-    for k, (view, source, radiograph) in enumerate(zip(rig.views, sources_of(rig), radiographs)):
+    views, shown, notes = list(rig.views), list(exposures), []
+    centred = not rig.simultaneous and all(map(_is_centred, rig.views))
+    for k, (view, exposure) in enumerate(zip(rig.views, exposures)):
         legs = None
         if rig.frame == "LPS" and abs(view.axis[1]) > 0.7:
-            line, valid, _ = to_line_integral(
-                radiograph.pixels, source.values, source.air, radiograph.valid
-            )
-            legs = _legs(np.where(valid, line, 0), view)
+            legs = _legs(np.where(exposure.valid, exposure.line_integral, 0), view)
         if legs is None:
             continue
         if rig.laterality is None:
@@ -61,21 +59,26 @@ def one_knee(
         gap, columns = legs
         # Columns grow to the patient's left or to the right.
         wanted = int((rig.laterality == "L") == (view.column_direction[0] > 0))
-        half = np.zeros(radiograph.pixels.shape, bool)
-        half[:, gap:] = True
-        half = half if wanted else ~half
-        valid = half if radiograph.valid is None else half & radiograph.valid
-        shown[k] = replace(radiograph, valid=valid)
-        shift = _beside_the_axis(view, columns[wanted])
-        views[k] = _moved(view, -shift)
-        notes.append(
-            f"The {view.name} radiograph shows both knees: the {SIDES[rig.laterality]} one is "
-            f"taken, {np.linalg.norm(shift):.0f} mm beside the central ray; the other view is "
-            "taken to be centred on it."
+        half = (np.arange(view.size[0]) >= gap) == bool(wanted)
+        note = (
+            f"The {view.name} radiograph shows both knees: the {SIDES[rig.laterality]} one is taken"
         )
+        if centred:
+            shift = _beside_the_axis(view, columns[wanted])
+            views[k] = _moved(view, -shift)
+            note += (
+                f", {np.linalg.norm(shift):.0f} mm beside the central ray; the other view is taken "
+                "to be centred on it"
+            )
+        notes.append(f"{note}.")
+        shown[k] = Exposure(views[k], exposure.line_integral, exposure.valid & half)
     if not notes:
-        return rig, list(radiographs)
+        return rig, list(exposures)
     return replace(rig, views=tuple(views), assumptions=(*rig.assumptions, *notes)), shown
+
+
+def _is_centred(view: View) -> bool:
+    return bool(np.linalg.norm(np.cross(view.source, view.axis)) < _CENTRED_MM)
 
 
 def _legs(line: np.ndarray, view: View) -> tuple[int, tuple[float, float]] | None:

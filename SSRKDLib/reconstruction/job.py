@@ -12,6 +12,7 @@ import numpy as np
 
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models import loading
+from SSRKDLib.radiographs.both_knees import one_knee
 from SSRKDLib.radiographs.exposure import read_exposures
 from SSRKDLib.reconstruction.choices import POSES
 
@@ -35,7 +36,7 @@ class Job:
     """A rig whose radiographs were read, before any network is loaded.
 
     Attributes:
-        rig: how they were taken.
+        rig: how they were taken; of the wanted knee, where they show both.
         exposures: one per view.
         notes: sentences on what was noticed and assumed about the pixels.
         seconds: that reading took.
@@ -59,10 +60,12 @@ class Job:
             rig, fields, radiographs: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
 
         Raises:
-            ImageError, GeometryError: see :func:`~SSRKDLib.radiographs.exposure.read_exposures`.
+            ImageError, GeometryError: see :func:`~SSRKDLib.radiographs.exposure.read_exposures` and
+                :func:`~SSRKDLib.radiographs.both_knees.one_knee`.
         """
         start = time.perf_counter()
         exposures, notes = read_exposures(rig, fields, radiographs)
+        rig, exposures = one_knee(rig, exposures)
         return cls(rig, exposures, notes, round(time.perf_counter() - start, 3))
 
     def run_with(

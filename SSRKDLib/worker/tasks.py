@@ -146,7 +146,7 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
     job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
 
     def run(model: KneeModel) -> tuple[Segmentation, str]:
-        return segment(job.exposures, rig, model, progress), model.device
+        return segment(job.exposures, job.rig, model, progress), model.device
 
     output = Path(request["output"])
     with replaced_folder(output, SEGMENTATION) as folder:

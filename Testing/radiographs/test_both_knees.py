@@ -10,8 +10,7 @@ import pytest
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.both_knees import one_knee
-from SSRKDLib.radiographs.exposure import Source, with_sources
-from SSRKDLib.radiographs.reading import Radiograph
+from SSRKDLib.radiographs.exposure import Exposure
 
 SIZE = (300, 200)
 
@@ -20,17 +19,18 @@ def rig_of(side: str | None):
     plain = {"sdd": 1200.0, "sod": 900.0, "pixel_spacing": (1.5, 1.5), "size": SIZE}
     angles = {"frontal": 0.0, "lateral": -90.0}
     views = [PlainView(angle=angle, name=name, **plain) for name, angle in angles.items()]
-    return with_sources(rig_from_distances(views, side), [Source(values="line_integral")] * 2)
+    return rig_from_distances(views, side)
 
 
-def film(rig, places) -> Radiograph:
+def film(rig, places) -> Exposure:
     """Legs of 50 mm radius, at distances to the patient's left, mm."""
     view = rig.views[0]
     ray = view.points_on_detector(np.stack([np.arange(SIZE[0]), np.full(SIZE[0], 99.5)], 1))
     ray = (ray - view.source) @ view.column_direction * 900 / 1200
     beside = ray * np.sign(view.column_direction[0])
     leg = sum(2 * np.sqrt(np.maximum(50.0**2 - (beside - place) ** 2, 0)) for place in places)
-    return Radiograph(np.tile(0.02 * leg, (SIZE[1], 1)).astype(np.float32))
+    line = np.tile(0.02 * leg, (SIZE[1], 1)).astype(np.float32)
+    return Exposure(view, line, np.ones(line.shape, bool))
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -51,19 +51,34 @@ def test_the_wanted_knee_is_taken_and_stands_at_the_origin(side, place, flipped)
     np.testing.assert_allclose(
         moved.views[0].detector_origin - rig.views[0].detector_origin, shift, atol=1e-9
     )
-    alone = film(rig, (place,)).pixels
-    np.testing.assert_allclose(np.where(frontal.valid, both.pixels, 0), alone, atol=1e-5)
+    assert frontal.view is moved.views[0]
+    alone = film(rig, (place,)).line_integral
+    np.testing.assert_allclose(np.where(frontal.valid, both.line_integral, 0), alone, atol=1e-5)
     assert f"the {'left' if side == 'L' else 'right'} one is taken" in moved.assumptions[-1]
 
 
 def test_one_leg_is_left_alone():
     rig = rig_of("L")
     for places in ((0.0,), (70.0,), (-60.0,)):
-        radiographs = [film(rig, places), film(rig, (0.0,))]
-        assert one_knee(rig, radiographs) == (rig, radiographs)
+        exposures = [film(rig, places), film(rig, (0.0,))]
+        assert one_knee(rig, exposures) == (rig, exposures)
 
 
 def test_two_knees_of_unknown_side_are_refused():
     rig = rig_of(None)
     with pytest.raises(GeometryError, match="shows both knees.*L or R"):
         one_knee(rig, [film(rig, (95.0, -105.0)), film(rig, (0.0,))])
+
+
+@pytest.mark.parametrize("known", ["simultaneous", "moved before"])
+def test_a_rig_that_states_where_the_knees_are_is_believed(known):
+    """The other knee goes; the view stays where it is."""
+    rig = rig_of("L")
+    exposures = [film(rig, (95.0, -105.0)), film(rig, (0.0,))]
+    if known == "simultaneous":
+        rig = replace(rig, simultaneous=True)
+    else:
+        rig, _ = one_knee(rig, exposures)
+    again, (frontal, _) = one_knee(rig, exposures)
+    assert again.views == rig.views and not frontal.valid.all()
+    assert again.assumptions[-1].endswith("the left one is taken.")
