@@ -18,12 +18,18 @@ from SSRKDLib.core.errors import ImageError
 if TYPE_CHECKING:
     import pydicom
 
-#: How far slices may lie from evenly spaced ones: a share of the spacing, and mm (positions are
-#: often rounded to 0.1 mm).
+#: How far slices may lie from evenly spaced ones, and beside a straight line: a share of the
+#: spacing, and mm (positions are often rounded to 0.1 mm).
 _UNEVEN_SHARE, _UNEVEN_MM = 0.1, 0.06
+
+#: Slices of unequal distances that are further apart have too much between them, mm.
+_GAP_MM = 10.0
 
 #: Slices whose positions differ by less lie in the same place, mm.
 _SAME_MM = 1e-3
+
+#: Between neighbouring slices of one scan most values differ by less, HU.
+_LEAP_HU = 100.0
 
 #: A gantry that is tilted by less is upright, degrees.
 _TILT_DEGREES = 0.1
@@ -42,14 +48,16 @@ class Series(NamedTuple):
     """The slices of a CT.
 
     ``files`` in their order along the normal; ``index_to_lps`` 4x4, (i, j, k, 1) to LPS mm, or None
-    where the files do not state it; ``notes``, sentences; ``one_scale``, whether all slices have
-    the same rescale.
+    where the files do not state it; ``notes``, sentences; ``scales``, per slice, RescaleSlope and
+    RescaleIntercept; ``places``, which slice lies at each even distance, with fractions, or None
+    where each lies at its own.
     """
 
     files: list[str]
     index_to_lps: np.ndarray | None
     notes: tuple[str, ...]
-    one_scale: bool
+    scales: list[tuple]
+    places: np.ndarray | None = None
 
 
 class _Slice(NamedTuple):
@@ -65,7 +73,8 @@ def find_series(folder: Path) -> Series:
     number is taken. Notes say so.
 
     Raises:
-        ImageError: no series, two patients in one, or slices that are missing or unevenly spaced.
+        ImageError: no series, two patients in one, or slices that are missing, too far apart or
+            beside the others.
     """
     slices = _slices(path for path in sorted(folder.iterdir()) if path.is_file())
     if not slices:
@@ -76,21 +85,22 @@ def find_series(folder: Path) -> Series:
     slices = _longest_series(slices, notes)
     _check_one_patient(slices, folder)
     slices = _largest_stack(slices, notes)
-    scales = {(one.tags.get("RescaleSlope"), one.tags.get("RescaleIntercept")) for one in slices}
-    if len(scales) > 1:
-        notes.append("The slices differ in their rescale to Hounsfield units; each has its own.")
     placed = all(
         one.tags.get(name)
         for one in slices
         for name in ("ImagePositionPatient", "ImageOrientationPatient")
     )
+    matrix = places = None
     if len(slices) < 2 or not placed:
         slices.sort(key=_numbers)
-        return Series([str(one.path) for one in slices], None, tuple(notes), len(scales) == 1)
-    slices = _in_order(slices, notes)
-    _check_even(slices, folder)
+    else:
+        slices = _in_order(slices, notes)
+        _check_straight(slices, folder)
+        places = _even_places(slices, folder, notes)
+        matrix = _index_to_lps(slices, len(slices) if places is None else len(places), notes)
     files = [str(one.path) for one in slices]
-    return Series(files, _index_to_lps(slices, notes), tuple(notes), len(scales) == 1)
+    scales = [(one.tags.get("RescaleSlope"), one.tags.get("RescaleIntercept")) for one in slices]
+    return Series(files, matrix, tuple(notes), scales, places)
 
 
 def _slices(paths: Iterable[Path]) -> list[_Slice]:
@@ -211,33 +221,90 @@ def _in_order(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     return [slices[n] for n in first]
 
 
-def _check_even(slices: list[_Slice], folder: Path) -> None:
-    """Raise where slices are unevenly spaced: the volume would be stretched there."""
+def _check_straight(slices: list[_Slice], folder: Path) -> None:
+    """Raise where a slice begins beside the line from the first to the last."""
+    positions = np.array([one.tags.ImagePositionPatient for one in slices], float)
+    heights = _heights(slices)
+    share = (heights - heights[0]) / (heights[-1] - heights[0])
+    beside = np.linalg.norm(
+        positions - positions[0] - share[:, None] * (positions[-1] - positions[0]), axis=1
+    )
+    tolerance = max(_UNEVEN_MM, _UNEVEN_SHARE * float(np.median(np.diff(heights))))
+    if beside.max() > tolerance:
+        worst = int(beside.argmax())
+        raise ImageError(
+            f"The slices of the CT '{folder}' are not one above the other: "
+            f"'{slices[worst].path.name}' lies {beside[worst]:.4g} mm beside the line from the "
+            "first to the last.",
+            "Give a folder with the slices of one scan, or resample it to a straight stack.",
+        )
+
+
+def _even_places(slices: list[_Slice], folder: Path, notes: list[str]) -> np.ndarray | None:
+    """:attr:`Series.places`: unequal distances are the scanner's where no number is missing."""
     heights, names = _heights(slices), [one.path.name for one in slices]
     gaps = np.diff(heights)
     usual = float(np.median(gaps))
     tolerance = max(_UNEVEN_MM, _UNEVEN_SHARE * usual)
     even = np.linspace(heights[0], heights[-1], len(heights))
-    if np.abs(heights - even).max() > tolerance:
-        off = np.abs(gaps - usual)
-        worst = int(off.argmax())
-        count = int((off > tolerance).sum())
-        raise ImageError(
-            f"The slices of the CT '{folder}' are not evenly spaced: most are {usual:.4g} mm "
-            f"apart, but '{names[worst]}' and '{names[worst + 1]}' {gaps[worst]:.4g} mm"
-            + (f" ({count} such gaps)." if count > 1 else "."),
-            "Slices may be missing: export the whole series again, or resample it to even slices.",
+    if np.abs(heights - even).max() <= tolerance:
+        return None
+    off = np.abs(gaps - usual)
+    worst = int(off.argmax())
+    steps = np.diff([int(one.tags.get("InstanceNumber") or 0) for one in slices])
+    if gaps.max() <= _GAP_MM and (np.abs(steps) == 1).all() and len(set(steps)) == 1:
+        count = 1 + int(np.ceil((heights[-1] - heights[0]) / usual - 1e-6))
+        even = np.linspace(heights[0], heights[-1], count)
+        notes.append(
+            f"The slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart, their numbers without "
+            f"a gap; they were resampled to {count} slices {even[1] - even[0]:.4g} mm apart."
         )
+        return np.interp(even, heights, np.arange(len(heights)))
+    number = int((off > tolerance).sum())
+    raise ImageError(
+        f"The slices of the CT '{folder}' are not evenly spaced: most are {usual:.4g} mm "
+        f"apart, but '{names[worst]}' and '{names[worst + 1]}' {gaps[worst]:.4g} mm"
+        + (f" ({number} such gaps)." if number > 1 else "."),
+        "Slices may be missing: export the whole series again, or resample it to even slices.",
+    )
 
 
-def _index_to_lps(slices: list[_Slice], notes: list[str]) -> np.ndarray:
+def check_scales(hounsfield: np.ndarray, series: Series) -> str:
+    """A sentence on slices with another rescale, which each has for itself.
+
+    Args:
+        hounsfield: ``[k, j, i]``, the slices in the order of the series.
+
+    Raises:
+        ImageError: from one rescale to another the values leap: one of the two is wrong.
+    """
+    for k, (one, other) in enumerate(zip(series.scales, series.scales[1:])):
+        if one == other:
+            continue
+        leap = float(np.median(hounsfield[k + 1].astype(float) - hounsfield[k]))
+        if abs(leap) > _LEAP_HU:
+            names = [Path(file).name for file in series.files[k : k + 2]]
+            raise ImageError(
+                f"'{names[0]}' and '{names[1]}' are neighbouring slices with different rescales "
+                f"(slope, intercept: {_words(one)}; {_words(other)}), which put their values "
+                f"{abs(leap):.0f} HU apart.",
+                "Give a folder with the slices of one scan, or export the series again.",
+            )
+    return "The slices differ in their rescale to Hounsfield units; each has its own."
+
+
+def _words(scale: tuple) -> str:
+    return ", ".join("absent" if value is None else f"{float(value):g}" for value in scale)
+
+
+def _index_to_lps(slices: list[_Slice], count: int, notes: list[str]) -> np.ndarray:
     """From the positions themselves: with a tilted gantry each slice begins a step to the side of
     the one before, which the matrix holds exactly."""
     first, last = slices[0].tags, slices[-1].tags
     row, column = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
     between_rows, between_columns = (float(mm) for mm in first.PixelSpacing)
     positions = [np.array(tags.ImagePositionPatient, float) for tags in (first, last)]
-    step = (positions[1] - positions[0]) / (len(slices) - 1)
+    step = (positions[1] - positions[0]) / (count - 1)
     matrix = np.eye(4)
     matrix[:3, 0] = row / np.linalg.norm(row) * between_columns
     matrix[:3, 1] = column / np.linalg.norm(column) * between_rows

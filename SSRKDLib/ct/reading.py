@@ -10,7 +10,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.reading_child import apart
-from SSRKDLib.ct.dicom_series import find_series
+from SSRKDLib.ct.dicom_series import check_scales, find_series
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.images.volumes import Volume, index_to_lps, itk_settings, read_volume
 
@@ -50,7 +50,8 @@ def read_scan(path: str | Path) -> CtScan:
 
     Raises:
         ImageError: absent, cut off, unreadable, not three-dimensional, slices that are missing,
-            unevenly spaced or of several people, or not in Hounsfield units.
+            beside each other, of several people or of rescales that contradict each other, or not
+            in Hounsfield units.
     """
     path = Path(path)
     if not path.exists():
@@ -90,11 +91,28 @@ def _read_series(folder: Path) -> CtScan:
     import SimpleITK as sitk
 
     # At once where that holds no slice's own scale back: ITK gives all the first one's type.
-    images = _decoded([series.files] if series.one_scale else series.files, folder)
+    one_scale = len(set(series.scales)) == 1
+    images = _decoded([series.files] if one_scale else series.files, folder)
     volumes = [sitk.GetArrayFromImage(image) for image in images]
-    hounsfield = volumes[0] if series.one_scale else np.concatenate(volumes).astype(np.float32)
+    hounsfield, notes = volumes[0], series.notes
+    if not one_scale:
+        hounsfield = np.concatenate(volumes).astype(np.float32)
+        notes = (*notes, check_scales(hounsfield, series))
+    if series.places is not None:
+        hounsfield = _resampled(hounsfield, series.places)
     affine = series.index_to_lps
-    return CtScan(hounsfield, index_to_lps(images[0]) if affine is None else affine, series.notes)
+    return CtScan(hounsfield, index_to_lps(images[0]) if affine is None else affine, notes)
+
+
+def _resampled(slices: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Slices at fractions of slices, linear between them, of the same type."""
+    made = np.empty((len(places), *slices.shape[1:]), slices.dtype)
+    for k, place in enumerate(places):
+        below = min(int(place), len(slices) - 2)
+        share = np.float32(place - below)
+        between = (1 - share) * slices[below] + share * slices[below + 1]
+        made[k] = between if made.dtype.kind == "f" else np.rint(between)
+    return made
 
 
 def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:

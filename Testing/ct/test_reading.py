@@ -42,11 +42,46 @@ def test_a_series_with_missing_slices_is_refused_and_the_gap_named(tmp_path, fir
     assert paths[first - 1].name in caught.value.cause and "missing" in caught.value.remedy
 
 
-def test_a_series_whose_spacing_changes_is_refused(tmp_path):
+def test_a_series_whose_spacing_changes_lacks_slices(tmp_path):
     paths = write_series(image(), tmp_path)
     for path in paths[15::2]:
         path.unlink()
     with pytest.raises(ImageError, match=r"not evenly spaced.*7 such gaps"):
+        read_scan(tmp_path)
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_distances_of_the_scanner_are_resampled_and_said(tmp_path, far):
+    """Values that grow with height are right where slices lie at their places. Slices that are too
+    far apart for that are refused."""
+    heights = np.array([0, 1, 2, 3, 5, 7, 9, 30 if far else 9.5])
+    for height, path in zip(heights, write_series(image(8), tmp_path)):
+        slice_ = pydicom.dcmread(path)
+        slice_.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        slice_.ImagePositionPatient = [4, 5, 100 + height]
+        slice_.PixelData = np.full((5, 6), 20 * height - 900, np.int16).tobytes()
+        slice_.save_as(path)
+    if far:
+        with pytest.raises(ImageError, match="not evenly spaced.*21 mm"):
+            read_scan(tmp_path)
+        return
+    scan = read_scan(tmp_path)
+    k = np.arange(len(scan.hounsfield))
+    tops = scan.index_to_lps[2, 2] * k
+    np.testing.assert_allclose(tops[[0, -1]], [0, 9.5], atol=1e-6)
+    np.testing.assert_allclose(scan.hounsfield[:, 2, 3], 20 * tops - 900, atol=0.5)
+    assert "0.5 to 2 mm apart" in scan.notes[0] and "resampled" in scan.notes[0]
+
+
+def test_slices_beside_each_other_are_refused(tmp_path):
+    paths = write_series(image(), tmp_path)
+    for path in paths[12:20]:
+        slice_ = pydicom.dcmread(path)
+        x, y, z = slice_.ImagePositionPatient
+        row = np.array(slice_.ImageOrientationPatient[:3], float)
+        slice_.ImagePositionPatient = [float(v) for v in np.array([x, y, z], float) + 20 * row]
+        slice_.save_as(path)
+    with pytest.raises(ImageError, match=r"'.*-\d{3}\.dcm' lies 20 mm beside the line"):
         read_scan(tmp_path)
 
 
@@ -105,15 +140,20 @@ def test_a_series_below_the_folder_is_found_without_endings(tmp_path):
     assert "1 image(s) of the series" in scan.notes[0] and "IM999999" in scan.notes[0]
 
 
-def test_slices_of_another_rescale_keep_their_own(tmp_path):
+@pytest.mark.parametrize("intercept", [-20, -5000])
+def test_slices_of_another_rescale_keep_their_own(tmp_path, intercept):
+    """Where that goes on from one slice to the next; else one of the two is wrong."""
     paths = write_series(image(6), tmp_path)
     last = pydicom.dcmread(paths[-1])
-    last.RescaleSlope, last.RescaleIntercept = "0.5", "-20"
+    last.PixelData = (2 * (last.pixel_array + 20)).astype(np.int16).tobytes()
+    last.RescaleSlope, last.RescaleIntercept = "0.5", str(intercept)
     last.save_as(paths[-1])
-    wanted = sitk.GetArrayFromImage(image(6)).astype(float)
-    wanted[-1] = 0.5 * wanted[-1] - 20
+    if intercept == -5000:
+        with pytest.raises(ImageError, match=rf"'{paths[-1].name}' are .* 1, 0; 0.5, -5000\)"):
+            read_scan(tmp_path)
+        return
     scan = read_scan(tmp_path)
-    np.testing.assert_allclose(scan.hounsfield, wanted)
+    np.testing.assert_allclose(scan.hounsfield, sitk.GetArrayFromImage(image(6)))
     assert "rescale" in scan.notes[0]
 
 

@@ -54,7 +54,6 @@ SOUND = "sound-"
 _MAY_BE_READ = {
     "file_names",
     "bundle_manifest/title_escapes.json",  # listed in a line of its own
-    "ct_series/another_rescale",  # each slice by its own, which a note says
 }
 
 #: Longest time, s, and most memory beyond that at the start, bytes.
