@@ -25,6 +25,7 @@ from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.core.processes import process_count, run_in_processes
 from SSRKDLib.evaluation.held_out_people import (
+    RIGS,
     SIMULATORS,
     Person,
     evaluate,
@@ -32,6 +33,7 @@ from SSRKDLib.evaluation.held_out_people import (
     summary,
 )
 from SSRKDLib.evaluation.tables import rows_as_csv
+from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.reconstruction.job import PEAK_BYTES
 
@@ -47,8 +49,10 @@ def measure(job: tuple[Person, argparse.Namespace]) -> list[dict]:
     """The rows of one person."""
     person, arguments = job
     model = KneeModel.load(arguments.weights)
-    rows = evaluate(model, [person], arguments.simulators, arguments.sides, arguments.spacing)
-    return list(rows)
+    presets = {name: PRESETS[name] for name in arguments.rigs}
+    return list(
+        evaluate(model, [person], arguments.simulators, arguments.sides, arguments.spacing, presets)
+    )
 
 
 @script
@@ -59,6 +63,7 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=1.0)
     parser.add_argument("--sides", default="LR")
     parser.add_argument("--simulators", nargs="+", default=list(SIMULATORS), choices=SIMULATORS)
+    parser.add_argument("--rigs", nargs="+", default=list(RIGS), choices=list(PRESETS))
     parser.add_argument("--people", nargs="+", help="names, default all")
     parser.add_argument("--processes", type=int, default=process_count(PEAK_BYTES))
     parser.add_argument("-o", "--output", type=Path, required=True)

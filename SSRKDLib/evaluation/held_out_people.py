@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,16 +136,22 @@ def exposed(view: View, image: np.ndarray) -> Exposure:
 
 
 def evaluate(
-    model: KneeModel, people: list[Person], simulators: tuple[str, ...], sides: str, spacing: float
+    model: KneeModel,
+    people: list[Person],
+    simulators: tuple[str, ...],
+    sides: str,
+    spacing: float,
+    presets: Mapping[str, Callable[..., Rig]] = RIGS,
 ) -> Iterator[dict]:
     """One row per person, side, simulator, rig and bone: ``assd_mm`` and the other metrics of
-    :func:`~SSRKDLib.evaluation.metrics.compare_meshes`, NaN where a bone was not found."""
+    :func:`~SSRKDLib.evaluation.metrics.compare_meshes`, NaN where a bone was not found; ``presets``
+    are of :data:`~SSRKDLib.geometry.rig_presets.PRESETS`."""
     for person in people:
         for side in sides:
             bones = person.bones if side == "L" else person.mirrored()
             centre = OFF_ORIGIN * ([1, 1, 1] if side == "L" else [-1, 1, 1])
             region = region_around(centre)
-            rigs = {name: make(laterality=side) for name, make in RIGS.items()}
+            rigs = {name: make(laterality=side) for name, make in presets.items()}
             for simulator in simulators:
                 exposures = radiographs(bones, rigs, simulator, seed=sum(map(ord, person.name)))
                 for rig_name, rig in rigs.items():

@@ -147,21 +147,14 @@ def view_from_angles(
     )
 
 
-def slot_view_from_angle(
-    name: str,
-    azimuth: float,
-    sdd: float,
-    sod: float,
-    size: tuple[int, int],
-    spacing: tuple[float, float],
-    **details,
-) -> SlotView:
-    """A slot scanner's view whose level rays pass through the centre's axis, seen from the source.
+def centred_slot_view(*given, scan_direction: np.ndarray | None = None, **details) -> SlotView:
+    """The :func:`centred_view` of a slot scanner: its level rays meet the line through the centre.
 
     Args:
-        name, azimuth, size, details: as for :func:`view_from_angles`; level and upright.
-        sdd, sod: from the focal spot's line to the detector and to the centre, mm.
-        spacing: mm, (between columns on the detector, between rows).
+        given, details: as for :func:`centred_view`, ``sdd`` and ``sod`` from the focal spot's line,
+            ``pixel_spacing`` along the travel the patient's own.
+        scan_direction: see :class:`SlotView`.
     """
-    plain = view_from_angles(name, azimuth, sdd, sod, size, spacing, **details)
-    return SlotView(**{entry.name: getattr(plain, entry.name) for entry in fields(plain)})
+    plain = centred_view(*given, **details)
+    same = {entry.name: getattr(plain, entry.name) for entry in fields(plain)}
+    return SlotView(**same, scan_direction=scan_direction)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from SSRKDLib.geometry.centred_views import slot_view_from_angle, view_from_angles
+from SSRKDLib.geometry.centred_views import centred_slot_view, seen_from_source, view_from_angles
 from SSRKDLib.geometry.views import Rig, View
 
 
@@ -73,8 +73,14 @@ def slot(
     """A biplanar slot scanner's pair, both views at one moment, 225 mm square at the centre."""
     pixel = 225.0 / pixels
     views = [
-        slot_view_from_angle(
-            name, angle, sdd, sod, (pixels, pixels), (pixel * sdd / sod, pixel), centre=centre
+        centred_slot_view(
+            name,
+            *seen_from_source(angle),
+            sdd=sdd,
+            sod=sod,
+            size=(pixels, pixels),
+            pixel_spacing=(pixel * sdd / sod, pixel),
+            centre=centre,
         )
         for name, angle in (("frontal", 0.0), ("lateral", 90.0))
     ]

@@ -43,6 +43,11 @@ class SlotView(View):
                 "Give a scan_direction that is parallel to the detector.",
             )
 
+    @property
+    def travel(self) -> np.ndarray:
+        """See :attr:`View.travel`."""
+        return self.scan_direction
+
     def focal_spots(self, points: np.ndarray) -> np.ndarray:
         """See :meth:`View.focal_spots`: at the height of each point."""
         return self.source + self._height(points)[..., None] * self.scan_direction

@@ -104,6 +104,12 @@ class View:
             )
 
     @property
+    def travel(self) -> np.ndarray:
+        """Unit vector ``(3,)`` along which the source travels while the image is taken, either way;
+        zero where it rests."""
+        return np.zeros(3)
+
+    @property
     def normal(self) -> np.ndarray:
         """Unit normal of the detector, pointing away from the source, ``(3,)``."""
         normal = np.cross(self.column_direction, self.row_direction)

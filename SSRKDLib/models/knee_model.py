@@ -137,12 +137,15 @@ class KneeModel:
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:
         """The bones' field: signed distances in mm."""
-        matrices = np.stack([camera.view.projection_matrix for camera in radiographs.input.cameras])
+        views = [camera.view for camera in radiographs.input.cameras]
+        matrices = np.stack([view.projection_matrix for view in views])
+        travels = np.stack([view.travel for view in views])
         with self._torch.inference_mode():
             encoded = self._networks["student"].encode(
                 self._tensor(radiographs.input.images)[None],
                 self._tensor(radiographs.masks)[None],
                 self._tensor(matrices)[None],
+                self._tensor(travels)[None],
             )
 
         def some(points: np.ndarray) -> np.ndarray:

@@ -30,6 +30,8 @@ class Encoded(NamedTuple):
         deep: per view ``[b, c, n / 4, n / 4]``.
         context: ``[b, c]``, both views as a whole.
         matrices: ``[b, 2, 3, 4]``, points in mm to pixels of the images.
+        sources: ``[b, 2, 3]`` mm.
+        travels: ``[b, 2, 3]``, as :attr:`~SSRKDLib.geometry.views.View.travel`.
         size: n.
     """
 
@@ -37,6 +39,8 @@ class Encoded(NamedTuple):
     deep: tuple[torch.Tensor, torch.Tensor]
     context: torch.Tensor
     matrices: torch.Tensor
+    sources: torch.Tensor
+    travels: torch.Tensor
     size: int
 
 
@@ -105,7 +109,13 @@ class Student(nn.Module):
         self.third = nn.Linear(hidden[1], hidden[2])
         self.last = nn.Linear(hidden[2], 4)
 
-    def encode(self, images: torch.Tensor, masks: torch.Tensor, matrices: torch.Tensor) -> Encoded:
+    def encode(
+        self,
+        images: torch.Tensor,
+        masks: torch.Tensor,
+        matrices: torch.Tensor,
+        travels: torch.Tensor | None = None,
+    ) -> Encoded:
         """Read two radiographs.
 
         Args:
@@ -113,12 +123,14 @@ class Student(nn.Module):
                 :mod:`SSRKDLib.radiographs.network_input`).
             masks: ``[b, 2, 4, n, n]`` probabilities of each bone, zeros where nothing is known.
             matrices: ``[b, 2, 3, 4]`` projection matrices, canonical mm to (column, row).
+            travels: ``[b, 2, 3]`` of the sources along slot scanners' images; None: they rest.
         """
         inputs = torch.cat([images, masks], dim=2)
         fine, deep, contexts = zip(*(net(inputs[:, k]) for k, net in enumerate(self.encoders)))
-        sources = -torch.linalg.solve(matrices[..., :3], matrices[..., 3:])[..., 0] / 1000
-        context = self.mix(torch.cat([*contexts, sources.flatten(1)], dim=1))
-        return Encoded(fine, deep, F.relu(context), matrices, images.shape[-1])
+        sources = -torch.linalg.solve(matrices[..., :3], matrices[..., 3:])[..., 0]
+        context = self.mix(torch.cat([*contexts, sources.flatten(1) / 1000], dim=1))
+        travels = torch.zeros_like(sources) if travels is None else travels
+        return Encoded(fine, deep, F.relu(context), matrices, sources, travels, images.shape[-1])
 
     def query(self, encoded: Encoded, points: torch.Tensor) -> torch.Tensor:
         """Signed distance to each bone.
@@ -161,6 +173,11 @@ class Student(nn.Module):
             matrix = encoded.matrices[:, k]
             projected = points @ matrix[:, :, :3].transpose(1, 2) + matrix[:, None, :, 3]
             depth = projected[..., 2:]
+            # As SlotView does: a point where a cone beam would have to find it.
+            travel = encoded.travels[:, k, :, None]
+            height = (points - encoded.sources[:, None, k]) @ travel
+            along = (matrix[:, :, :3] @ travel).transpose(1, 2)
+            projected = projected + height * (depth - 1) * along
             where = to_grid_sample(projected[..., :2] / depth, (encoded.size, encoded.size))
             for maps in (encoded.fine[k], encoded.deep[k]):
                 sampled = F.grid_sample(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from SSRKDLib.radiographs.dicom_values import (
     values_of,
 )
 from SSRKDLib.radiographs.dicom_words import side_in_words, side_key, view_key
+from SSRKDLib.radiographs.slot_scanners import is_slot_spacing, scanner_named
 
 #: Modalities that are no projection radiographs.
 _NOT_RADIOGRAPHS = {"CT", "MR", "PT", "NM", "US", "SEG", "RTDOSE"}
@@ -72,7 +72,8 @@ class DicomTags:
             it; else None.
         hints: views that descriptions name, as :func:`~SSRKDLib.radiographs.dicom_words.view_key`
             gives them.
-        slot_scanner: whether a slot scanner took it, whose beam is parallel along the patient.
+        slot_scanner: which of :data:`~SSRKDLib.radiographs.slot_scanners.SCANNERS` took it,
+            "unnamed" for another slot scanner, "" for none.
         patient: fingerprint of the patient ID, "" when there is none.
     """
 
@@ -104,7 +105,7 @@ class DicomTags:
     lut_shape: str = ""
     dark_bone: bool | None = None
     hints: tuple[str, ...] = ()
-    slot_scanner: bool = False
+    slot_scanner: str = ""
     patient: str = ""
 
 
@@ -264,7 +265,7 @@ def tags_from_dataset(dataset) -> DicomTags:
         falling_voi=_falls(_lut(dataset, "VOILUTSequence")),
         lut_shape=text_of(dataset, "PresentationLUTShape"),
         hints=tuple(filter(None, map(view_key, _descriptions(dataset)))),
-        slot_scanner=_is_slot_scanner(dataset),
+        slot_scanner=_slot_scanner(dataset),
         patient=hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else "",
     )
 
@@ -314,20 +315,15 @@ def _described_side(dataset) -> tuple[str, tuple[str, ...]]:
     return side, (f"The laterality tags are empty; the side, {side}, is that of the {source}.",)
 
 
-def _is_slot_scanner(dataset) -> bool:
-    """EOS imaging's by name, others by pixels that are longer across than along the patient by
-    just the magnification."""
+def _slot_scanner(dataset) -> str:
     maker = f"{text_of(dataset, 'Manufacturer')} {text_of(dataset, 'ManufacturerModelName')}"
-    if re.search(r"\bEOS\b|EOSEDGE|\bSTEREOS\b", maker):
-        return True
-    imager, sdd = (
+    named = scanner_named(maker)
+    is_one = is_slot_spacing(
         spacing(dataset, "ImagerPixelSpacing"),
         positive(dataset, "DistanceSourceToDetector"),
+        positive(dataset, "DistanceSourceToPatient"),
     )
-    sod = positive(dataset, "DistanceSourceToPatient")
-    if not (imager and sdd and sod and sod < 0.97 * sdd):
-        return False
-    return abs(imager[0] / imager[1] / (sdd / sod) - 1) < 0.02
+    return named or ("unnamed" if is_one else "")
 
 
 def _views(dataset) -> tuple[str, ...]:

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.centred_views import centred_view
+from SSRKDLib.geometry.centred_views import centred_slot_view, centred_view
 from SSRKDLib.geometry.detector_pose import (
     LETTERS,
+    UP,
     check_distances,
     laid_out,
     orientation_vector,
@@ -26,6 +27,7 @@ from SSRKDLib.geometry.detector_pose import (
     seen_from_tube,
 )
 from SSRKDLib.geometry.known import Known
+from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
 from SSRKDLib.radiographs.dicom_distances import (
     Overrides,
@@ -38,6 +40,7 @@ from SSRKDLib.radiographs.dicom_words import view_key
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
 from SSRKDLib.radiographs.intensity import needs_picture, values_from_dicom
 from SSRKDLib.radiographs.reading import read_radiograph
+from SSRKDLib.radiographs.slot_scanners import slot_distances, slot_spacing
 
 
 def rig_from_dicom(
@@ -112,6 +115,10 @@ def rig_from_tags(
         views.append(view)
         sources.append(source)
         assumptions += [*notes, *(f"{label}: {note}" for note in (*more, *one.problems))]
+    slots = all(one.slot_scanner for one in tags)
+    if slots:
+        views, notes = _level(views)
+        assumptions += notes
     angle = axes_angle(views[0].axis, views[1].axis)
     if angle < MINIMUM_AXES_ANGLE_DEGREES:
         plane = "frontal" if abs(views[0].axis[1]) > 0.7 else "same"
@@ -126,7 +133,7 @@ def rig_from_tags(
         assumptions.append("The frontal and the lateral file were exchanged, as their tags show.")
         views = [replace(views[1], name="frontal"), replace(views[0], name="lateral")]
         sources.reverse()
-    rig = Rig(views=tuple(views), laterality=side, assumptions=tuple(assumptions))
+    rig = Rig(tuple(views), laterality=side, assumptions=tuple(assumptions), simultaneous=slots)
     return with_sources(rig, sources), exchanged
 
 
@@ -151,13 +158,10 @@ def view_from_tags(
     """
     own = overrides or Overrides()
     label = label or name
-    if tags.slot_scanner:
-        raise GeometryError(
-            f"{label} comes from a slot scanner (EOS): its beam is parallel along the patient, so "
-            "heights are not magnified, which a rig cannot express.",
-            "Give radiographs of a flat or curved detector in one exposure.",
-        )
     axis, column, row, notes = _direction(tags, name, laterality, own, label)
+    if tags.slot_scanner:
+        view, more = _slot_view(tags, name, (axis, column, row), own, label)
+        return view, notes + more
     sdd, sod, more = distances(tags, own, label)
     notes += more
     spacing, more = spacing_on_detector(tags, own, sod / sdd, label)
@@ -176,6 +180,67 @@ def view_from_tags(
         known=_known(tags, own),
     )
     return view, notes
+
+
+def _slot_view(
+    tags: DicomTags,
+    name: str,
+    directions: tuple[np.ndarray, np.ndarray, np.ndarray],
+    own: Overrides,
+    label: str,
+) -> tuple[SlotView, list[str]]:
+    axis, column, row = directions
+    sdd, sod, notes = slot_distances(
+        tags.slot_scanner,
+        abs(axis[1]) > 0.7,
+        own.sdd or tags.source_to_detector,
+        own.sod or tags.source_to_isocentre,
+        label,
+    )
+    check_distances(name, sdd, sod)
+    # Across the patient comes first, which are the rows of an image that lies on its side.
+    order = 1 if abs(row @ UP) > abs(column @ UP) else -1
+    given = (
+        (own.pixel_spacing, None)
+        if own.pixel_spacing
+        else (tags.imager_spacing, tags.pixel_spacing)
+    )
+    spacing, more = slot_spacing(*(pair and pair[::order] for pair in given), sdd, sod, label)
+    view = centred_slot_view(
+        name,
+        axis,
+        column,
+        row,
+        sdd=sdd,
+        sod=sod,
+        pixel_spacing=spacing[::order],
+        size=tags.size,
+        centre_pixel=tags.isocentre_pixel,
+        known=_known(tags, own),
+        scan_direction=UP,
+    )
+    return view, notes + more
+
+
+def _level(views: list[View]) -> tuple[list[View], list[str]]:
+    """Both views of a slot scanner's pair with their upper edges at one height: tubes and detectors
+    travel together."""
+    tops = [
+        max(float(view.points_on_detector(np.array(corner)) @ UP) for corner in _corners(view))
+        for view in views
+    ]
+    lift = tops[0] - tops[1]
+    if abs(lift) < 1e-6:
+        return views, []
+    matrix = np.eye(4)
+    matrix[2, 3] = lift
+    note = "The two images are not of one height; their upper edges are taken to be level."
+    return [views[0], views[1].transformed(matrix)], [note]
+
+
+def _corners(view: View) -> list[tuple[float, float]]:
+    right, bottom = view.size[0] - 0.5, view.size[1] - 0.5
+    return [(-0.5, -0.5), (right, -0.5), (-0.5, bottom), (right, bottom)]
 
 
 def _known(tags: DicomTags, own: Overrides) -> Known:

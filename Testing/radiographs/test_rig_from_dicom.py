@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pydicom
 import pytest
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import seen_from_detector
+from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_distances import Overrides
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
 from SSRKDLib.radiographs.dicom_words import side_key, view_key
-from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom, rig_from_tags
 from Testing.radiographs.test_rig_sources import (
     SIZE,
     assert_same_projection,
@@ -207,17 +209,48 @@ def test_sides_and_views_come_from_descriptions_where_tags_are_empty(tmp_path):
     assert rig_from_dicom(*paths).laterality == "R"
 
 
+EOS = {"Manufacturer": "EOS imaging", "DistanceSourceToDetector": 1300}
+
+
 @pytest.mark.parametrize(
-    "tags",
+    ("tags", "spacing", "words"),
     [
-        {"Manufacturer": "EOS imaging"},
-        {"ManufacturerModelName": "EOSedge"},
-        {"ImagerPixelSpacing": [0.9, 1.2], "DistanceSourceToDetector": 1200,
-         "DistanceSourceToPatient": 900},
+        ({**EOS, "ImagerPixelSpacing": [0.9, 0.9 * 1300 / 918], "DistanceSourceToPatient": 918},
+         (0.9 * 1300 / 918, 0.9), ""),
+        ({**EOS, "ImagerPixelSpacing": [0.254] * 2, "PixelSpacing": [0.254 * 918 / 1300] * 2,
+          "DistanceSourceToPatient": 918}, (0.254, 0.254 * 918 / 1300), ""),
+        ({"ManufacturerModelName": "EOSedge", "ImagerPixelSpacing": [0.2, 0.2],
+          "DistanceSourceToDetector": None, "DistanceSourceToPatient": None},
+         (0.2, 0.2 * 987 / 1300), "987 mm, as EOS's"),
+        ({"ImagerPixelSpacing": [0.9, 1.2], "DistanceSourceToDetector": 1200,
+          "DistanceSourceToPatient": 900}, (1.2, 0.9), ""),
     ],
 )  # fmt: skip
-def test_a_slot_scanner_is_refused(tmp_path, tags):
+def test_a_slot_scanner_is_recognised(tmp_path, tags, spacing, words):
+    """Columns are magnified, rows are the patient's own, whichever way the file says so."""
     paths = written(plain_rig(), tmp_path, modality="DX")
-    edit(paths[0], **tags)
-    with pytest.raises(GeometryError, match="slot scanner"):
+    for path in paths:
+        edit(path, EstimatedRadiographicMagnificationFactor=None, **tags)
+    rig = rig_from_dicom(*paths)
+    for view in rig.views:
+        assert isinstance(view, SlotView)
+        assert view.project([0, 0, 30.0])[1] == pytest.approx(
+            view.project([40.0, 60, 0])[1] - 30 / view.pixel_spacing[1]
+        )
+    assert rig.simultaneous
+    assert rig.views[0].pixel_spacing == pytest.approx(spacing)
+    assert words in " ".join(rig.assumptions)
+    # One file of another height: tubes travel together, so upper edges are level.
+    view = rig_from_tags(
+        [replace(t, size=(t.size[0], s)) for t, s in zip(map(read_dicom_tags, paths), (256, 200))],
+        ["a", "b"],
+    )[0].views
+    tops = [v.points_on_detector(np.array([0, -0.5]))[2] for v in view]
+    assert tops[0] == pytest.approx(tops[1])
+
+
+def test_a_slot_scanner_without_scale_is_refused(tmp_path):
+    paths = written(plain_rig(), tmp_path, modality="DX")
+    edit(paths[0], **EOS, ImagerPixelSpacing=None)
+    with pytest.raises(GeometryError, match="no pixel spacing.*scanner's own image"):
         rig_from_dicom(*paths)
