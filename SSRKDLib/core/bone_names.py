@@ -25,10 +25,10 @@ _CODE_TO_SIDE = {**{code: side for side, code in SIDE_CODES.items()}, "G-A101": 
 
 #: Words that name a bone, and pairs of words that do.
 _BONE_WORDS = {
-    "patella": "patella patellae patellar kneecap rotula rotule kniescheibe",
-    "femur": "femur femoris femoral fem thighbone femore oberschenkel oberschenkelknochen",
-    "fibula": "fibula fibulae fibular fib calfbone perone peroneo fibule wadenbein",
-    "tibia": "tibia tibiae tibial tib shin shinbone schienbein",
+    "patella": "patella patellae patellar kneecap rotula rotule kniescheibe patela knieschijf",
+    "femur": "femur femoris femoral fem thighbone femore oberschenkel oberschenkelknochen dijbeen",
+    "fibula": "fibula fibulae fibular fib calfbone perone peroneo fibule wadenbein kuitbeen",
+    "tibia": "tibia tibiae tibial tib shin shinbone schienbein scheenbeen",
 }
 _BONE_PAIRS = {
     ("knee", "cap"): "patella", ("thigh", "bone"): "femur", ("calf", "bone"): "fibula",
@@ -41,7 +41,7 @@ _SIDE_WORDS = {
     "R": "r right rt dex dexter dextra dextrum dextri destro destra droit droite rechts "
     "rechtes rechter derecho derecha",
 }
-#: Short forms that may mean anything elsewhere than as the last word.
+#: Short forms that may mean anything elsewhere than as the last word, or of two letters the first.
 _LAST_WORD = {
     "g": "L", "d": "R", "li": "L", "re": "R", "sx": "L", "dx": "R", "der": "R"
 }  # fmt: skip
@@ -54,7 +54,8 @@ _OTHER_THINGS = (
     "nervus marrow canal implant component tray insert prosthesis stem head neck caput collum "
     "collateral cruciate retinaculum bursa background skin growth plate physis "
     "ligamento menisco musculo tendini menisque muscle cartilagine meniske knorpel meniskus band "
-    "sehne muskel implantat prothese prothesis kopf hals femorotibial femoropatellar artere veine"
+    "sehne muskel implantat prothese prothesis kopf hals nail screw osteophyte osteophytes "
+    "femorotibial femoropatellar artere veine"
 )
 _NOT_BONE = frozenset(_OTHER_THINGS.split())
 
@@ -154,8 +155,12 @@ def side_of(item: NamedSurface) -> str | None:
     coded = {side for code, side in _CODE_TO_SIDE.items() if _has_code(item.codes, code)}
     named = {_WORD_TO_SIDE[word] for word in _words(item.name) if word in _WORD_TO_SIDE}
     last = re.search(r"[\s_.-]([a-z]+)$", item.name.strip().lower())
-    if last and not named and last[1] in _LAST_WORD and identify(item) is not None:
-        named = {_LAST_WORD[last[1]]}
+    words = _words(item.name)
+    short = {last[1]} if last else set()
+    if len(words) > 1 and len(words[0]) == 2 and words[1] in _WORD_TO_BONE:
+        short.add(words[0])
+    if not named and identify(item) is not None:
+        named = {_LAST_WORD[word] for word in short if word in _LAST_WORD}
     found = coded or named
     return found.pop() if len(found) == 1 else None
 
@@ -178,13 +183,11 @@ def _words(name: str) -> list[str]:
     name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
     for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name):
         word = word.lower()
-        # Sides written without a gap: lfemur, femurl.
-        if word[1:] in _WORD_TO_BONE and word[0] in "lr":
-            words += [word[0], word[1:]]
-        elif word[:-1] in _WORD_TO_BONE and word[-1] in "lr" and word not in _WORD_TO_BONE:
-            words += [word[:-1], word[-1]]
-        else:
-            words.append(word)
+        # Sides written without a gap: lfemur, femurl, leftfemur.
+        sides = () if word in _WORD_TO_BONE else ("l", "r", "left", "right")
+        glued = [(side, word[len(side) :]) for side in sides if word.startswith(side)]
+        glued += [(side, word[: -len(side)]) for side in sides if word.endswith(side)]
+        words += next((pair for pair in glued if pair[1] in _WORD_TO_BONE), (word,))
     return words
 
 

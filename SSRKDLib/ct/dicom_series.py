@@ -31,6 +31,9 @@ _SAME_MM = 1e-3
 #: Between neighbouring slices of one scan most values differ by less, HU.
 _LEAP_HU = 100.0
 
+#: Entries of directions that differ by less are the same.
+_SAME_DIRECTION = 0.01
+
 #: A gantry that is tilted by less is upright, degrees.
 _TILT_DEGREES = 0.1
 
@@ -91,9 +94,13 @@ def find_series(folder: Path) -> Series:
         for name in ("ImagePositionPatient", "ImageOrientationPatient")
     )
     matrix = places = None
-    if len(slices) < 2 or not placed:
-        slices.sort(key=_numbers)
-    else:
+    if len(slices) > 1:
+        if not placed:
+            raise ImageError(
+                f"The slices of the CT '{folder}' do not state where they lie, (0020,0032) and "
+                "(0020,0037).",
+                "Export the scan again as CT images, or as NIfTI or NRRD.",
+            )
         slices = _in_order(slices, notes)
         _check_straight(slices, folder)
         places = _even_places(slices, folder, notes)
@@ -130,7 +137,7 @@ def _longest_series(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     if any(one.tags.get("Modality") == "CT" for one in slices):
         slices = [one for one in slices if one.tags.get("Modality") == "CT"]
     series = list(_grouped(slices, lambda tags: str(tags.SeriesInstanceUID)).values())
-    longest = max(series, key=len)
+    longest = max(series, key=_count)
     if len(series) > 1:
         others = ", ".join(_series_name(one) for one in series if one is not longest)
         notes.append(
@@ -144,7 +151,12 @@ def _series_name(slices: list[_Slice]) -> str:
     """Number, description and size of a series."""
     tags = slices[0].tags
     number, description = tags.get("SeriesNumber", "?"), tags.get("SeriesDescription", "")
-    return f"no. {number} '{description}' ({len(slices)} slices)"
+    return f"no. {number} '{description}' ({_count(slices)} slices)"
+
+
+def _count(slices: list[_Slice]) -> int:
+    """One file may hold many slices."""
+    return sum(int(one.tags.get("NumberOfFrames") or 1) for one in slices)
 
 
 def _check_one_patient(slices: list[_Slice], folder: Path) -> None:
@@ -160,12 +172,17 @@ def _check_one_patient(slices: list[_Slice], folder: Path) -> None:
 
 def _largest_stack(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     """Slices of the orientation, size and kind that most have."""
+    directions = Counter(tuple(one.tags.get("ImageOrientationPatient") or ()) for one in slices)
+    usual = np.array(directions.most_common(1)[0][0], float)
 
     def kind(tags: pydicom.Dataset) -> tuple:
         direction, spacing = tags.get("ImageOrientationPatient"), tags.get("PixelSpacing")
         return (
             "LOCALIZER" in (tags.get("ImageType") or ()),
-            None if not direction else tuple(np.round(np.array(direction, float), 2) + 0.0),
+            not direction
+            or len(direction) != len(usual)
+            or np.abs(np.array(direction, float) - usual).max() > _SAME_DIRECTION
+            and tuple(np.round(np.array(direction, float), 2) + 0.0),
             None if not spacing else tuple(np.round(np.array(spacing, float), 4)),
             tags.Rows,
             tags.Columns,

@@ -65,23 +65,21 @@ def _stated_distances(
     tags: DicomTags, own: Overrides, label: str
 ) -> tuple[float | None, float | None, list[str]]:
     """The distances that the user or else the file states, mm; of the file's, those in centimetres
-    are converted, and an impossible one to the patient counts as absent."""
+    or metres are converted, and an impossible one to the patient counts as absent."""
     sdd, sod, notes = tags.source_to_detector, tags.source_to_isocentre, []
     if own.sdd is not None:
         sdd = own.sdd
-    elif sdd is not None and 60 <= sdd <= 300:
-        sdd = 10 * sdd
-        notes.append(
-            f"{label}: the source-to-detector distance {sdd / 10:g} is read as centimetres."
-        )
+    elif sdd is not None:
+        stated, (sdd, unit) = sdd, _in_millimetres(sdd)
+        if unit:
+            notes.append(f"{label}: the source-to-detector distance {stated:g} is read as {unit}.")
     if own.sod is not None or sod is None:
         return sdd, own.sod, notes
     # A small C-arm has its source within 300 mm of the patient: ten times that is too far then.
-    if 60 <= sod <= 300 and (sdd is None or 10 * sod < sdd):
-        sod = 10 * sod
-        notes.append(
-            f"{label}: the source-to-patient distance {sod / 10:g} is read as centimetres."
-        )
+    converted, unit = _in_millimetres(sod)
+    if unit and (sdd is None or converted < sdd):
+        notes.append(f"{label}: the source-to-patient distance {sod:g} is read as {unit}.")
+        sod = converted
     if sod < 100 or (sdd is not None and sod >= sdd):
         notes.append(
             f"{label}: the source-to-patient distance of {sod:g} mm is impossible"
@@ -90,6 +88,15 @@ def _stated_distances(
         )
         sod = None
     return sdd, sod, notes
+
+
+def _in_millimetres(distance: float) -> tuple[float, str]:
+    """A distance of an X-ray set-up, and the unit that it must have been stated in, "" where it is
+    none of these."""
+    for unit, factor in (("centimetres", 10.0), ("metres", 1000.0)):
+        if 600 <= factor * distance <= 3000:
+            return factor * distance, unit
+    return distance, ""
 
 
 def origins_of_distances(tags: DicomTags, own: Overrides) -> tuple[str, str]:
@@ -142,6 +149,7 @@ def spacing_on_detector(
             f"{label}: no pixel spacing; that of the detector's elements (0018,7022) is used."
         ]
     raise GeometryError(
-        f"{label} gives no pixel spacing, (0018,1164) or (0028,0030).",
+        f"{label} gives no pixel spacing, (0018,1164) or (0028,0030)."
+        + "".join(f" {problem}" for problem in tags.problems if "pixel spacing" in problem),
         "Measure it (an object of known size on the detector) and state it in mm.",
     )

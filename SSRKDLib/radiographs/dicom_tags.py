@@ -369,7 +369,8 @@ def _tilts(dataset) -> tuple[str, ...]:
 
 
 def _unusual_numbers(dataset) -> tuple[str, ...]:
-    """Sentences on numbers that a device wrote in another way than the standard's."""
+    """Sentences on numbers that a device wrote in another way than the standard's, or that are
+    impossible."""
     notes = []
     for keyword, name in {
         "ImagerPixelSpacing": "imager pixel spacing (0018,1164)",
@@ -382,4 +383,6 @@ def _unusual_numbers(dataset) -> tuple[str, ...]:
             notes.append(f"The {name} {' and '.join(written)} is read with a decimal comma.")
         if keyword.endswith("Spacing") and len(written) == 1 and decimal(written[0]) is not None:
             notes.append(f"The {name} has one value, {written[0]}; it is used in both directions.")
+        if keyword.endswith("Spacing") and written and spacing(dataset, keyword) is None:
+            notes.append(f"The {name} is not used: it is {' and '.join(written)}.")
     return tuple(notes)

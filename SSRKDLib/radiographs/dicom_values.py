@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 
 
 def values_of(value) -> list:
-    """The values of a tag, which may have one or several, or None."""
+    """The values of a tag, which may have one or several, or None. A text in which several numbers
+    stand, as under a VR without several values, is divided."""
     if value is None:
         return []
-    single = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
-    return [value] if single else list(value)
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    if not isinstance(value, str):
+        return [one for one in value if one != ""] if hasattr(value, "__iter__") else [value]
+    text = value.strip(" \0\\")
+    for between in () if decimal(text) is not None else (r"[\\;\s]+", r"[\\;,\s]+"):
+        parts = re.split(between, text)
+        if len(parts) > 1 and all(decimal(part) is not None for part in parts):
+            return parts
+    return [text]
 
 
 def decimal(value) -> float | None:

@@ -10,6 +10,7 @@ rig says where the pixels are.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,12 @@ import numpy as np
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.reading_child import apart
-from SSRKDLib.images.formats import check_dicom_pixels, check_size, whole_image_kind
+from SSRKDLib.images.formats import (
+    check_dicom_pixels,
+    check_size,
+    jpeg_orientation,
+    whole_image_kind,
+)
 from SSRKDLib.images.volumes import itk_settings
 from SSRKDLib.radiographs.collimation import padding_mask, shutter_mask
 from SSRKDLib.radiographs.dicom_tags import (
@@ -41,6 +47,13 @@ MINIMUM_SIDE = 32
 _LARGEST_PIXEL = 1e10
 
 _JPEG = "A JPEG file has 256 grey levels and lost details: use the original where there is one."
+
+#: From stored pixels to those that are to be shown, by the EXIF orientation.
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda stored: stored, 2: np.fliplr, 3: lambda stored: np.rot90(stored, 2), 4: np.flipud,
+    5: np.transpose, 6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).T, 8: np.rot90,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,8 +103,13 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
         kind = whole_image_kind(path)
         if kind == "GDCMImageIO":
             return _of_dataset(read_dicom_dataset(path), path)
-        notes = (_JPEG,) if kind == "JPEGImageIO" else ()
-        return _radiograph(_one_slice(_grey(_decode(path), path), path), path, notes=notes)
+        pixels, notes = _one_slice(_grey(_decode(path), path), path), ()
+        if kind == "JPEGImageIO":
+            orientation = jpeg_orientation(path)
+            pixels, notes = _TURNS[orientation](pixels), (_JPEG,)
+            if orientation > 1:
+                notes += (f"It was turned as its EXIF orientation {orientation} says.",)
+        return _radiograph(pixels, path, notes=notes)
 
 
 def _of_dataset(dataset, path: Path) -> Radiograph:

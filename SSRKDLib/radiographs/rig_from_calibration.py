@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,9 @@ _OFF_CENTRE = 0.07
 #: Count behind air in 8-bit images of detector counts: the detector is set so that air is white.
 EIGHT_BIT_AIR = 255.0
 
+#: Titles of the blocks of MayaCam 2, and how many numbers each has.
+_NEEDED = {"image size": 2, "camera matrix": 9, "rotation": 9, "translation": 3}
+
 _REMEDY = "It must contain 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
 
 
@@ -51,35 +55,26 @@ class Calibration:
 def read_calibration(path: str | os.PathLike) -> Calibration:
     """Read a calibration file.
 
-    MayaCam 2: a title line above each block of numbers, separated by commas, or by semicolons where
-    numbers have decimal commas. MayaCam 1: five lines of three numbers, in centimetres. Any of the
-    encodings that editors save text in.
+    MayaCam 2: a title line above each block of numbers, separated by commas, or by semicolons, tabs
+    or spaces where numbers have decimal commas. MayaCam 1: five lines of three numbers, in
+    centimetres. Any of the encodings that editors save text in.
 
     Raises:
         GeometryError: absent, damaged, skewed or mirrored.
     """
     path = Path(path)
-    text = _decoded(read_text_bytes(path, GeometryError))
-    if ";" in text:  # as spreadsheets write it where the comma is the decimal mark
-        text = text.replace(",", ".").replace(";", ",")
-    blocks: dict[str, list[float]] = {}
-    lines, title = [], ""
-    for line in text.splitlines():
-        words = line.replace(",", " ").split()
-        try:
-            numbers = [float(word.replace("_", "?")) for word in words]
-        except ValueError:
-            title = " ".join(words).lower()
-        else:
-            blocks.setdefault(title, []).extend(numbers)
-            lines += [numbers] if numbers else []
-    if [len(line) for line in lines] == [3] * 5 and set(blocks) == {""}:
-        return _mayacam_1(path, np.array(lines))
-    needed = {"image size": 2, "camera matrix": 9, "rotation": 9, "translation": 3}
-    for name, count in needed.items():
-        values = blocks.get(name, [])
-        if len(values) != count or not np.isfinite(values).all():
-            raise GeometryError(f"The calibration '{path}' has no usable '{name}'.", _REMEDY)
+    text = _decoded(read_text_bytes(path, GeometryError)).replace(";", " ")
+    # Commas between numbers; or in them, as spreadsheets write it where they are decimal marks.
+    for separated in (text.replace(",", " "), re.sub(r",(?=\s)", " ", text).replace(",", ".")):
+        blocks, lines = _blocks(separated)
+        if [len(line) for line in lines] == [3] * 5 and set(blocks) == {""}:
+            return _mayacam_1(path, np.array(lines))
+        lacking = [name for name, count in _NEEDED.items() if len(blocks.get(name, ())) != count]
+        if not lacking:
+            break
+    lacking += [name for name in _NEEDED if not np.isfinite(blocks.get(name, ())).all()]
+    if lacking:
+        raise GeometryError(f"The calibration '{path}' has no usable '{lacking[0]}'.", _REMEDY)
     matrix = np.reshape(blocks["camera matrix"], (3, 3))
     rotation = np.reshape(blocks["rotation"], (3, 3))
     _check(path, matrix, rotation)
@@ -101,6 +96,22 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
         rotation=rotation,
         translation=np.array(blocks["translation"]),
     )
+
+
+def _blocks(text: str) -> tuple[dict[str, list[float]], list[list[float]]]:
+    """Numbers by the title above them, and by line."""
+    blocks: dict[str, list[float]] = {}
+    lines, title = [], ""
+    for line in text.splitlines():
+        words = line.split()
+        try:
+            numbers = [float(word.replace("_", "?")) for word in words]
+        except ValueError:
+            title = " ".join(words).lower()
+        else:
+            blocks.setdefault(title, []).extend(numbers)
+            lines += [numbers] if numbers else []
+    return blocks, lines
 
 
 def _decoded(content: bytes) -> str:

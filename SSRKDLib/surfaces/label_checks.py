@@ -11,8 +11,9 @@ from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.terminology import SIDES
 
-#: Bones of two legs lie at least so far apart from left to right, mm; no bone is as wide.
-_LEGS_APART = 100.0
+#: A bone of both legs is at least so wide from left to right, and its parts' middles lie so far
+#: apart, mm.
+_BOTH_WIDE, _LEGS_APART = 100.0, 70.0
 
 #: The other leg's part of a bone is at least this share of the larger one.
 _OTHER_LEG = 0.25
@@ -40,25 +41,23 @@ def one_leg(
     window = find_objects(mask.astype(np.uint8))[0]
     across = np.abs(index_to_lps[0, :3])
     width = sum(n * (part.stop - part.start) for n, part in zip(across, window[::-1]))
-    if width < _LEGS_APART:
+    if width < _BOTH_WIDE:
         return mask, False
     components, count = label(mask[window], np.ones((3, 3, 3)))
     sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
-    largest = np.argsort(sizes)[::-1][:2]
-    if count < 2 or sizes[largest[1]] < _OTHER_LEG * sizes[largest[0]]:
-        return mask, False
+    large = np.flatnonzero(sizes >= _OTHER_LEG * sizes.max())
     low = np.array([part.start for part in window[::-1]])
     to_lps = index_to_lps.copy()
     to_lps[:3, 3] += index_to_lps[:3, :3] @ low
-    places = [_centre(components == one + 1, to_lps)[0] for one in largest]
-    if abs(places[1] - places[0]) < _LEGS_APART:
+    places = [_centre(components == one + 1, to_lps)[0] for one in large]
+    if max(places) - min(places) < _LEGS_APART:
         return mask, False
     if side is None:
         raise MeshError(f"{name} is that of both legs.", "Give the side that is wanted, L or R.")
     i, j, k = (np.arange(n) for n in mask.shape[::-1])
     x = index_to_lps[0, 3] + index_to_lps[0, 0] * i + index_to_lps[0, 1] * j[:, None]
     x = x + index_to_lps[0, 2] * k[:, None, None]
-    middle = sum(places) / 2
+    middle = (min(places) + max(places)) / 2
     return mask & ((x > middle) if side == "L" else (x < middle)), True
 
 

@@ -70,6 +70,9 @@ def read_reference(
         maps = sorted(item for item in path.iterdir() if _is_labelmap(item))
         has_meshes = any(item.suffix.lower() in SUFFIXES for item in path.iterdir())
         if has_meshes or not maps:
+            for item in () if has_meshes else sorted(filter(Path.is_file, path.iterdir())):
+                if _is_dicom(item):
+                    raise _of_another_kind(item)
             return _of_meshes(path, laterality, chosen)
         found = _read_mask_files(maps, laterality, chosen) if len(maps) > 1 else None
         if len(maps) > 1 and found is None:
@@ -255,11 +258,15 @@ def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
     )
 
 
+def _is_dicom(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
 @apart(MeshError)
 def _of_another_kind(path: Path) -> MeshError:
-    with path.open("rb") as stream:
-        if stream.read(132)[128:] != b"DICM":
-            return MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
+    if not _is_dicom(path):
+        return MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
     import pydicom
 
     dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])

@@ -102,7 +102,7 @@ def _names_in_nifti(path: Path) -> dict[int, str]:
 
 def _names_in_json(path: Path) -> dict[int, str]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise MeshError(f"{path.name} cannot be read as JSON.", "Correct or remove it.") from error
     labels = data.get("labels", data) if isinstance(data, dict) else None

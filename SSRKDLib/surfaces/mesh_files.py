@@ -135,7 +135,7 @@ def _check_stl_length(path: Path) -> None:
     """VTK reads a binary STL that was cut short as far as it goes, without a word."""
     with open(path, "rb") as file:
         start = file.read(1 << 16)  # an ASCII file's first line may be long
-    if (start.lstrip().startswith(b"solid") and b"facet" in start) or len(start) < 84:
+    if (start.lstrip()[:5].lower() == b"solid" and b"facet" in start.lower()) or len(start) < 84:
         return
     count = int.from_bytes(start[80:84], "little")
     if path.stat().st_size < 84 + 50 * count:
@@ -242,5 +242,11 @@ def _matched(
         raise MeshError(f"Both {both} in {place} match the {bone}.", "Remove one.")
     if not matching.bones:
         wanted = ", ".join(f"{bone}.ply" for bone in BONES)
-        raise MeshError(f"There is no bone surface in {place}.", f"Expected any of {wanted}.")
+        there = sorted(p.name for p in place.iterdir()) if place.is_dir() else sorted(shown)
+        more = ", ..." if len(there) > 4 else ""
+        raise MeshError(
+            f"There is no bone surface in {place}"
+            + (f" (found {', '.join(there[:4])}{more})." if there else "."),
+            f"Expected any of {wanted} (or {', '.join(SUFFIXES[1:])}).",
+        )
     return matching

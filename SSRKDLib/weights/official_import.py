@@ -127,18 +127,23 @@ def _states(content: Any) -> dict[str, dict[str, Any]]:
         content = inner
     if not isinstance(content, dict):
         return {}
+    state = _strip(content)
+    if state and all(key.startswith(("A.", "B.")) for key in state):
+        content = {n: {k[2:]: v for k, v in state.items() if k.startswith(f"{n}.")} for n in "AB"}
     pair = {"A", "B"} <= set(content)
     states = {name: content[name] for name in "AB"} if pair else {"": content}
     return {name: _strip(state) for name, state in states.items() if isinstance(state, dict)}
 
 
 def _strip(state: Mapping[Any, Any]) -> dict[str, Any]:
+    """Without prefixes; what stands beside most keys without theirs belongs to the training."""
     stripped = {str(key): value for key, value in state.items()}
     while True:
-        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in stripped)), None)
-        if prefix is None or not stripped:
+        counts = {p: sum(key.startswith(p) for key in stripped) for p in _PREFIXES}
+        prefix = max(counts, key=lambda p: counts[p])
+        if 2 * counts[prefix] <= len(stripped):
             return stripped
-        stripped = {key[len(prefix) :]: value for key, value in stripped.items()}
+        stripped = {k[len(prefix) :]: v for k, v in stripped.items() if k.startswith(prefix)}
 
 
 def _identify(content: Any, path: Path) -> str:

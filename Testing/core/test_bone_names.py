@@ -91,6 +91,9 @@ def test_names_in_english_and_latin(name, bone, side):
         ("r\u00f3tula izquierda", "patella", "L"),
         ("Peron\u00e9 derecho", "fibula", "R"),
         ("femore dx", "femur", "R"),
+        ("Re_Femur", "femur", "R"),
+        ("TibiaLeft", "tibia", "L"),
+        ("rightpatella", "patella", "R"),
         # Letters that mean something else.
         ("femur 3d", "femur", None),
         ("d femur", "femur", None),

@@ -157,6 +157,24 @@ def test_slices_of_another_rescale_keep_their_own(tmp_path, intercept):
     assert "rescale" in scan.notes[0]
 
 
+def test_directions_that_differ_by_rounding_are_one(tmp_path):
+    for k, path in enumerate(write_series(image(8), tmp_path)):
+        slice_ = pydicom.dcmread(path)
+        slice_.ImageOrientationPatient = [1, 0.00499 + 2e-5 * (k % 2), 0, 0, 1, 0]
+        slice_.ImagePositionPatient = [0, 0, 2 * k]
+        slice_.save_as(path)
+    assert len(read_scan(tmp_path).hounsfield) == 8
+
+
+def test_slices_that_do_not_state_their_places_are_refused(tmp_path):
+    path = write_series(image(8), tmp_path)[3]
+    slice_ = pydicom.dcmread(path)
+    del slice_.ImagePositionPatient
+    slice_.save_as(path)
+    with pytest.raises(ImageError, match=r"do not state where they lie, \(0020,0032\)"):
+        read_scan(tmp_path)
+
+
 def test_of_several_series_the_longest_is_read_and_named(tmp_path):
     write_series(image(8), tmp_path, "1.2.9", _0008_103e="Scout", _0020_0011="1")
     write_series(image(20), tmp_path, "1.2.7", _0008_103e="Knee bone", _0020_0011="3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 
 import numpy as np
@@ -326,6 +327,28 @@ def test_a_jpeg_is_read_with_a_word_about_it(tmp_path):
     (tmp_path / "cut.jpg").write_bytes(path.read_bytes()[:-300])
     with pytest.raises(ImageError, match="cut off"):
         read_radiograph(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_is_turned_as_its_orientation_says(tmp_path, orientation):
+    """Of EXIF: where the stored row 0 and column 0 are to be shown."""
+    levels = np.add.outer(np.linspace(0, 150, 64), np.linspace(0, 60, 80)).astype(np.uint8)
+    stored = levels.T if orientation > 4 else levels
+    shown = {"top": 0, "left": 0, "bottom": -1, "right": -1}
+    rows, columns = (
+        ("top", "left"), ("top", "right"), ("bottom", "right"), ("bottom", "left"),
+        ("left", "top"), ("right", "top"), ("right", "bottom"), ("left", "bottom"),
+    )[orientation - 1]  # fmt: skip
+    stored = stored[:: -1 if shown[rows] else 1, :: -1 if shown[columns] else 1]
+    path = _write(np.ascontiguousarray(stored), tmp_path / "a.jpg")
+    entry = struct.pack(">2sHI HHHIHH", b"MM", 42, 8, 1, 0x0112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0" + entry + bytes(4)
+    content = path.read_bytes()
+    marker = b"\xff\xe1" + struct.pack(">H", len(exif) + 2)
+    path.write_bytes(content[:2] + marker + exif + content[2:])
+    radiograph = read_radiograph(path)
+    assert radiograph.size == (80, 64) and np.abs(radiograph.pixels - levels).max() < 12
+    assert any("EXIF" in note for note in radiograph.notes) == (orientation > 1)
 
 
 def test_dicom_that_is_no_single_radiograph_is_refused(raw, tmp_path):

@@ -161,8 +161,18 @@ translation
         ("# Gerät 1\n" + MAYACAM_2).encode("latin-1"),
         MAYACAM_2.replace(",", ";").replace(".", ",").encode(),
         MAYACAM_2.replace("\n", "\r\n").replace(",", "\t").encode(),
+        MAYACAM_2.replace(",", "\t").replace(".", ",").encode("utf-8-sig"),
+        MAYACAM_2.replace(",", ", ").encode(),
     ],
-    ids=["utf-8 with mark", "utf-16", "latin-1", "decimal commas", "tabs"],
+    ids=[
+        "utf-8 with mark",
+        "utf-16",
+        "latin-1",
+        "decimal commas",
+        "tabs",
+        "tabs and decimal commas",
+        "commas and spaces",
+    ],
 )
 def test_geometry_a_calibration_as_editors_and_spreadsheets_save_it(tmp_path, content):
     (tmp_path / "cam.txt").write_bytes(content)

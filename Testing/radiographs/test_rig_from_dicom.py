@@ -106,17 +106,18 @@ def test_geometry_a_source_to_patient_distance_that_is_impossible_counts_as_abse
         rig_from_dicom(*paths, frontal=Overrides(sod=1150.0))
 
 
-def test_geometry_distances_in_centimetres_are_read_as_such(tmp_path):
+@pytest.mark.parametrize(("unit", "mm"), [("centimetres", 10), ("metres", 1000)])
+def test_geometry_distances_in_centimetres_are_read_as_such(tmp_path, unit, mm):
     truth = plain_rig()
     paths = written(truth, tmp_path, modality="CR")
     for path, view in zip(paths, truth.views):
         edit(
-            path, DistanceSourceToDetector=view.source_to_detector_distance / 10,
-            DistanceSourceToPatient=-(view.source @ view.normal) / 10,
+            path, DistanceSourceToDetector=view.source_to_detector_distance / mm,
+            DistanceSourceToPatient=-(view.source @ view.normal) / mm,
         )  # fmt: skip
     rig = rig_from_dicom(*paths)
     assert_same_projection(rig, truth)
-    assert sum("is read as centimetres" in s for s in rig.assumptions) == 4
+    assert sum(f"is read as {unit}" in s for s in rig.assumptions) == 4
     # A small C-arm is that near; what is given by hand is in millimetres.
     for path in paths:
         edit(
@@ -139,6 +140,16 @@ def test_geometry_spacings_as_devices_write_them_are_read(tmp_path):
     comma, single = rig.assumptions
     assert "0.dcm" in comma and "1,7" in comma and "decimal comma" in comma
     assert "1.dcm" in single and "one value, 2.3" in single
+    # Both numbers in one text, under a VR that has not several values.
+    for written_as in ("2.3\\2.3", "2.3, 2.3", "2,3;2,3", "2.3\\"):
+        edit(paths[1], ImagerPixelSpacing=None)
+        dataset = pydicom.dcmread(paths[1])
+        dataset.add_new(0x00181164, "LT", written_as)
+        dataset.save_as(paths[1])
+        assert_same_projection(rig_from_dicom(*paths), truth)
+    edit(paths[1], ImagerPixelSpacing=[0, 0])
+    with pytest.raises(GeometryError, match="no pixel spacing.*is not used: it is 0 and 0"):
+        rig_from_dicom(*paths)
     edit(
         paths[1], ImagerPixelSpacing=None, DetectorElementSpacing=[1.15, 1.15],
         DetectorBinning=[2, 2],

@@ -214,9 +214,12 @@ def test_a_folder_of_one_file_per_structure(tmp_path):
         check(bone, mesh)
 
 
-def test_of_two_legs_in_one_label_the_wanted_one_is_taken(tmp_path):
+@pytest.mark.parametrize("apart", [1.0, 0.45])
+def test_of_two_legs_in_one_label_the_wanted_one_is_taken(tmp_path, apart):
+    """Of knees side by side too, and where a bone is in pieces."""
     one = sitk.GetArrayFromImage(image_of(VALUES))
-    image = sitk.GetImageFromArray(np.concatenate([one, np.zeros_like(one), one], axis=2))
+    middle = np.zeros_like(one)[:, :, : int(apart * one.shape[2])]
+    image = sitk.GetImageFromArray(np.concatenate([one, middle, one], axis=2))
     sitk.WriteImage(image, str(tmp_path / "legs.nii.gz"))
     (tmp_path / "legs.json").write_text(json.dumps({name: v for v, name in VALUES.items()}))
     with pytest.raises(MeshError, match="both legs"):

@@ -349,6 +349,25 @@ def test_objects_of_one_obj_file_are_the_bones(tmp_path, pyramid, box):
         assert meshes["femur"].volume() == pytest.approx(24_000)
 
 
+def test_groups_of_one_object_are_the_bones(tmp_path, pyramid, box):
+    """As programs write that name the scene, and parts as groups."""
+    lines, before = ["o Knee"], 1
+    for name, mesh in (("Femur links", box), ("Tibia links", pyramid)):
+        lines += [f"g {name}", *(f"v {x} {y} {z}" for x, y, z in mesh.vertices)]
+        lines += [f"f {a + before} {b + before} {c + before}" for a, b, c in mesh.faces]
+        before += len(mesh.vertices)
+    (tmp_path / "knee.obj").write_text("\r\n".join(lines))
+    meshes, found = find_meshes(tmp_path / "knee.obj")
+    assert list(meshes) == ["femur", "tibia"] and found.side == "L"
+    assert meshes["tibia"].volume() == pytest.approx(1000)
+
+
+def test_a_folder_of_other_files_is_refused_by_their_names(tmp_path):
+    (tmp_path / "femur.off").write_text("OFF")
+    with pytest.raises(MeshError, match="found femur.off.*or .stl"):
+        find_meshes(tmp_path)
+
+
 @pytest.mark.parametrize("face", ["f 1 2 999999999", f"f 1 2 {10**20}", "f 1 2 -9", "f 1 b 2"])
 def test_an_obj_file_with_faces_of_nothing_is_refused(tmp_path, face):
     (tmp_path / "a.obj").write_text(f"v 0 0 0\nv 1 0 0\nv 0 1 0\n{face}\n")

@@ -133,6 +133,13 @@ def test_checkpoint_that_does_not_fit_is_refused_whole(tmp_path, user, change, m
         lambda a, b: {"A": a, "B": b, "epoch": 3, "best": np.float64(0.9), "n": np.int32(4)},
         lambda a, b: {"state_dict": {"A": a, "B": b}, "optimizer": {"lr": 1e-3}},
         lambda a, b: {"model": {"state_dict": {"A": prefixed(a, "model."), "B": b}}},
+        lambda a, b: {
+            "state_dict": {
+                **prefixed(a, "model.A."),
+                **prefixed(b, "model.B."),
+                "loss.weight": torch.ones(4),
+            }
+        },
     ],
 )
 def test_what_trainings_put_around_a_network_goes(tmp_path, user, wrapped):
