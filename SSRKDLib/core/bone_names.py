@@ -1,8 +1,8 @@
 """Which part of a reference is which bone, and of which side.
 
 Bones are found by what the user picked, then by terminology (SNOMED CT, or the older SRT codes
-that DICOM still carries), then by name in English, Latin, French, German, Spanish or Italian, with
-accents or without. What is not found is reported.
+that DICOM still carries), then by name in English, Latin, French, German, Spanish, Italian,
+Portuguese or Dutch, with accents or without. What is not found is reported.
 """
 
 from __future__ import annotations

@@ -310,6 +310,7 @@ def test_a_dicom_segmentation_is_told_how_to_export(tmp_path):
     dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.3"
     dataset.Modality = "SEG"
     dataset.save_as(tmp_path / "knee.dcm", enforce_file_format=True)
-    with pytest.raises(MeshError, match="DICOM segmentation") as caught:
-        read_reference(tmp_path / "knee.dcm")
-    assert "3D Slicer" in caught.value.remedy
+    for place in (tmp_path / "knee.dcm", tmp_path):
+        with pytest.raises(MeshError, match="'knee.dcm' is a DICOM segmentation") as caught:
+            read_reference(place)
+        assert "3D Slicer" in caught.value.remedy
