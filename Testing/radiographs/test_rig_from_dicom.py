@@ -147,6 +147,7 @@ def test_geometry_spacings_as_devices_write_them_are_read(tmp_path):
         dataset.add_new(0x00181164, "LT", written_as)
         dataset.save_as(paths[1])
         assert_same_projection(rig_from_dicom(*paths), truth)
+    edit(paths[1], ImagerPixelSpacing=None)
     edit(paths[1], ImagerPixelSpacing=[0, 0])
     with pytest.raises(GeometryError, match="no pixel spacing.*is not used: it is 0 and 0"):
         rig_from_dicom(*paths)
