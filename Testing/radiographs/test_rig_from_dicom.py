@@ -149,7 +149,7 @@ def test_geometry_spacings_as_devices_write_them_are_read(tmp_path):
         assert_same_projection(rig_from_dicom(*paths), truth)
     edit(paths[1], ImagerPixelSpacing=None)
     edit(paths[1], ImagerPixelSpacing=[0, 0])
-    with pytest.raises(GeometryError, match="no pixel spacing.*is not used: it is 0 and 0"):
+    with pytest.raises(GeometryError, match="no pixel spacing.*is not used: it is 0"):
         rig_from_dicom(*paths)
     edit(
         paths[1], ImagerPixelSpacing=None, DetectorElementSpacing=[1.15, 1.15],
