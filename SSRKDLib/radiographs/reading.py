@@ -10,6 +10,7 @@ rig says where the pixels are.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,7 +103,8 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
                 return _of_dataset(dataset, path)
         kind = whole_image_kind(path)
         if kind == "GDCMImageIO":
-            return _of_dataset(read_dicom_dataset(path), path)
+            with path.open("rb") as stream:
+                return _of_dataset(read_dicom_dataset(path, stream), path)
         pixels, notes = _one_slice(_grey(_decode(path), path), path), ()
         if kind == "JPEGImageIO":
             orientation = jpeg_orientation(path)
@@ -118,15 +120,11 @@ def _of_dataset(dataset, path: Path) -> Radiograph:
         tags = tags_from_dataset(dataset)
         lut = modality_lut(dataset)
         stored = _native_pixels(dataset)
+        if stored is None:
+            stored = _decompressed(dataset, path)
         slope = float(dataset.get("RescaleSlope") or 1)
         intercept = float(dataset.get("RescaleIntercept") or 0)
-        if stored is not None:
-            pixels = stored if (slope, intercept) == (1, 0) else stored * slope + intercept
-        else:
-            pixels = _one_slice(_grey(_decode(path), path), path)
-            if tags.photometric == "MONOCHROME1":
-                pixels = _as_stored(pixels, dataset)
-            stored = (pixels - intercept) / slope
+        pixels = stored if (slope, intercept) == (1, 0) else stored * slope + intercept
         masks = [shutter_mask(dataset, stored.shape), padding_mask(dataset, stored)]
         masks = [mask for mask in masks if mask is not None]
         valid = np.logical_and.reduce(masks) if masks else None
@@ -168,16 +166,37 @@ def _native_pixels(dataset) -> np.ndarray | None:
     return ((stored << unused) >> (allocated - bits)).reshape(rows, columns)
 
 
-def _as_stored(pixels: np.ndarray, dataset) -> np.ndarray:
-    """Undo ITK's inversion of MONOCHROME1.
+#: What pixels mean as they are stored (PS3.3 C.7.6.3).
+_PIXEL_TAGS = (
+    "SOPInstanceUID", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows",
+    "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
+)  # fmt: skip
 
-    GDCM turns the stored value s into M - s (M: the largest stored value, -1 for signed ones), and
-    ITK rescales after that; the tags speak about what is stored.
+
+def _decompressed(dataset, path: Path) -> np.ndarray:
+    """Compressed pixels ``[rows, columns]`` as stored.
+
+    ITK decodes them from a file that says nothing else: it refuses signed pixels whose rescaled
+    values are all positive (its issue 5290), and inverts MONOCHROME1.
     """
-    largest = -1 if dataset.get("PixelRepresentation") else 2 ** int(dataset.BitsStored) - 1
-    slope = float(dataset.get("RescaleSlope") or 1)
-    intercept = float(dataset.get("RescaleIntercept") or 0)
-    return (slope * largest + 2 * intercept - pixels.astype(np.float64)).astype(np.float32)
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+    plain = Dataset()
+    plain.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"  # of secondary captures
+    for name in _PIXEL_TAGS:
+        if name in dataset:
+            plain.add(dataset[name])
+    if plain.PhotometricInterpretation == "MONOCHROME1":
+        plain.PhotometricInterpretation = "MONOCHROME2"
+    plain.file_meta = FileMetaDataset()
+    plain.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
+    with tempfile.TemporaryDirectory(prefix="ssrkd-") as folder:
+        file = Path(folder) / "pixels.dcm"
+        plain.save_as(file, enforce_file_format=True)
+        try:
+            return _one_slice(_grey(_decode(file), path), path)
+        except ImageError as error:
+            raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
 
 
 def _decode(path: Path) -> sitk.Image:

@@ -205,6 +205,21 @@ def test_compressed_dicom_is_decoded(raw, tmp_path):
         )
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("intercept", ["0", "32768"])
+def test_compressed_signed_pixels_are_decoded(raw, tmp_path, photometric, intercept):
+    """ITK refuses them with a rescale to values that are all positive, and as MONOCHROME1."""
+    stored = (read_radiograph(raw).pixels - 4000).astype("<i2")
+    path = _tweaked(
+        raw, tmp_path / "m.dcm", PhotometricInterpretation=photometric, PixelRepresentation=1,
+        PixelData=stored.tobytes(), RescaleSlope="1", RescaleIntercept=intercept,
+    )  # fmt: skip
+    dataset = pydicom.dcmread(path)
+    dataset.compress(pydicom.uid.RLELossless)
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_radiograph(path).pixels, stored + float(intercept))
+
+
 OPENED = []
 sys.addaudithook(lambda event, about: OPENED.append(str(about[0])) if event == "open" else None)
 
