@@ -20,6 +20,7 @@ from SSRKDLib.reconstruction.fitting.confidence import Confidence, confidences
 from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
 from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
 from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own_fields
+from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt
 from SSRKDLib.reconstruction.fitting.state import PAIR
 from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
 from SSRKDLib.reconstruction.region import shown_margin
@@ -27,6 +28,9 @@ from SSRKDLib.surfaces.mesh import Mesh
 
 #: No edge of a template is longer.
 _LONGEST_EDGE_MM = 32
+
+#: What the network read is no evidence where a view stands farther from where it was said to, mm.
+MISPLACED_MM = 8.0
 
 #: Where half of the asked vertices lie further than the first from the field's surface, or one in
 #: twenty further than the second, the two part, mm.
@@ -51,6 +55,10 @@ class FittedBones:
 
     def bones(self, slot: int) -> dict[str, Mesh]:
         """Surfaces as they lay in a view, canonical coordinates, mm."""
+        return self.drawn(slot if self.fit.moved else 0)
+
+    def drawn(self, slot: int) -> dict[str, Mesh]:
+        """Surfaces where a view's camera, which stands where the fit was told, shows them."""
         poses = self.fit.state.poses[slot]
         return {bone: cut.mesh.transformed(poses[bone]) for bone, cut in self.cuts.items()}
 
@@ -101,6 +109,7 @@ def fit_bones(
     field: BoneField,
     model: KneeModel,
     told: Callable[[float], None],
+    doubt: RigDoubt | None = None,
 ) -> FittedBones | None:
     """Fit the shape model to two radiographs.
 
@@ -110,6 +119,7 @@ def fit_bones(
         field: what the model reads of them.
         model: the networks.
         told: see :func:`SSRKDLib.reconstruction.fitting.fit.fit_knee`.
+        doubt: what of the rig may be wrong; None where nothing is.
 
     Returns:
         None where no mask shows a bone.
@@ -124,9 +134,13 @@ def fit_bones(
             tuple(camera.real.normal for camera in cameras) if rig.frame == "LPS" else None
         ),
         simultaneous=rig.simultaneous,
+        doubt=doubt,
     )
 
     def ask(fit: Fit) -> FieldTerm:
+        shifts = fit.state.shifts
+        if shifts is not None and np.linalg.norm(shifts, axis=1).max() > MISPLACED_MM:
+            return FieldTerm({})
         return own_fields(fit, framed, model) if fit.moved else common_field(fit, field)
 
     fit = fit_knee(seen, ask, told)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.radiographs.rig_file import described
 from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
 from SSRKDLib.reconstruction.choices import POSES, SURFACES, VIEW_NAMES, pose_sentence
+from SSRKDLib.reconstruction.doubted_rig import fit_in_doubt
 from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
 from SSRKDLib.reconstruction.finding import FoundKnee, find_knee
-from SSRKDLib.reconstruction.fitted_bones import FittedBones, fit_bones
+from SSRKDLib.reconstruction.fitted_bones import FittedBones
 from SSRKDLib.reconstruction.fitting.template import correspondence
 from SSRKDLib.reconstruction.region import region_margin
 from SSRKDLib.reconstruction.report import report_of
@@ -130,13 +131,18 @@ def reconstruct(
         known = framed is located.radiographs and model is model.finder
         bone_field = located.field if known else model.read(framed)
 
-    fitted, doubts = None, []
+    fitted, fitted_rig, doubts = None, None, []
     if surface == "fitted":
         with stages.stage("fit", 0.45, "Fitting the bones to their outlines"):
-            fitted = fit_bones(
-                framed, rig, bone_field, model,
+            fitting = fit_in_doubt(
+                knee, framed, bone_field, model,
                 lambda share: stages.report("fit", 0.45 + 0.5 * share),
             )  # fmt: skip
+        fitted, knee, framed, bone_field = (
+            fitting.bones, fitting.knee, fitting.framed, fitting.field
+        )  # fmt: skip
+        fitted_rig = fitting.rig
+        located, pair = knee.located, framed.pair
     found, agreement = None, {}
     if fitted is not None:
         agreement = _agreement(fitted, framed)
@@ -148,7 +154,12 @@ def reconstruct(
             found = None
         else:
             doubts = _fit_refused(fitted, agreement, of_field) if surface == "fitted" else []
-            fitted, agreement = None, of_field
+            fitted, fitted_rig, agreement = None, None, of_field
+
+    cameras = framed.input.cameras
+    if fitted_rig is not None:
+        knee, cameras = replace(knee, rig=fitted_rig.rig), fitted_rig.cameras
+        doubts = fitted_rig.sentences()
 
     shown = VIEW_NAMES.index(pose)
     with stages.stage("check", 0.95, "Checking against the radiographs"):
@@ -158,7 +169,7 @@ def reconstruct(
         met = spread is not None and spread < _MET_MM
         explained = motion is not None and motion.likely and met
         warnings = find_warnings(
-            pair, rig, model.finder, located, bones, agreement, explained=explained
+            pair, knee.rig, model.finder, located, bones, agreement, explained=explained
         )
     confidence = {}
     if fitted is not None:
@@ -169,7 +180,7 @@ def reconstruct(
         located.frame,
         located.laterality,
         framed.masks,
-        framed.input.cameras,
+        cameras,
         surface="field" if fitted is None else "fitted",
         views={
             name: knee.indices[camera.index]
@@ -182,8 +193,9 @@ def reconstruct(
         result.poses = {
             name: fitted.between(shown, slot, located.frame) for slot, name in enumerate(VIEW_NAMES)
         }
-    warnings = [*rig.assumptions, *knee.notes, *bone_field.notes, *doubts, *warnings]
+    warnings = [*knee.rig.assumptions, *knee.notes, *bone_field.notes, *doubts, *warnings]
     details = {**_details(result, knee, spacing), **_evidence(result, fitted, found)}
+    details["fitted_rig"] = None if fitted_rig is None else fitted_rig.report()
     details["warnings"] = warnings
     by_bone = {
         bone: {
@@ -215,7 +227,7 @@ def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel) -> str:
 
 
 def _agreement(fitted: FittedBones, framed: FramedRadiographs) -> Agreement:
-    return silhouettes_agreement((fitted.bones(0), fitted.bones(1)), framed.input, framed.masks)
+    return silhouettes_agreement((fitted.drawn(0), fitted.drawn(1)), framed.input, framed.masks)
 
 
 def _fit_refused(

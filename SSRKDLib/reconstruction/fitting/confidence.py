@@ -99,7 +99,7 @@ def vertex_deviations(fit: Fit) -> dict[str, np.ndarray]:
     field and the population leave; poses are marginalised."""
     state, equations = fit.state, fit.equations()
     count = equations.components
-    covariance = np.linalg.inv(equations.matrix + 1e-6 * np.eye(len(equations.side)))
+    covariance = equations.covariance()
     root = np.linalg.cholesky(covariance[:count, :count] + 1e-9 * np.eye(count)).astype(np.float32)
     found = {}
     for bone in BONES:

@@ -11,6 +11,7 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.views import View
 from SSRKDLib.reconstruction.fitting.gauss_newton import (
+    DOUBTED_STEPS,
     FINEST,
     STEPS,
     Evidence,
@@ -24,6 +25,7 @@ from SSRKDLib.reconstruction.fitting.residuals import (
     NormalEquations,
     OutlineTerm,
 )
+from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt
 from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
 from SSRKDLib.reconstruction.fitting.state import FitState
 
@@ -55,6 +57,7 @@ class Views:
         film_normals: per view the unit normal of the film that the leg was laid along; None where
             it may lie in any way.
         simultaneous: whether nothing can have moved between the views.
+        doubt: what of the rig may be wrong; None where nothing is.
     """
 
     views: tuple[View, ...]
@@ -63,6 +66,7 @@ class Views:
     edited: tuple[bool, ...] | None = None
     film_normals: tuple[np.ndarray, ...] | None = None
     simultaneous: bool = False
+    doubt: RigDoubt | None = None
 
 
 class SurfaceEvidence(Protocol):
@@ -100,9 +104,11 @@ class Fit:
         """Whether the bones lay otherwise in the two views."""
         return not self.state.one_pose
 
-    def equations(self) -> NormalEquations:
-        """The normal equations at the fit, for its uncertainty."""
-        return assembled(Knee(self.state), self.evidence, FINEST)[0]
+    def equations(self, others: bool = True) -> NormalEquations:
+        """The normal equations at the fit, for its uncertainty; without what else than outlines it
+        was fitted to, if not ``others``."""
+        evidence = self.evidence if others else replace(self.evidence, others=())
+        return assembled(Knee(self.state), evidence, FINEST)[0]
 
     def seen(self, bone: str) -> tuple[bool, ...]:
         """In which of the views a mask shows the bone."""
@@ -149,7 +155,7 @@ def fit_knee(
     """
     step = _Steps(told)
     evidence = _evidence(seen)
-    start = FitState.mean(knee_shape_model(), True, len(seen.views))
+    start = FitState.mean(knee_shape_model(), True, len(seen.views), seen.doubt is not None)
     still = _fitted(start, evidence, step)
     if seen.simultaneous:
         return still if ask is None else still.with_term(ask(still), step)
@@ -181,7 +187,8 @@ def _times_better(before: dict[str, float], after: dict[str, float]) -> float:
 
 
 def _fitted(start: FitState, evidence: Evidence, step: Callable[[], None]) -> Fit:
-    state = descend(start, evidence, STEPS, step)
+    plan = STEPS if evidence.doubt is None else DOUBTED_STEPS
+    state = descend(start, evidence, plan, step)
     return Fit(state, _cost(state, evidence), evidence)
 
 
@@ -197,4 +204,4 @@ def _evidence(seen: Views) -> Evidence:
     )
     edited = seen.edited or (False,) * len(seen.views)
     shares = np.where(edited, EDITED_SHARE, 1.0)
-    return Evidence(OutlineTerm(seen.views, inner, outlines, shares), seen.film_normals)
+    return Evidence(OutlineTerm(seen.views, inner, outlines, shares), seen.film_normals, seen.doubt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from SSRKDLib.reconstruction.fitting.residuals import (
     OutlineTerm,
     add_contacts,
 )
+from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt
 from SSRKDLib.reconstruction.fitting.state import FitState
 
 #: Poses only: from far, and from near; then shape, too, first in its strongest components, down to
@@ -28,6 +29,10 @@ FINEST = Matching(120, 1.5, 6.0, 4.0)
 #: Steps from wherever the knee was located.
 STEPS = (*4 * (_FAR,), *2 * (_NEAR,), *3 * (_ROUGH,), *3 * (_FINE,), *5 * (FINEST,))
 
+#: The same where distances are in doubt: a knee larger than the mean would else be brought nearer,
+#: and stay there.
+DOUBTED_STEPS = tuple(replace(how, components=max(how.components, 12)) for how in STEPS)
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -36,11 +41,13 @@ class Evidence:
     Attributes:
         outlines: of the masks.
         film_normals: see :func:`SSRKDLib.reconstruction.fitting.joints.prior_rows`.
+        doubt: what of the rig may be wrong; None where nothing is.
         others: further terms, each with ``add_to(equations, knee)``.
     """
 
     outlines: OutlineTerm
     film_normals: tuple[np.ndarray, ...] | None = None
+    doubt: RigDoubt | None = None
     others: tuple = ()
 
 
@@ -49,7 +56,10 @@ def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEqua
     state = knee.state
     equations = NormalEquations(state, how.components)
     cost = evidence.outlines.add_to(equations, knee, how)
-    equations.add_rows(prior_rows(state, evidence.film_normals))
+    doubt = evidence.doubt
+    equations.add_rows(prior_rows(state, evidence.film_normals, doubt and doubt.centred_mm))
+    if doubt is not None:
+        equations.add_rows(doubt.rows(state))
     add_contacts(equations, knee)
     if how.components:
         equations.add_shape()

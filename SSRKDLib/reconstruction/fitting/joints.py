@@ -9,6 +9,7 @@ with the tibia. Between two views everything but flexion changes the less, the l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,13 +127,19 @@ def flexion(state: FitState, slot: int) -> tuple[float, np.ndarray]:
     return float(values[_TIBIA, 0]), jacobian[_TIBIA, 0]
 
 
-def prior_rows(state: FitState, film_normals: tuple[np.ndarray, ...] | None) -> Rows:
+def prior_rows(
+    state: FitState,
+    film_normals: tuple[np.ndarray, ...] | None,
+    centred_mm: Callable[[float], float] | None = None,
+) -> Rows:
     """Residuals of all that is known of poses beforehand.
 
     Args:
         state: whose poses.
         film_normals: per view the unit normal of the film that the leg was laid along, world; None
             where nobody knows that it was.
+        centred_mm: of how far apart two films are centred, given how far apart the leg lies in
+            them, the standard deviation, mm; None where the rig says exactly where each stood.
     """
     joints = [joint_coordinates(state, slot) for slot in state.own_slots]
     residuals, rows = [], []
@@ -158,7 +165,7 @@ def prior_rows(state: FitState, film_normals: tuple[np.ndarray, ...] | None) -> 
         add(fibula, d_fibula, 4.0)
     for slot in state.own_slots[1:]:
         _add_changes(joints[0], joints[slot], add)
-        _add_leg_motion(state, slot, add)
+        _add_leg_motion(state, slot, centred_mm, add)
     if not state.one_pose and film_normals is not None:
         _add_films(state, film_normals, add)
     return Rows(np.concatenate(residuals), np.concatenate(rows))
@@ -186,7 +193,9 @@ def _add_changes(
     add(change[_FIBULA], d_change[_FIBULA], 0.5)
 
 
-def _add_leg_motion(state: FitState, slot: int, add) -> None:
+def _add_leg_motion(
+    state: FitState, slot: int, centred_mm: Callable[[float], float] | None, add
+) -> None:
     """What the whole leg does between the first view and another, seen at the femur."""
     first, second = (state.poses[k]["femur"] for k in (0, slot))
     blocks = [6 * state.block(k, "femur") for k in (0, slot)]
@@ -203,7 +212,8 @@ def _add_leg_motion(state: FitState, slot: int, add) -> None:
     derivative[3:, blocks[1] + 3 : blocks[1] + 6] = np.eye(3)
     shift = moved_points(second, PIVOTS["femur"]) - moved_points(first, PIVOTS["femur"])
     value = np.concatenate([np.rad2deg(axes @ angle), shift])
-    add(value, derivative, (*_LEG_TURN, *3 * (_LEG_SHIFT,)))
+    apart = 0.0 if centred_mm is None else centred_mm(float(np.linalg.norm(shift)))
+    add(value, derivative, (*_LEG_TURN, *3 * (np.hypot(_LEG_SHIFT, apart),)))
 
 
 def _add_films(state: FitState, film_normals: tuple[np.ndarray, ...], add) -> None:

@@ -86,8 +86,8 @@ def motion_of(fit: Fit) -> Motion:
     Its uncertainty is what the normal matrix leaves: what outlines and priors do not tell.
     """
     equations = fit.equations()
-    poses = slice(equations.motions, equations.offsets)
-    covariance = np.linalg.inv(equations.matrix + 1e-6 * np.eye(len(equations.side)))[poses, poses]
+    poses = slice(equations.motions, equations.shifts)
+    covariance = equations.covariance()[poses, poses]
     degrees, mm = {}, {}
     for bone in BONES:
         degrees[bone], mm[bone] = _bone_motion(fit.state, bone, covariance)

@@ -60,12 +60,14 @@ class Matching:
 
 
 class NormalEquations:
-    """Sums over residuals for unknown coefficients, motions of poses and offsets of masks."""
+    """Sums over residuals for unknown coefficients, motions of poses, shifts of further views
+    (where the state has any) and offsets of masks."""
 
     def __init__(self, state: FitState, components: int) -> None:
         self.state, self.components = state, components
         self.motions = components
-        self.offsets = components + 6 * state.blocks
+        self.shifts = components + 6 * state.blocks
+        self.offsets = self.shifts + state.free
         size = self.offsets + state.offsets.size
         self.matrix, self.side = np.zeros((size, size)), np.zeros(size)
 
@@ -101,6 +103,9 @@ class NormalEquations:
         parts = [cross_products(arms, directions), directions]
         at = self.motions + 6 * self.state.block(slot, bone)
         columns = [np.arange(at, at + 6)]
+        if slot and self.state.free:
+            parts.append(directions)
+            columns.append(self.shifts + 3 * (slot - 1) + np.arange(3))
         if modes is not None and self.components:
             local = (directions @ pose[:3, :3]).astype(np.float32)
             parts.append((local[:, None] @ modes[:, :, : self.components])[:, 0])
@@ -111,8 +116,9 @@ class NormalEquations:
         self.add(np.concatenate(columns), np.concatenate(parts, axis=1), weights, pull)
 
     def add_rows(self, rows: Rows) -> None:
-        """Add residuals of poses, in standard deviations (the value itself, not a target's)."""
-        columns = np.arange(self.motions, self.offsets)
+        """Add residuals of poses, or of poses and shifts, in standard deviations (the value
+        itself, not a target's)."""
+        columns = np.arange(self.motions, self.motions + rows.jacobian.shape[1])
         self.add(columns, rows.jacobian, np.ones(len(rows.residuals)), -rows.residuals)
 
     def add_shape(self) -> None:
@@ -127,13 +133,22 @@ class NormalEquations:
         self.matrix[at, at] += 1.0 / deviations.ravel() ** 2
         self.side[at] -= (self.state.offsets / deviations**2).ravel()
 
-    def solution(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """``[K]``, ``[blocks, 6]`` and ``[views, 4]``, for :meth:`FitState.stepped`."""
-        found = np.linalg.solve(self.matrix + 1e-6 * np.eye(len(self.side)), self.side)
+    def solution(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """``[K]``, ``[blocks, 6]``, ``[views, 4]`` and ``[views - 1, 3]``, for
+        :meth:`FitState.stepped`; the last has no rows where there are no shifts."""
+        found = np.linalg.solve(self._sure_matrix(), self.side)
         shape = np.zeros_like(self.state.coefficients)
         shape[: self.components] = found[: self.components]
-        motions = found[self.motions : self.offsets].reshape(-1, 6)
-        return shape, motions, found[self.offsets :].reshape(self.state.offsets.shape)
+        motions = found[self.motions : self.shifts].reshape(-1, 6)
+        offsets = found[self.offsets :].reshape(self.state.offsets.shape)
+        return shape, motions, offsets, found[self.shifts : self.offsets].reshape(-1, 3)
+
+    def covariance(self) -> np.ndarray:
+        """Of all unknowns, in the order of the matrix."""
+        return np.linalg.inv(self._sure_matrix())
+
+    def _sure_matrix(self) -> np.ndarray:
+        return self.matrix + 1e-6 * np.eye(len(self.side))
 
 
 class Knee:

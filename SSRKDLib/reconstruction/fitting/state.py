@@ -36,9 +36,13 @@ class FitState:
         model: of the shapes.
         coefficients: ``[K]`` standard deviations; the bones share them, and so do the views.
         poses: per view and bone a rigid 4x4 from the model's canonical coordinates to the world
-            that the views are given in; the same for all views where ``one_pose``.
+            that the views are given in; the same for all views where ``one_pose``, but for the
+            shifts.
         one_pose: whether no bone moved between the views.
         offsets: ``[views, 4]`` mm by which each mask is too large; None: none is.
+        shifts: ``[views - 1, 3]`` mm, world, from where the knee lies in the first view to where
+            it lies in each further one, whose camera does not stand where it is said to; None
+            where cameras do, and where poses are own.
     """
 
     model: KneeShapeModel
@@ -46,20 +50,30 @@ class FitState:
     poses: tuple[Poses, ...]
     one_pose: bool
     offsets: np.ndarray = None
+    shifts: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.offsets is None:
             object.__setattr__(self, "offsets", np.zeros((len(self.poses), len(BONES))))
 
     @classmethod
-    def mean(cls, model: KneeShapeModel, one_pose: bool, views: int = len(PAIR)) -> FitState:
-        """The mean knee in its own place, in so many views."""
+    def mean(
+        cls, model: KneeShapeModel, one_pose: bool, views: int = len(PAIR), doubted: bool = False
+    ) -> FitState:
+        """The mean knee in its own place, in so many views; ``doubted``: these may stand elsewhere
+        than they are said to."""
         still = {bone: np.eye(4) for bone in BONES}
-        return cls(model, np.zeros(model.components), (still,) * views, one_pose)
+        shifts = np.zeros((views - 1, 3)) if doubted else None
+        return cls(model, np.zeros(model.components), (still,) * views, one_pose, shifts=shifts)
 
     def with_own_poses(self) -> FitState:
         """The same, its bones free to lie otherwise in each view."""
-        return replace(self, one_pose=False)
+        return replace(self, one_pose=False, shifts=None)
+
+    @property
+    def free(self) -> int:
+        """How many unknowns the shifts have."""
+        return 0 if self.shifts is None else self.shifts.size
 
     @property
     def slots(self) -> range:
@@ -84,13 +98,20 @@ class FitState:
         """Vertices ``[N, 3]`` mm of a bone as it lay in a view."""
         return moved_points(self.poses[slot][bone], self.model.bones[bone].shape(self.coefficients))
 
-    def stepped(self, shape: np.ndarray, motions: np.ndarray, offsets: np.ndarray) -> FitState:
+    def stepped(
+        self,
+        shape: np.ndarray,
+        motions: np.ndarray,
+        offsets: np.ndarray,
+        shifts: np.ndarray | None = None,
+    ) -> FitState:
         """The state after a step.
 
         Args:
             shape: ``[K]`` change of the coefficients.
             motions: ``[blocks, 6]`` turn about the bone's pivot (radians, world axes), shift (mm).
             offsets: ``[views, 4]`` change, mm.
+            shifts: ``[views - 1, 3]`` change, mm, where the state has any.
         """
         poses = [
             {
@@ -99,16 +120,31 @@ class FitState:
             }
             for s in self.own_slots
         ]
-        return replace(
+        changed = replace(
             self,
             coefficients=self.coefficients + shape,
             poses=tuple(poses[min(s, len(poses) - 1)] for s in self.slots),
             offsets=self.offsets + offsets,
         )
+        if self.shifts is None:
+            return changed
+        further = self.shifts + [_limited(shift) for shift in shifts]
+        others = ({b: moved_by(shift) @ pose for b, pose in poses[0].items()} for shift in further)
+        return replace(changed, poses=(poses[0], *others), shifts=further)
+
+
+def moved_by(shift: np.ndarray) -> np.ndarray:
+    """The 4x4 of a shift ``(3,)``, mm."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def _limited(shift: np.ndarray) -> np.ndarray:
+    return shift * min(1.0, _LARGEST_SHIFT / max(np.linalg.norm(shift), 1e-12))
 
 
 def _turned(pose: np.ndarray, bone: str, motion: np.ndarray) -> np.ndarray:
     turn = motion[:3] * min(1.0, _LARGEST_TURN / max(np.linalg.norm(motion[:3]), 1e-12))
-    shift = motion[3:] * min(1.0, _LARGEST_SHIFT / max(np.linalg.norm(motion[3:]), 1e-12))
     rotation = Rotation.from_rotvec(turn).as_matrix()
-    return turn_about(rotation, moved_points(pose, PIVOTS[bone]), shift) @ pose
+    return turn_about(rotation, moved_points(pose, PIVOTS[bone]), _limited(motion[3:])) @ pose
