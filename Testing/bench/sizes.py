@@ -80,6 +80,10 @@ def _cut_in_table(table):
         yield f"rows take {table.verticalHeader().length()} px of {view.height()}"
     if header.length() > view.width():
         yield f"columns take {header.length()} px of {view.width()}"
+    for row in range(table.rowCount()):
+        wanted = max(table.sizeHintForRow(row), table.verticalHeader().minimumSectionSize())
+        if table.rowHeight(row) != wanted:
+            yield f"row {row} is {table.rowHeight(row)} px high, its text {wanted}"
     for column in range(table.columnCount()):
         if header.sectionSizeFromContents(column).width() > header.sectionSize(column):
             yield f"the title '{table.horizontalHeaderItem(column).text()}' is cut"

@@ -22,8 +22,12 @@ def setColumns(table, titles, stretched=0):
     header.setSectionResizeMode(stretched, qt.QHeaderView.Stretch)
     for setPolicy in (table.setVerticalScrollBarPolicy, table.setHorizontalScrollBarPolicy):
         setPolicy(qt.Qt.ScrollBarAlwaysOff)
-    # A narrower column wraps its text into more lines.
-    header.connect("sectionResized(int,int,int)", lambda: fitHeight(table))
+    # A narrower column wraps its text into more lines. Not at once: the columns are resized one
+    # after the other, and rows would be as high as the narrowest column once was.
+    later = qt.QTimer(table)
+    later.setSingleShot(True)
+    later.connect("timeout()", lambda: fitHeight(table))
+    header.connect("sectionResized(int,int,int)", lambda: later.start(0))
 
 
 def fitHeight(table):

@@ -7,6 +7,7 @@ when its standard input closes.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -279,6 +280,7 @@ def sharedWorker():
     """The one worker of this Slicer; it starts with its first job."""
     if not _shared:
         _shared.append(WorkerClient())
+        atexit.register(stopSharedWorker)  # where nobody says that the application quits
     return _shared[0]
 
 
