@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
@@ -34,7 +36,11 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         bar.addWidget(self._layouts)
 
 
-@stand_in()
+@stand_in(
+    exposed="applicationName applicationVersion majorVersion minorVersion temporaryPath slicerHome "
+    "testingEnabled applicationLogic coreIOManager ioManager layoutManager moduleManager "
+    "clipboard processEvents settings topLevelWidgets"
+)
 class SlicerApplication(QtCore.QObject):
     """The parts of qSlicerApplication that the module and ``slicer.util`` use."""
 
@@ -44,7 +50,8 @@ class SlicerApplication(QtCore.QObject):
     def __init__(self):
         super().__init__()
         self.applicationName = "Slicer"
-        self.applicationVersion, self.majorVersion, self.minorVersion = "5.13.0", 5, 13
+        self.applicationVersion = metadata.version("slicer-core").rpartition(".")[0]
+        self.majorVersion, self.minorVersion = map(int, self.applicationVersion.split(".")[:2])
         self.temporaryPath = str(folders.inside("temporary"))
         self.slicerHome = str(folders.inside("home"))
         self.io, self.modules, self.window = CoreIOManager(), ModuleManager(), qSlicerMainWindow()
@@ -56,6 +63,14 @@ class SlicerApplication(QtCore.QObject):
         """True: messages of ``slicer.util`` are logged and answered, never shown."""
         return True
 
+    def topLevelWidgets(self):
+        """The windows; the main window is among them unless Slicer was started without it."""
+        return tuple(
+            widget
+            for widget in QtWidgets.QApplication.topLevelWidgets()
+            if self.window is not None or not isinstance(widget, qSlicerMainWindow)
+        )
+
 
 def _returning(attribute: str):
     return lambda self: getattr(self, attribute)
@@ -66,7 +81,6 @@ for _name, _attribute in {
     "coreIOManager": "io",
     "ioManager": "io",
     "layoutManager": "layouts",
-    "mainWindow": "window",
     "moduleManager": "modules",
 }.items():
     setattr(SlicerApplication, _name, _returning(_attribute))
@@ -75,7 +89,6 @@ for _name, _function in {
     "clipboard": QtGui.QGuiApplication.clipboard,
     "processEvents": QtWidgets.QApplication.processEvents,
     "settings": lambda: QtCore.QSettings(),
-    "topLevelWidgets": lambda: tuple(QtWidgets.QApplication.topLevelWidgets()),
 }.items():
     setattr(SlicerApplication, _name, staticmethod(_function))
 

@@ -16,7 +16,7 @@ from .pythonqt import stand_in, stored
 _KEPT = 5  # paths in a history
 
 
-@stand_in()
+@stand_in(exposed="addCurrentPathToHistory browse retrieveHistory setCurrentPath")
 class ctkPathLineEdit(QtWidgets.QWidget):
     """A path to type, to choose from the latest ones, or to choose in a dialog."""
 

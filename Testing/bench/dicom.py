@@ -19,7 +19,7 @@ def forget_instances() -> None:
     _files.clear()
 
 
-@stand_in()
+@stand_in(exposed="fileForInstance")
 class ctkDICOMDatabase(QtCore.QObject):
     """The part of CTK's DICOM database that maps instances to files."""
 

@@ -17,7 +17,7 @@ FOUR_UP = 3
 _SIZE = (400, 300)  # pixels of a view that no window has sized
 
 
-@stand_in()
+@stand_in(exposed="layoutLogic setLayout sliceWidget mrmlSliceLogics threeDWidget resetThreeDViews")
 class LayoutManager(QtCore.QObject):
     """Makes the views that layouts name, when a layout first shows them."""
 

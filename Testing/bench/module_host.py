@@ -16,7 +16,7 @@ from .mrml_widgets import qSlicerScriptedLoadableModuleWidget
 from .pythonqt import stand_in, stored
 
 
-@stand_in()
+@stand_in(exposed="path name widgetRepresentation")
 class qSlicerScriptedLoadableModule(QtCore.QObject):
     """The application's object of a scripted module: ``slicer.modules.<name>``."""
 

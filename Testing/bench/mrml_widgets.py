@@ -11,7 +11,7 @@ from .pythonqt import stand_in, stored
 _NONE, _ADD = "", "<add>"
 
 
-@stand_in(signals={"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"})
+@stand_in(signals={"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}, exposed="setMRMLScene")
 class qMRMLWidget(QtWidgets.QWidget):
     """A widget with a scene, which it hands to others by a signal when it changes."""
 
@@ -27,7 +27,7 @@ class qMRMLWidget(QtWidgets.QWidget):
             self.mrmlSceneChanged.emit(scene)
 
 
-@stand_in()
+@stand_in(exposed="self reload enter exit")
 class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
     """The frame in which a scripted module's widget class makes its panel.
 
@@ -69,7 +69,8 @@ class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
     signals={
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
         "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
-    }
+    },
+    exposed="setMRMLScene currentNode setCurrentNode addNode",
 )
 class qMRMLNodeComboBox(qMRMLWidget):
     """A combo box of the scene's nodes; follows nodes that come, go and are renamed.

@@ -6,6 +6,9 @@ Emulated strictly, on every QObject:
   name is hidden, so ``edit.text()`` fails here as in Slicer. ``name`` is ``objectName``.
 - Setting an unknown attribute, a method or a read-only property, or a value of the wrong type,
   raises; so does reading an unknown attribute. Classes derived in Python may have any attribute.
+- Of a class that PythonQt has no wrapper for, written by hand, as those of CTK and Slicer, only
+  properties, signals, slots and invokable methods are there: what its stand-in names as exposed.
+- Arguments by name raise ValueError, of constructors and of methods.
 - ``object.connect('signal(types)', slot)`` and ``disconnect``; see :mod:`.connections`.
 - Lists come as tuples from properties; enums are numbers; ``exec_`` is there.
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
+import types
 
 from PySide6 import QtCore
 
@@ -31,20 +35,37 @@ _plain_get = QtCore.QObject.__getattribute__
 _plain_base_set = QtCore.QObject.__mro__[-2].__setattr__
 
 
-def stand_in(signals: dict[str, str] | None = None):
+def stand_in(signals: dict[str, str] | None = None, exposed: str = ""):
     """Marks a Python class that stands for a C++ class: it is as strict as a C++ one.
 
     Args:
+        exposed: names of methods and attributes that are slots, invokable methods or properties in
+            the C++ header, or added to it by Slicer's own decorators for PythonQt. Qt's properties
+            and signals of the Python class, and what Qt's base class has, need no mention;
+            everything else is the bench's own, and is not seen by the module.
         signals: by C++ signature, signals whose types Qt does not know, such as
             ``{"currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged"}``.
     """
 
     def mark(kind):
         kind._stands_for_cpp = kind.__name__
+        if "__init__" in vars(kind):
+            _refuse_named_in_constructor(kind)
+        kind._exposed = frozenset(exposed.split())
         kind._cpp_signals = {**getattr(kind, "_cpp_signals", {}), **(signals or {})}
         return kind
 
     return mark
+
+
+class Inside:
+    """What a stand-in has for tests, which is not shown to the module: ``Inside(manager).grab``."""
+
+    def __init__(self, stand_in):
+        self._stand_in = stand_in
+
+    def __getattr__(self, name):
+        return _plain_get(self._stand_in, name)
 
 
 _numbers = itertools.count()
@@ -81,6 +102,8 @@ def dress() -> None:
         for base in kind.__mro__:
             if issubclass(base, QtCore.QObject) and "__setattr__" in vars(base):
                 base.__setattr__ = _set_attribute
+    for kind in objects:
+        _refuse_named_in_constructor(kind)
     QtCore.QObject.__getattribute__ = _get_attribute
     # It has a reader of its own, as QFile, QLibrary and QMenu have, which must keep theirs.
     QtCore.QProcess.__getattribute__ = _get_attribute
@@ -116,6 +139,26 @@ def _python_member(qobject, name: str):
     return None
 
 
+def _is_the_benchs_own(qobject, name: str) -> bool:
+    """Whether what a stand-in has under a name is not there in C++, or not shown by PythonQt."""
+    for kind in type(qobject).__mro__:
+        if kind.__module__.startswith("PySide6"):
+            return False
+        inside = name in vars(kind) or (kind is type(qobject) and name in qobject.__dict__)
+        if inside and "_stands_for_cpp" in vars(kind):
+            shown = isinstance(vars(kind).get(name), (QtCore.Property, QtCore.Signal))
+            return not shown and name not in kind._exposed
+        if inside:
+            return False
+    return False
+
+
+def _of_qt(qobject, name: str) -> bool:
+    """Whether Qt's own class, from which a stand-in is derived, has an attribute of a name."""
+    base = next(kind for kind in type(qobject).__mro__ if kind.__module__.startswith("PySide6"))
+    return hasattr(base, name)
+
+
 def _property(qobject, name: str):
     """Qt's property of a name, as ``(name, QMetaProperty or None)``."""
     if name == "name":
@@ -145,10 +188,11 @@ def _method_of_pythonqt(qobject, name: str):
 def _get_attribute(self, name):
     if name.startswith("__") or _native_caller():
         return _plain_get(self, name)
+    hidden = _is_the_benchs_own(self, name)
     own = _plain_get(self, "__dict__")
-    if name in own:
+    if name in own and not hidden:
         return own[name]
-    if _python_member(self, name) is not None:
+    if _python_member(self, name) is not None and not hidden:
         return _as_pythonqt(_plain_get(self, name))
     qt_name, qt_property = _property(self, name)
     if qt_property is not None:
@@ -157,10 +201,50 @@ def _get_attribute(self, name):
     if method is not None:
         return method
     try:
-        return _plain_get(self, name.removesuffix("_"))  # exec_
+        if hidden and not _of_qt(self, name):
+            raise AttributeError
+        found = _plain_get(self, name.removesuffix("_"))  # exec_
     except AttributeError:
         message = f"{class_name(self)} has no attribute named '{name}'"
         raise AttributeError(message) from None
+    return _Method(found) if isinstance(found, types.BuiltinMethodType) else found
+
+
+class _Method:
+    """A method of Qt, which takes no arguments by name."""
+
+    def __init__(self, function):
+        self._function = function
+
+    def __call__(self, *arguments, **named):
+        _refuse_named(self._function.__name__, named)
+        return self._function(*arguments)
+
+    def __eq__(self, other):
+        return isinstance(other, _Method) and self._function == other._function
+
+    def __hash__(self):
+        return hash(self._function)
+
+    def __getattr__(self, name):
+        return getattr(self._function, name)
+
+
+def _refuse_named(what, named) -> None:
+    if named:
+        raise ValueError(f"{what}: PythonQt takes no arguments by name, such as {min(named)!r}")
+
+
+def _refuse_named_in_constructor(kind) -> None:
+    plain = kind.__init__
+
+    @functools.wraps(plain)
+    def construct(self, *arguments, **named):
+        if not _native_caller():
+            _refuse_named(kind.__name__, named)
+        plain(self, *arguments, **named)
+
+    kind.__init__ = construct
 
 
 def _set_attribute(self, name, value):
@@ -192,7 +276,7 @@ def _is_cpp(qobject) -> bool:
 
 
 # What PythonQt takes for a property of a basic type; numpy's numbers are not among it, other than
-# float64, which is a float.
+# float64 as a float.
 _ACCEPTED = {
     "QString": (str, bytes),
     "bool": (bool, int),
@@ -207,6 +291,8 @@ def _set_property(qobject, name, qt_property, value) -> None:
     kind = qt_property.typeName()
     given = value
     fits = kind not in _ACCEPTED or isinstance(value, _ACCEPTED[kind])
+    if kind == "int" and type(value).__module__ == "numpy":
+        fits = False
     if fits and kind == "int":
         value = int(value)
     if not fits or not _plain_get(qobject, "setProperty")(name, value):

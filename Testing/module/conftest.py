@@ -59,9 +59,10 @@ def booted():
 def slicer(booted):
     """The package ``slicer`` with an empty scene; nothing may have gone wrong unseen."""
     from Testing.bench import application, dicom, faults
+    from Testing.bench.pythonqt import Inside
 
     booted.mrmlScene.Clear(0)
-    booted.app.layoutManager().reset()
+    Inside(booted.app.layoutManager()).reset()
     booted.app.settings().clear()
     dicom.forget_instances()
     faults.take()

@@ -18,6 +18,7 @@ from PIL import Image
 from SSRKDLib.surfaces.mesh_files import read_mesh
 from Testing import bench
 from Testing.bench import application, check, faults, mrml_widgets, screenshot, user
+from Testing.bench.pythonqt import Inside
 from Testing.module.cases import ROOT
 
 TOOL = """
@@ -305,7 +306,7 @@ def test_bench_exports_in_world_coordinates_when_asked(slicer, tmp_path):
 @pytest.fixture
 def views(slicer):
     """The layout manager, showing Red, Green, Yellow and one 3D view."""
-    return slicer.app.layoutManager()
+    return Inside(slicer.app.layoutManager())
 
 
 def extent(picture, channel=0):

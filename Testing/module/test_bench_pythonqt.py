@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import qt
 
 from Testing.bench import application, faults
+from Testing.bench.pythonqt import Inside
+from Testing.slicer import facts
 
 
 def test_bench_lifetime_of_a_sender_that_a_slot_lets_go_of_is_a_fault(slicer):
@@ -29,3 +32,32 @@ def test_bench_lifetime_of_a_sender_that_a_slot_lets_go_of_is_a_fault(slicer):
     assert fire(qt.QTimer(parent)) == []
     other = qt.QTimer()
     assert fire(other) == []
+
+
+@pytest.mark.parametrize("fact", facts.read(), ids=lambda fact: fact["expression"])
+def test_bench_exposed_facts_of_pythonqt_hold(slicer, fact):
+    assert facts.difference(fact, "bench") == ""
+
+
+def test_bench_exposed_facts_that_do_not_hold_are_named(slicer):
+    fact = {"expression": "qt.QLabel('a').text", "outcome": "'b'"}
+    assert facts.difference(fact, "bench") == "qt.QLabel('a').text: 'a' instead of 'b'"
+    assert facts.difference({**fact, "bench": "'a'"}, "bench") == ""
+    assert facts.difference({**fact, "bench": "'a'"}, "3D Slicer")
+
+
+def test_bench_exposed_is_what_headers_name_and_nothing_of_the_benchs_own(slicer):
+    import ctk
+
+    section, combo = ctk.ctkCollapsibleButton(), slicer.qMRMLNodeComboBox()
+    own = [(section, "_fold"), (combo, "_combo"), (combo, "_refill"), (slicer.app, "layouts")]
+    own += [(slicer.app.layoutManager(), name) for name in ("grab", "reset", "view_node")]
+    for widget, name in own:
+        with pytest.raises(AttributeError, match=f"no attribute named '{name}'"):
+            getattr(widget, name)
+        assert getattr(Inside(widget), name) is not None
+    for widget, name in ((combo, "addNode"), (slicer.app, "processEvents"), (section, "toggle")):
+        assert callable(getattr(widget, name))
+    assert section.sizeHint.width() > 0  # a property, though the stand-in has a method
+    mine = type("Mine", (ctk.ctkCollapsibleButton,), {"fold": lambda self: "folds"})()
+    assert mine.fold() == "folds"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from Testing.bench import application
+from Testing.bench.pythonqt import Inside
 from Testing.module.cases import SAMPLES
 
 
@@ -98,7 +99,7 @@ def test_layouts_fit_the_radiographs_once_the_views_have_their_size(slicer, layo
     layouts.showRadiographs(radiographs)
     manager.setLayout(3)
     for role in radiographs:
-        manager.resize(layouts.sliceName(role), 200, 600)  # of the window as it was before
+        Inside(manager).resize(layouts.sliceName(role), 200, 600)  # of the window as it was before
     layouts.showRadiographs(radiographs)
     application.settle()
     assert fits(slicer, layouts)

@@ -13,6 +13,7 @@ from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.surfaces.knee import joint_centre
 from Testing.bench import reload_module, user
+from Testing.bench.pythonqt import Inside
 from Testing.module.cases import cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil
 
 STAGES = ("read", "load", "locate", "segment", "encode", "fit", "check", "write")
@@ -86,12 +87,12 @@ def test_panel_shows_bones_outlines_and_radiographs(core, slicer):
     manager = slicer.app.layoutManager()
     blueish = {}
     for name in (layouts.sliceName("frontal"), layouts.sliceName("lateral"), "1"):
-        image = manager.grab(name).astype(int)
+        image = Inside(manager).grab(name).astype(int)
         blueish[name] = ((image[..., 2] - image[..., 0] > 60) & (image[..., 2] > 110)).sum()
         assert image.std() > 10, name
     assert all(count > 40 for count in blueish.values()), blueish  # the femur's colour
     user.click(core.ui.outlinesCheck)
-    image = manager.grab(layouts.sliceName("frontal")).astype(int)
+    image = Inside(manager).grab(layouts.sliceName("frontal")).astype(int)
     assert ((image[..., 2] - image[..., 0] > 60) & (image[..., 2] > 110)).sum() < 10
 
 

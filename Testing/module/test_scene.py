@@ -10,6 +10,7 @@ import pytest
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.geometry.rig_presets import asymmetric, orthogonal
+from Testing.bench.pythonqt import Inside
 from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
 from Testing.support.ball_knee import BALLS
 
@@ -252,7 +253,7 @@ def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
     display.SetWindowLevel(1.0, 0.5)
     updateOutlines(models, case.placed, case.folder())
     layouts.showRadiographs(dict(zip(("frontal", "lateral"), case.placed)))
-    image = slicer.app.layoutManager().grab(layouts.sliceName("frontal")).astype(int)
+    image = Inside(slicer.app.layoutManager()).grab(layouts.sliceName("frontal")).astype(int)
     bright = image.min(2) > 180
     blue = (image[..., 2] - image[..., 0] > 60) & (image[..., 2] > 120)
     assert bright.sum() > 500

@@ -8,6 +8,7 @@ import pytest
 
 from Testing import bench
 from Testing.bench import absent
+from Testing.bench.pythonqt import Inside
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def run(module, slicer, monkeypatch, caplog):
         return caplog.text
 
     yield run
-    if slicer.modules.ssrkd.widget is not None:
+    if Inside(slicer.modules.ssrkd).widget is not None:
         bench.shut_down_module("SSRKD")
 
 

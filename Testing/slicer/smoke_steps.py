@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from Testing.slicer import facts
 from Testing.slicer.scenes import (
     bones_by_truth,
     click_pixel,
@@ -53,6 +54,15 @@ def module_found(session: Session) -> str:
     assert module.helpText
     assert module.acknowledgementText
     return f"{module.title}; {', '.join(module.categories)}"
+
+
+def pythonqt_facts(session: Session) -> str:
+    """What the bench takes for granted of PythonQt; a difference is the bench's fault."""
+    known = facts.read()
+    differences = [text for fact in known if (text := facts.difference(fact, session.host.kind))]
+    for text in differences:
+        print(f"         differs: {text}")
+    return "; ".join([f"{len(known) - len(differences)} of {len(known)} facts hold", *differences])
 
 
 def panel_opens(session: Session) -> str:

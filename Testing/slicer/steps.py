@@ -11,6 +11,8 @@ STEPS = (
          smoke.start_up),
     Step("module", "The module is found, with title, category and help", "smoke",
          smoke.module_found),
+    Step("facts", "PythonQt does what the bench takes for granted", "smoke",
+         smoke.pythonqt_facts),
     Step("panel", "The panel opens, and all its sections", "smoke", smoke.panel_opens),
     Step("sample", "Slicer's Sample Data loads both samples; the panel chooses the radiographs",
          "smoke", smoke.sample_data, ("radiographs",)),
