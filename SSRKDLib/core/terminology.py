@@ -21,7 +21,7 @@ SIDE_CODES = {"L": "7771000", "R": "24028007"}
 MASTER_LIST = "Segmentation category and type - DICOM master list"
 OWN_LIST = "Segmentation category and type - Knee bones (SSR-KD)"
 
-#: Bones that are not in :data:`MASTER_LIST` of 3D Slicer 5.10 to 5.13.
+#: Bones that are not in 3D Slicer's :data:`MASTER_LIST`.
 _NOT_IN_MASTER_LIST = {"tibia"}
 
 #: Each side in words.

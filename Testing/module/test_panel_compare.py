@@ -122,7 +122,8 @@ def test_panel_compares_with_the_segmentation_of_the_ct(core, slicer, tmp_path, 
         text = path.read_text("utf-8")
         assert ("SSRKD_CT" in text) == names
         assert f"{made.rows[1]['assd_mm']:.2f}" in text
-        assert text.count("data:image/png;base64,") >= 1
+        assert text.count("data:image/png;base64,") == 3
+        assert "Lateral radiograph with the bones" in text
         assert "<svg" in text and "http-equiv" not in text and "<script" not in text
         assert "virtual-knee" in text
         assert "SDD (mm)" in text

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
+import vtk
+from PIL import Image
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, SSRKDError
@@ -30,8 +33,6 @@ def placed(module, tmp_path):
 
 def rasOf(node, column, row):
     """Where a pixel of a volume is, RAS mm."""
-    import vtk
-
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     return np.array(matrix.MultiplyPoint((column, row, 0, 1))[:3])
@@ -158,35 +159,39 @@ def test_scene_model_with_other_points_is_not_coloured(module, slicer):
     assert node.GetPolyData().GetPointData().HasArray(ARRAY)
 
 
-@pytest.mark.parametrize("side", ["L", "R"])
-def test_scene_terminology_is_in_lists_that_slicer_has(module, slicer, side):
-    """Each entry is found by its codes in the list that it names; the module's own has all four."""
-    from SSRKDLib.core.terminology import OWN_LIST, slicer_entry
+def test_scene_pictures_of_radiographs_show_the_outlines_and_no_more_than_the_bones(placed, slicer):
+    from SSRKDSlicer.bones.radiograph_pictures import radiographPictures
+    from SSRKDSlicer.bones.results import addModel
+    from SSRKDSlicer.radiographs.outlines import matchDisplay, outlinesOf, updateOutlines
 
-    logic = slicer.modules.terminologies.logic()
+    _, _, case = placed
+    models = {b: addModel(b, mesh, "L", {}, case.folder()) for b, mesh in ballMeshes().items()}
+    del models["fibula"]
+    assert radiographPictures(case.placed, models.values()) == {}
+    updateOutlines(models, case.placed, case.folder())
+    models["patella"].GetDisplayNode().SetVisibility(False)
+    matchDisplay(models.values(), False)
+    made = radiographPictures((None, case.placed[1]), models.values())
+    ((caption, png),) = made.items()
+    assert caption.startswith("Lateral radiograph")
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    columns, rows, _ = case.placed[1].GetImageData().GetDimensions()
+    assert picture.shape[0] < rows and picture.shape[1] < columns
+    drawn = {}
     for bone in BONES:
-        entry = slicer.vtkSlicerTerminologyEntry()
-        assert logic.DeserializeTerminologyEntry(slicer_entry(bone, side), entry)
-        parts = entry.GetCategoryObject(), entry.GetTypeObject(), entry.GetTypeModifierObject()
-        codes = [(part.GetCodingSchemeDesignator(), part.GetCodeValue()) for part in parts]
-        for wanted in (entry.GetTerminologyContextName(), OWN_LIST):
-            assert logic.FindTerminologyNames(*sum(codes, ()), [wanted]) == (wanted,)
-
-
-def test_scene_terminology_of_the_module_has_the_colours_of_the_bones(module, slicer):
-    from SSRKDLib.core.terminology import OWN_LIST
-
-    logic, category = slicer.modules.terminologies.logic(), slicer.vtkSlicerTerminologyCategory()
-    assert logic.GetNthCategoryInTerminology(OWN_LIST, 0, category)
-    assert logic.GetNumberOfTypesInTerminologyCategory(OWN_LIST, category) == len(BONES)
-    for index, bone in enumerate(BONES):
-        kind, side = slicer.vtkSlicerTerminologyType(), slicer.vtkSlicerTerminologyType()
-        assert logic.GetNthTypeInTerminologyCategory(OWN_LIST, category, index, kind)
-        assert logic.GetNthTypeModifierInTerminologyType(OWN_LIST, category, kind, 1, side)
-        assert (kind.GetCodeMeaning(), side.GetCodeMeaning()) == (bone.capitalize(), "Right")
-        for coloured in (kind, side):
-            colour = np.array(coloured.GetRecommendedDisplayRGBValue()) / 255
-            assert np.allclose(colour, COLOURS[bone], atol=0.003)
+        near = np.abs(picture - 255 * np.array(COLOURS[bone])).max(2) < 3
+        drawn[bone] = np.argwhere(near)
+    assert [bone for bone in BONES if len(drawn[bone])] == ["femur", "tibia"]
+    toIjk = vtk.vtkMatrix4x4()
+    case.placed[1].GetRASToIJKMatrix(toIjk)
+    toRow = slicer.util.arrayFromVTKMatrix(toIjk)[1, :3]
+    for outline in outlinesOf(models.values()):
+        bone, role = outline.GetAttribute("SSRKD.Bone"), outline.GetAttribute("SSRKD.Placed")
+        if role == "lateral" and bone in ("femur", "tibia"):
+            height = np.ptp(slicer.util.arrayFromModelPoints(outline) @ toRow)
+            assert abs(np.ptp(drawn[bone][:, 0]) - height) < 3
+    grey = np.ptp(picture, axis=2) == 0
+    assert 0.5 < grey.mean() < 1.0 and len(np.unique(picture[grey])) > 20
 
 
 def silhouettePixels(view, bone):
@@ -227,7 +232,6 @@ def test_scene_outlines_lie_on_the_images_of_the_balls(placed, slicer):
 
 def pixelsOf(volume, points):
     import slicer
-    import vtk
 
     matrix = vtk.vtkMatrix4x4()
     volume.GetRASToIJKMatrix(matrix)

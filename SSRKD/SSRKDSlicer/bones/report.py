@@ -16,9 +16,10 @@ from SSRKDLib.evaluation.comparison import SHARES
 from SSRKDLib.evaluation.html_report import Report, render
 
 from ..scene.layouts import shownThreeDViews
+from .radiograph_pictures import radiographPictures
 
 
-def saveReport(path, comparison, reconstruction, rig, names):
+def saveReport(path, comparison, reconstruction, rig, names, placed=()):
     """Write the report of a comparison.
 
     Args:
@@ -27,6 +28,7 @@ def saveReport(path, comparison, reconstruction, rig, names):
         reconstruction: the reconstruction's report, or {}.
         rig: of the radiographs, or None.
         names: what the user's data are called, by what they are; {} to leave them out.
+        placed: the radiographs on their detector planes, frontal and lateral, some may be None.
 
     Raises:
         OutputError: the file cannot be written.
@@ -42,7 +44,10 @@ def saveReport(path, comparison, reconstruction, rig, names):
         notes=comparison.notes,
         reconstruction=reconstruction,
         rig=rig,
-        pictures=viewPictures("reconstruction coloured by distance"),
+        pictures={
+            **viewPictures("reconstruction coloured by distance"),
+            **radiographPictures(placed, comparison.models.values()),
+        },
         definitions={one.name: (one.definition, one.source) for one in DEFINITIONS},
         versions={"3D Slicer": slicer.app.applicationVersion},
         names=names,

@@ -269,6 +269,7 @@ class CompareSection(Section):
             reference = self.parameters.nodeOf("reference", "Node")
             names["Reference"] = reference.GetName() if reference else "models in the scene"
         about = aboutModel(next(iter(self.comparison.models.values())))
-        report.saveReport(path, self.comparison, about, self._rig(), names)
+        placed = self.panel.case().placed
+        report.saveReport(path, self.comparison, about, self._rig(), names, placed)
         self.panel.showStatus(f"The report is in {path}.")
         self.panel.log(f"Wrote the report {path}.")
