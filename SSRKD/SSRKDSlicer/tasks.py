@@ -263,7 +263,8 @@ class Tasks:
 
         def done(result):
             try:
-                shown = show(folder, result, prepared)
+                with slicer.util.RenderBlocker():  # views are drawn once everything is there
+                    shown = show(folder, result, prepared)
             except SSRKDError as error:
                 failed(error)
                 return

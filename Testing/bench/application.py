@@ -39,13 +39,14 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
 @stand_in(
     exposed="applicationName applicationVersion majorVersion minorVersion temporaryPath slicerHome "
     "testingEnabled applicationLogic coreIOManager ioManager layoutManager moduleManager "
-    "clipboard processEvents settings topLevelWidgets"
+    "clipboard pauseRender resumeRender processEvents settings topLevelWidgets"
 )
 class SlicerApplication(QtCore.QObject):
     """The parts of qSlicerApplication that the module and ``slicer.util`` use."""
 
     startupCompleted = QtCore.Signal()
     aboutToQuit = QtCore.Signal()
+    renderPaused = QtCore.Signal(bool)
 
     def __init__(self):
         super().__init__()
@@ -62,6 +63,13 @@ class SlicerApplication(QtCore.QObject):
     def testingEnabled(self):
         """True: messages of ``slicer.util`` are logged and answered, never shown."""
         return True
+
+    def pauseRender(self):
+        """Let views wait; the bench draws them only when it is asked to."""
+        self.renderPaused.emit(True)
+
+    def resumeRender(self):
+        self.renderPaused.emit(False)
 
     def topLevelWidgets(self):
         """The windows; the main window is among them unless Slicer was started without it."""

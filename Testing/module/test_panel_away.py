@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from Testing import bench
-from Testing.bench import application
-from Testing.module.cases import loadSampleFiles
+from Testing.bench import application, dicom
+from Testing.module.cases import SAMPLES, loadSampleFiles
 
 
 @pytest.fixture
@@ -79,3 +79,67 @@ def test_panel_logic_and_scripts_share_one_node_that_survives_a_closed_scene(pan
     again = panel.panel.parameters.node
     assert again.GetAttribute("ModuleName") == "SSRKD"
     assert module.SSRKDLogic().getParameterNode() is again
+
+
+def test_panel_reads_the_disk_once_until_it_changes(panel, slicer, monkeypatch, tmp_path):
+    """Weights, versions of packages, the DICOM database: at every refresh they were read anew."""
+    from SSRKDSlicer.worker import installation, weights_list
+
+    read = []
+    counted = (
+        (weights_list, "list_bundles"),
+        (installation.metadata, "version"),
+        (dicom.ctkDICOMDatabase, "fileForInstance"),
+    )
+    for owner, name in counted:
+        plain = getattr(owner, name)
+        monkeypatch.setattr(
+            owner, name, lambda *a, plain=plain, name=name: (read.append(name), plain(*a))[1]
+        )
+    monkeypatch.setenv("SSRKD_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "packages")])
+    for view, node in zip(("frontal", "lateral"), loadSampleFiles()):
+        node.SetAttribute("DICOM.instanceUIDs", f"1.2.{view}")
+        dicom.register_instance(f"1.2.{view}", SAMPLES / f"SSRKD_{view}.dcm")
+    application.settle()  # the panel chooses the radiographs
+    dicom.register_instance("1.2.1", tmp_path / "one.dcm")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "packages").mkdir()
+
+    def refresh():
+        read.clear()
+        for _ in range(3):
+            panel.panel.refresh()
+        return {name: read.count(name) for name in set(read)}
+
+    assert refresh() == {"list_bundles": 1, "version": 2, "fileForInstance": 2}
+    assert refresh() == {}
+    (tmp_path / "weights" / "new").mkdir()
+    assert refresh() == {"list_bundles": 1}
+    (tmp_path / "weights" / "new" / "bundle.json").write_text("{}")
+    assert refresh() == {"list_bundles": 1}
+    (tmp_path / "packages" / "torch-9.dist-info").mkdir()
+    assert refresh() == {"version": 2}
+    dicom.register_instance("1.2.3", tmp_path / "another.dcm")
+    assert refresh() == {"fileForInstance": 2}
+
+
+def test_views_wait_while_the_nodes_of_a_result_are_made(module, slicer, tmp_path):
+    from SSRKDSlicer.tasks import Tasks
+
+    class AtOnce:
+        def submit(self, request, onProgress, onDone, onFailed):
+            onDone({})
+
+    happened = []
+    slicer.app.connect("renderPaused(bool)", happened.append)
+
+    def show(folder, result, prepared):
+        happened.append("nodes")
+        if prepared == "broken":
+            raise ValueError("broken")
+
+    for kind in ("whole", "broken"):
+        Tasks(AtOnce()).run(lambda folder, kind=kind: ({}, kind), show, {})
+    slicer.app.disconnect("renderPaused(bool)", happened.append)
+    assert happened == [True, "nodes", False] * 2

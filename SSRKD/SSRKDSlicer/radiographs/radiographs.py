@@ -18,6 +18,8 @@ from SSRKDLib.radiographs.intensity import guess_values, values_as_shown, values
 from SSRKDLib.radiographs.rig_file import view_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 
+from ..scene.disk import ReadOnce, stampOf
+
 #: Node attribute: how a radiograph was taken, as JSON.
 STORED_RIG = "SSRKD.Rig"
 
@@ -74,7 +76,8 @@ class RadiographNode:
         uids = (self.node.GetAttribute("DICOM.instanceUIDs") or "").split()
         database = getattr(slicer, "dicomDatabase", None)
         if len(uids) == 1 and database is not None and database.isOpen:
-            path = database.fileForInstance(uids[0])
+            stamp = stampOf(database.databaseFilename)
+            path = _once(uids[0], stamp, lambda: database.fileForInstance(uids[0]))
             if path and os.path.isfile(path):
                 return path
         storage = self.node.GetStorageNode()
@@ -161,6 +164,9 @@ class RadiographNode:
         return array if array.ndim == 2 else array[..., :3].mean(-1)
 
 
+#: Files of DICOM instances, and whether files are DICOM.
+_once = ReadOnce()
+
 #: Kind of pixel values by node and state of its image: a large film takes a third of a second.
 _guesses = {}
 
@@ -172,11 +178,14 @@ def _tagsOf(path, modified):
 
 
 def _isDicom(path):
-    try:
-        with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
+    def read():
+        try:
+            with open(path, "rb") as file:
+                return file.read(132)[128:] == b"DICM"
+        except OSError:
+            return False
+
+    return _once(path, stampOf(path), read)
 
 
 def storeRig(node, rig, index):

@@ -15,6 +15,8 @@ import slicer
 from SSRKDLib.core.errors import MissingDependencyError
 from SSRKDLib.core.optional_packages import OLDEST_TORCH
 
+from ..scene.disk import ReadOnce, stampOf
+
 #: Who asks pip for packages, as Slicer shows it.
 REQUESTER = "Knee Bone Reconstruction (SSR-KD)"
 
@@ -50,12 +52,19 @@ def oldestTorch():
     return _OLDEST_FOR_NETWORKS if intelMac else OLDEST_TORCH
 
 
+_once = ReadOnce()
+
+
 def installedVersion(name):
     """Version of a package in Slicer's Python, or None. The package is not imported."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+
+    def read():
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return None
+
+    return _once((name, *sys.path), stampOf(*sys.path), read)
 
 
 def missingPackages():

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from SSRKDLib.weights.catalogue import DEFAULT_NAME, IMPORTED, list_bundles, user_folder
+from SSRKDLib.weights.catalogue import (
+    DEFAULT_NAME,
+    IMPORTED,
+    SHIPPED_FOLDER,
+    list_bundles,
+    user_folder,
+)
+
+from ..scene.disk import ReadOnce, stampOf, treeOf
 
 #: The published checkpoints, as their authors offer them: name, size, address.
 OFFICIAL = (
@@ -14,6 +22,15 @@ OFFICIAL = (
 )
 
 
+_once = ReadOnce()
+
+
+def _bundles():
+    folders = (SHIPPED_FOLDER, user_folder())
+    paths = [path for folder in folders for path in treeOf(folder, 2)]
+    return _once(tuple(paths), stampOf(*paths), list_bundles)
+
+
 def choices(chosen):
     """(name, text) of every bundle; the chosen one is listed even where it is missing.
 
@@ -21,7 +38,7 @@ def choices(chosen):
         chosen: name of the bundle in use; "" stands for the shipped one.
     """
     listed = []
-    for info in list_bundles():
+    for info in _bundles():
         state = "imported" if info.origin == IMPORTED else "bundled"
         if info.problem:
             state = "damaged"
@@ -41,7 +58,7 @@ def _short(title):
 def problemOf(name):
     """Why weights cannot be used, or ""."""
     wanted = name or DEFAULT_NAME
-    for info in list_bundles():
+    for info in _bundles():
         if info.name == wanted:
             return info.problem
     return f"The weights '{wanted}' are missing. Choose others, or import them again."
