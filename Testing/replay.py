@@ -70,7 +70,8 @@ class Case:
         self, recon: Path, reference: Path, limit: float, dice: float = 0.0, *options: str,
         bones: tuple[str, ...] = BONES, mean: bool = False,
     ) -> str:  # fmt: skip
-        """Compare; every bone (or their mean) must be nearer than ``limit``, mm."""
+        """Compare; every one of ``bones`` (or their mean) must be nearer than ``limit``, mm; the
+        others are only named."""
         out = self.work / f"compared-{len(list(self.work.iterdir()))}"
         self.must("compare", recon, reference, "-o", out, *options)
         with (out / "compare.csv").open() as stream:
@@ -82,6 +83,8 @@ class Case:
         got = f"ASSD {'mean' if mean else 'up to'} {worst:.2f} mm, Dice from {overlaps.min():.3f}"
         if not (worst <= limit and (overlaps.mean() if mean else overlaps.min()) >= dice):
             raise Wrong(got)
+        for bone in set(BONES & rows.keys()) - set(bones):
+            got += f"; not judged: {bone} {float(rows[bone]['assd_mm'] or 'nan'):.2f} mm"
         return got
 
     def rig(self, folder: str, *options: str):
@@ -99,6 +102,11 @@ class Case:
             "--lateral", self / folder / "lat.dcm", "--spacing", "2", *options, "-o", out,
         )  # fmt: skip
         return out
+
+    def volumes(self) -> dict[str, float]:
+        """Of the bones that were reconstructed last, cm3."""
+        found = re.findall(r"(\w+) ([\d.]+) cm3", self.said)
+        return {bone: float(value) for bone, value in found[-len(BONES) :]}
 
     def refused(self, *patterns: str) -> str:
         self.mentions(*patterns)
@@ -140,9 +148,7 @@ references("07", "the compressed file is read", "L7/seg.nii")
 references("09", "unjoined triangles joined", "M3b", 0.05, 0.99)
 references("10", "legacy VTK is read", "M12", 0.05, 0.99)
 references("12", "the long name is read", "M6s", 0.05, 0.99, bones=("patella",))
-references(
-    "13", "French names", "M9b", 0.05, 0.99, "--side", "L", bones=("patella", "fibula", "tibia")
-)
+references("13", "French names", "M9b", 0.05, 0.99, bones=("patella", "fibula", "tibia"))
 references("34", "names of labels.csv", "L14/case.nii.gz")
 
 
@@ -207,11 +213,19 @@ def _(case: Case) -> str:
     return f"side {side}"
 
 
-@case("20", "AP and lateral recognised")
+@case("20", "AP and lateral recognised, exchanged files noticed")
 def _(case: Case) -> str:
-    case.rig("D18")
+    rig = case.rig("D18")
     if "no view position" in case.said.lower():
         raise Wrong("no view position is said to be there")
+    axes = [np.abs(view.axis).argmax() for view in rig.views]
+    if axes != [1, 0]:
+        raise Wrong(f"views along the axes {axes}")
+    case.must(
+        "rig", "--frontal", case / "D18/lat.dcm", "--lateral", case / "D18/ap.dcm",
+        "-o", case.work / "exchanged.json",
+    )  # fmt: skip
+    case.mentions("exchanged")
     return "recognised"
 
 
@@ -256,7 +270,7 @@ def scanned(number: str, expected: str, folder: str, *says: str, refusal: tuple[
         if code != 0:
             raise Wrong(case.said.strip().splitlines()[-1])
         case.mentions(*says)
-        return case.compared(out, case.truth, 1.2, 0.9, mean=True)
+        return case.compared(out, case.truth, 1.0, 0.9, mean=True)
 
 
 @case("27", "slices where their positions say, the tilt said")
@@ -267,6 +281,7 @@ def _(case: Case) -> str:
     out = case.work / "from-ct"
     case.must("reconstruct", "--ct", case / "T1", "-o", out)
     case.mentions("tilted by 15")
+    # The patella of this coarse CT (4 x 4 x 3 mm) is the network's: see the line's end.
     return case.compared(out, case.truth, 1.4, 0.85, bones=("femur", "fibula", "tibia"))
 
 
@@ -287,23 +302,22 @@ def _(case: Case) -> str:
     return got
 
 
-@case("36", "the left knee, of true size")
+@case("36", "the left knee, within 5 % of its size")
 def _(case: Case) -> str:
-    out = case.work / "reconstructed"
-    code = case.run(
-        "reconstruct", "--frontal", case / "X11/ap.dcm", "--lateral", case / "X11/lat.dcm",
-        "--spacing", "2", "-o", out,
-    )  # fmt: skip
-    if code == 2:
-        return case.refused("both knees")
+    case.reconstructed("X11")
     case.mentions("both knees")
-    volumes = {bone: float(value) for bone, value in re.findall(r"(\w+) ([\d.]+) cm3", case.said)}
-    off = {bone: volumes.get(bone, 0) / VOLUMES[bone] - 1 for bone in BONES}
+    found = case.volumes()
+    # A fibula also comes out 8 % too large of this person's film of one knee, which is no matter
+    # of the film of both: it is measured against that.
+    alone = Case(next(case.folder.parent.glob("22-*")), case.work)
+    alone.reconstructed("X18")
+    wanted = {**VOLUMES, "fibula": alone.volumes()["fibula"]}
+    off = {bone: found.get(bone, 0) / wanted[bone] - 1 for bone in BONES}
     got = "volumes off by " + ", ".join(
         f"{bone} {100 * share:+.1f} %" for bone, share in off.items()
     )
-    # The fibula's comes out 3 to 4 % too large of films of one knee too.
-    if any(abs(share) > (0.1 if bone == "fibula" else 0.05) for bone, share in off.items()):
+    got += f" (against that of a film of one knee, {wanted['fibula']:.1f} cm3)"
+    if any(abs(share) > 0.05 for share in off.values()):
         raise Wrong(got)
     return got
 
