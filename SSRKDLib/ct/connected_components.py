@@ -25,6 +25,9 @@ END_MM = 10.0
 #: (50 to 70 in most knees). Fibula: of its middle from the tibia, mm (15 to 30).
 SAME_LEG_MM, PATELLA_REACH_MM, FIBULA_REACH_MM = 75.0, 85.0, 50.0
 
+#: No patella is longer, mm.
+PATELLA_MM = 75.0
+
 #: Voxels by which the place of a component is represented where distances are measured.
 _POINTS = 4000
 
@@ -130,7 +133,7 @@ def one_knee(
         else:
             misplaced.append(bone)
     sentences = [
-        f"What was segmented as {bone} lies where the {bone} of this knee cannot be, "
+        f"What was segmented as {bone} cannot be that of this knee by its place or size, "
         f"{anchor.distance_to(found[bone][0].centre):.0f} mm from its {anchor_bone}; it was left "
         "out."
         for bone in misplaced
@@ -173,9 +176,11 @@ def _at_a_knee(bone: str, found: Mapping[str, list[Component]]) -> list[Componen
 
 
 def _is_possible(bone: str, component: Component, knee: Mapping[str, Component]) -> bool:
-    """Whether a component can be a bone of the knee that femur and tibia, as far as they are
-    known, belong to."""
+    """Whether a component can, by its place, and a patella by its size, be a bone of the knee that
+    femur and tibia, as far as they are known, belong to."""
     femur, tibia = knee.get("femur"), knee.get("tibia")
+    if bone == "patella" and np.ptp(component.points, axis=0).max() > PATELLA_MM:
+        return False
     if bone == "femur":
         return tibia is None or _same_leg(component.low, tibia.high)
     if bone == "tibia":

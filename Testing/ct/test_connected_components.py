@@ -56,6 +56,16 @@ def test_a_bone_is_the_component_beside_femur_and_tibia_not_the_largest(bone):
     assert len(sentences) == 1 and f"What was segmented as {bone}" in sentences[0]
 
 
+def test_what_is_longer_than_any_patella_is_none():
+    """However near to the joint it lies."""
+    spurious = ((32, 26, 12), (35, 32, 30))  # nearer than the patella, 90 mm long
+    leg = {name: [block] for name, block in LEG.items()}
+    chosen, _ = one_knee(found_in(**{**leg, "patella": [LEG["patella"], spurious]}))
+    assert middles(chosen)["patella"] == pytest.approx(np.mean(LEG["patella"], axis=0)[::-1])
+    chosen, sentences = one_knee(found_in(**{**leg, "patella": [spurious]}))
+    assert "patella" not in chosen and "patella cannot be" in sentences[0]
+
+
 def test_a_joint_is_not_made_of_a_left_femur_and_a_right_tibia():
     other = {bone: shifted(block, i=40) for bone, block in LEG.items()}
     chosen, sentences = one_knee(found_in(femur=[LEG["femur"]], tibia=[other["tibia"]]))
