@@ -4,23 +4,32 @@ Real on the bench: the MRML scene and its nodes, the logics, displayable manager
 ``slicer.util`` of the ``slicer-core`` wheel; slice and 3D views drawn off screen by VTK; a Qt
 panel that is clicked, typed into and photographed.
 
-What stands in for Slicer here, and so proves nothing about Slicer's own:
+What stands in for Slicer here, and so proves nothing about Slicer's own. Each line names the steps
+of ``Docs/first-run.md`` in which somebody who has Slicer sees the real thing:
 
-- Qt is PySide6 (Qt 6) dressed as PythonQt (:mod:`Testing.bench.pythonqt` says in what). It is
-  stricter than PythonQt where a method takes an enum (no plain int), looser where PySide6 knows
-  more (scoped enums, lists from methods, keyword arguments).
-- ``ctk`` and ``qMRML*`` widgets are five look-alikes with those properties, signals and slots of
-  the C++ headers that the panel uses; not their pixels, not their menus and pop-ups.
-- ``slicer.app``, reading and writing of files, the layout manager, ``ScriptedLoadableModule`` and
-  ``SampleData`` are written after Slicer's behaviour, as far as tests of this project need them:
-  other classes, methods, file types, options and layout elements are missing, and most raise.
+- Qt is PySide6 (Qt 6) dressed as PythonQt (:mod:`Testing.bench.pythonqt` says in what,
+  ``facts.json`` what PythonQt does). It is stricter than PythonQt where a method takes an enum (no
+  plain int), looser where PySide6 knows more (scoped enums, lists from methods). Steps 2, 3.
+- ``ctk`` and ``qMRML*`` widgets are look-alikes with those properties, signals and slots of the
+  C++ headers that the panel uses; not their pixels, not their menus and pop-ups. Steps 3, 4.
+- ``slicer.app``, ``ScriptedLoadableModule`` and ``SampleData`` are written after Slicer's
+  behaviour, as far as tests of this project need them; a developer's buttons of a module and the
+  module selection with its history are absent. Steps 1, 2, 3, 4, 20.
+- Files and scenes are read and written by the storage nodes of ``slicer-core``, in the formats that
+  tests need; Slicer's own readers and writers are not here. Steps 14, 15, 16.
+- The layout manager makes views off screen, with their names and sizes; view controllers, the data
+  probe and Slicer's layout menu itself are absent. Steps 4, 5, 13.
 - A view is drawn when it is asked for, never by itself: nothing here shows a missing or a
-  superfluous render, nor an interaction that needs an event loop of VTK.
-- Absent: CMake and packaging, the extension manager, pip, the DICOM module and browser (a
-  look-up of instances is there), subject hierarchy plugins of Qt (items are made for nodes; their
-  menus, icons and roles are not), CLI modules, the segment editor widget, parameter node
-  wrappers, translations, module selection and its history, a developer's buttons of a module, the
-  data probe and view controllers.
+  superfluous render, nor an interaction that needs an event loop of VTK. Steps 6, 7, 8, 11, 17.
+- The DICOM module and browser are absent (a look-up of instances is there). Step 4.
+- The Segment Editor is absent: its widget is replaced by one that remembers. Step 9.
+- Subject hierarchy items are made for nodes; their plugins, menus, icons and roles are absent.
+  Step 15.
+- pip, the Extensions Manager and the PyTorch extension are absent. Step 10.
+- Networks run in the same worker process as in Slicer, but under this Python. Steps 11, 12, 18, 19.
+
+Absent, and not used by the module: CLI modules, parameter node wrappers. CMake and packaging are
+built by a job of ``.github/workflows/slicer.yml`` against Slicer's own build.
 
 Use: :func:`boot` once, then :func:`load_module` and :func:`open_module`.
 """

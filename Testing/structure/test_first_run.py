@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from Testing import bench
 from Testing.slicer import page
 from Testing.slicer.steps import STEPS
 from Testing.structure.repository import ROOT
@@ -26,6 +27,18 @@ def test_the_protocol_has_twenty_steps_with_boxes_and_covers_every_step_of_the_s
     assert all(instruction.seen for instruction in protocol)
     reported = [name for instruction in protocol for name in instruction.reported]
     assert sorted(reported) == sorted(step.name for step in STEPS)
+
+
+def test_what_the_bench_leaves_unproven_is_seen_in_steps_of_the_protocol():
+    """Each line of the bench's head names some, and together they are all twenty."""
+    lines = re.split(r"(?m)^- ", bench.__doc__.partition("Absent, and not used")[0])[1:]
+    assert len(lines) >= 10
+    named = []
+    for line in lines:
+        steps = re.search(r"Steps?\s([\d,\s]+)\.\s*$", line)
+        assert steps, line
+        named += map(int, re.findall(r"\d+", steps.group(1)))
+    assert set(named) == set(range(1, 21))
 
 
 def test_the_protocol_s_pictures_are_there_and_small():
