@@ -10,10 +10,12 @@ PINNED := $(PIP) --require-hashes --no-deps --only-binary :all:
 LOCK   := requirements/user.txt requirements/training.txt requirements/test.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
 STAMP  := $(VENV)/setup-$(shell cat $(LOCK) requirements/torch*.txt | cksum | cut -d' ' -f1)
+STABLE := .slicer-5.12
+STABLED := $(STABLE)/setup-$(shell cksum < requirements/slicer-5.12.txt | cut -d' ' -f1)
 TOOLS  := .venv-tools
 TOOLED := $(TOOLS)/setup-$(shell cksum < requirements/tools.txt | cut -d' ' -f1)
 
-.PHONY: help python system setup demo test lint fuzz coverage audit sbom lock bench gpu-check
+.PHONY: help python system setup demo test test-stable lint fuzz coverage audit sbom lock bench gpu-check
 .PHONY: pictures first-run address index
 .DEFAULT_GOAL := help
 
@@ -21,6 +23,7 @@ help:
 	@echo "make setup  create .venv with the pinned packages of requirements/ (done by all others)"
 	@echo "make demo   reconstruct the demo knees, pictures and tables into demo-output/"
 	@echo "make test   lint, then every test"
+	@echo "make test-stable  the module's tests with slicer-core 5.12 (Linux, Python 3.11)"
 	@echo "make lint   style and common mistakes (ruff)"
 	@echo "make fuzz SECONDS=600 SEED=n  damaged files through every reader"
 	@echo "make audit ADVISORIES=folder  known vulnerabilities of the pinned packages"
@@ -74,6 +77,15 @@ demo: setup
 test: system lint
 	@echo "test: running every test"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
+
+$(STABLED): | setup
+	@rm -rf $(STABLE) && $(BIN)/python $(PINNED) --target $(STABLE) -r requirements/slicer-5.12.txt
+	@touch $@
+
+# The module's room alone, since nothing else knows of Slicer.
+test-stable: system setup $(STABLED)
+	@echo "test-stable: running the module's tests with Slicer 5.12"
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/$(STABLE)" $(BIN)/python -m pytest -q Testing/module
 
 lint: setup
 	@echo "lint: checking style with ruff"
