@@ -50,7 +50,10 @@ def _free_memory() -> float:
 
 
 def run_in_processes(
-    function: Callable[[_Item], _Result], items: Sequence[_Item], processes: int
+    function: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    processes: int,
+    ended: Callable[[_Item], _Result] | None = None,
 ) -> Iterator[_Result]:
     """The function's results of all items, in their order.
 
@@ -58,28 +61,49 @@ def run_in_processes(
         function: defined at the top of a module.
         items: its arguments.
         processes: how many at a time, each with one thread; with 1, in this process.
+        ended: gives the result of an item that ends its process, a process of its own too; the
+            others are not lost then.
 
     Raises:
-        DeviceMemoryError: a process was ended from outside.
+        DeviceMemoryError: a process was ended from outside, and there is no ``ended``.
     """
     if processes == 1 or len(items) < 2:
         yield from map(function, items)
         return
+    waiting = list(items)
+    with _one_thread_each():
+        while waiting:
+            try:
+                for result in _pooled(function, waiting[:], processes):
+                    waiting.pop(0)
+                    yield result
+            except BrokenProcessPool as error:
+                if ended is None:
+                    raise DeviceMemoryError(
+                        "A process ended before its work was done, perhaps for lack of memory.",
+                        "Repeat the command to go on, with fewer --processes.",
+                    ) from error
+                # It may have been this one, or one beside it.
+                first = waiting.pop(0)
+                try:
+                    (result,) = _pooled(function, [first], 1)
+                except BrokenProcessPool:
+                    result = ended(first)
+                yield result
+
+
+def _pooled(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], processes: int
+) -> Iterator[_Result]:
     import multiprocessing
 
     # Spawned, not forked: CUDA does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(min(processes, len(items)), mp_context=context)
-        try:
-            yield from pool.map(function, items)
-        except BrokenProcessPool as error:
-            raise DeviceMemoryError(
-                "A process ended before its work was done, perhaps for lack of memory.",
-                "Repeat the command to go on, with fewer --processes.",
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ProcessPoolExecutor(min(processes, len(items)), mp_context=context)
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

@@ -193,16 +193,14 @@ def evaluate_cases(
         One dict per case: ``case``, ``error`` ("" or why it failed), ``side``, ``seconds``,
         ``warnings``, ``rows`` (of :func:`SSRKDLib.evaluation.metrics.compare_meshes`) and
         ``clinical`` (of :func:`SSRKDLib.clinical.comparison.compare_measures`).
-
-    Raises:
-        DeviceMemoryError: a process was ended from outside; what is finished stays.
     """
     results = {case.name: read_result(case, output) for case in cases}
     open_cases = [case for case in cases if results[case.name] is None]
     done = len(cases) - len(open_cases)
     progress("cases", done / len(cases), f"{done} of {len(cases)} cases were finished before")
     evaluate = partial(evaluate_case, output=output, settings=settings)
-    for result in run_in_processes(evaluate, open_cases, processes):
+    ended = partial(_write_ended, output=output)
+    for result in run_in_processes(evaluate, open_cases, processes, ended):
         results[result["case"]] = result
         done += 1
         outcome = f"failed: {result['error']}" if result["error"] else "finished"
@@ -216,8 +214,7 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
     Whatever goes wrong with the case becomes its ``error``. The result is ``final`` unless
     something else than the case was the reason, such as memory or a missing package.
     """
-    result = {"case": case.name, "error": "", "side": "", "seconds": None, "warnings": []}
-    result |= {"joint_centre": JOINT_CENTRE, "final": True, "rows": [], "clinical": []}
+    result = _without_error(case)
     signed = signature(case)
     try:
         result |= _measured(case, settings)
@@ -232,6 +229,22 @@ def evaluate_case(case: Path, output: Path, settings: Settings) -> dict:
         traceback.print_exc()
         result |= {"error": describe_unexpected(error), "final": False}
     write_result(case, output, result, signed)
+    return result
+
+
+def _without_error(case: Path) -> dict:
+    result = {"case": case.name, "error": "", "side": "", "seconds": None, "warnings": []}
+    return {**result, "joint_centre": JOINT_CENTRE, "final": True, "rows": [], "clinical": []}
+
+
+def _write_ended(case: Path, output: Path) -> dict:
+    """The result of a case that ends its process, written, so that it is not tried again."""
+    result = {
+        **_without_error(case),
+        "error": "It ended the process that measured it, perhaps for lack of memory. Close other "
+        f"programs and delete {FINISHED}/{case.name}.json to try it again.",
+    }
+    write_result(case, output, result, signature(case))
     return result
 
 

@@ -140,7 +140,7 @@ def test_a_case_that_fails_is_a_row_with_its_reason(cases, tmp_path, capsys, qui
     write_bones(cases / "b2" / "reconstruction")
     write_case(cases / "c2", without=("fibula",))
     (cases / "c3" / "reconstruction").mkdir(parents=True)
-    (cases / "c3" / "reconstruction" / "femur.ply").write_bytes(b"ply\nrubbish")
+    (cases / "c3" / "reconstruction" / "femur.obj").write_text("v 0 0 0\nf 1 1 999999999\n")
     write_bones(cases / "c3" / "truth")
     output = tmp_path / "out"
     assert evaluate(cases, output) == cli.OK
@@ -148,7 +148,7 @@ def test_a_case_that_fails_is_a_row_with_its_reason(cases, tmp_path, capsys, qui
     failed = {row["case"]: row for row in rows if not row["bone"]}
     assert set(failed) == {"b2", "c3"}
     assert "has no truth" in failed["b2"]["note"] and failed["b2"]["assd_mm"] == ""
-    assert "femur.ply" in failed["c3"]["note"]
+    assert "femur.obj" in failed["c3"]["note"]
     lost = next(row for row in rows if (row["case"], row["bone"]) == ("c2", "fibula"))
     assert lost["note"] == "missing from the reconstruction" and lost["dsc"] == ""
     summary = {(r["measure"], r["bone"]): r for r in table(output / "summary.csv")}

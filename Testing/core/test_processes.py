@@ -38,3 +38,8 @@ def test_cores_and_memory_limit_the_number(monkeypatch, memory, wanted):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     monkeypatch.setattr(processes, "_free_memory", lambda: memory)
     assert process_count(1e9) == wanted
+
+
+def test_an_item_that_ends_its_process_costs_no_other():
+    items = ["1 + 1", "__import__('os')._exit(9)", "1 + 2"]
+    assert list(run_in_processes(eval, items, 2, ended=len)) == [2, len(items[1]), 3]
