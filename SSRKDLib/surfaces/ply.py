@@ -48,7 +48,7 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
             vertices = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
         elif name == "face":
             polygons = columns.get("vertex_indices", columns.get("vertex_index"))
-            if polygons is None or np.ndim(polygons[0]) != 1:
+            if polygons is None or not len(polygons) or np.ndim(polygons[0]) != 1:
                 raise ValueError("its faces lack lists of vertex indices")
             triangles = _fans(polygons)
     if vertices is None or triangles is None:
