@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from SSRKDLib.core.errors import InputError
+from Testing.fuzz import __main__ as fuzz
 from Testing.fuzz import replay
 from Testing.fuzz.readers import READERS
 
@@ -48,3 +49,10 @@ def test_text_of_any_size_is_not_read(tmp_path):
         stream.truncate(1 << 40)
     with pytest.raises(InputError, match="larger than 16 MB"):
         READERS["rig"](tmp_path / "rig.json")
+
+
+def test_seconds_of_damaged_files_find_nothing(tmp_path, capsys):
+    """``make fuzz`` in small: a minute of it would not fit into the tests' time."""
+    pytest.importorskip("lightning")
+    assert fuzz.main(["--seconds", "3", "--seed", "1", "--keep", str(tmp_path)]) == 0, tmp_path
+    assert "0 ended as none may" in capsys.readouterr().out

@@ -56,7 +56,7 @@ _MAY_BE_READ = {
     "bundle_manifest/title_escapes.json",  # listed in a line of its own
 }
 
-#: Longest time of the processor and by the clock, s, and most memory beyond that at the start, bytes.
+#: Longest time of the processor and by the clock, s, and most memory beyond the start's, bytes.
 SECONDS, CLOCK, MEMORY = 5.0, 30.0, 1 << 30
 
 

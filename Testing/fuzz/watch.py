@@ -7,11 +7,14 @@ import resource
 import warnings
 from pathlib import Path
 
+import psutil
+
 from SSRKDLib.core.errors import SSRKDError
 from Testing.fuzz.readers import READERS
 
-#: What a file may take: s, and bytes beyond those of the process before.
-SECONDS, MEMORY = 30.0, 1 << 30
+#: What a file may take: s of the processor, so many times longer by the clock (beside other work),
+#: and bytes beyond those of the process before.
+SECONDS, CLOCK, MEMORY = 30.0, 10, 1 << 30
 
 
 class Watched:
@@ -30,11 +33,15 @@ class Watched:
     def read(self, reader: str, path: Path) -> str:
         """``read``, ``refused``, or what nobody may see."""
         self._pipe.send((reader, path))
+        said, process = "hung", psutil.Process(self._process.pid)
         try:
-            if self._pipe.poll(SECONDS):
-                return self._pipe.recv()
-            said = "hung"
-        except (EOFError, OSError):
+            before = sum(process.cpu_times()[:2])
+            for _ in range(CLOCK):
+                if self._pipe.poll(SECONDS):
+                    return self._pipe.recv()
+                if sum(process.cpu_times()[:2]) - before > SECONDS:
+                    break
+        except (EOFError, OSError, psutil.Error):
             said = "died"
         self.end()
         self._start()
