@@ -37,6 +37,14 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
     slicer.app.processEvents()
     for view in ("Frontal", "Lateral"):
         assert slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNodeSSRKD{view}").GetSliceVisible()
+    user.click(ui.uncertaintyCheck)
+    slicer.app.processEvents()
+    femur = models["femur"].GetDisplayNode()
+    assert femur.GetScalarVisibility() and femur.GetActiveScalarName() == "Uncertainty"
+    assert femur.GetScalarRange() == (0.0, 4.0) and not core.parameters.colour
+    user.click(ui.uncertaintyCheck)
+    slicer.app.processEvents()
+    assert not femur.GetScalarVisibility()
     user.click(ui.outlinesCheck)
     slicer.app.processEvents()
     assert not any(n.GetDisplayNode().GetVisibility() for n in outlinesOf(models.values()))

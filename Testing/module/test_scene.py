@@ -147,16 +147,16 @@ def test_scene_rig_of_more_than_two_views_says_which_are_used(placed):
 
 
 def test_scene_model_with_other_points_is_not_coloured(module, slicer):
-    from SSRKDSlicer.bones.distance_colours import ARRAY, setDistances
+    from SSRKDSlicer.bones.point_colours import DISTANCE, setDistances
     from SSRKDSlicer.bones.results import addModel
     from SSRKDSlicer.scene.folders import newFolder
 
     mesh = ballMeshes()["femur"]
     node = addModel("femur", mesh, "L", {}, newFolder("Knee"))
     assert not setDistances(node, np.zeros(len(mesh.vertices) + 1))
-    assert not node.GetPolyData().GetPointData().HasArray(ARRAY)
+    assert not node.GetPolyData().GetPointData().HasArray(DISTANCE.array)
     assert setDistances(node, np.zeros(len(mesh.vertices)))
-    assert node.GetPolyData().GetPointData().HasArray(ARRAY)
+    assert node.GetPolyData().GetPointData().HasArray(DISTANCE.array)
 
 
 def test_scene_pictures_of_radiographs_show_the_outlines_and_no_more_than_the_bones(placed, slicer):

@@ -20,7 +20,7 @@ from SSRKDLib.surfaces.mesh_files import write_mesh
 from ..radiographs.outlines import worldMesh
 from ..scene.folders import BONE, boneColour, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
-from . import distance_colours
+from . import point_colours
 from .references import OWN, referenceParts
 from .results import aboutModel, modelPolyData, posesChoice
 
@@ -245,7 +245,7 @@ def _colour(models, folder):
         path = folder / f"{bone}.npy"
         if not path.is_file():
             continue
-        if not distance_colours.setDistances(node, np.load(path, allow_pickle=False)):
+        if not point_colours.setDistances(node, np.load(path, allow_pickle=False)):
             notes.append(
                 f"The {bone} is not coloured: its model has points that belong to no face. "
                 "Clean it in the Surface Toolbox, then compare again."

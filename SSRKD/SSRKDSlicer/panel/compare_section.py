@@ -14,7 +14,7 @@ from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.rig_file import view_from_dict
 
-from ..bones import distance_colours, report
+from ..bones import point_colours, report
 from ..bones.comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
 from ..bones.results import aboutModel, posesChoice, reconstructionRig
 from ..radiographs.radiographs import STORED_RIG
@@ -97,7 +97,10 @@ class CompareSection(Section):
         ui, models = self.ui, self.panel.case().models
         self._showMatching(models)
         if self.comparison is not None and not (models and self.comparison.holds()):
-            distance_colours.showDistances(models, False, self.parameters.distanceRange)
+            if point_colours.isColoured(models, point_colours.DISTANCE):
+                point_colours.colour(
+                    models, point_colours.DISTANCE, False, self.parameters.distanceRange
+                )
             self.last, self.comparison = self.comparison, None
             fillTable(ui.compareTable, [])
             fillTable(ui.clinicalTable, [])
@@ -224,7 +227,12 @@ class CompareSection(Section):
         if self.panel.refreshing or made is None:
             return
         parameters = self.parameters
-        distance_colours.showDistances(made.models, parameters.colour, parameters.distanceRange)
+        if parameters.colour:
+            parameters.uncertainty = False
+        if parameters.colour or point_colours.isColoured(made.models, point_colours.DISTANCE):
+            point_colours.colour(
+                made.models, point_colours.DISTANCE, parameters.colour, parameters.distanceRange
+            )
         for node in made.references.values():
             node.GetDisplayNode().SetVisibility(parameters.showReference)
         made.points.GetDisplayNode().SetVisibility(parameters.landmarks)

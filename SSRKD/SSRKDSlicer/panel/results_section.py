@@ -11,12 +11,23 @@ from slicer.i18n import tr as _
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.reconstruction.choices import pose_sentence
 
-from ..bones.results import aboutModel, exportModels, exportPaths, posesChoice, showPose
+from ..bones import point_colours
+from ..bones.results import (
+    aboutModel,
+    exportModels,
+    exportPaths,
+    posesChoice,
+    showPose,
+    uncertaintyOf,
+)
 from ..radiographs import outlines
 from ..scene import layouts
 from ..scene.parameters import VIEWS
 from .bindings import Section, guarded, remember
 from .tables import fitHeight, setColumns
+
+#: End of the scale of uncertainty, mm: the same for every knee, so that pictures can be compared.
+_WITHIN_REACH_MM = 4.0
 
 _COLUMNS = ("Bone", "Opacity", "Volume", "Frontal", "Lateral")
 
@@ -31,11 +42,13 @@ class ResultsSection(Section):
         self._buildTable()
         self.flag(ui.outlinesCheck, "outlines")
         self.flag(ui.in3DCheck, "radiographsIn3D")
+        self.flag(ui.uncertaintyCheck, "uncertainty")
         self.choice(ui.poseCombo, "pose")
         self.choice(ui.exportFormatCombo, "exportFormat")
         self.path(ui.exportFolder, "exportFolder")
         ui.outlinesCheck.connect("toggled(bool)", self.onOutlines)
         ui.in3DCheck.connect("toggled(bool)", self.onOutlines)
+        ui.uncertaintyCheck.connect("toggled(bool)", self.onUncertainty)
         ui.poseCombo.connect("currentIndexChanged(int)", self.onPose)
         ui.layoutButton.connect("clicked()", self.onLayout)
         ui.exportButton.connect("clicked()", self.onExport)
@@ -88,6 +101,7 @@ class ResultsSection(Section):
         ui = self.ui
         for widget in (ui.resultsTable, ui.outlinesCheck, ui.in3DCheck, ui.exportButton):
             widget.enabled = bool(models)
+        ui.uncertaintyCheck.enabled = any(uncertaintyOf(n) is not None for n in models.values())
         ui.exportButton.toolTip = (
             "Write the bones to files (mm, LPS)." if models else "Reconstruct first."
         )
@@ -144,11 +158,27 @@ class ResultsSection(Section):
         layouts.radiographsIn3D(in3D)
 
     @guarded
+    def onUncertainty(self, *args):
+        models = self.panel.case().models
+        if self.panel.refreshing:
+            return
+        if self.parameters.uncertainty:
+            self.parameters.colour = False  # by distance
+        self._colour(models)
+
+    def _colour(self, models):
+        """Bring the bones' colours in line with the check box."""
+        shown = self.parameters.uncertainty
+        if shown or point_colours.isColoured(models, point_colours.WITHIN):
+            point_colours.colour(models, point_colours.WITHIN, shown, _WITHIN_REACH_MM)
+
+    @guarded
     def onPose(self, *args):
         models, view = self.panel.case().models, self.parameters.pose
         if self.panel.refreshing or posesChoice(models) in (None, view):
             return
         showPose(models, view)
+        self._colour(models)
         layouts.reset3D()
         self.panel.showStatus(pose_sentence(view))
         self.panel.refreshSoon()
@@ -170,6 +200,7 @@ class ResultsSection(Section):
                 node.GetDisplayNode().SetVisibility(masks)
                 node.GetDisplayNode().SetViewNodeIDs([layouts.sliceNodeId(view)])
         outlines.showOutlines(case.models.values(), self.parameters.outlines, in3D)
+        self._colour(case.models)
         layouts.reset3D()
         self.panel.refreshSoon()
 

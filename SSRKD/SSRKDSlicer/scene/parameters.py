@@ -88,6 +88,7 @@ class Parameters:
     useMasks = _Flag("UseMasks", True)
     outlines = _Flag("Outlines", True)
     radiographsIn3D = _Flag("RadiographsIn3D", False)
+    uncertainty = _Flag("Uncertainty", False)
     exportFormat = _Text("ExportFormat", "STL", ("STL", "OBJ", "PLY", "labelmap"))
     exportFolder = _Text("ExportFolder")
     align = _Text("Align", "", ALIGNMENTS)  # "": not chosen, see the section
