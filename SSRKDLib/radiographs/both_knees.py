@@ -70,6 +70,8 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
                 f", {np.linalg.norm(shift):.0f} mm beside the central ray; the other view is taken "
                 "to be centred on it"
             )
+        if rig.simultaneous:
+            note += ", which the other leg may cover in the other view"
         notes.append(f"{note}.")
         shown[k] = Exposure(views[k], exposure.line_integral, exposure.valid & half)
     if not notes:

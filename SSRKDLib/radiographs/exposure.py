@@ -10,6 +10,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
 from SSRKDLib.geometry.views import Rig, View, axes_angle
+from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.intensity import VALUE_KINDS, to_line_integral
 from SSRKDLib.radiographs.reading import Radiograph, read_radiograph
 
@@ -118,6 +119,7 @@ def read_exposures(
                 f"The collimated field of '{source.image}' has another size than the image.",
                 "Omit the field, or give one of the image's size.",
             )
+        notes += beam_notes(view, source.image, radiograph.dicom)
         line_integral, valid, more = to_line_integral(
             radiograph.pixels,
             source.values,
@@ -127,6 +129,27 @@ def read_exposures(
         notes += [f"{view.name}: {note}" for note in (*radiograph.notes, *more)]
         exposures.append(Exposure(view, line_integral, valid))
     return exposures, notes
+
+
+def beam_notes(view: View, name: str, tags: DicomTags | None) -> list[str]:
+    """Sentences where a view and its image's DICOM tags, if any, speak of different beams.
+
+    Raises:
+        GeometryError: a slot scanner's image is taken for a cone beam's.
+    """
+    if tags is None or bool(tags.slot_scanner) == bool(view.travel.any()):
+        return []
+    if tags.slot_scanner:
+        raise GeometryError(
+            f"'{name}' comes from a slot scanner, whose heights are not magnified; view "
+            f"'{view.name}' is described as that of a cone beam.",
+            "Let the geometry be read from the DICOM files, or use a rig of version 2 whose views "
+            'have the type "slot".',
+        )
+    return [
+        f"{view.name}: the rig says that a slot scanner took '{name}', its DICOM tags do not; the "
+        "rig is believed."
+    ]
 
 
 def best_pair(exposures: list[Exposure]) -> tuple[Exposure, Exposure]:

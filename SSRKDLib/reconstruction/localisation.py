@@ -9,6 +9,7 @@ bones, reconstructed coarsely, project best onto the bones that the segmenter se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from scipy import ndimage
@@ -32,6 +33,9 @@ _SAME_MM, _SAME_DEGREES = 4.0, 2.0
 #: A frame is judged where, in both views, a mask is at least so sure within so many blocks of six
 #: pixels (some 20 mm). Elsewhere the field says that all bones are farther than the last, mm.
 _LEAST_BONE, _NEAR_BLOCKS, _FAR_MM = 0.05, 3, 12.0
+
+#: Where along the leg a knee is looked for, mm from the middle; the far ones until one is found.
+_ALONG_MM = tuple(sign * 110.0 * step for step in range(1, 6) for sign in (-1, 1))
 
 #: A frame whose bones agree this well with the radiographs (Dice) is taken without looking further.
 GOOD_AGREEMENT = 0.85
@@ -163,17 +167,17 @@ def _most_agreeing(
     if rotation is not None:
         starts = [_start(rotation, middle, side) for side in sides]
         found = (localise_from(exposures, model, *start) for start in zip(starts, sides))
-        best = max(found, key=_agreement)
+        best = max(found, key=attrgetter("agreement"))
         if best.agreement >= GOOD_AGREEMENT:
             return best
-        # Not where it was expected: along the leg, as far as both views reach.
-        for shift in (-110.0, 110.0, -220.0, 220.0):
+        for shift in _ALONG_MM:
+            wanted = abs(shift) <= 220.0 or best.agreement < GOOD_AGREEMENT
             centre = middle + rotation @ [0.0, 0.0, shift]
-            if all(e.view.inside(centre) for e in exposures):
+            if wanted and all(e.view.inside(centre) for e in exposures):
                 for side in sides:
                     start = _start(rotation, centre, side)
                     found = localise_from(exposures, model, start, side, known=best)
-                    best = max(best, found, key=_agreement)
+                    best = max(best, found, key=attrgetter("agreement"))
         return best
 
     candidates = []
@@ -186,11 +190,7 @@ def _most_agreeing(
     found = (
         localise_from(exposures, model, estimate.frame, side) for estimate, side in candidates[:8]
     )
-    return max(found, key=_agreement)
-
-
-def _agreement(located: Localisation) -> float:
-    return located.agreement
+    return max(found, key=attrgetter("agreement"))
 
 
 def known_rotation(rig: Rig) -> np.ndarray | None:

@@ -81,4 +81,5 @@ def test_a_rig_that_states_where_the_knees_are_is_believed(known):
         rig, _ = one_knee(rig, exposures)
     again, (frontal, _) = one_knee(rig, exposures)
     assert again.views == rig.views and not frontal.valid.all()
-    assert again.assumptions[-1].endswith("the left one is taken.")
+    covered = ", which the other leg may cover in the other view" if rig.simultaneous else ""
+    assert again.assumptions[-1].endswith(f"the left one is taken{covered}.")

@@ -17,6 +17,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_distances import Overrides
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
 from SSRKDLib.radiographs.dicom_words import side_key, view_key
+from SSRKDLib.radiographs.exposure import read_exposures
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom, rig_from_tags
 from Testing.radiographs.test_rig_sources import (
     SIZE,
@@ -266,3 +267,16 @@ def test_a_slot_scanner_without_scale_is_refused(tmp_path):
     edit(paths[0], **EOS, ImagerPixelSpacing=None)
     with pytest.raises(GeometryError, match="no pixel spacing.*scanner's own image"):
         rig_from_dicom(*paths)
+
+
+def test_a_slot_image_as_a_cone_beams_is_a_sentence_and_the_reverse(tmp_path):
+    paths = written(plain_rig(), tmp_path, modality="DX")
+    plain = rig_from_dicom(*paths)
+    for path in paths:
+        edit(path, EstimatedRadiographicMagnificationFactor=None, **EOS)
+    slot = rig_from_dicom(*paths)
+    with pytest.raises(GeometryError, match="comes from a slot scanner.*cone beam"):
+        read_exposures(plain)
+    assert not any("slot" in note for note in read_exposures(slot)[1])
+    written(plain_rig(), tmp_path, modality="DX")
+    assert sum("the rig is believed" in note for note in read_exposures(slot)[1]) == 2

@@ -9,7 +9,7 @@ import numpy as np
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.radiographs.dicom_distances import Overrides
-from SSRKDLib.radiographs.exposure import Source, sources_of, with_sources
+from SSRKDLib.radiographs.exposure import Source, beam_notes, sources_of, with_sources
 from SSRKDLib.radiographs.rig_file import read_rig, source_from_dict, view_from_dict
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_tags
 
@@ -62,7 +62,8 @@ class Setup:
         for radiograph, view, crop in zip(self.radiographs, views, self.crops):
             sod = self.rig.source_to_object_distance(view)
             parts.append(
-                f"{radiograph.role}: SDD {view.source_to_detector_distance:.0f} mm, "
+                f"{radiograph.role}: {'slot scanner, ' if view.travel.any() else ''}"
+                f"SDD {view.source_to_detector_distance:.0f} mm, "
                 f"SOD {sod:.0f} mm, pixels {view.pixel_spacing[0]:.3g} mm"
                 + (f", cropped to {crop[2]} x {crop[3]}" if crop else "")
             )
@@ -98,6 +99,13 @@ def setupFromParameters(parameters, trialSpacing=None):
     }
     scales = tuple(parameters.scale(view) or trialSpacing for view in VIEWS)
     rig, radiographs = makers[parameters.geometry](parameters, radiographs, side, scales)
+    if parameters.geometry in ("rig", "manual"):
+        notes = [
+            note
+            for view, radiograph in zip(rig.views, radiographs)
+            for note in beam_notes(view, radiograph.name, radiograph.dicomTags())
+        ]
+        rig = replace(rig, assumptions=(*rig.assumptions, *notes))
     crops = tuple(
         next(
             (
