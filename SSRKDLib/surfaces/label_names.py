@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import zlib
 from collections import Counter
@@ -14,7 +13,11 @@ import numpy as np
 
 from SSRKDLib.core.bone_names import NamedSurface
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.input_files import read_json, read_text_bytes
 from SSRKDLib.images.formats import GZIP
+
+#: No map has a label beyond.
+_LARGEST_LABEL = 1 << 32
 
 #: Where names stand in a NIfTI file, bytes from its start.
 _START = 65536
@@ -28,7 +31,8 @@ def named_segments(
     3D Slicer up to 4.11 stored a segment per layer, without writing which, its voxels 1.
     """
     entries = []
-    numbers = sorted(int(m[1]) for key in header if (m := re.fullmatch(r"Segment(\d+)_Name", key)))
+    found = (re.fullmatch(r"Segment(\d{1,9})_Name", key) for key in header)
+    numbers = sorted(int(match[1]) for match in found if match)
     for number in numbers:
         name = header[f"Segment{number}_Name"]
         tags, value, layer = (f"Segment{number}_{what}" for what in ("Tags", "LabelValue", "Layer"))
@@ -96,15 +100,12 @@ def _names_in_nifti(path: Path) -> dict[int, str]:
             start = zlib.decompressobj(wbits=31).decompress(start, _START)
         except zlib.error as error:
             raise MeshError(f"{path.name} is damaged ({error}).", "Export it again.") from error
-    found = re.findall(rb'<Label Key="(\d+)"[^>]*>(?:<!\[CDATA\[)?([^<\]]+)', start)
+    found = re.findall(rb'<Label Key="(\d{1,10})"[^>]*>(?:<!\[CDATA\[)?([^<\]]+)', start)
     return {int(value): name.decode("utf-8", "replace").strip() for value, name in found}
 
 
 def _names_in_json(path: Path) -> dict[int, str]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise MeshError(f"{path.name} cannot be read as JSON.", "Correct or remove it.") from error
+    data = read_json(path, MeshError, "Correct or remove it.")
     labels = data.get("labels", data) if isinstance(data, dict) else None
     names = {}
     for key, value in labels.items() if isinstance(labels, dict) else ():
@@ -114,7 +115,7 @@ def _names_in_json(path: Path) -> dict[int, str]:
             names[value] = key
         elif labels is data:
             return {}
-    return {value: name for value, name in names.items() if value > 0}
+    return {value: name for value, name in names.items() if 0 < value < _LARGEST_LABEL}
 
 
 def _has_value(layers: Sequence[np.ndarray], values: Iterable[int]) -> bool:
@@ -131,9 +132,14 @@ _NAME_HEADS = ("name", "labelname", "structure", "segment", "segmentname", "regi
 
 def _names_in_csv(path: Path) -> dict[int, str]:
     """Values and names of a table with a head, such as SlicerMONAIAuto3DSeg's ``labels.csv``."""
-    text = path.read_bytes().decode("utf-8-sig", "replace")
+    text = read_text_bytes(path, MeshError).decode("utf-8-sig", "replace")
     head = (text.splitlines() or [""])[0]
-    rows = list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=head.count)))
+    try:
+        rows = list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=head.count)))
+    except csv.Error as error:
+        raise MeshError(
+            f"{path.name} cannot be read as a table ({error}).", "Correct or remove it."
+        ) from error
     heads = ["".join(filter(str.isalpha, cell.lower())) for cell in rows[0]] if rows else []
     value = next((heads.index(one) for one in _VALUE_HEADS if one in heads), None)
     name = next(
@@ -149,9 +155,9 @@ def _names_in_csv(path: Path) -> dict[int, str]:
 def _names_in_table(path: Path) -> dict[int, str]:
     """Rows ``value name r g b a`` (3D Slicer) or ``value r g b a v m "name"`` (ITK-SNAP)."""
     names = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        slicer = re.match(r"\s*(\d+)\s+([A-Za-z]\S*)\s+\d", line)
-        snap = re.match(r"\s*(\d+)\s+\d.*\"([^\"]+)\"\s*$", line)
+    for line in read_text_bytes(path, MeshError).decode("utf-8", "replace").splitlines():
+        slicer = re.match(r"\s*(\d{1,10})\s+([A-Za-z]\S*)\s+\d", line)
+        snap = re.match(r"\s*(\d{1,10})\s+\d.*\"([^\"]+)\"\s*$", line)
         match = slicer or snap
         if match and int(match.group(1)) > 0:
             names[int(match.group(1))] = match.group(2)

@@ -23,6 +23,9 @@ SUFFIXES: tuple[str, ...] = (".ply", ".stl", ".obj", ".vtp", ".vtk")
 
 _READABLE = "Give a PLY, STL, OBJ, VTP or VTK file of one bone's surface, in millimetres."
 
+#: No bone's surface takes more, bytes.
+_LARGEST_FILE = 1 << 30
+
 #: No bone lies farther from the origin of a scanner, mm.
 _FARTHEST_MM = 1e4
 
@@ -51,7 +54,8 @@ def read_parts(path: str | Path) -> dict[str, Mesh]:
 def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
     if path.suffix.lower() not in SUFFIXES:
         raise MeshError(f"{path.name} is not a kind of mesh file that can be read.", _READABLE)
-    regular_file(path, MeshError)
+    if regular_file(path, MeshError).stat().st_size > _LARGEST_FILE:
+        raise MeshError(f"{path.name} is larger than 1 GB, and no bone's surface is.", _READABLE)
     try:
         space = _stated_space(path)
         if path.suffix.lower() == ".ply":

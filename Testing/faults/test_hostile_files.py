@@ -7,9 +7,12 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.surfaces.label_names import label_names
+from SSRKDLib.surfaces.mesh_files import read_meshes
 from Testing.fuzz import __main__ as fuzz
 from Testing.fuzz import replay
 from Testing.fuzz.readers import READERS
@@ -56,3 +59,28 @@ def test_seconds_of_damaged_files_find_nothing(tmp_path, capsys):
     pytest.importorskip("lightning")
     assert fuzz.main(["--seconds", "3", "--seed", "1", "--keep", str(tmp_path)]) == 0, tmp_path
     assert "0 ended as none may" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("knee.csv", b"label,name\n2," + b"x" * 200_000),  # longer than a cell of csv may be
+        ("labels.csv", 1 << 40),
+        ("knee.json", 1 << 40),
+        ("knee.json", b"[" * 100_000),
+        ("knee.ctbl", 1 << 40),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_names_beside_a_label_map_are_text_of_a_size(tmp_path, name, content):
+    with (tmp_path / name).open("wb") as stream:
+        stream.write(content) if isinstance(content, bytes) else stream.truncate(content)
+    with pytest.raises(InputError, match=name):
+        label_names(tmp_path / "knee.nrrd", [np.zeros((2, 2, 2))])
+
+
+def test_a_surface_of_any_size_is_not_read(tmp_path):
+    with (tmp_path / "femur.obj").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(InputError, match="larger than 1 GB"):
+        read_meshes(tmp_path)
