@@ -17,6 +17,9 @@ import numpy as np
 from SSRKDLib.geometry.rasterise import column_spans
 from SSRKDLib.geometry.views import View
 
+#: Projected triangles of less than half this area, square pixels, are grazed by the rays.
+_GRAZED_PIXELS = 1e-6
+
 
 def path_lengths(surfaces: list[tuple[np.ndarray, np.ndarray]], view: View) -> np.ndarray:
     """Length of each pixel's ray inside each of several closed meshes.
@@ -54,10 +57,14 @@ def _depth_inside(vertices: np.ndarray, faces: np.ndarray, view: View) -> np.nda
     with np.errstate(divide="ignore", invalid="ignore"):
         along_column = ((db - da) * v[:, 1] - (dc - da) * u[:, 1]) / doubled_area
         along_row = ((dc - da) * u[:, 0] - (db - da) * v[:, 0]) / doubled_area
+    # A face that the rays graze, as a level one in a slot scanner, has a depth and no slopes.
+    grazed = np.abs(doubled_area) < _GRAZED_PIXELS
+    along_column, along_row = (np.where(grazed, 0, one) for one in (along_column, along_row))
     # Exit faces (turned away from the source) add their depth, entry faces subtract it. Which
     # winding is which depends on whether the image is mirrored.
     sign = np.sign(doubled_area) * np.sign(np.linalg.det(view.ray_matrix))
     constant = da - along_column * a[:, 0] - along_row * a[:, 1]
+    constant = np.where(grazed, (da + db + dc) / 3, constant)
 
     first = np.clip(np.ceil(low), 0, rows).astype(np.int64)
     last = np.clip(np.ceil(high), 0, rows).astype(np.int64)

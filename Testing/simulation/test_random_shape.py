@@ -12,6 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.rigid import rigid_fit, similarity_fit
 from SSRKDLib.datasets.virtual_cohort import make_knee, random_views
 from SSRKDLib.evaluation.metrics import point_distances
+from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation import population
@@ -57,6 +58,30 @@ def test_project_path_lengths_of_a_box_at_an_oblique_angle():
         a, b = (-half - view.source) / rays, (half - view.source) / rays
     chord = np.maximum(np.maximum(a, b).min(-1) - np.minimum(a, b).max(-1), 0)
     assert np.linalg.norm(length - chord) < 1e-3 * np.linalg.norm(chord)
+
+
+def test_project_path_lengths_of_a_box_that_stands_level_in_a_slot_scanner():
+    """Its top and bottom are grazed by the rays of one row; elsewhere nothing of them is seen."""
+    view = rig_presets.slot().views[0]
+    pixel = view.pixel_spacing[1]
+    box = trimesh.creation.box((60, 50, 100 * pixel)).subdivide_to_size(9.0)
+    # Level and where rows are, but for the last bits.
+    vertices = box.vertices + [12.0, -30.0, 0.5 * pixel]
+    vertices[:, 2] += 1e-12 * np.random.default_rng(0).normal(size=len(vertices))
+    length = path_lengths([(vertices, box.faces)], view)[0]
+    rays = view.rays(np.stack(np.meshgrid(np.arange(256), np.arange(256)), -1))[0]
+    low, high = np.array([-18.0, -55.0]), np.array([42.0, -5.0])
+    with np.errstate(divide="ignore"):
+        a, b = ((edge - view.source[:2]) / rays[:, :2] for edge in (low, high))
+    chord = np.maximum(np.maximum(a, b).min(-1) - np.minimum(a, b).max(-1), 0)
+    assert chord.max() > 50
+    expected = np.zeros((256, 1)) + chord
+    top = 127.5 - vertices[:, 2].max() / pixel
+    rows = np.arange(256)
+    inside = (rows > top + 0.5) & (rows < top + 99.5)
+    outside = (rows < top - 0.5) | (rows > top + 100.5)
+    np.testing.assert_allclose(length[inside], expected[inside], atol=0.02)
+    np.testing.assert_allclose(length[outside], 0.0, atol=1e-3)
 
 
 def test_project_a_mirrored_detector_sees_the_mirrored_image():
