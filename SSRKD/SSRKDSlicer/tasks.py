@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.models.ct_model import check_teacher
@@ -21,6 +22,7 @@ from .radiographs.simulation import addRadiographs, writePresetRig
 from .scene import timing
 from .scene.folders import folderOf, newFolder
 from .scene.masks import editedMasks, showMasks
+from .scene.words import word
 from .worker.job_folder import JobFolder
 from .worker.worker_job import unexpected
 
@@ -130,7 +132,7 @@ class Tasks:
             used = setup.asUsed(report["rig"])
             made = self._showResult(used, options, folder, report, case.stillThere(), in3D)
             edited = [
-                f"The {r.role} bone masks were edited; they were used."
+                _("The {view} bone masks were edited; they were used.").format(view=word(r.role))
                 for r, mask in zip(setup.radiographs, masks)
                 if mask is not None
             ]
@@ -173,7 +175,7 @@ class Tasks:
         def show(folder, result, name):
             report = result["report"]
             before = (case or CaseNodes()).stillThere()
-            item = before.folder() or newFolder(f"Knee of {name}")
+            item = before.folder() or newFolder(_("Knee of {name}").format(name=name))
             models = self._showModels(folder, report, item, before.models)
             for node in models.values():
                 node.SetNodeReferenceID(FROM_CT, ctNode.GetID() if _isPresent(ctNode) else None)
@@ -300,7 +302,7 @@ class Tasks:
         made = CaseNodes(placed, case.masks, models, report)
         if not all(present):
             report["warnings"].append(
-                "A radiograph was removed meanwhile; the bones are shown without outlines."
+                _("A radiograph was removed meanwhile; the bones are shown without outlines.")
             )
         return made
 
@@ -343,7 +345,7 @@ def waitFor(start, progress=None):
 
 def newCaseFolder(setup):
     """A subject hierarchy folder for what is made of a pair of radiographs."""
-    return newFolder(f"Knee of {setup.radiographs[0].name}")
+    return newFolder(_("Knee of {name}").format(name=setup.radiographs[0].name))
 
 
 def _isPresent(node):
@@ -354,7 +356,9 @@ def _stillThere(setup):
     from SSRKDLib.core.errors import InputError
 
     if not all(_isPresent(radiograph.node) for radiograph in setup.radiographs):
-        raise InputError("A radiograph was removed meanwhile.", "Load it again, then click again.")
+        raise InputError(
+            _("A radiograph was removed meanwhile."), _("Load it again, then click again.")
+        )
 
 
 def _edited(radiograph, placed, maskNode):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from SSRKDLib.clinical.measures import Measure
+from SSRKDLib.core.messages import joined
 
 
 def compare_measures(recon: Sequence[Measure], reference: Sequence[Measure]) -> list[dict]:
@@ -38,7 +39,7 @@ def compare_measures(recon: Sequence[Measure], reference: Sequence[Measure]) -> 
                 "reference": truth.value,
                 "error": value - truth.value if known else None,
                 "expected_error": None if mine is None else mine.expected_error,
-                "note": "; ".join(notes),
+                "note": joined(notes),
             }
         )
     return rows

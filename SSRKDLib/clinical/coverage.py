@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from SSRKDLib.clinical.marks import marked, rings
+from SSRKDLib.core.messages import Message
 from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit
 
 #: Shares of a shaft's sections that are to be seen: to measure along it, and to do so without a
@@ -39,7 +40,7 @@ def need_joint(bone: str, fit: SurfaceFit | None) -> None:
     if fit is None:
         raise Unmeasurable(_MISSING[bone])
     if fit.strangeness > _STRANGE or fit.distance > _FAR_MM:
-        raise Unmeasurable(f"The surface called {bone} is not that of a {bone}.")
+        raise Unmeasurable(Message("The surface called {bone} is not that of a {bone}.", bone=bone))
     if any(fit.shown[patch.vertices].mean() < _PATCH for patch in marked(bone).values()):
         raise Unmeasurable(_MISSING[bone])
 
@@ -47,7 +48,7 @@ def need_joint(bone: str, fit: SurfaceFit | None) -> None:
 def need_shaft(bone: str, fit: SurfaceFit) -> None:
     """Raises Unmeasurable where too little of the shaft of femur or tibia is visible."""
     if _shaft_shown(bone, fit) < _SHAFT:
-        raise Unmeasurable(f"Too little of the shaft of the {bone} is visible.")
+        raise Unmeasurable(Message("Too little of the shaft of the {bone} is visible.", bone=bone))
 
 
 def shaft_is_estimated(bone: str, fit: SurfaceFit) -> bool:

@@ -21,6 +21,7 @@ from SSRKDLib.clinical.frames import Frame, femur_frame, tibia_frame
 from SSRKDLib.clinical.patella import articular_surface
 from SSRKDLib.clinical.tibia import Plateau, plateaus, tibia_landmarks
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message, joined
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit, fit_surfaces
 from SSRKDLib.surfaces.mesh import Mesh
@@ -83,7 +84,7 @@ def measure(
         InputError: another laterality.
     """
     if laterality not in ("L", "R"):
-        raise InputError(f"'{laterality}' is not a side: use L or R.")
+        raise InputError("'{laterality}' is not a side: use L or R.", laterality=laterality)
     bones = {bone: mesh for bone, mesh in bones.items() if mesh.area() > 0}
     if laterality == "R":
         bones = {bone: mesh.transformed(MIRROR) for bone, mesh in bones.items()}
@@ -116,8 +117,8 @@ def measure_templates(
         if result.value is not None:
             result = replace(result, expected_error=_expected(definition, fits, errors))
             if pose is not None and definition.of_joint:
-                words = f"as the knee lay in the {pose} radiograph"
-                result = replace(result, note="; ".join(filter(None, (result.note, words))))
+                words = Message("as the knee lay in the {pose} radiograph", pose=pose)
+                result = replace(result, note=joined(filter(None, (result.note, words))))
         results.append(result)
     return results
 
@@ -159,7 +160,7 @@ class _Knee:
     def __init__(self, fits: Mapping[str, SurfaceFit | None]) -> None:
         absent = [bone for bone in ("femur", "tibia") if bone not in fits]
         if absent:
-            raise Unmeasurable(f"There is no {' and no '.join(absent)}.")
+            raise Unmeasurable(Message("There is no {absent}.", absent=" and no ".join(absent)))
         self.fits = fits
         for bone in ("femur", "tibia"):
             need_joint(bone, fits[bone])
@@ -196,15 +197,20 @@ class _Knee:
     def estimated(self, *names: str) -> str:
         """A note where a long axis is only estimated, else ""."""
         hidden = [name for name in names if shaft_is_estimated(name, self.fits[name])]
-        return f"the shaft of the {' and '.join(hidden)} is cut short: axis estimated" * bool(
-            hidden
+        if not hidden:
+            return ""
+        return Message(
+            "the shaft of the {bones} is cut short: axis estimated", bones=" and ".join(hidden)
         )
 
     def flexed(self) -> str:
         """A note where the knee is bent, else ""."""
         if abs(self.flexion) <= _FLEXED:
             return ""
-        return f"defined for an extended knee; this one is bent by {abs(self.flexion):.0f} degrees"
+        return Message(
+            "defined for an extended knee; this one is bent by {flexion:.0f} degrees",
+            flexion=abs(self.flexion),
+        )
 
 
 _Found = tuple[float, dict[str, np.ndarray], tuple[np.ndarray, ...], str]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.terminology import BONE_CODES, SIDE_CODES, SIDES
 
 #: Codes of the bones: SNOMED CT, and SRT (DICOM PS3.16).
@@ -123,12 +124,25 @@ def match_bones(
             bones[bone] = best[0]
         elif best:
             candidates[bone] = tuple(best)
-            sentences.append(f"Both {best[0]} and {best[1]} match the {bone}: pick one.")
+            sentences.append(
+                Message(
+                    "Both {first} and {second} match the {bone}: pick one.",
+                    first=best[0],
+                    second=best[1],
+                    bone=bone,
+                )
+            )
         elif matches:
             other_side += matches
-            sentences.append(f"The {bone} was found only for the other side ({matches[0]}).")
+            sentences.append(
+                Message(
+                    "The {bone} was found only for the other side ({name}).",
+                    bone=bone,
+                    name=matches[0],
+                )
+            )
         else:
-            sentences.append(f"Nothing is named after the {bone}.")
+            sentences.append(Message("Nothing is named after the {bone}.", bone=bone))
     wrong = [name for name in bones.values() if not _agree(known[name][1], laterality)]
     if wrong or (other_side and not bones and not candidates):
         _refuse(laterality, (wrong or other_side)[0])
@@ -169,9 +183,10 @@ def check_sides(reference: str | None, reconstruction: str | None) -> None:
     """Raise :class:`~SSRKDLib.core.errors.MeshError` where one is left and the other right."""
     if not _agree(reference, reconstruction):
         raise MeshError(
-            f"The reference is a {SIDES[reference]} knee, the reconstruction a "
-            f"{SIDES[reconstruction]} one.",
+            "The reference is a {other_side} knee, the reconstruction a {side} one.",
             "Choose the reference of the same knee.",
+            other_side=SIDES[reference],
+            side=SIDES[reconstruction],
         )
 
 
@@ -203,23 +218,32 @@ def _agree(one: str | None, other: str | None) -> bool:
 def _check_chosen(chosen: Mapping[str, str], names: Sequence[NamedSurface]) -> None:
     for bone, name in chosen.items():
         if bone not in BONES or name not in {item.name for item in names}:
-            raise MeshError(f"There is no '{name}' to pick as the {bone}.", "Pick one that exists.")
+            raise MeshError(
+                "There is no '{name}' to pick as the {bone}.",
+                "Pick one that exists.",
+                name=name,
+                bone=bone,
+            )
     twice = [name for name in chosen.values() if list(chosen.values()).count(name) > 1]
     if twice:
-        raise MeshError(f"'{twice[0]}' was picked for two bones.", "Pick it for one.")
+        raise MeshError("'{name}' was picked for two bones.", "Pick it for one.", name=twice[0])
 
 
 def _common_side(sides: Mapping[str, str | None]) -> str | None:
     known = {bone: side for bone, side in sides.items() if side is not None}
     if len(set(known.values())) > 1:
         parts = " and ".join(f"{SIDES[side]} {bone}" for bone, side in known.items())
-        raise MeshError(f"The bones are of both sides ({parts}).", "Pick those of one knee.")
+        raise MeshError(
+            "The bones are of both sides ({parts}).", "Pick those of one knee.", parts=parts
+        )
     return next(iter(known.values()), None)
 
 
 def _refuse(laterality: str | None, name: str) -> None:
     side = SIDES[laterality or "L"]
     raise MeshError(
-        f"A {side} knee is wanted, and '{name}' is of the other side.",
+        "A {side} knee is wanted, and '{name}' is of the other side.",
         "Choose the bones of the same knee.",
+        side=side,
+        name=name,
     )

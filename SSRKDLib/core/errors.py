@@ -6,10 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 
-
-def one_line(text: str) -> str:
-    """Text of others as it may be shown: on one line, without control characters."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+from SSRKDLib.core.messages import Message, as_message
 
 
 class SSRKDError(Exception):
@@ -17,11 +14,18 @@ class SSRKDError(Exception):
 
     ``str(error)`` is one line, cause then remedy, ready for a message box or a
     terminal; the two parts stay available for a user interface that shows them
-    apart.
+    apart, or in another language.
+
+    Args:
+        cause, remedy: templates for the values, if there are any, else sentences.
+        values: what stands in the templates' placeholders.
     """
 
-    def __init__(self, cause: str, remedy: str = "") -> None:
-        self.cause, self.remedy = one_line(cause), one_line(remedy)
+    cause: Message
+    remedy: Message
+
+    def __init__(self, cause: str, remedy: str = "", /, **values: object) -> None:
+        self.cause, self.remedy = as_message(cause, values), as_message(remedy, values)
         super().__init__(f"{self.cause} {self.remedy}".strip())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message
 
 #: Largest rig, calibration, table or other text, bytes.
 LARGEST_TEXT = 16 << 20
@@ -27,18 +28,20 @@ def regular_file(path: str | os.PathLike, kind: type[InputError] = InputError) -
     except UnicodeEncodeError as error:
         shown = os.fsencode(path).decode("utf-8", "replace")
         raise kind(
-            f"The name of the file '{shown}' is not UTF-8.", "Rename it, or its folder."
+            "The name of the file '{shown}' is not UTF-8.", "Rename it, or its folder.", shown=shown
         ) from error
     except FileNotFoundError as error:
-        raise kind(f"'{path}' was not found.", "Check the path.") from error
+        raise kind("'{path}' was not found.", "Check the path.", path=path) from error
     except (OSError, ValueError) as error:
-        raise kind(f"'{path}' cannot be read ({error}).", "Check the path.") from error
+        raise kind(
+            "'{path}' cannot be read ({error}).", "Check the path.", path=path, error=error
+        ) from error
     if stat.S_ISDIR(status.st_mode):
-        raise kind(f"'{path}' is a folder.", "Choose one file.")
+        raise kind("'{path}' is a folder.", "Choose one file.", path=path)
     if not stat.S_ISREG(status.st_mode):
-        raise kind(f"'{path}' is a pipe or a device, no file.", "Choose a file.")
+        raise kind("'{path}' is a pipe or a device, no file.", "Choose a file.", path=path)
     if status.st_size == 0:
-        raise kind(f"'{path}' is empty.", "Copy or export it again.")
+        raise kind("'{path}' is empty.", "Copy or export it again.", path=path)
     return path
 
 
@@ -53,11 +56,15 @@ def read_text_bytes(path: str | os.PathLike, kind: type[InputError] = InputError
         with path.open("rb") as stream:
             content = stream.read(LARGEST_TEXT + 1)
     except OSError as error:
-        raise kind(f"'{path}' cannot be read ({error}).", "Check the path.") from error
+        raise kind(
+            "'{path}' cannot be read ({error}).", "Check the path.", path=path, error=error
+        ) from error
     if len(content) > LARGEST_TEXT:
         raise kind(
-            f"'{path}' is larger than {LARGEST_TEXT >> 20} MB, too large for text.",
+            "'{path}' is larger than {megabytes} MB, too large for text.",
             "Check the path.",
+            path=path,
+            megabytes=LARGEST_TEXT >> 20,
         )
     return content
 
@@ -74,4 +81,9 @@ def read_json(
     try:
         return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise kind(f"'{path}' cannot be read as JSON ({str(error)[:160]}).", remedy) from error
+        raise kind(
+            Message(
+                "'{path}' cannot be read as JSON ({reason}).", path=path, reason=str(error)[:160]
+            ),
+            remedy,
+        ) from error

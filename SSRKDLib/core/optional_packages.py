@@ -20,7 +20,9 @@ def missing_package(package: str, requirement: str | None = None) -> MissingDepe
         requirement: what pip is given, default ``package``.
     """
     return MissingDependencyError(
-        f"{_NAMES.get(package, package)} is not installed.",
-        "In Slicer, open the module's section Installation; elsewhere run: "
-        f"python -m pip install {shlex.quote(requirement or package)}",
+        "{name} is not installed.",
+        "In Slicer, open the module's section Installation; elsewhere run: python -m "
+        "pip install {package}",
+        name=_NAMES.get(package, package),
+        package=shlex.quote(requirement or package),
     )

@@ -29,7 +29,7 @@ def write_file(path: str | os.PathLike, content: Content) -> None:
     """
     path = resolved(path)
     if os.path.lexists(path) and not os.path.isfile(path):
-        raise OutputError(f"'{path}' is not a file.", "Choose another name.")
+        raise OutputError("'{path}' is not a file.", "Choose another name.", path=path)
     part = hidden(path, "part")
     try:
         _clear_parts(path)
@@ -55,15 +55,21 @@ def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
     cause = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(
-            f"'{path}' cannot be written: the disk is full ({cause}).",
+            "'{path}' cannot be written: the disk is full ({cause}).",
             "Make space on that disk, or choose a folder on another one.",
+            path=path,
+            cause=cause,
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(
-            f"'{path}' cannot be written: permission is missing ({cause}).",
+            "'{path}' cannot be written: permission is missing ({cause}).",
             "Choose a folder that you may write to.",
+            path=path,
+            cause=cause,
         )
-    return OutputError(f"'{path}' cannot be written ({cause}).", "Choose another folder.")
+    return OutputError(
+        "'{path}' cannot be written ({cause}).", "Choose another folder.", path=path, cause=cause
+    )
 
 
 def resolved(path: str | os.PathLike) -> Path:
@@ -71,8 +77,9 @@ def resolved(path: str | os.PathLike) -> Path:
         return Path(os.path.realpath(path))
     except OSError as error:  # of a relative path
         raise OutputError(
-            f"The working folder does not exist any more ({error.strerror or error}).",
+            "The working folder does not exist any more ({reason}).",
             "Change to a folder that exists.",
+            reason=error.strerror or error,
         ) from error
 
 

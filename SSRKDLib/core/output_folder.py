@@ -43,6 +43,7 @@ from SSRKDLib.core.output_manifest import (
     file_hash,
     file_hashes,
     foreign_names,
+    not_written,
     own_files,
     read_manifest,
     recorded_files,
@@ -209,7 +210,7 @@ def _own_in(folder: Path, kind: ResultKind, names: Iterable[str]) -> dict[str, s
     for name in names:
         found = file_hash(folder, name)
         if found is not None and name not in own:
-            raise _not_written(folder / name)
+            raise not_written(folder / name)
         unchanged_files(folder, {name: own.get(name, "")}, folder)
     return own
 
@@ -281,11 +282,12 @@ def _recover(fresh: Path, path: Path) -> None:
 
 def _check_place(path: Path, inputs: Iterable[str | os.PathLike]) -> None:
     if os.path.lexists(path) and not os.path.isdir(path):
-        raise OutputError(f"'{path}' is not a folder.", "Choose another output folder.")
+        raise OutputError("'{path}' is not a folder.", "Choose another output folder.", path=path)
     if os.path.ismount(path):
         raise OutputError(
-            f"'{path}' is the uppermost folder of a disk, which cannot be replaced.",
+            "'{path}' is the uppermost folder of a disk, which cannot be replaced.",
             "Choose a folder in it.",
+            path=path,
         )
     kept = []
     with suppress(OSError):  # a working folder that was removed
@@ -294,15 +296,18 @@ def _check_place(path: Path, inputs: Iterable[str | os.PathLike]) -> None:
         kept.append(Path.home().resolve())
     if any(path == folder or path in folder.parents for folder in kept):
         raise OutputError(
-            f"The output folder '{path}' is, or contains, the working folder or the home folder.",
+            "The output folder '{path}' is, or contains, the working folder or the home folder.",
             "Choose a folder that contains nothing but results.",
+            path=path,
         )
     for source in inputs if os.path.isdir(path) else ():
         place = Path(os.path.realpath(source))
         if path == place or path in place.parents:
             raise OutputError(
-                f"The output folder '{path}' contains the input '{source}'.",
+                "The output folder '{path}' contains the input '{source}'.",
                 "Choose another output folder.",
+                path=path,
+                source=source,
             )
 
 
@@ -321,20 +326,13 @@ def _take_place(
         foreign = foreign_names(old, own, written)
         for name in foreign:
             if any(other == name or other.startswith(f"{name}/") for other in written):
-                raise _not_written(path / name)
+                raise not_written(path / name)
         if recorded is None:
             write_manifest(old, kind, own)
         fresh.chmod(stat.S_IMODE(old.stat().st_mode))
         for name in foreign:
             _move(old, fresh, name)
     fresh.rename(path)
-
-
-def _not_written(path: Path) -> OutputError:
-    return OutputError(
-        f"'{path}' was not written by this program, and would be replaced.",
-        "Move or rename it, or choose another output folder.",
-    )
 
 
 def _settle(fresh: Path, path: Path) -> None:

@@ -70,14 +70,18 @@ def own_files(path: Path, kind: ResultKind) -> dict[str, str]:
         other = foreign_names(path, own, ())
         if other:
             raise OutputError(
-                f"The folder '{path}' contains other things than an earlier result ('{other[0]}').",
+                "The folder '{path}' contains other things than an earlier result ('{name}').",
                 "Choose a new or an empty folder.",
+                path=path,
+                name=other[0],
             )
         return own
     except OSError as error:
         raise OutputError(
-            f"The folder '{path}' cannot be read ({error.strerror or error}).",
+            "The folder '{path}' cannot be read ({reason}).",
             "Choose another folder.",
+            path=path,
+            reason=error.strerror or error,
         ) from error
 
 
@@ -89,14 +93,17 @@ def read_manifest(folder: Path, kind: ResultKind, path: Path) -> dict[str, str] 
         return None
     except ValueError as error:
         raise OutputError(
-            f"'{path / MANIFEST}' is damaged, so that nothing tells which files in the folder are "
-            "results.",
+            "'{manifest}' is damaged, so that nothing tells which files in the folder are results.",
             "Choose another folder, or move what you need out of this one and remove it.",
+            manifest=path / MANIFEST,
         ) from error
     if found != kind.name:
         raise OutputError(
-            f"The folder '{path}' contains a result of another kind ({found}, not {kind.name}).",
+            "The folder '{path}' contains a result of another kind ({found}, not {kind}).",
             "Choose a new or an empty folder.",
+            path=path,
+            found=found,
+            kind=kind.name,
         )
     return files
 
@@ -146,8 +153,9 @@ def unchanged_files(folder: Path, recorded: Mapping[str, str], path: Path) -> di
         found = file_hash(folder, name)
         if found not in (None, digest):
             raise OutputError(
-                f"'{path / name}' was changed since this program wrote it, and would be replaced.",
+                "'{name}' was changed since this program wrote it, and would be replaced.",
                 "Move or rename it, or choose another output folder.",
+                name=path / name,
             )
         if found is not None:
             there[name] = digest
@@ -202,3 +210,12 @@ def file_hash(folder: Path, name: str) -> str | None:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def not_written(path: Path) -> OutputError:
+    """The error on something in the way that no manifest names."""
+    return OutputError(
+        "'{path}' was not written by this program, and would be replaced.",
+        "Move or rename it, or choose another output folder.",
+        path=path,
+    )

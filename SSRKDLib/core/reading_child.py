@@ -30,6 +30,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from SSRKDLib.core import errors
 from SSRKDLib.core.errors import InputError, SSRKDError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
 
 try:
@@ -148,7 +149,9 @@ class _Child:
                 _send(self.process.stdin, (task, memory, seconds))
                 answer = _receive(self.process.stdout)
         except (EOFError, OSError):
-            raise kind(f"'{path}' {self._ending(seconds)}.", _REMEDY) from None
+            raise kind(
+                Message("'{path}' {ending}.", path=path, ending=self._ending(seconds)), _REMEDY
+            ) from None
         except BaseException:  # an answer that nobody waits for any more
             self.end()
             raise
@@ -161,8 +164,13 @@ class _Child:
         if what == "missing":
             raise missing_package(details[0])
         if what == "memory":
-            raise kind(f"'{path}' needs more memory than a file of its size may.", _REMEDY)
-        raise kind(f"'{path}' cannot be read ({details[0]}).", _REMEDY)
+            raise kind(
+                Message("'{path}' needs more memory than a file of its size may.", path=path),
+                _REMEDY,
+            )
+        raise kind(
+            Message("'{path}' cannot be read ({reason}).", path=path, reason=details[0]), _REMEDY
+        )
 
     def _ending(self, seconds: int) -> str:
         """Why the child is gone."""

@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.messages import Message
 
 #: Smaller components are the network's noise, mm^3; the smallest child's patella is larger.
 LEAST_MM3 = 100.0
@@ -133,9 +134,13 @@ def one_knee(
         else:
             misplaced.append(bone)
     sentences = [
-        f"What was segmented as {bone} cannot be that of this knee by its place or size, "
-        f"{anchor.distance_to(found[bone][0].centre):.0f} mm from its {anchor_bone}; it was left "
-        "out."
+        Message(
+            "What was segmented as {bone} cannot be that of this knee by its place or size, "
+            "{distance:.0f} mm from its {anchor_bone}; it was left out.",
+            bone=bone,
+            distance=anchor.distance_to(found[bone][0].centre),
+            anchor_bone=anchor_bone,
+        )
         for bone in misplaced
     ]
     chosen = {bone: chosen[bone] for bone in BONES if bone in chosen}
@@ -155,8 +160,13 @@ def _choice(found: Mapping[str, list[Component]], chosen: dict[str, Component]) 
     middle = np.mean([one.centre[0] for one in others[bone]])
     side = "left" if chosen[bone].centre[0] > middle else "right"
     return [
-        f"A second component of {_listed(doubled)} is nearly as large as the first: are there two "
-        f"knees in the CT? The one at the patient's {side} was taken; crop the CT for the other."
+        Message(
+            "A second component of {listed} is nearly as large as the first: are there "
+            "two knees in the CT? The one at the patient's {side} was taken; crop the CT "
+            "for the other.",
+            listed=_listed(doubled),
+            side=side,
+        )
     ]
 
 

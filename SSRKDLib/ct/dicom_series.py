@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.messages import Message
 
 if TYPE_CHECKING:
     import pydicom
@@ -83,7 +84,9 @@ def find_series(folder: Path) -> Series:
     if not slices:
         slices = _slices(path for path in sorted(folder.rglob("*")) if path.is_file())
     if not slices:
-        raise ImageError(f"The folder '{folder}' contains no DICOM series.", _REMEDY)
+        raise ImageError(
+            Message("The folder '{folder}' contains no DICOM series.", folder=folder), _REMEDY
+        )
     notes: list[str] = []
     slices = _longest_series(slices, notes)
     _check_one_patient(slices, folder)
@@ -97,9 +100,10 @@ def find_series(folder: Path) -> Series:
     if len(slices) > 1:
         if not placed:
             raise ImageError(
-                f"The slices of the CT '{folder}' do not state where they lie, (0020,0032) and "
+                "The slices of the CT '{folder}' do not state where they lie, (0020,0032) and "
                 "(0020,0037).",
                 "Export the scan again as CT images, or as NIfTI or NRRD.",
+                folder=folder,
             )
         slices = _in_order(slices, notes)
         _check_straight(slices, folder)
@@ -127,8 +131,10 @@ def _slices(paths: Iterable[Path]) -> list[_Slice]:
                 found.append(_Slice(path, tags))
         except Exception as error:  # pydicom raises many kinds on damaged files
             raise ImageError(
-                f"'{path}' is a damaged DICOM file ({type(error).__name__}).",
+                "'{path}' is a damaged DICOM file ({error}).",
                 "Copy or export it again.",
+                path=path,
+                error=type(error).__name__,
             ) from error
     return found
 
@@ -141,8 +147,13 @@ def _longest_series(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     if len(series) > 1:
         others = ", ".join(_series_name(one) for one in series if one is not longest)
         notes.append(
-            f"The folder contains {len(series)} DICOM series. The one with most slices was used: "
-            f"{_series_name(longest)}; not {others}."
+            Message(
+                "The folder contains {count} DICOM series. The one with most slices was "
+                "used: {series}; not {others}.",
+                count=len(series),
+                series=_series_name(longest),
+                others=others,
+            )
         )
     return longest
 
@@ -164,9 +175,14 @@ def _check_one_patient(slices: list[_Slice], folder: Path) -> None:
         groups = list(_grouped(slices, lambda tags, name=name: str(tags.get(name, ""))).values())
         if len(groups) > 1:
             raise ImageError(
-                f"The DICOM series in '{folder}' has slices of {len(groups)} {what}: "
-                f"'{groups[0][0].path.name}' and '{groups[1][0].path.name}'.",
+                "The DICOM series in '{folder}' has slices of {count} {what}: '{path}' and "
+                "'{other_path}'.",
                 "Give a folder with the slices of one scan.",
+                folder=folder,
+                count=len(groups),
+                what=what,
+                path=groups[0][0].path.name,
+                other_path=groups[1][0].path.name,
             )
 
 
@@ -194,8 +210,12 @@ def _largest_stack(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     if others:
         first = next(group for group in groups if group is not largest)[0]
         notes.append(
-            f"{others} image(s) of the series are of another orientation or size, such as "
-            f"'{first.path.name}', and were left out."
+            Message(
+                "{others} image(s) of the series are of another orientation or size, such as "
+                "'{path}', and were left out.",
+                others=others,
+                path=first.path.name,
+            )
         )
     return largest
 
@@ -231,9 +251,13 @@ def _in_order(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     if len(first) < len(slices):
         twice = sum(count > 1 for count in Counter(place.tolist()).values())
         notes.append(
-            f"{twice} of {len(first)} slices occur twice or more in the same place (two "
-            "acquisitions or reconstructions in one series); of each the first was used, by "
-            "acquisition and instance number."
+            Message(
+                "{twice} of {count} slices occur twice or more in the same place (two "
+                "acquisitions or reconstructions in one series); of each the first was used, "
+                "by acquisition and instance number.",
+                twice=twice,
+                count=len(first),
+            )
         )
     return [slices[n] for n in first]
 
@@ -250,10 +274,12 @@ def _check_straight(slices: list[_Slice], folder: Path) -> None:
     if beside.max() > tolerance:
         worst = int(beside.argmax())
         raise ImageError(
-            f"The slices of the CT '{folder}' are not one above the other: "
-            f"'{slices[worst].path.name}' lies {beside[worst]:.4g} mm beside the line from the "
-            "first to the last.",
+            "The slices of the CT '{folder}' are not one above the other: '{name}' lies "
+            "{distance:.4g} mm beside the line from the first to the last.",
             "Give a folder with the slices of one scan, or resample it to a straight stack.",
+            folder=folder,
+            name=slices[worst].path.name,
+            distance=beside[worst],
         )
 
 
@@ -273,16 +299,28 @@ def _even_places(slices: list[_Slice], folder: Path, notes: list[str]) -> np.nda
         count = 1 + int(np.ceil((heights[-1] - heights[0]) / usual - 1e-6))
         even = np.linspace(heights[0], heights[-1], count)
         notes.append(
-            f"The slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart, their numbers without "
-            f"a gap; they were resampled to {count} slices {even[1] - even[0]:.4g} mm apart."
+            Message(
+                "The slices are {least:.4g} to {most:.4g} mm apart, their numbers without a gap; "
+                "they were resampled to {count} slices {step:.4g} mm apart.",
+                least=gaps.min(),
+                most=gaps.max(),
+                count=count,
+                step=even[1] - even[0],
+            )
         )
         return np.interp(even, heights, np.arange(len(heights)))
     number = int((off > tolerance).sum())
     raise ImageError(
-        f"The slices of the CT '{folder}' are not evenly spaced: most are {usual:.4g} mm "
-        f"apart, but '{names[worst]}' and '{names[worst + 1]}' {gaps[worst]:.4g} mm"
-        + (f" ({number} such gaps)." if number > 1 else "."),
+        "The slices of the CT '{folder}' are not evenly spaced: most are {usual:.4g} mm apart, but "
+        "'{name}' and '{other_name}' {gap:.4g} mm"
+        + (" ({count} such gaps)." if number > 1 else "."),
         "Slices may be missing: export the whole series again, or resample it to even slices.",
+        folder=folder,
+        usual=usual,
+        name=names[worst],
+        other_name=names[worst + 1],
+        gap=gaps[worst],
+        count=number,
     )
 
 
@@ -302,10 +340,14 @@ def check_scales(hounsfield: np.ndarray, series: Series) -> str:
         if abs(leap) > _LEAP_HU:
             names = [Path(file).name for file in series.files[k : k + 2]]
             raise ImageError(
-                f"'{names[0]}' and '{names[1]}' are neighbouring slices with different rescales "
-                f"(slope, intercept: {_words(one)}; {_words(other)}), which put their values "
-                f"{abs(leap):.0f} HU apart.",
+                "'{name}' and '{other_name}' are neighbouring slices with different rescales "
+                "(slope, intercept: {one}; {other}), which put their values {leap:.0f} HU apart.",
                 "Give a folder with the slices of one scan, or export the series again.",
+                name=names[0],
+                other_name=names[1],
+                one=_words(one),
+                other=_words(other),
+                leap=abs(leap),
             )
     return "The slices differ in their rescale to Hounsfield units; each has its own."
 
@@ -331,6 +373,10 @@ def _index_to_lps(slices: list[_Slice], count: int, notes: list[str]) -> np.ndar
     tilt = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
     if tilt > _TILT_DEGREES:
         notes.append(
-            f"The gantry was tilted by {tilt:.1f} degrees; slices lie where their positions say."
+            Message(
+                "The gantry was tilted by {tilt:.1f} degrees; slices lie where their "
+                "positions say.",
+                tilt=tilt,
+            )
         )
     return matrix

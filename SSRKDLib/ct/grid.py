@@ -61,9 +61,11 @@ class CtGrid:
         if total > LARGEST_GRID:
             size = " x ".join(f"{edge:.0f}" for edge in high - low)
             raise ImageError(
-                f"The CT is too large: {size} mm are {total / 1e6:.0f} million voxels of "
-                f"{voxel:g} mm.",
+                "The CT is too large: {size} mm are {total:.0f} million voxels of {voxel:g} mm.",
                 "Crop it to the knee, then try again.",
+                size=size,
+                total=total / 1000000.0,
+                voxel=voxel,
             )
         affine = np.diag([voxel, voxel, voxel, 1.0])
         affine[:3, 3] = (low + high) / 2 - voxel * (count - 1) / 2
@@ -245,8 +247,9 @@ def _check_size(scan: CtScan) -> None:
     ):
         size = " x ".join(f"{edge:.3g}" for edge in edges)
         raise ImageError(
-            f"The CT measures {size} mm, which no CT of a knee does.",
+            "The CT measures {size} mm, which no CT of a knee does.",
             "Check its voxel spacing, which must be in millimetres.",
+            size=size,
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.ct.dicom_series import check_scales, find_series
 from SSRKDLib.images.formats import whole_image_kind
@@ -55,7 +56,7 @@ def read_scan(path: str | Path) -> CtScan:
     """
     path = Path(path)
     if not path.exists():
-        raise ImageError(f"'{path}' was not found.", "Check the path.")
+        raise ImageError("'{path}' was not found.", "Check the path.", path=path)
     scan = _read_series(path) if path.is_dir() else _read_file(path)
     check_hounsfield(scan.hounsfield, str(path))
     return scan
@@ -70,8 +71,9 @@ def check_hounsfield(values: np.ndarray, name: str) -> None:
     """
     if not np.isfinite(values).all() or values.min() >= 0:
         raise ImageError(
-            f"'{name}' is not in Hounsfield units (air should be near -1000).",
+            "'{name}' is not in Hounsfield units (air should be near -1000).",
             "Give the CT itself, not a label map or a rescaled copy.",
+            name=name,
         )
 
 
@@ -123,10 +125,12 @@ def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:
         with itk_settings():
             return [sitk.ReadImage(file) for file in files]
     except RuntimeError as error:
-        raise ImageError(f"The CT '{path}' cannot be read.", _REMEDY) from error
+        raise ImageError(Message("The CT '{path}' cannot be read.", path=path), _REMEDY) from error
 
 
 def _grey_volume(volume: Volume, path: Path) -> np.ndarray:
     if volume.array.ndim != 3 or volume.components != 1:
-        raise ImageError(f"'{path}' is not one three-dimensional grey image.", _REMEDY)
+        raise ImageError(
+            Message("'{path}' is not one three-dimensional grey image.", path=path), _REMEDY
+        )
     return volume.array

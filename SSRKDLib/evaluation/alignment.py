@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.evaluation.icp import (
     RigidBody,
     Surface,
@@ -85,13 +86,20 @@ def align(
             better.
     """
     if mode not in MODES:
-        raise MeshError(f"'{mode}' is not an alignment.", f"Use one of {', '.join(MODES)}.")
+        raise MeshError(
+            "'{mode}' is not an alignment.",
+            "Use one of {modes}.",
+            mode=mode,
+            modes=", ".join(MODES),
+        )
     notes = [*check_surfaces(moving, names[0]), *check_surfaces(fixed, names[1])]
     common = [bone for bone in BONES if bone in moving and bone in fixed]
     if not common:
         raise MeshError(
-            f"No bone is in both the {names[0]} and the {names[1]}.",
+            "No bone is in both the {name} and the {other_name}.",
             "Check how the bones are matched.",
+            name=names[0],
+            other_name=names[1],
         )
     sources = {bone: Surface(moving[bone]) for bone in common}
     targets = {bone: Surface(fixed[bone]) for bone in common}
@@ -113,7 +121,11 @@ def align(
                 **_each(sources, targets, whole, names),
             }
             notes += [
-                f"The {bone} is not in the {names[1]}: moved as all bones together."
+                Message(
+                    "The {bone} is not in the {other_name}: moved as all bones together.",
+                    bone=bone,
+                    other_name=names[1],
+                )
                 for bone in moving
                 if bone not in common
             ]
@@ -122,7 +134,12 @@ def align(
     }
     remedy = "in one frame" if mode == "none" else "the same knee"
     notes += [
-        f"The {bone} is {value:.1f} mm away from its counterpart: check that both are {remedy}."
+        Message(
+            "The {bone} is {value:.1f} mm away from its counterpart: check that both are {remedy}.",
+            bone=bone,
+            value=value,
+            remedy=remedy,
+        )
         for bone, value in residual.items()
         if value > _POOR_FIT
     ]
@@ -219,7 +236,11 @@ def _refuse_other_side(
     other_side = float(np.average(mirrored, weights=areas))
     if other_side < _MIRROR_GAIN * as_is:
         raise MeshError(
-            f"The {names[0]} is of the other side than the {names[1]}: mirrored, left for right, "
-            f"it fits to {other_side:.1f} mm, as it is only to {as_is:.1f} mm.",
-            f"Choose the {names[0]} of the same knee.",
+            "The {name} is of the other side than the {other_name}: mirrored, left for "
+            "right, it fits to {other_side:.1f} mm, as it is only to {as_is:.1f} mm.",
+            "Choose the {name} of the same knee.",
+            name=names[0],
+            other_name=names[1],
+            other_side=other_side,
+            as_is=as_is,
         )

@@ -114,7 +114,7 @@ def find_cases(folder: Path) -> list[Path]:
         InputError: the folder is absent, or contains no case.
     """
     if not folder.is_dir():
-        raise InputError(f"The folder '{folder}' does not exist.", "Check the path.")
+        raise InputError("The folder '{folder}' does not exist.", "Check the path.", folder=folder)
     cases = [
         path
         for path in sorted(folder.iterdir())
@@ -124,8 +124,11 @@ def find_cases(folder: Path) -> list[Path]:
     ]
     if not cases:
         raise InputError(
-            f"'{folder}' contains no case.",
-            f"A case is a sub-folder with {RIG}, its images and {TRUTHS[0]}/.",
+            "'{folder}' contains no case.",
+            "A case is a sub-folder with {rig}, its images and {truth}/.",
+            folder=folder,
+            rig=RIG,
+            truth=TRUTHS[0],
         )
     return cases
 
@@ -141,15 +144,16 @@ def prepare_output(output: Path, settings: Settings) -> None:
     mark = output / SETTINGS
     if output.exists() and not output.is_dir():
         raise OutputError(
-            f"'{output}' exists and is not a folder.", "Choose another output folder."
+            "'{output}' exists and is not a folder.", "Choose another output folder.", output=output
         )
     try:
         if mark.is_file():
             found = json.loads(mark.read_text(encoding="utf-8"))
         elif output.is_dir() and any(path.name != MANIFEST for path in output.iterdir()):
             raise OutputError(
-                f"The folder '{output}' contains other things than an earlier evaluation.",
+                "The folder '{output}' contains other things than an earlier evaluation.",
                 "Choose a new or an empty folder.",
+                output=output,
             )
         else:
             output.mkdir(parents=True, exist_ok=True)
@@ -160,8 +164,10 @@ def prepare_output(output: Path, settings: Settings) -> None:
         if found != wanted:
             changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
             raise OutputError(
-                f"The evaluation in '{output}' was begun with another {' and '.join(changed)}.",
+                "The evaluation in '{output}' was begun with another {changed}.",
                 "Choose a new folder, or repeat the settings.",
+                output=output,
+                changed=" and ".join(changed),
             )
         check_files(output, EVALUATION, TOGETHER)
         (output / FINISHED).mkdir(exist_ok=True)
@@ -169,7 +175,10 @@ def prepare_output(output: Path, settings: Settings) -> None:
         raise cannot_write(output, error) from error
     except (ValueError, RecursionError) as error:
         raise OutputError(
-            f"'{mark}' is damaged ({str(error)[:100]}).", "Choose another output folder."
+            "'{mark}' is damaged ({reason}).",
+            "Choose another output folder.",
+            mark=mark,
+            reason=str(error)[:100],
         ) from error
 
 
@@ -320,11 +329,16 @@ def _truth(case: Path) -> Path:
     found = _truths(case)
     if not found:
         raise MeshError(
-            f"The case '{case.name}' has no truth.", f"Add {TRUTHS[0]}/ with the bones' surfaces."
+            "The case '{case}' has no truth.",
+            "Add {truth}/ with the bones' surfaces.",
+            case=case.name,
+            truth=TRUTHS[0],
         )
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
-        raise MeshError(f"The case '{case.name}' has {names}.", "Keep one truth.")
+        raise MeshError(
+            "The case '{case}' has {names}.", "Keep one truth.", case=case.name, names=names
+        )
     return found[0]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.messages import Message, joined
 from SSRKDLib.evaluation.regions import Region, as_region, common_region
 from SSRKDLib.evaluation.voxel_metrics import dice_mesh_in_mask, dice_meshes
 from SSRKDLib.surfaces.distance import point_distances
@@ -197,7 +198,7 @@ def _measure(
     try:
         distances = surface_distances(recon, truth, region, samples, backend=backend)
     except MeshError as error:
-        row["note"] = "; ".join(filter(None, [row["note"], error.cause]))
+        row["note"] = joined(filter(None, [row["note"], error.cause]))
         return
     row["assd_mm"] = assd(distances)
     row["assd_paper_mm"] = assd_paper(recon, truth, region, PAPER_POINTS)
@@ -215,7 +216,7 @@ def _mean_row(rows: list[dict]) -> dict:
         key: float(np.mean([row[key] for row in rows])) for key in (*MEASURES, *MORE_MEASURES)
     }
     lost = [row["bone"] for row in rows if np.isnan(row["assd_mm"])]
-    note = f"no mean without the {' and '.join(lost)}" if lost else ""
+    note = Message("no mean without the {lost}", lost=" and ".join(lost)) if lost else ""
     return {"bone": "mean", **values, "region": None, "note": note}
 
 
@@ -226,7 +227,8 @@ def _within(a: Mesh, b: Mesh, region: np.ndarray | Region | None) -> tuple[Mesh,
     for part, name in zip(parts, ("first", "second")):
         if not len(part.faces):
             raise MeshError(
-                f"The {name} surface has no part in the compared region.",
+                "The {name} surface has no part in the compared region.",
                 "Check that both are in one frame, in millimetres.",
+                name=name,
             )
     return parts

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from SSRKDLib.core.messages import Message, joined
 from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
@@ -95,7 +96,7 @@ def common_region(
                     "reference": _end_of_reference(truth, axis, sign, joint),
                 }
                 notes.append(_shorten(box, cuts, axis, sign))
-        regions[bone] = Region(box, "; ".join(filter(None, notes)))
+        regions[bone] = Region(box, joined(filter(None, notes)))
     return regions
 
 
@@ -115,7 +116,12 @@ def region_from_rig(
         if bone not in recon or not len(recon[bone].faces) or not len(truth.faces):
             continue
         box = _around(recon[bone], truth)
-        notes = [f"evaluated where both views see it, {_MARGIN:g} mm inside their edges"]
+        notes = [
+            Message(
+                "evaluated where both views see it, {margin:g} mm inside their edges",
+                margin=_MARGIN,
+            )
+        ]
         planes = seen
         if joint is not None:
             planes = np.concatenate([seen, _within(joint, rig, reference, reach)])
@@ -125,7 +131,7 @@ def region_from_rig(
             for sign in signs:
                 cuts = {"reference": _end_of_reference(truth, axis, sign, joint)}
                 notes.append(_shorten(box, cuts, axis, sign))
-        regions[bone] = Region(box, "; ".join(filter(None, notes)), planes)
+        regions[bone] = Region(box, joined(filter(None, notes)), planes)
     return regions
 
 
@@ -220,7 +226,7 @@ def _shorten(box: np.ndarray, cuts: dict[str, float | None], axis: int, sign: in
         return ""
     box[side, axis] = sign * (found[who] - _MARGIN)
     end = f"{'xyz'[axis]} = {box[side, axis]:.1f} mm"
-    return f"evaluated to {end}, where the {who} is cut"
+    return Message("evaluated to {end}, where the {who} is cut", end=end, who=who)
 
 
 def _cut_at(mesh: Mesh, axis: int, sign: int) -> float | None:

@@ -46,4 +46,6 @@ def _read(path: Path) -> list[dict]:
         reason = "it is not a list of rows"
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error)
-    raise InputError(f"'{path}' cannot be read ({reason}).", "Choose another folder.")
+    raise InputError(
+        "'{path}' cannot be read ({reason}).", "Choose another folder.", path=path, reason=reason
+    )

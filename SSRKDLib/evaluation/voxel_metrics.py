@@ -136,6 +136,8 @@ def _extent(mask: np.ndarray) -> np.ndarray:
 def _same_grid(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape:
         raise MeshError(
-            f"Volumes of {a.shape} and {b.shape} voxels cannot be compared voxel by voxel.",
+            "Volumes of {a_shape} and {b_shape} voxels cannot be compared voxel by voxel.",
             "Bring both onto one grid.",
+            a_shape=a.shape,
+            b_shape=b.shape,
         )

@@ -31,15 +31,20 @@ def check_distances(name: str, sdd: float, sod: float) -> None:
     detector and to the knee that no X-ray set-up has; ``name`` is the view's."""
     if not (math.isfinite(sdd) and math.isfinite(sod) and 300 <= sdd <= 5000):
         raise GeometryError(
-            f"View '{name}': a source-to-detector distance of {sdd:g} mm is impossible.",
+            "View '{name}': a source-to-detector distance of {sdd:g} mm is impossible.",
             "Give the distance in millimetres, between 300 and 5000.",
+            name=name,
+            sdd=sdd,
         )
     if not 100 <= sod < sdd:
         raise GeometryError(
-            f"View '{name}': a source-to-object distance of {sod:g} mm is impossible with the "
-            f"detector at {sdd:g} mm.",
-            "Give the distance from the source to the knee in millimetres, less than that to the "
-            "detector.",
+            "View '{name}': a source-to-object distance of {sod:g} mm is impossible with "
+            "the detector at {sdd:g} mm.",
+            "Give the distance from the source to the knee in millimetres, less than "
+            "that to the detector.",
+            name=name,
+            sod=sod,
+            sdd=sdd,
         )
 
 

@@ -34,8 +34,11 @@ class Known:
         for entry in fields(self):
             if getattr(self, entry.name) not in ORIGINS:
                 raise GeometryError(
-                    f"'{getattr(self, entry.name)}' is not a way to know a view's {entry.name}.",
-                    f"Use one of {', '.join(ORIGINS)}.",
+                    "'{found}' is not a way to know a view's {entry}.",
+                    "Use one of {origins}.",
+                    found=getattr(self, entry.name),
+                    entry=entry.name,
+                    origins=", ".join(ORIGINS),
                 )
 
 

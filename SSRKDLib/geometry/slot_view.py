@@ -39,8 +39,9 @@ class SlotView(View):
         super().__post_init__()
         if abs(self.scan_direction @ self.normal) > 1e-3:
             raise GeometryError(
-                f"View '{self.name}': tube and detector travel towards each other.",
+                "View '{name}': tube and detector travel towards each other.",
                 "Give a scan_direction that is parallel to the detector.",
+                name=self.name,
             )
 
     @property

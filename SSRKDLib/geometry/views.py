@@ -21,6 +21,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.known import CALIBRATED, Known
+from SSRKDLib.geometry.rigid_transform import rigid_matrix
 
 #: View axes closer together than this are refused (opposite directions count as parallel).
 MINIMUM_AXES_ANGLE_DEGREES = 20.0
@@ -63,44 +64,56 @@ class View:
             vector = np.asarray(getattr(self, key), dtype=np.float64)
             if vector.shape != (3,) or not np.isfinite(vector).all():
                 raise GeometryError(
-                    f"View '{self.name}': {key} is not three finite numbers.",
+                    "View '{name}': {key} is not three finite numbers.",
                     "Give it as [x, y, z] in millimetres.",
+                    name=self.name,
+                    key=key,
                 )
             object.__setattr__(self, key, vector)
         self._check_detector()
 
     def _check_detector(self) -> None:
-        where = f"View '{self.name}':"
+        at = f"View '{self.name}':"
         for key in self._DIRECTIONS:
             if abs(np.linalg.norm(getattr(self, key)) - 1) > 1e-3:
-                raise GeometryError(f"{where} {key} is not a unit vector.", "Normalise it.")
+                raise GeometryError(
+                    "{at} {key} is not a unit vector.", "Normalise it.", at=at, key=key
+                )
         if abs(self.column_direction @ self.row_direction) > 1e-3:
             raise GeometryError(
-                f"{where} column_direction and row_direction are not perpendicular.",
+                "{at} column_direction and row_direction are not perpendicular.",
                 "Give the two edges of the detector as perpendicular unit vectors.",
+                at=at,
             )
         if len(self.pixel_spacing) != 2 or not all(
             math.isfinite(s) and 0.01 <= s <= 10 for s in self.pixel_spacing
         ):
             raise GeometryError(
-                f"{where} a pixel spacing of {list(self.pixel_spacing)} mm is impossible.",
+                "{at} a pixel spacing of {pixel_spacing} mm is impossible.",
                 "Give it in millimetres, between 0.01 and 10.",
+                at=at,
+                pixel_spacing=list(self.pixel_spacing),
             )
         if len(self.size) != 2 or not all(int(s) == s and 8 <= s <= 20000 for s in self.size):
             raise GeometryError(
-                f"{where} an image size of {list(self.size)} is impossible.",
+                "{at} an image size of {size} is impossible.",
                 "Give [columns, rows] as whole numbers between 8 and 20000.",
+                at=at,
+                size=list(self.size),
             )
         distance = self.source_to_detector_distance
         if distance < 1:
             raise GeometryError(
-                f"{where} the source lies on the detector.",
+                "{at} the source lies on the detector.",
                 "Check source and detector_origin: they are points in millimetres.",
+                at=at,
             )
         if not 100 <= distance <= 10000:
             raise GeometryError(
-                f"{where} a source-to-detector distance of {distance:.4g} mm is impossible.",
+                "{at} a source-to-detector distance of {distance:.4g} mm is impossible.",
                 "Check that all lengths are millimetres (not metres or centimetres).",
+                at=at,
+                distance=distance,
             )
 
     @property
@@ -228,8 +241,9 @@ class View:
         inside = 0 <= left <= left + columns <= self.size[0]
         if not inside or not 0 <= top <= top + rows <= self.size[1]:
             raise GeometryError(
-                f"View '{self.name}': the crop region reaches over the image's edge.",
+                "View '{name}': the crop region reaches over the image's edge.",
                 "Move it into the image.",
+                name=self.name,
             )
         return replace(
             self,
@@ -282,14 +296,15 @@ class Rig:
         object.__setattr__(self, "views", tuple(self.views))
         if len(self.views) < 2:
             raise GeometryError(
-                f"The rig has {len(self.views)} view(s); depth needs two.",
+                "The rig has {count} view(s); depth needs two.",
                 "Add a second radiograph taken from another direction.",
+                count=len(self.views),
             )
         if self.frame not in ("LPS", "lab"):
-            raise GeometryError(f"'{self.frame}' is not a frame.", 'Use "LPS" or "lab".')
+            raise GeometryError("'{name}' is not a frame.", 'Use "LPS" or "lab".', name=self.frame)
         if self.laterality not in ("L", "R", None):
             raise GeometryError(
-                f"'{self.laterality}' is not a side.", 'Use "L", "R" or null (unknown).'
+                "'{side}' is not a side.", 'Use "L", "R" or null (unknown).', side=self.laterality
             )
         if self.patient_to_rig is not None:
             object.__setattr__(self, "patient_to_rig", rigid_matrix(self.patient_to_rig))
@@ -298,8 +313,10 @@ class Rig:
         )
         if widest < MINIMUM_AXES_ANGLE_DEGREES:
             raise GeometryError(
-                f"The view axes are only {widest:.1f} degrees apart (same side, or opposite).",
-                f"Give two views at least {MINIMUM_AXES_ANGLE_DEGREES:.0f} degrees apart.",
+                "The view axes are only {widest:.1f} degrees apart (same side, or opposite).",
+                "Give two views at least {least:.0f} degrees apart.",
+                widest=widest,
+                least=MINIMUM_AXES_ANGLE_DEGREES,
             )
 
     def transformed(self, matrix: np.ndarray) -> Rig:
@@ -331,29 +348,6 @@ class Rig:
 def axes_angle(first: np.ndarray, second: np.ndarray) -> float:
     """Angle between two lines along unit vectors, degrees, 0 to 90."""
     return math.degrees(math.acos(min(1.0, abs(float(first @ second)))))
-
-
-def rigid_matrix(values: object) -> np.ndarray:
-    """A checked 4x4 rigid transform (rotation without reflection, mm) from nested numbers."""
-    try:
-        matrix = np.asarray(values, dtype=np.float64).reshape(4, 4)
-    except (TypeError, ValueError) as error:
-        raise GeometryError(
-            "patient_to_rig is not a 4x4 matrix.", "Give 4 rows of 4 numbers."
-        ) from error
-    rotation = matrix[:3, :3]
-    rigid = (
-        np.isfinite(matrix).all()
-        and np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-3)
-        and np.linalg.det(rotation) > 0
-        and np.allclose(matrix[3], [0, 0, 0, 1], atol=1e-6)
-    )
-    if not rigid:
-        raise GeometryError(
-            "patient_to_rig is not a rigid transform.",
-            "It must turn and shift only (no mirror, no scale), last row 0 0 0 1.",
-        )
-    return matrix
 
 
 def triangulate(views: list[View], image_points: np.ndarray) -> tuple[np.ndarray, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import LARGEST_VOLUME
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
@@ -51,7 +52,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     _check_tiff(path)  # ITK asks all its readers about any file
     kind = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     if kind not in READERS:
-        raise ImageError(f"'{path}' is in no format that can be read.", _FORMATS)
+        raise ImageError(Message("'{path}' is in no format that can be read.", path=path), _FORMATS)
     if kind == "NiftiImageIO":
         _check_nifti(path)
     elif kind == "GDCMImageIO":
@@ -86,9 +87,12 @@ def check_size(path: Path, volume: bool) -> None:
         most = f"{LONGEST_SIDE} pixels per side and {MOST_PIXELS // 10**6} million in all"
     if not fits or pixels == 0:
         raise ImageError(
-            f"'{path}' declares {' x '.join(map(str, size))} pixels of {bits} bits; at most {most} "
-            "are read.",
+            "'{path}' declares {size} pixels of {bits} bits; at most {most} are read.",
             "Check the file, or crop it to the knee.",
+            path=path,
+            size=" x ".join(map(str, size)),
+            bits=bits,
+            most=most,
         )
 
 
@@ -99,7 +103,9 @@ def _check_header(path: Path) -> None:
         header = stream.read(1 << 20)
     for dimensions in re.findall(rb"(?im)^\s*NDims\s*=\s*([^\r\n]*)", header):
         if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
-            raise ImageError(f"'{path}' declares an absurd number of dimensions.", _AGAIN)
+            raise ImageError(
+                Message("'{path}' declares an absurd number of dimensions.", path=path), _AGAIN
+            )
     pattern = rb"(?im)^\s*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"
     for named in re.finditer(pattern, header):
         name = os.fsdecode(named[1].strip())
@@ -109,8 +115,10 @@ def _check_header(path: Path) -> None:
         elsewhere = "/" in name or os.sep in name or data.resolve().parent != path.parent.resolve()
         if elsewhere or name.upper().startswith("LIST") or "%" in name:
             raise ImageError(
-                f"'{path}' takes its pixels from '{name}'; one file in its own folder is expected.",
+                "'{path}' takes its pixels from '{name}'; one file in its own folder is expected.",
                 "Save the image in one file (.nrrd, .mha).",
+                path=path,
+                name=name,
             )
         regular_file(data, ImageError)
 
@@ -125,17 +133,22 @@ def _check_nifti(path: Path) -> None:
             needed = _nifti_length(header)
             if needed is not None and needed > LARGEST_VOLUME + (1 << 20):
                 raise ImageError(
-                    f"'{path}' declares {needed >> 20} MB; {LARGEST_VOLUME >> 20} are the most.",
+                    "'{path}' declares {needed} MB; {largest_volume} are the most.",
                     "Check the file, or crop it to the knee.",
+                    path=path,
+                    needed=needed >> 20,
+                    largest_volume=LARGEST_VOLUME >> 20,
                 )
             wanted = (needed or 0) - len(header)
             while wanted > 0 and (chunk := stream.read(min(wanted, 1 << 22))):
                 wanted -= len(chunk)
     except (EOFError, OSError, zlib.error) as error:
-        raise ImageError(f"'{path}' is cut off or damaged ({error}).", _AGAIN) from error
+        raise ImageError(
+            Message("'{path}' is cut off or damaged ({error}).", path=path, error=error), _AGAIN
+        ) from error
     detached = path.suffix.lower() in (".hdr", ".img")
     if needed is None or (wanted > 0 and not detached):
-        raise ImageError(f"'{path}' is cut off or damaged.", _AGAIN)
+        raise ImageError(Message("'{path}' is cut off or damaged.", path=path), _AGAIN)
 
 
 def _nifti_length(header: bytes) -> int | None:
@@ -182,7 +195,7 @@ def _check_tiff(path: Path) -> None:
             place = struct.unpack(order + pointer, after)[0]
         else:
             if place:
-                raise ImageError(f"'{path}' has pages without end.", _AGAIN)
+                raise ImageError(Message("'{path}' has pages without end.", path=path), _AGAIN)
 
 
 def _check_jpeg(path: Path) -> None:
@@ -190,7 +203,7 @@ def _check_jpeg(path: Path) -> None:
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - 4096))
         if not stream.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
-            raise ImageError(f"'{path}' is cut off or damaged.", _AGAIN)
+            raise ImageError(Message("'{path}' is cut off or damaged.", path=path), _AGAIN)
 
 
 def jpeg_orientation(path: Path) -> int:
@@ -222,7 +235,10 @@ def _check_dicom(path: Path) -> None:
         ])  # fmt: skip
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageError(
-            f"'{path}' is a damaged DICOM file ({type(error).__name__}).", _AGAIN
+            Message(
+                "'{path}' is a damaged DICOM file ({error}).", path=path, error=type(error).__name__
+            ),
+            _AGAIN,
         ) from error
     check_dicom_pixels(dataset, path)
 
@@ -247,7 +263,10 @@ def check_dicom_pixels(dataset, path: Path) -> None:
         whole = len(dataset.PixelData) >= needed
     except Exception as error:  # as above
         raise ImageError(
-            f"'{path}' is a damaged DICOM file ({type(error).__name__}).", _AGAIN
+            Message(
+                "'{path}' is a damaged DICOM file ({error}).", path=path, error=type(error).__name__
+            ),
+            _AGAIN,
         ) from error
     if not whole:
-        raise ImageError(f"'{path}' is cut off: pixels are missing.", _AGAIN)
+        raise ImageError(Message("'{path}' is cut off: pixels are missing.", path=path), _AGAIN)

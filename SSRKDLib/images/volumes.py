@@ -79,9 +79,16 @@ def read_volume(path: Path) -> Volume:
     if not possible or edges.min() < _EDGE_MM[0] or edges.max() > _EDGE_MM[1]:
         size = " x ".join(f"{edge:.3g}" for edge in edges)
         raise ImageError(
-            f"The voxels of '{path}' measure {size} mm and begin {far:.3g} mm from the origin; "
-            f"{_EDGE_MM[0]:g} to {_EDGE_MM[1]:g} mm and at most {_FARTHEST_MM:g} mm are expected.",
+            "The voxels of '{path}' measure {size} mm and begin {far:.3g} mm from the "
+            "origin; {first_edge_mm:g} to {second_edge_mm:g} mm and at most "
+            "{farthest_mm:g} mm are expected.",
             "Check spacing and origin in the file, which are millimetres.",
+            path=path,
+            size=size,
+            far=far,
+            first_edge_mm=_EDGE_MM[0],
+            second_edge_mm=_EDGE_MM[1],
+            farthest_mm=_FARTHEST_MM,
         )
     return volume
 
@@ -101,7 +108,7 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
             sform = _sform(file) if kind == "NiftiImageIO" else None
             if sform is None:
                 raise ImageError(
-                    f"'{path}' cannot be decoded.", "Export it again, uncompressed."
+                    "'{path}' cannot be decoded.", "Export it again, uncompressed.", path=path
                 ) from error
             with _permissive():
                 check_size(file, volume=True)
@@ -155,7 +162,10 @@ def _unpacked(path: Path) -> Iterator[Path]:
                 shutil.copyfileobj(packed, stream, 1 << 22)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ImageError(
-                f"'{path}' is cut off or damaged ({error}).", "Copy or export it again."
+                "'{path}' is cut off or damaged ({error}).",
+                "Copy or export it again.",
+                path=path,
+                error=error,
             ) from error
         yield plain
 

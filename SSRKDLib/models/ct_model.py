@@ -10,6 +10,7 @@ import numpy as np
 
 from SSRKDLib.core.batching import in_batches
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.catalogue import find_bundle, list_bundles
 from SSRKDLib.weights.state_dict import load_network, misfit
@@ -50,10 +51,13 @@ def check_teacher(name_or_path: str | Path | None = None) -> None:
         if info.ok and TEACHER in read_manifest(info.path)["networks"]
     ]
     raise WeightsError(
-        f"The weights '{manifest['name']}' contain no teacher, the network that reads CTs.",
-        f"Choose weights that do: {', '.join(others)}." if others
+        "The weights '{name}' contain no teacher, the network that reads CTs.",
+        "Choose weights that do: {others}."
+        if others
         else "Import weights that do, such as the published checkpoint recon_ct.",
-    )  # fmt: skip
+        name=manifest["name"],
+        others=", ".join(others),
+    )
 
 
 class CtModel:
@@ -81,10 +85,13 @@ class CtModel:
         self.notes: tuple[str, ...] = ()
         if self.voxel is None:
             self.notes = (
-                "The published weights were trained on CTs stretched to a cube, so this CT was "
-                f"stretched to {PUBLISHED_SIZE} voxels along each axis for them, and the surfaces "
-                "back to its millimetres; the less its shape is a cube, the less they can be "
-                "trusted.",
+                Message(
+                    "The published weights were trained on CTs stretched to a cube, so this CT "
+                    "was stretched to {published_size} voxels along each axis for them, and the "
+                    "surfaces back to its millimetres; the less its shape is a cube, the less "
+                    "they can be trusted.",
+                    published_size=PUBLISHED_SIZE,
+                ),
             )
 
     @classmethod

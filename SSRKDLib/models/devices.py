@@ -28,7 +28,9 @@ def resolve_device(wanted: str) -> str:
     try:
         torch.device("cpu" if wanted == "auto" else wanted)
     except RuntimeError as error:
-        raise InputError(f"'{wanted}' is not a device: use {', '.join(DEVICES)}.") from error
+        raise InputError(
+            "'{wanted}' is not a device: use {devices}.", wanted=wanted, devices=", ".join(DEVICES)
+        ) from error
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():

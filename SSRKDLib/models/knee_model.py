@@ -72,18 +72,22 @@ class KneeModel:
         normalisation = bundle.manifest["normalisation"]
         if normalisation not in LOCAL_CONTRAST_NAMES:
             raise WeightsError(
-                f"The weights '{bundle.manifest['name']}' need the normalisation "
-                f"{normalisation!r}, which this version of SSRKD does not have.",
+                "The weights '{name}' need the normalisation {normalisation!r}, which this "
+                "version of SSRKD does not have.",
                 "Update SSRKD, or use weights made for this version.",
+                name=bundle.manifest["name"],
+                normalisation=normalisation,
             )
 
         def expected(kind: type) -> Callable[[str], type]:
             def class_of(architecture: str) -> type:
                 if architecture != kind.__name__:
                     raise WeightsError(
-                        f"The weights '{bundle.manifest['name']}' contain a {architecture} where a "
-                        f"{kind.__name__} belongs.",
+                        "The weights '{name}' contain a {architecture} where a {kind} belongs.",
                         "Choose the shipped weights, or weights exported by Training/export.py.",
+                        name=bundle.manifest["name"],
+                        architecture=architecture,
+                        kind=kind.__name__,
                     )
                 return kind
 

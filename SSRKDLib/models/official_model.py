@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.batching import in_batches
+from SSRKDLib.core.messages import Message, joined
 from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.radiographs.exposure import Exposure
@@ -139,10 +140,14 @@ class OfficialModel:
     def warning(self) -> str:
         """What belongs to every result of these weights: their physical extent, and its doubt."""
         width = self.pixels * self.pixel_mm
-        return (
-            f"The weights '{self.name}' see {width:.0f} mm x {width:.0f} mm at the joint "
-            f"({width / 2:.0f} mm to each side), so shafts end there. {self._doubt}"
-        ).strip()
+        seen = Message(
+            "The weights '{name}' see {width:.0f} mm x {width:.0f} mm at the joint ({half:.0f} mm "
+            "to each side), so shafts end there.",
+            name=self.name,
+            width=width,
+            half=width / 2,
+        )
+        return joined((seen, self._doubt), " ") if self._doubt else seen
 
     def input(self, exposures: tuple[Exposure, Exposure], frame: np.ndarray) -> PublishedInput:
         """What the networks read of two radiographs in a frame, see

@@ -83,9 +83,11 @@ def to_mpta(mpta: float, wanted: float) -> float:
     """
     if wanted <= mpta:
         raise InputError(
-            f"The medial proximal tibial angle is {mpta:.1f} degrees already, {wanted:g} are "
-            "wanted: there is no varus to correct.",
+            "The medial proximal tibial angle is {mpta:.1f} degrees already, {wanted:g} "
+            "are wanted: there is no varus to correct.",
             "Give the correction by --angle.",
+            mpta=mpta,
+            wanted=wanted,
         )
     return wanted - mpta
 
@@ -117,10 +119,12 @@ def miniaci(
     """
     if flexion is not None and abs(flexion) > MOST_FLEXION:
         raise InputError(
-            f"The knee is bent by {abs(flexion):.0f} degrees in these models; Miniaci's "
-            f"construction holds for a straight leg, up to {MOST_FLEXION:g} degrees.",
-            "Use models as in the frontal radiograph (reconstruct --pose frontal), or give the "
-            "correction by --angle.",
+            "The knee is bent by {flexion:.0f} degrees in these models; Miniaci's "
+            "construction holds for a straight leg, up to {most_flexion:g} degrees.",
+            "Use models as in the frontal radiograph (reconstruct --pose frontal), or "
+            "give the correction by --angle.",
+            flexion=abs(flexion),
+            most_flexion=MOST_FLEXION,
         )
     _check_leg(leg, target)
     medial, lateral = landmarks.sides @ landmarks.axes.T
@@ -139,9 +143,11 @@ def miniaci(
     angle = float(np.degrees(np.arctan2(old[0] * new[1] - old[1] * new[0], old @ new)))
     if angle <= 0.0:
         raise InputError(
-            f"The weight-bearing line crosses the knee at {_percent(varus, leg, width):.0f} "
-            f"percent already, {target:g} are wanted: there is no varus to correct.",
+            "The weight-bearing line crosses the knee at {percent:.0f} percent already, "
+            "{target:g} are wanted: there is no varus to correct.",
             "Check the hip-knee-ankle angle (below 180 degrees is varus) or the target.",
+            percent=_percent(varus, leg, width),
+            target=target,
         )
     return angle
 
@@ -165,26 +171,31 @@ def _varus_of(leg: LongLeg, width: float) -> float:
         return float(brentq(lambda varus: _percent(varus, leg, width) - leg.percent, -40.0, 40.0))
     except ValueError:
         raise InputError(
-            f"The weight-bearing line at {leg.percent:g} percent is no human leg's.",
+            "The weight-bearing line at {percent:g} percent is no human leg's.",
             "Give where it crosses the plateaus, in percent of their width from the medial side.",
+            percent=leg.percent,
         ) from None
 
 
 def _check_leg(leg: LongLeg, target: float) -> None:
     if leg.hka is not None and not 150.0 <= leg.hka <= 210.0:
         raise InputError(
-            f"The hip-knee-ankle angle is {leg.hka:g} degrees; 150 to 210 are expected, 180 being "
-            "straight and less varus.",
+            "The hip-knee-ankle angle is {hka:g} degrees; 150 to 210 are expected, 180 "
+            "being straight and less varus.",
             "Give it as measured on the medial side.",
+            hka=leg.hka,
         )
     for bone, length in (("femur", leg.femur), ("tibia", leg.tibia)):
         if not 200.0 <= length <= 700.0:
             raise InputError(
-                f"The {bone}'s length is {length:g} mm; 200 to 700 are expected.",
+                "The {bone}'s length is {length:g} mm; 200 to 700 are expected.",
                 "Give the distance from the knee's centre in millimetres.",
+                bone=bone,
+                length=length,
             )
     if not 30.0 <= target <= 80.0:
         raise InputError(
-            f"The target is {target:g} percent; 30 to 80 of the plateaus' width are expected.",
+            "The target is {target:g} percent; 30 to 80 of the plateaus' width are expected.",
             "Give it from the medial side.",
+            target=target,
         )

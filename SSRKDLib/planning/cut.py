@@ -48,14 +48,21 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise InputError(f"'{self.kind}' is no kind of osteotomy.", "Use opening or closing.")
+            raise InputError(
+                "'{kind}' is no kind of osteotomy.", "Use opening or closing.", kind=self.kind
+            )
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 unit = "mm" if name in ("entry", "hinge") else "degrees"
                 raise InputError(
-                    f"The osteotomy's {name} is {value:g} {unit}; {low:g} to {high:g} is expected.",
-                    f"Choose another {name}.",
+                    "The osteotomy's {name} is {value:g} {unit}; {low:g} to {high:g} is expected.",
+                    "Choose another {name}.",
+                    name=name,
+                    value=value,
+                    unit=unit,
+                    low=low,
+                    high=high,
                 )
 
 

@@ -67,9 +67,10 @@ def find_landmarks(bones: Mapping[str, Mesh], laterality: str) -> Landmarks:
     for bone in ("tibia", "fibula"):
         if bone not in bones or not bones[bone].area() > 0:
             raise InputError(
-                f"There is no {bone}: an osteotomy is planned on the tibia, with its cut towards "
-                "the tip of the fibula.",
-                f"Give a surface of the {bone} too.",
+                "There is no {bone}: an osteotomy is planned on the tibia, with its cut "
+                "towards the tip of the fibula.",
+                "Give a surface of the {bone} too.",
+                bone=bone,
             )
     own, mirrored = (
         {bone: bones[bone].transformed(matrix) for bone in ("tibia", "fibula")}
@@ -89,13 +90,17 @@ def _refusal(reason: Unmeasurable, mirrored: Mapping[str, Mesh], laterality: str
     except Unmeasurable:
         text = str(reason)
         return InputError(
-            f"No osteotomy can be planned on this tibia: {text[:1].lower()}{text[1:].rstrip('.')}.",
+            "No osteotomy can be planned on this tibia: {first}{rest}.",
             "Give a tibia with whole plateaus and at least 80 mm of shaft below them.",
+            first=text[:1].lower(),
+            rest=text[1:].rstrip("."),
         )
     said, other = ("left", "right") if laterality == "L" else ("right", "left")
     return InputError(
-        f"These are said to be the bones of a {said} knee, and look like those of a {other} one.",
+        "These are said to be the bones of a {said} knee, and look like those of a {other} one.",
         "Correct the side, or export the bones again without mirroring them.",
+        said=said,
+        other=other,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.rigid import turn_about
 from SSRKDLib.planning.cut import Cut, outline_of
 from SSRKDLib.planning.landmarks import Landmarks
@@ -115,10 +116,13 @@ def plan_osteotomy(tibia: Mesh, landmarks: Landmarks, cut: Cut, angle: float) ->
     if not ANGLES[0] <= angle <= ANGLES[1]:
         too_large = angle > ANGLES[1]
         raise InputError(
-            f"A correction of {angle:g} degrees "
+            "A correction of {angle:g} degrees "
             + ("would break the hinge" if too_large else "is none")
-            + f": {ANGLES[0]:g} to {ANGLES[1]:g} degrees are expected.",
+            + ": {least:g} to {most:g} degrees are expected.",
             "Choose a smaller angle, or plan two osteotomies." if too_large else "",
+            angle=angle,
+            least=ANGLES[0],
+            most=ANGLES[1],
         )
     outline = outline_of(tibia, cut, landmarks)
     width, depth = -float(outline[:, 0].min()), float(outline[:, 0].max())
@@ -171,19 +175,32 @@ def _warnings(
     warnings = []
     if width < LEAST_HINGE_MM:
         warnings.append(
-            f"Only {width:.1f} mm of bone are left at the hinge; below {LEAST_HINGE_MM:g} mm it is "
-            "likely to break."
+            Message(
+                "Only {width:.1f} mm of bone are left at the hinge; below {least_hinge_mm:g} "
+                "mm it is likely to break.",
+                width=width,
+                least_hinge_mm=LEAST_HINGE_MM,
+            )
         )
     if cut.kind == "opening" and height > MOST_GAP_MM:
         warnings.append(
-            f"The gap of {height:.1f} mm is wider than {MOST_GAP_MM:g} mm: the hinge may break, "
-            "and the gap may have to be filled."
+            Message(
+                "The gap of {height:.1f} mm is wider than {most_gap_mm:g} mm: the hinge may "
+                "break, and the gap may have to be filled.",
+                height=height,
+                most_gap_mm=MOST_GAP_MM,
+            )
         )
     for name in ("medial", "lateral"):
         change = getattr(after, f"slope_{name}") - getattr(before, f"slope_{name}")
         if abs(change) > MOST_SLOPE_CHANGE:
             warnings.append(
-                f"The {name} tibial slope changes by {change:+.1f} degrees, more than "
-                f"{MOST_SLOPE_CHANGE:g}: turn the hinge."
+                Message(
+                    "The {name} tibial slope changes by {change:+.1f} degrees, more than "
+                    "{most_slope_change:g}: turn the hinge.",
+                    name=name,
+                    change=change,
+                    most_slope_change=MOST_SLOPE_CHANGE,
+                )
             )
     return tuple(warnings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.planning.correction import (
     TARGET_PERCENT,
     Knee,
@@ -95,10 +96,15 @@ def knee_notes(knee: Knee) -> list[str]:
     """Sentences on what the joint adds to the bone's deformity."""
     if knee.convergence is None:
         return []
-    said = f"The joint line converges by {knee.convergence:+.1f} degrees in these models"
+    said = Message(
+        "The joint line converges by {angle:+.1f} degrees in these models", angle=knee.convergence
+    )
     if abs(knee.convergence) < _CONVERGENT:
-        return [f"{said}: the deformity is in the bones."]
+        return [Message("{said}: the deformity is in the bones.", said=said)]
     return [
-        f"{said}, not standing: part of the leg's deformity may lie in the joint, and correcting "
-        "it in the bone too would correct too much."
+        Message(
+            "{said}, not standing: part of the leg's deformity may lie in the joint, and "
+            "correcting it in the bone too would correct too much.",
+            said=said,
+        )
     ]

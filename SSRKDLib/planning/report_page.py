@@ -25,7 +25,7 @@ _DIFFERENCES = {
     "hinge_deg": "Hinge, angle (degrees)",
     "angle_deg": "Correction (degrees)",
     "height_mm": "Wedge height (mm)",
-    "height_posterior_mm": "Wedge height behind (mm)",
+    "height_posterior_mm": "Wedge height back (mm)",
     "depth_mm": "Depth of the cut (mm)",
     "mpta_deg": "MPTA before (degrees)",
     "slope_deg": "Medial slope before (degrees)",
@@ -39,8 +39,15 @@ _COLOURS = {"proximal": "#9db8ad", "distal": "#c8d6d0", "wedge": "#d55e00"}
 def summary_rows(plan: Plan) -> list[tuple[str, str]]:
     """The plan's numbers as (name, value with its unit), for tables."""
     before, after = plan.before, plan.after
-    way = "Opening" if plan.cut.kind == "opening" else "Base of the wedge"
-    side = "medial" if plan.cut.kind == "opening" else "lateral"
+    wedge, back, front = (
+        ("Opening, medial", "Opening, posteromedial", "Opening, anteromedial")
+        if plan.cut.kind == "opening"
+        else (
+            "Base of the wedge, lateral",
+            "Base of the wedge, posterolateral",
+            "Base of the wedge, anterolateral",
+        )
+    )
 
     def change(name: str) -> str:
         one, other = getattr(before, name), getattr(after, name)
@@ -48,9 +55,9 @@ def summary_rows(plan: Plan) -> list[tuple[str, str]]:
 
     return [
         ("Correction", f"{plan.angle:.1f}°"),
-        (f"{way}, {side}", f"{plan.height:.1f} mm"),
-        (f"{way}, postero{side}", f"{plan.height_posterior:.1f} mm"),
-        (f"{way}, antero{side}", f"{plan.height_anterior:.1f} mm"),
+        (wedge, f"{plan.height:.1f} mm"),
+        (back, f"{plan.height_posterior:.1f} mm"),
+        (front, f"{plan.height_anterior:.1f} mm"),
         ("Depth of the cut", f"{plan.depth:.1f} mm"),
         ("Bone left at the hinge", f"{plan.hinge_width:.1f} mm"),
         ("Medial proximal tibial angle", change("mpta")),

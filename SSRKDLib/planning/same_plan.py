@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.evaluation.alignment import align
 from SSRKDLib.planning.cut import Cut
@@ -52,7 +53,7 @@ def compare_plans(
     try:
         _, truth = planner(reference)
     except InputError as error:
-        raise type(error)(f"Reference: {error.cause}", error.remedy) from error
+        raise type(error)(Message("Reference: {cause}", cause=error.cause), error.remedy) from error
     laid = align(*shins, "bone")
     there = _moved(truth.cut, laid.matrices["tibia"])
     middle = mine.cut.hinge + mine.cut.frame(landmarks)[0] * mine.depth / 2.0

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.exposure import Exposure
@@ -53,26 +54,32 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
             continue
         if rig.laterality is None:
             raise GeometryError(
-                f"The {view.name} radiograph shows both knees.",
+                "The {view} radiograph shows both knees.",
                 "State the side that is wanted, L or R.",
+                view=view.name,
             )
         gap, columns = legs
         # Columns grow to the patient's left or to the right.
         wanted = int((rig.laterality == "L") == (view.column_direction[0] > 0))
         half = (np.arange(view.size[0]) >= gap) == bool(wanted)
-        note = (
-            f"The {view.name} radiograph shows both knees: the {SIDES[rig.laterality]} one is taken"
+        note = Message(
+            "The {view} radiograph shows both knees: the {side} one is taken.",
+            view=view.name,
+            side=SIDES[rig.laterality],
         )
         if centred:
             shift = _beside_the_axis(view, columns[wanted])
             views[k] = _moved(view, -shift)
-            note += (
-                f", {np.linalg.norm(shift):.0f} mm beside the central ray; the other view is taken "
-                "to be centred on it"
+            note = Message(
+                "The {view} radiograph shows both knees: the {side} one is taken, {distance:.0f} "
+                "mm beside the central ray; the other view is taken to be centred on it.",
+                view=view.name,
+                side=SIDES[rig.laterality],
+                distance=np.linalg.norm(shift),
             )
         if rig.simultaneous:
-            note += ", which the other leg may cover in the other view"
-        notes.append(f"{note}.")
+            note = Message("{note} The other leg may cover it in the other view.", note=note)
+        notes.append(note)
         shown[k] = Exposure(views[k], exposure.line_integral, exposure.valid & half)
     if not notes:
         return rig, list(exposures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 
 #: Assumed where a file gives no distance: a bucky table, and a C-arm (XA, RF), mm.
@@ -44,20 +45,37 @@ def distances(tags: DicomTags, own: Overrides, label: str) -> tuple[float, float
         if share is not None and sdd is not None:
             sod = sdd * share
         else:
-            notes.append(f"{label}: the source-to-patient distance is taken to be to the knee.")
+            notes.append(
+                Message(
+                    "{label}: the source-to-patient distance is taken to be to the knee.",
+                    label=label,
+                )
+            )
     is_carm = tags.modality in ("XA", "RF") or tags.positioner_type == "CARM"
     if sdd is None:
         if sod is not None and share is not None:
             sdd = sod / share
         else:
             sdd = CARM_DISTANCE if is_carm else TABLE_DISTANCE
-            notes.append(f"{label}: no source-to-detector distance; taken as {sdd:g} mm.")
+            notes.append(
+                Message(
+                    "{label}: no source-to-detector distance; taken as {sdd:g} mm.",
+                    label=label,
+                    sdd=sdd,
+                )
+            )
     if sod is None:
         if share is not None:
             sod = sdd * share
         else:
             sod = sdd * CARM_OBJECT_SHARE if is_carm else sdd - TABLE_OBJECT_GAP
-            notes.append(f"{label}: no source-to-knee distance; taken as {sod:g} mm.")
+            notes.append(
+                Message(
+                    "{label}: no source-to-knee distance; taken as {sod:g} mm.",
+                    label=label,
+                    sod=sod,
+                )
+            )
     return sdd, sod, notes
 
 
@@ -72,19 +90,44 @@ def _stated_distances(
     elif sdd is not None:
         stated, (sdd, unit) = sdd, _in_millimetres(sdd)
         if unit:
-            notes.append(f"{label}: the source-to-detector distance {stated:g} is read as {unit}.")
+            notes.append(
+                Message(
+                    "{label}: the source-to-detector distance {stated:g} is read as {unit}.",
+                    label=label,
+                    stated=stated,
+                    unit=unit,
+                )
+            )
     if own.sod is not None or sod is None:
         return sdd, own.sod, notes
     # A small C-arm has its source within 300 mm of the patient: ten times that is too far then.
     converted, unit = _in_millimetres(sod)
     if unit and (sdd is None or converted < sdd):
-        notes.append(f"{label}: the source-to-patient distance {sod:g} is read as {unit}.")
+        notes.append(
+            Message(
+                "{label}: the source-to-patient distance {sod:g} is read as {unit}.",
+                label=label,
+                sod=sod,
+                unit=unit,
+            )
+        )
         sod = converted
     if sod < 100 or (sdd is not None and sod >= sdd):
         notes.append(
-            f"{label}: the source-to-patient distance of {sod:g} mm is impossible"
-            + ("" if sdd is None else f" with the detector at {sdd:g} mm")
-            + " and is not used."
+            Message(
+                "{label}: the source-to-patient distance of {sod:g} mm is impossible and is not "
+                "used.",
+                label=label,
+                sod=sod,
+            )
+            if sdd is None
+            else Message(
+                "{label}: the source-to-patient distance of {sod:g} mm is impossible with the "
+                "detector at {sdd:g} mm and is not used.",
+                label=label,
+                sod=sod,
+                sdd=sdd,
+            )
         )
         sod = None
     return sdd, sod, notes
@@ -139,17 +182,27 @@ def spacing_on_detector(
         spacing = tuple(s / share for s in tags.pixel_spacing)
         note = f"{spacing[0]:.4g} mm, comes from that calibrated at the knee"
         return spacing, [
-            f"{label}: the pixel spacing on the detector, {note} ({tags.calibration_type})."
+            Message(
+                "{label}: the pixel spacing on the detector, {note} ({calibration_type}).",
+                label=label,
+                note=note,
+                calibration_type=tags.calibration_type,
+            )
         ]
     spacing = tags.pixel_spacing or tags.scanned_spacing
     if spacing:
-        return spacing, [f"{label}: the pixel spacing is taken to be that on the detector."]
+        return spacing, [
+            Message("{label}: the pixel spacing is taken to be that on the detector.", label=label)
+        ]
     if tags.element_spacing:
         return tags.element_spacing, [
-            f"{label}: no pixel spacing; that of the detector's elements (0018,7022) is used."
+            Message(
+                "{label}: no pixel spacing; that of the detector's elements (0018,7022) is used.",
+                label=label,
+            )
         ]
     raise GeometryError(
-        f"{label} gives no pixel spacing, (0018,1164) or (0028,0030)."
+        Message("{label} gives no pixel spacing, (0018,1164) or (0028,0030).", label=label)
         + "".join(f" {problem}" for problem in tags.problems if "pixel spacing" in problem),
         "Measure it (an object of known size on the detector) and state it in mm.",
     )

@@ -18,15 +18,15 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError, SSRKDError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
+from SSRKDLib.radiographs.dicom_oddities import oddities
 from SSRKDLib.radiographs.dicom_values import (
-    decimal,
     find,
     number,
     positive,
     spacing,
     text_of,
-    values_of,
 )
 from SSRKDLib.radiographs.dicom_words import side_in_words, side_key, view_key
 from SSRKDLib.radiographs.slot_scanners import is_slot_spacing, scanner_named
@@ -127,8 +127,10 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
         dataset = pydicom.dcmread(stream or path, stop_before_pixels=stream is None, force=True)
     except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageError(
-            f"'{path}' cannot be read as DICOM ({type(error).__name__}).",
+            "'{path}' cannot be read as DICOM ({error}).",
             "Export the radiograph again.",
+            path=path,
+            error=type(error).__name__,
         ) from error
     with understood_tags(path, dataset):
         _check_radiograph(dataset, path)
@@ -137,17 +139,23 @@ def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
 
 def _check_radiograph(dataset, path: str | os.PathLike) -> None:
     if not dataset.get("Rows") or not dataset.get("Columns"):
-        raise ImageError(f"'{path}' contains no DICOM image.", "Choose the file of a radiograph.")
+        raise ImageError(
+            "'{path}' contains no DICOM image.", "Choose the file of a radiograph.", path=path
+        )
     if text_of(dataset, "Modality") in _NOT_RADIOGRAPHS:
         raise ImageError(
-            f"'{path}' is of modality {text_of(dataset, 'Modality')}, not a radiograph.",
+            "'{path}' is of modality {modality}, not a radiograph.",
             "Choose a CR, DX, XA or RF image.",
+            path=path,
+            modality=text_of(dataset, "Modality"),
         )
     frames = number(dataset, "NumberOfFrames") or 1
     if frames > 1:
         raise ImageError(
-            f"'{path}' contains {frames:g} frames.",
+            "'{path}' contains {frames:g} frames.",
             "Export the one frame that shows the knee best as a single-frame image.",
+            path=path,
+            frames=frames,
         )
 
 
@@ -195,9 +203,12 @@ def understood_tags(path: str | os.PathLike, dataset) -> Iterator[None]:
     except Exception as error:
         which = _unreadable_tag(dataset)
         raise ImageError(
-            f"'{path}' contains DICOM tags that cannot be interpreted"
-            + (f" (the first is {which})." if which else f" ({type(error).__name__})."),
+            "'{path}' contains DICOM tags that cannot be interpreted"
+            + (" (the first is {which})." if which else " ({error})."),
             "Export the radiograph again, or as NRRD with the geometry in a rig.",
+            path=path,
+            which=which,
+            error=type(error).__name__,
         ) from error
 
 
@@ -256,7 +267,7 @@ def tags_from_dataset(dataset) -> DicomTags:
         scanned_spacing=spacing(dataset, "NominalScannedPixelSpacing"),
         element_spacing=element and (element[0] * binning[0], element[1] * binning[1]),
         isocentre_pixel=isocentre_pixel,
-        problems=problems + more + _tilts(dataset) + _unusual_numbers(dataset),
+        problems=problems + more + oddities(dataset),
         photometric=text_of(dataset, "PhotometricInterpretation"),
         relationship=text_of(dataset, "PixelIntensityRelationship"),
         relationship_sign=None if not sign else int(math.copysign(1, sign)),
@@ -312,7 +323,13 @@ def _described_side(dataset) -> tuple[str, tuple[str, ...]]:
     if not side:
         return "", ()
     source = "modifier of the region" if side == side_in_words((), codes) else "description"
-    return side, (f"The laterality tags are empty; the side, {side}, is that of the {source}.",)
+    return side, (
+        Message(
+            "The laterality tags are empty; the side, {side}, is that of the {source}.",
+            side=side,
+            source=source,
+        ),
+    )
 
 
 def _slot_scanner(dataset) -> str:
@@ -352,37 +369,3 @@ def _isocentre_pixel(dataset) -> tuple[tuple[float, float] | None, tuple[str, ..
     scale = [e / p for e, p in zip(element, pixel)] if element and pixel else [1.0, 1.0]
     row, column = (float(p) - float(o) for p, o in zip(position, origin))
     return ((column + 0.5) * scale[0] - 0.5, (row + 0.5) * scale[1] - 0.5), ()
-
-
-def _tilts(dataset) -> tuple[str, ...]:
-    names = {
-        "ColumnAngulation": "column angulation (0018,1450)",
-        "DetectorPrimaryAngle": "detector primary angle (0018,1530)",
-        "DetectorSecondaryAngle": "detector secondary angle (0018,1531)",
-    }
-    return tuple(
-        f"The {name} of {angle:g} degrees is ignored: the beam is taken to meet the detector "
-        "at a right angle."
-        for key, name in names.items()
-        if abs(angle := number(dataset, key) or 0.0) > 0.5
-    )
-
-
-def _unusual_numbers(dataset) -> tuple[str, ...]:
-    """Sentences on numbers that a device wrote in another way than the standard's, or that are
-    impossible."""
-    notes = []
-    for keyword, name in {
-        "ImagerPixelSpacing": "imager pixel spacing (0018,1164)",
-        "PixelSpacing": "pixel spacing (0028,0030)",
-        "DistanceSourceToDetector": "source-to-detector distance (0018,1110)",
-        "DistanceSourceToPatient": "source-to-patient distance (0018,1111)",
-    }.items():
-        written = [str(value) for value in values_of(find(dataset, keyword))]
-        if any("," in text and decimal(text) is not None for text in written):
-            notes.append(f"The {name} {' and '.join(written)} is read with a decimal comma.")
-        if keyword.endswith("Spacing") and len(written) == 1 and decimal(written[0]) is not None:
-            notes.append(f"The {name} has one value, {written[0]}; it is used in both directions.")
-        if keyword.endswith("Spacing") and written and spacing(dataset, keyword) is None:
-            notes.append(f"The {name} is not used: it is {' and '.join(written)}.")
-    return tuple(notes)

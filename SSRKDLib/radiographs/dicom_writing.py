@@ -81,14 +81,20 @@ def write_dicom(
     """
     if line_integral.shape != (view.size[1], view.size[0]):
         raise ImageError(
-            f"The image has {line_integral.shape[1]} x {line_integral.shape[0]} pixels, its view "
-            f"{view.size[0]} x {view.size[1]}.",
+            "The image has {columns} x {rows} pixels, its view {view_columns} x {view_rows}.",
             "Give the image that belongs to the view.",
+            columns=line_integral.shape[1],
+            rows=line_integral.shape[0],
+            view_columns=view.size[0],
+            view_rows=view.size[1],
         )
     if style not in STYLES or (modality, False) not in _SOP_CLASSES:
         raise ImageError(
-            f"Nothing is written as '{modality}' in style '{style}'.",
-            f"Use DX, CR or XA, and {', '.join(STYLES)}.",
+            "Nothing is written as '{modality}' in style '{style}'.",
+            "Use DX, CR or XA, and {styles}.",
+            modality=modality,
+            style=style,
+            styles=", ".join(STYLES),
         )
     dataset = _dataset(modality, style, laterality, case, instance)
     _add_geometry(dataset, view, modality)
@@ -231,7 +237,9 @@ def _check_round_trip(dataset, view: View) -> None:
         reason = f" (error {error:.2f} pixels)"
     if not error <= TOLERANCE_PIXELS:
         raise GeometryError(
-            f"View '{view.name}' cannot be described by DICOM tags{reason}.",
-            "Its central ray must pass through the origin, its detector must be perpendicular to "
-            "it and not be rolled about it.",
+            "View '{view}' cannot be described by DICOM tags{reason}.",
+            "Its central ray must pass through the origin, its detector must be "
+            "perpendicular to it and not be rolled about it.",
+            view=view.name,
+            reason=reason,
         )

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
+from SSRKDLib.core.messages import about
 from SSRKDLib.geometry.views import Rig, View, axes_angle
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.intensity import VALUE_KINDS, to_line_integral
@@ -35,14 +36,17 @@ class Source:
     def __post_init__(self) -> None:
         if self.values not in VALUE_KINDS:
             raise GeometryError(
-                f"'{self.values}' is not a kind of pixel values.",
-                f"Use one of {', '.join(VALUE_KINDS)}.",
+                "'{kind}' is not a kind of pixel values.",
+                "Use one of {kinds}.",
+                kind=self.values,
+                kinds=", ".join(VALUE_KINDS),
             )
         # Counts are float32 further on; no detector counts that far.
         if self.air is not None and not 0 < self.air < 1e12:
             raise GeometryError(
-                f"An air count of {self.air:g} is impossible.",
+                "An air count of {air:g} is impossible.",
                 "Give the detector count behind air, or omit it.",
+                air=self.air,
             )
 
 
@@ -105,19 +109,27 @@ def read_exposures(
         rig.views, sources_of(rig), fields or nothing, radiographs or nothing
     ):
         if source.image is None:
-            raise GeometryError(f"View '{view.name}' has no image.", 'Add its "image" to the rig.')
+            raise GeometryError(
+                "View '{view}' has no image.", 'Add its "image" to the rig.', view=view.name
+            )
         if radiograph is None:
             radiograph = read_radiograph(source.image)
         if radiograph.size != view.size:
             raise ImageError(
-                f"'{source.image}' is {radiograph.size[0]} x {radiograph.size[1]} pixels, the rig "
-                f"says {view.size[0]} x {view.size[1]}.",
+                "'{image}' is {columns} x {rows} pixels, the rig says {view_columns} x "
+                "{view_rows}.",
                 "Correct the rig's size (and pixel_spacing), or name the right image.",
+                image=source.image,
+                columns=radiograph.size[0],
+                rows=radiograph.size[1],
+                view_columns=view.size[0],
+                view_rows=view.size[1],
             )
         if field is not None and field.shape != radiograph.pixels.shape:
             raise ImageError(
-                f"The collimated field of '{source.image}' has another size than the image.",
+                "The collimated field of '{image}' has another size than the image.",
                 "Omit the field, or give one of the image's size.",
+                image=source.image,
             )
         notes += beam_notes(view, source.image, radiograph.dicom)
         line_integral, valid, more = to_line_integral(
@@ -126,7 +138,7 @@ def read_exposures(
             source.air,
             radiograph.valid if field is None else field,
         )
-        notes += [f"{view.name}: {note}" for note in (*radiograph.notes, *more)]
+        notes += [about(view.name, note) for note in (*radiograph.notes, *more)]
         exposures.append(Exposure(view, line_integral, valid))
     return exposures, notes
 

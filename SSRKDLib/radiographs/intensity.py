@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.radiographs.collimation import blank_border
 from SSRKDLib.radiographs.normalisation import _percentiles
 
@@ -57,7 +58,10 @@ def to_line_integral(
     """
     if values not in VALUE_KINDS:
         raise ImageError(
-            f"'{values}' is not a kind of pixel values.", f"Use one of {', '.join(VALUE_KINDS)}."
+            "'{values}' is not a kind of pixel values.",
+            "Use one of {kinds}.",
+            values=values,
+            kinds=", ".join(VALUE_KINDS),
         )
     pixels = np.asarray(pixels, dtype=np.float32)
     finite = np.isfinite(pixels)
@@ -74,7 +78,9 @@ def to_line_integral(
     notes: tuple[str, ...] = ()
     if not usable.all():
         share = 100 * (1 - usable.mean())
-        notes += (f"{share:.0f} % of the image lies outside the collimated field.",)
+        notes += (
+            Message("{share:.0f} % of the image lies outside the collimated field.", share=share),
+        )
     if values == "intensity":
         result, more = _from_counts(np.where(finite, pixels, 0), usable, air)
         notes += more
@@ -96,8 +102,9 @@ def _from_counts(
         air = float(np.percentile(inside, 99.9))
     if not (np.isfinite(air) and air > 0):
         raise ImageError(
-            f"An air count of {air:g} is impossible for detector counts.",
+            "An air count of {air:g} is impossible for detector counts.",
             "Give a positive air count, or another kind of pixel values.",
+            air=air,
         )
     positive = inside[inside > 0]
     if positive.size == 0:
@@ -110,7 +117,12 @@ def _from_counts(
     starved = float((inside <= 0).mean())
     notes: tuple[str, ...] = ()
     if starved > 1e-3:
-        notes = (f"{100 * starved:.1f} % of the pixels have no counts; they are saturated.",)
+        notes = (
+            Message(
+                "{starved:.1f} % of the pixels have no counts; they are saturated.",
+                starved=100 * starved,
+            ),
+        )
     return np.log(np.float32(air) / np.maximum(counts, np.float32(floor))), notes
 
 
@@ -133,7 +145,14 @@ def values_from_dicom(tags: DicomTags) -> tuple[str | None, tuple[str, ...]]:
     if doubt and tags.dark_bone is not None:
         bright_bone = not tags.dark_bone
         border, shade = ("bright", "dark") if tags.dark_bone else ("dark", "bright")
-        notes = (f"{doubt}; the picture's borders are {border}, so bone is taken as {shade}.",)
+        notes = (
+            Message(
+                "{doubt}; the picture's borders are {border}, so bone is taken as {shade}.",
+                doubt=doubt,
+                border=border,
+                shade=shade,
+            ),
+        )
     elif bright_bone is None:
         return None, (f"{doubt}.",)
     if tags.relationship == "LIN" and tags.intent != "FOR PRESENTATION" and not bright_bone:
@@ -160,7 +179,13 @@ def _stated_polarity(tags: DicomTags) -> tuple[bool | None, str, tuple[str, ...]
     elif shown is not None:
         bright, shade = shown, "bright" if shown else "dark"
         source = tags.photometric + (" with a falling VOI LUT" if tags.falling_voi else "")
-        notes = (f"No sign of the pixel values; from {source}, bone is {shade}.",)
+        notes = (
+            Message(
+                "No sign of the pixel values; from {source}, bone is {shade}.",
+                source=source,
+                shade=shade,
+            ),
+        )
     else:
         return None, "The file does not state whether bone is bright or dark", ()
     return bright != tags.negative_slope, doubt, notes

@@ -20,6 +20,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.images.formats import (
     check_dicom_pixels,
@@ -110,7 +111,12 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
             orientation = jpeg_orientation(path)
             pixels, notes = _TURNS[orientation](pixels), (_JPEG,)
             if orientation > 1:
-                notes += (f"It was turned as its EXIF orientation {orientation} says.",)
+                notes += (
+                    Message(
+                        "It was turned as its EXIF orientation {orientation} says.",
+                        orientation=orientation,
+                    ),
+                )
         return _radiograph(pixels, path, notes=notes)
 
 
@@ -207,8 +213,9 @@ def _decode(path: Path) -> sitk.Image:
         return sitk.ReadImage(str(path))
     except RuntimeError as error:
         raise ImageError(
-            f"'{path}' cannot be decoded.",
+            "'{path}' cannot be decoded.",
             "It may be damaged or in a rare encoding; export it again, uncompressed.",
+            path=path,
         ) from error
 
 
@@ -225,7 +232,9 @@ def _grey(image: sitk.Image, path: Path) -> np.ndarray:
     slack = 2 if array.dtype == np.uint8 else 0
     spread = colours.max(axis=-1).astype(np.float64) - colours.min(axis=-1)
     if np.iscomplexobj(array) or spread.max() > slack:
-        raise ImageError(f"'{path}' is a colour image.", "Export the radiograph in shades of grey.")
+        raise ImageError(
+            "'{path}' is a colour image.", "Export the radiograph in shades of grey.", path=path
+        )
     return colours[..., 0]
 
 
@@ -234,8 +243,10 @@ def _one_slice(array: np.ndarray, path: Path) -> np.ndarray:
         longer = [n for n in array.shape if n > 1]
         if len(longer) > 2:
             raise ImageError(
-                f"'{path}' contains {min(longer)} slices or pages.",
+                "'{path}' contains {least} slices or pages.",
                 "Export the one that is the radiograph as a single image.",
+                path=path,
+                least=min(longer),
             )
         array = array.reshape(longer) if len(longer) == 2 else array.reshape(array.shape[-2:])
     return array
@@ -245,24 +256,35 @@ def _checked(pixels: np.ndarray, path: Path) -> np.ndarray:
     if min(pixels.shape) < MINIMUM_SIDE:
         rows, columns = pixels.shape
         raise ImageError(
-            f"'{path}' is only {columns} x {rows} pixels.",
-            f"A radiograph needs {MINIMUM_SIDE} pixels or more per side.",
+            "'{path}' is only {columns} x {rows} pixels.",
+            "A radiograph needs {minimum_side} pixels or more per side.",
+            path=path,
+            columns=columns,
+            rows=rows,
+            minimum_side=MINIMUM_SIDE,
         )
     pixels = np.ascontiguousarray(pixels, dtype=np.float32)
     if not np.isfinite(pixels).all():
         raise ImageError(
-            f"'{path}' contains pixels that are not finite numbers (NaN or infinite).",
+            "'{path}' contains pixels that are not finite numbers (NaN or infinite).",
             "Export the radiograph again.",
+            path=path,
         )
     odd = float((np.abs(pixels) > _LARGEST_PIXEL).mean())
     if odd > 0:
         raise ImageError(
-            f"{100 * odd:.2g} % of the pixels of '{path}' are beyond what detectors count, up to "
-            f"{float(np.abs(pixels).max()):.3g} (at most {_LARGEST_PIXEL:.0e} are expected).",
+            "{odd:.2g} % of the pixels of '{path}' are beyond what detectors count, up "
+            "to {most:.3g} (at most {largest_pixel:.0e} are expected).",
             "Export the radiograph again.",
+            odd=100 * odd,
+            path=path,
+            most=float(np.abs(pixels).max()),
+            largest_pixel=_LARGEST_PIXEL,
         )
     low, high = float(pixels.min()), float(pixels.max())
     if low == high:
         what = "all zeros" if low == 0 else f"constant ({low:g} everywhere)"
-        raise ImageError(f"'{path}' is {what}.", "Choose the file of a radiograph.")
+        raise ImageError(
+            "'{path}' is {what}.", "Choose the file of a radiograph.", path=path, what=what
+        )
     return pixels

@@ -12,8 +12,9 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from SSRKDLib.core.errors import GeometryError, InputError, one_line
+from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.core.input_files import read_json, read_text_bytes
+from SSRKDLib.core.messages import Message, one_line
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.geometry.known import CALIBRATED, Known
 from SSRKDLib.geometry.slot_view import SlotView
@@ -48,7 +49,7 @@ def read_rig(path: str | os.PathLike) -> RadiographRig:
     """
     path = Path(path)
     if not os.path.lexists(path):
-        raise GeometryError(f"There is no rig file '{path}'.", "Check the path.")
+        raise GeometryError("There is no rig file '{path}'.", "Check the path.", path=path)
     data = read_json(path, GeometryError, "A rig is JSON as described in Docs/rig.md.")
     rig = rig_from_dict(data)
     return with_sources(
@@ -68,8 +69,10 @@ def _beside(path: Path, image: str) -> str:
         own = PureWindowsPath(os.path.abspath(path)).anchor
         if PureWindowsPath(text).anchor.lower() != own.lower():
             raise GeometryError(
-                f"The rig '{path}' names an image on another computer ({image}).",
+                "The rig '{path}' names an image on another computer ({image}).",
                 "Copy the image beside the rig, and name it there.",
+                path=path,
+                image=image,
             )
     return str(path.parent / image)
 
@@ -92,17 +95,23 @@ def rig_from_dict(data: object) -> RadiographRig:
     version = data.get("version")
     if version not in VERSIONS or isinstance(version, bool):
         raise GeometryError(
-            f"The rig's version is {version!r}; this program reads 1 and 2.",
+            "The rig's version is {version!r}; this program reads 1 and 2.",
             'Write "version": 2, or update the program.',
+            version=version,
         )
     if data.get("units", "mm") != "mm":
-        raise GeometryError(f"The rig's units are '{data['units']}'.", "Convert all lengths to mm.")
+        raise GeometryError(
+            "The rig's units are '{units}'.", "Convert all lengths to mm.", units=data["units"]
+        )
     views = data.get("views")
     if not isinstance(views, list):
         raise GeometryError("The rig has no list of views.", 'Add "views": [ ... ].')
     if len(views) > _MOST_VIEWS:
         raise GeometryError(
-            f"The rig has {len(views)} views; at most {_MOST_VIEWS} are read.", "Leave some out."
+            "The rig has {count} views; at most {most_views} are read.",
+            "Leave some out.",
+            count=len(views),
+            most_views=_MOST_VIEWS,
         )
     assumptions = data.get("assumptions", [])
     if not isinstance(assumptions, list) or not all(isinstance(a, str) for a in assumptions):
@@ -112,8 +121,9 @@ def rig_from_dict(data: object) -> RadiographRig:
     simultaneous = data.get("simultaneous", False)
     if not isinstance(simultaneous, bool):
         raise GeometryError(
-            f"The rig's simultaneous is {simultaneous!r}.",
+            "The rig's simultaneous is {simultaneous!r}.",
             "Write true where the views were exposed at one moment, else false.",
+            simultaneous=simultaneous,
         )
     notes = _notes_on_unknown(data, _RIG_KEYS, "the rig")
     for index, view in enumerate(views):
@@ -121,8 +131,9 @@ def rig_from_dict(data: object) -> RadiographRig:
             known = _VIEW_KEYS | _SOURCE_KEYS | (_SLOT_KEYS if version > 1 else set())
             if not known >= _SLOT_KEYS and "type" in view:
                 raise GeometryError(
-                    f"View {index} of the rig has a type, which version 1 does not know.",
+                    "View {index} of the rig has a type, which version 1 does not know.",
                     'Write "version": 2, or leave the type out where the beam is a cone.',
+                    index=index,
                 )
             notes += _notes_on_unknown(view, known, f"view {index} of the rig")
     return RadiographRig(
@@ -139,11 +150,18 @@ def rig_from_dict(data: object) -> RadiographRig:
 def view_from_dict(data: object, index: int = 0) -> View:
     """A view from parsed JSON (raises GeometryError; ``index`` is for its message)."""
     if not isinstance(data, dict):
-        raise GeometryError(f"View {index} of the rig is not a JSON object.", "See Docs/rig.md.")
+        raise GeometryError(
+            "View {index} of the rig is not a JSON object.", "See Docs/rig.md.", index=index
+        )
     name = _name(data, index)
     missing = sorted(_VIEW_KEYS - {"name", "known"} - set(data))
     if missing:
-        raise GeometryError(f"View '{name}' lacks {', '.join(missing)}.", "Add what is missing.")
+        raise GeometryError(
+            "View '{name}' lacks {missing}.",
+            "Add what is missing.",
+            name=name,
+            missing=", ".join(missing),
+        )
     with _numbers(name):
         spacing = tuple(float(s) for s in data["pixel_spacing"])
         size = tuple(int(s) for s in data["size"])
@@ -159,7 +177,11 @@ def view_from_dict(data: object, index: int = 0) -> View:
     kind = data.get("type", "cone")
     if kind not in _TYPES:
         raise GeometryError(
-            f"View '{name}' has the type {kind!r}.", f"Write one of {', '.join(_TYPES)}."
+            "View '{name}' has the type {kind!r}.",
+            "Write one of {types}.",
+            name=name,
+            kind=kind,
+            types=", ".join(_TYPES),
         )
     plain = {"name": name, "pixel_spacing": spacing, "size": size, "known": known, **vectors}
     return SlotView(**plain, scan_direction=scan) if kind == "slot" else View(**plain)
@@ -168,13 +190,18 @@ def view_from_dict(data: object, index: int = 0) -> View:
 def _known(data: object, name: str) -> Known:
     if not isinstance(data, dict) or not set(data) <= _KNOWN_KEYS:
         raise GeometryError(
-            f"View '{name}': known is {data!r}.",
-            f"Say for any of {', '.join(sorted(_KNOWN_KEYS))} how it is known; see Docs/rig.md.",
+            "View '{name}': known is {data!r}.",
+            "Say for any of {known_keys} how it is known; see Docs/rig.md.",
+            name=name,
+            data=data,
+            known_keys=", ".join(sorted(_KNOWN_KEYS)),
         )
     try:
         return Known(**data)
     except GeometryError as error:
-        raise GeometryError(f"View '{name}': {error.cause}", error.remedy) from error
+        raise GeometryError(
+            Message("View '{name}': {cause}", name=name, cause=error.cause), error.remedy
+        ) from error
 
 
 def source_from_dict(data: dict, index: int = 0) -> Source:
@@ -188,15 +215,19 @@ def source_from_dict(data: dict, index: int = 0) -> Source:
             None if image is None else str(image), str(data.get("values", "line_integral")), air
         )
     except GeometryError as error:
-        raise GeometryError(f"View '{name}': {error.cause}", error.remedy) from error
+        raise GeometryError(
+            Message("View '{name}': {cause}", name=name, cause=error.cause), error.remedy
+        ) from error
 
 
 def _name(data: dict, index: int) -> str:
     name = data.get("name", f"view {index}")
     if not isinstance(name, (str, int, float)) or len(str(name)) > _LONGEST_NAME:
         raise GeometryError(
-            f"The name of view {index} of the rig is not {_LONGEST_NAME} characters or less.",
+            "The name of view {index} of the rig is not {longest_name} characters or less.",
             "Give it a short name.",
+            index=index,
+            longest_name=_LONGEST_NAME,
         )
     return one_line(str(name))
 
@@ -207,14 +238,26 @@ def _numbers(name: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError, OverflowError) as error:
         raise GeometryError(
-            f"View '{name}' contains something that is not a number ({error}).",
+            "View '{name}' contains something that is not a number ({error}).",
             "Check its vectors, pixel_spacing, size and air.",
+            name=name,
+            error=error,
         ) from error
 
 
 def _notes_on_unknown(data: dict, known: set[str], what: str) -> tuple[str, ...]:
     unknown = sorted(set(data) - known)
-    return (f"Ignored unknown entries of {what}: {', '.join(unknown)}.",) if unknown else ()
+    return (
+        (
+            Message(
+                "Ignored unknown entries of {what}: {unknown}.",
+                what=what,
+                unknown=", ".join(unknown),
+            ),
+        )
+        if unknown
+        else ()
+    )
 
 
 def rig_to_dict(rig: Rig) -> dict:

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.input_files import read_text_bytes
+from SSRKDLib.core.messages import Message
 from SSRKDLib.geometry.views import View
 from SSRKDLib.radiographs.exposure import RadiographRig, Source
 from SSRKDLib.radiographs.reading import read_radiograph
@@ -74,7 +75,12 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
             break
     lacking += [name for name in _NEEDED if not np.isfinite(blocks.get(name, ())).all()]
     if lacking:
-        raise GeometryError(f"The calibration '{path}' has no usable '{lacking[0]}'.", _REMEDY)
+        raise GeometryError(
+            "The calibration '{path}' has no usable '{entry}'.",
+            _REMEDY,
+            path=path,
+            entry=lacking[0],
+        )
     matrix = np.reshape(blocks["camera matrix"], (3, 3))
     rotation = np.reshape(blocks["rotation"], (3, 3))
     _check(path, matrix, rotation)
@@ -85,10 +91,14 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
     ).all()
     if focal.max() > 1.1 * focal.min() or not inside:
         raise GeometryError(
-            f"The camera matrix in '{path}' is not that of an X-ray set-up: focal lengths "
-            f"{focal[0]:g} and {focal[1]:g}, principal point {principal[0]:g}, {principal[1]:g} "
-            f"of {columns:g} x {rows:g} pixels.",
+            "The camera matrix in '{path}' is not that of an X-ray set-up: focal lengths "
+            "{focal}, principal point {principal} of {columns:g} x {rows:g} pixels.",
             "Calibrate again, or check the file.",
+            path=path,
+            focal=f"{focal[0]:g} and {focal[1]:g}",
+            principal=f"{principal[0]:g}, {principal[1]:g}",
+            columns=columns,
+            rows=rows,
         )
     return Calibration(
         size=(int(columns), int(rows)),
@@ -132,8 +142,9 @@ def _mayacam_1(path: Path, lines: np.ndarray) -> Calibration:
     columns, rows = (int(n) or 1024 for n in size)
     if not np.isfinite(lines).all() or not focal < -1 or min(columns, rows) < 1:
         raise GeometryError(
-            f"The calibration '{path}' is not a MayaCam 1.0 file.",
+            "The calibration '{path}' is not a MayaCam 1.0 file.",
             "Export MayaCam 2.0 from XMALab.",
+            path=path,
         )
     to_world = Rotation.from_euler("ZYX", degrees[::-1], degrees=True).as_matrix()
     rotation = np.diag([1.0, -1.0, -1.0]) @ to_world.T
@@ -144,15 +155,19 @@ def _mayacam_1(path: Path, lines: np.ndarray) -> Calibration:
 def _check(path: Path, matrix: np.ndarray, rotation: np.ndarray) -> None:
     if not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-4) or np.linalg.det(rotation) < 0:
         raise GeometryError(
-            f"The rotation in '{path}' is not a rotation.", "Calibrate again, or check the file."
+            "The rotation in '{path}' is not a rotation.",
+            "Calibrate again, or check the file.",
+            path=path,
         )
     triangular = np.allclose(matrix[[1, 2, 2], [0, 0, 1]], 0, atol=1e-9) and matrix[2, 2] > 0
     if not triangular or min(abs(matrix[0, 0]), abs(matrix[1, 1])) < 1:
-        raise GeometryError(f"The camera matrix in '{path}' is not one.", _REMEDY)
+        raise GeometryError("The camera matrix in '{path}' is not one.", _REMEDY, path=path)
     if abs(matrix[0, 1]) > 1e-3 * abs(matrix[0, 0]):
         raise GeometryError(
-            f"The camera matrix in '{path}' is skewed by {matrix[0, 1]:g} pixels.",
+            "The camera matrix in '{path}' is skewed by {matrix:g} pixels.",
             "Calibrate with square sensor axes (zero skew).",
+            path=path,
+            matrix=matrix[0, 1],
         )
 
 
@@ -193,7 +208,9 @@ def rig_from_calibration(
         kind = kind or radiograph.values
         if kind is None:
             kind = "intensity"
-            assumptions.append(f"'{Path(image).name}' is taken to contain detector counts.")
+            assumptions.append(
+                Message("'{name}' is taken to contain detector counts.", name=Path(image).name)
+            )
         if kind == "intensity" and count is None and radiograph.eight_bit:
             count = EIGHT_BIT_AIR
         kinds.append(kind)
@@ -237,8 +254,9 @@ def rig_of_cameras(
     """
     if len(calibrations) < 2:
         raise GeometryError(
-            f"{len(calibrations)} calibrated view(s) given; depth needs two.",
+            "{count} calibrated view(s) given; depth needs two.",
             "Give a calibration file and an image for each of two views or more.",
+            count=len(calibrations),
         )
     cameras = [read_calibration(calibration) for calibration in calibrations]
     names = names or [f"view {index + 1}" for index in range(len(cameras))]
@@ -249,9 +267,12 @@ def rig_of_cameras(
     for name, camera, calibration, size in zip(names, cameras, calibrations, sizes):
         if size != camera.size:
             raise GeometryError(
-                f"The image of '{name}' has {size[0]} x {size[1]} pixels, its calibration "
-                f"'{calibration}' {camera.size[0]} x {camera.size[1]}.",
+                "The image of '{name}' has {image} pixels, its calibration '{calibration}' {size}.",
                 "Use the undistorted image that belongs to the calibration.",
+                name=name,
+                image=f"{size[0]} x {size[1]}",
+                calibration=calibration,
+                size=f"{camera.size[0]} x {camera.size[1]}",
             )
         views.append(
             camera_view(
@@ -285,13 +306,19 @@ def _in_millimetres(cameras: list[Calibration]) -> tuple[list[Calibration], tupl
     )
     for unit, factor in {"centimetres": 10.0, "metres": 1000.0}.items():
         if width < _FIELD_MM[0] <= factor * width <= _FIELD_MM[1]:
-            note = (
-                f"The calibration seems to be in {unit} (in mm its field would be {width:.3g} mm "
-                f"wide, too small for a knee); lengths were multiplied by {factor:g}."
+            note = Message(
+                "The calibration seems to be in {unit} (in mm its field would be {width:.3g} "
+                "mm wide, too small for a knee); lengths were multiplied by {factor:g}.",
+                unit=unit,
+                width=width,
+                factor=factor,
             )
             return [replace(c, translation=factor * c.translation) for c in cameras], (note,)
     if not _FIELD_MM[0] <= width <= _FIELD_MM[1]:
-        note = f"The field of the calibrated cameras is {width:.3g} mm wide; check its unit."
+        note = Message(
+            "The field of the calibrated cameras is {width:.3g} mm wide; check its unit.",
+            width=width,
+        )
         return cameras, (note,)
     return cameras, ()
 
@@ -316,8 +343,11 @@ def _off_centre(cameras: list[Calibration], middle: np.ndarray) -> tuple[str, ..
     if max(off) <= _OFF_CENTRE:
         return ()
     return (
-        f"The middle of the views' common field lies {100 * max(off):.0f} % of an image's side off "
-        "its centre; check the translations in the calibration.",
+        Message(
+            "The middle of the views' common field lies {most:.0f} % of an image's side "
+            "off its centre; check the translations in the calibration.",
+            most=100 * max(off),
+        ),
     )
 
 

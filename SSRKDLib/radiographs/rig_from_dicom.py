@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.messages import Message, about
 from SSRKDLib.geometry.centred_views import centred_slot_view, centred_view
 from SSRKDLib.geometry.detector_pose import (
-    LETTERS,
     UP,
     check_distances,
     laid_out,
@@ -29,6 +29,7 @@ from SSRKDLib.geometry.detector_pose import (
 from SSRKDLib.geometry.known import Known
 from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import MINIMUM_AXES_ANGLE_DEGREES, Rig, View, axes_angle
+from SSRKDLib.radiographs.dicom_directions import beam_of, view_from_orientation
 from SSRKDLib.radiographs.dicom_distances import (
     Overrides,
     distances,
@@ -114,7 +115,7 @@ def rig_from_tags(
         source, more = source_from_tags(one, own)
         views.append(view)
         sources.append(source)
-        assumptions += [*notes, *(f"{label}: {note}" for note in (*more, *one.problems))]
+        assumptions += [*notes, *(about(label, note) for note in (*more, *one.problems))]
     slots = all(one.slot_scanner for one in tags)
     if slots:
         views, notes = _level(views)
@@ -124,9 +125,11 @@ def rig_from_tags(
         plane = "frontal" if abs(views[0].axis[1]) > 0.7 else "same"
         plane = "lateral" if abs(views[0].axis[0]) > 0.7 else plane
         raise GeometryError(
-            f"Both files show the {plane} view (axes at {angle:.0f} degrees).",
-            "Give one frontal and one lateral radiograph, or state the view positions in a rig "
-            "(rig --view AP LL, for example).",
+            "Both files show the {plane} view (axes at {angle:.0f} degrees).",
+            "Give one frontal and one lateral radiograph, or state the view positions in "
+            "a rig (rig --view AP LL, for example).",
+            plane=plane,
+            angle=angle,
         )
     exchanged = abs(views[0].axis[0]) > 0.7 and abs(views[1].axis[1]) > 0.7
     if exchanged:
@@ -273,8 +276,10 @@ def _laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, l
         return given, ["The files name the other knee; the given side is used."] if against else []
     contradiction = None
     if None not in stated and stated[0] != stated[1]:
-        contradiction = (
-            f"The frontal file is of side {stated[0]}, the lateral one of side {stated[1]}."
+        contradiction = Message(
+            "The frontal file is of side {first_stated}, the lateral one of side {second_stated}.",
+            first_stated=stated[0],
+            second_stated=stated[1],
         )
     elif any(t.laterality_contradicts for t in tags):
         contradiction = "A file names both sides in its laterality tags (0020,0060) and (0020,0062)"
@@ -296,32 +301,46 @@ def _direction(
     view = next((key for key in map(view_key, stated) if key is not None), None)
     if own.view_position and view is None:
         raise GeometryError(
-            f"{label}: '{own.view_position}' is not a view position.",
+            "{label}: '{view_position}' is not a view position.",
             "Use AP, PA, LL, RL, mediolateral, lateromedial or lateral.",
+            label=label,
+            view_position=own.view_position,
         )
     angles = _angles(tags, own)
     if angles is not None:
         axis, column, row = seen_from_detector(*angles)
         layout = "seen from the detector"
         if view is not None:
-            beam, _ = _beam(view, laterality)
-            named = f"the positioner angles {angles[0]:g} and {angles[1]:g} degrees"
+            beam, _ = beam_of(view, laterality)
+            named = Message(
+                "the positioner angles {primary:g} and {secondary:g} degrees",
+                primary=angles[0],
+                secondary=angles[1],
+            )
             if axes_angle(beam, axis) > 45:
                 raise GeometryError(
-                    f"{label}: {named} contradict the view position {view}.",
+                    "{label}: {named} contradict the view position {view}.",
                     "Make a rig with the view positions stated (rig --view AP LL, for example).",
+                    label=label,
+                    named=named,
+                    view=view,
                 )
             if beam @ axis < 0:
                 notes.append(
-                    f"{label}: {named} are those of a beam in the opposite direction to the view "
-                    f"position {view}; the angles are used."
+                    Message(
+                        "{label}: {named} are those of a beam in the opposite direction to the "
+                        "view position {view}; the angles are used.",
+                        label=label,
+                        named=named,
+                        view=view,
+                    )
                 )
     else:
         if view is None:
-            view, note = _view_from_orientation(orientation, name, tags.views)
-            notes.append(f"{label}: {note}")
-        axis, note = _beam(view, laterality)
-        notes += [f"{label}: {note}"] if note else []
+            view, note = view_from_orientation(orientation, name, tags.views)
+            notes.append(about(label, note))
+        axis, note = beam_of(view, laterality)
+        notes += [about(label, note)] if note else []
         column, row = seen_from_tube(axis)
         layout = "seen from the tube"
         if view == "PA":  # shown facing the patient, as every frontal image
@@ -334,11 +353,18 @@ def _direction(
         why = f"{orientation[0]}\\{orientation[1]} contradicts the direction of the view"
         if not own.view_position:
             raise GeometryError(
-                f"{label}: the patient orientation {why}.",
+                "{label}: the patient orientation {why}.",
                 "Make a rig with the view positions stated (rig --view AP LL, for example).",
+                label=label,
+                why=why,
             )
     notes.append(
-        f"{label}: the patient orientation {why}; the image is taken to be {layout}, head up."
+        Message(
+            "{label}: the patient orientation {why}; the image is taken to be {layout}, head up.",
+            label=label,
+            why=why,
+            layout=layout,
+        )
     )
     return axis, column, row, notes
 
@@ -351,35 +377,6 @@ def _angles(tags: DicomTags, own: Overrides) -> tuple[float, float] | None:
     if own.view_position or tags.primary_angle is None or not is_carm:
         return None
     return tags.primary_angle, tags.secondary_angle or 0.0
-
-
-def _beam(view: str, laterality: str | None) -> tuple[np.ndarray, str | None]:
-    """Direction of the beam of a named view, and what had to be assumed."""
-    if view in ("AP", "PA"):
-        return LETTERS["P" if view == "AP" else "A"], None
-    if view in ("LL", "RL"):  # the named side lies at the detector
-        return LETTERS[view[0]], None
-    note = None
-    if view == "LATERAL":
-        view, note = "ML", "A lateral view is taken to be mediolateral (lateral side at detector)."
-    if laterality is None:
-        note = f"{note or ''} The side being unknown, the beam is taken to run to the left.".strip()
-    outwards = LETTERS[laterality or "L"]
-    return (outwards if view == "ML" else -outwards), note
-
-
-def _view_from_orientation(orientation, name: str, stated: Sequence[str]) -> tuple[str, str]:
-    """A view from the plane that the patient orientation spans, else from the file's role."""
-    nothing = f"The view position '{stated[-1]}' is not known" if stated else "No view position"
-    vectors = [orientation_vector(o) for o in orientation or ()]
-    if len(vectors) == 2 and all(v is not None for v in vectors):
-        normal = np.abs(np.cross(*vectors))
-        if normal.max() > 0.7 and normal.argmax() < 2:
-            if normal.argmax() == 1:
-                return "AP", f"{nothing}; the patient orientation is frontal, taken as AP."
-            return "LATERAL", f"{nothing}; the patient orientation is lateral."
-    view = "AP" if name == "frontal" else "LATERAL"
-    return view, f"{nothing}; given as {name}, taken as {view}."
 
 
 def _described(tags: Sequence[DicomTags]) -> list[DicomTags]:

@@ -197,8 +197,10 @@ def spacing_from_length(
     pixels = float(np.hypot(length[0], length[1] * aspect))
     if not (np.isfinite(pixels) and pixels >= 2 and np.isfinite(size_mm) and size_mm > 0):
         raise ImageError(
-            f"A scale cannot be made of {size_mm:g} mm over {pixels:.1f} pixels.",
+            "A scale cannot be made of {size_mm:g} mm over {pixels:.1f} pixels.",
             "Mark the object from end to end, and give its size in millimetres.",
+            size_mm=size_mm,
+            pixels=pixels,
         )
     between_columns = size_mm * magnification / pixels
     return between_columns, between_columns * aspect

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.messages import Message
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,31 @@ def slot_distances(
     notes, known = [], SCANNERS.get(scanner)
     if known is None and None in (sdd, sod):
         raise GeometryError(
-            f"{label} comes from a slot scanner and does not state its distances, (0018,1110) and "
+            "{label} comes from a slot scanner and does not state its distances, (0018,1110) and "
             "(0018,1111).",
             "State both in mm, or export the scanner's own image.",
+            label=label,
         )
     if sdd is None:
         sdd = known.sdd
-        notes.append(f"{label}: no source-to-detector distance; {sdd:g} mm, as {scanner}'s.")
+        notes.append(
+            Message(
+                "{label}: no source-to-detector distance; {sdd:g} mm, as {scanner}'s.",
+                label=label,
+                sdd=sdd,
+                scanner=scanner,
+            )
+        )
     if sod is None:
         sod = known.sod[0 if frontal else 1]
-        notes.append(f"{label}: no source-to-isocentre distance; {sod:g} mm, as {scanner}'s.")
+        notes.append(
+            Message(
+                "{label}: no source-to-isocentre distance; {sod:g} mm, as {scanner}'s.",
+                label=label,
+                sod=sod,
+                scanner=scanner,
+            )
+        )
     return sdd, sod, notes
 
 
@@ -101,9 +117,14 @@ def slot_spacing(
     if true:
         return (true[0] * sdd / sod, true[1]), []
     if imager:
-        note = f"{label}: the imager pixel spacing is taken to be the detector's in both directions"
-        return (imager[0], imager[1] * sod / sdd), [f"{note}, of an image scaled to the isocentre."]
+        note = Message(
+            "{label}: the imager pixel spacing is taken to be the detector's in both directions, "
+            "of an image scaled to the isocentre.",
+            label=label,
+        )
+        return (imager[0], imager[1] * sod / sdd), [note]
     raise GeometryError(
-        f"{label} gives no pixel spacing, (0028,0030) or (0018,1164).",
+        "{label} gives no pixel spacing, (0028,0030) or (0018,1164).",
         "Export the scanner's own image, not a screen capture.",
+        label=label,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from SSRKDLib.core.messages import Message
+
 #: The population's shape model fitted to the radiographs, or the isosurface of the network's field.
 SURFACES = ("fitted", "field")
 
@@ -15,7 +17,8 @@ POSES = ("lateral", "frontal")
 
 def pose_sentence(pose: str) -> str:
     """A sentence on the pose of bones that moved between the views."""
-    return (
-        f"The surfaces are shown as the bones lay in the {pose} view; their depth along the X-ray "
-        "beam is uncertain."
+    return Message(
+        "The surfaces are shown as the bones lay in the {pose} view; their depth "
+        "along the X-ray beam is uncertain.",
+        pose=pose,
     )

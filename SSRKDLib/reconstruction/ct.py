@@ -17,6 +17,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.ct.connected_components import components, isolated_field, one_knee
@@ -135,7 +136,9 @@ def reconstruct_ct(
         )
     seconds["surface"] = round(time.perf_counter() - start, 3)
     side, doubts = _side(bones, laterality)
-    missing = [f"The {bone} was not found." for bone in BONES if bone not in bones]
+    missing = [
+        Message("The {bone} was not found.", bone=bone) for bone in BONES if bone not in bones
+    ]
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
     longer = _outside_training_range(scan, model)
@@ -149,9 +152,13 @@ def _outside_training_range(scan: CtScan, model: CtModel) -> list[str]:
     if length <= LONGER * model.extent:
         return []
     return [
-        f"These weights were trained on {model.extent:.0f} mm around the knee, and this CT shows "
-        f"{length:.0f} mm: crop it to the knee, else parts of the shafts may be taken for other "
-        "bones."
+        Message(
+            "These weights were trained on {extent:.0f} mm around the knee, and this CT "
+            "shows {length:.0f} mm: crop it to the knee, else parts of the shafts may be "
+            "taken for other bones.",
+            extent=model.extent,
+            length=length,
+        )
     ]
 
 
@@ -165,7 +172,10 @@ def _margins(grid: CtGrid, model: CtModel, progress: Progress) -> tuple[np.ndarr
     visited = 0
     for number, start in enumerate(starts):
         share = 0.1 + 0.8 * number / len(starts)
-        progress("field", share, f"Segmenting the bones, part {number + 1} of {len(starts)}")
+        part = Message(
+            "Segmenting the bones, part {number} of {count}", number=number + 1, count=len(starts)
+        )
+        progress("field", share, part)
         part = values[tuple(slice(first, first + model.window) for first in start)]
         if part.any():
             window = np.zeros((model.window,) * 3, np.float32)  # beyond the volume there is air
@@ -189,7 +199,7 @@ def _surfaces(
     chosen, sentences = one_knee(found)
     bones = {}
     for number, (bone, component) in enumerate(chosen.items()):
-        progress("surface", 0.92 + 0.015 * number, f"Extracting the {bone}")
+        progress("surface", 0.92 + 0.015 * number, Message("Extracting the {bone}", bone=bone))
         values, first = isolated_field(margins[BONES.index(bone)], component)
         # In voxels: the grid's own may be no cubes and lie askew.
         field_grid = FieldGrid(values[None], first.astype(float), 1.0, values.size, values.size)
@@ -213,7 +223,9 @@ def _side(bones: dict[str, Mesh], given: str | None) -> tuple[str | None, list[s
     if given is None and found is None:
         return None, ["The side was not given, and cannot be determined from the bones."]
     if given is not None and found is not None and given != found:
-        return given, [f"The bones look like a {SIDES[found]} knee; check the side."]
+        return given, [
+            Message("The bones look like a {side} knee; check the side.", side=SIDES[found])
+        ]
     return given or found, []
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import View, triangulate
 from SSRKDLib.models.knee_model import KneeModel
@@ -83,9 +84,10 @@ def find_explanation(
     """
     side = None
     if other is not None and looks_like_other_side(located, other):
-        side = (
-            f"The radiographs look like a {SIDES[other.laterality]} knee; check the side, and that "
-            "no image is mirrored."
+        side = Message(
+            "The radiographs look like a {side} knee; check the side, and that no image "
+            "is mirrored.",
+            side=SIDES[other.laterality],
         )
     if explained or located.agreement >= GOOD_AGREEMENT:
         return [side] if side else []
@@ -131,9 +133,11 @@ def _otherwise_arranged(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
                 subject = "Both radiographs appear"
             else:
                 index = 0 if changed[0] is turned[0] else 1
-                subject = f"The {pair[index].view.name} radiograph appears"
+                subject = Message("The {view} radiograph appears", view=pair[index].view.name)
             yield Explanation(
-                f"{subject} to be {name}; check how the image lies.",
+                Message(
+                    "{subject} to be {name}; check how the image lies.", subject=subject, name=name
+                ),
                 changed,
                 _recentred(frame, pair, changed),
             )
@@ -150,8 +154,11 @@ def _otherwise_scaled(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
         except GeometryError:
             continue  # no rig is of that size
         yield Explanation(
-            f"The knee looks {1 / scale:.2g} times the size of a human knee; check the pixel "
-            "spacing and the distances.",
+            Message(
+                "The knee looks {scale:.2g} times the size of a human knee; check the pixel "
+                "spacing and the distances.",
+                scale=1 / scale,
+            ),
             resized,
             frame,
         )

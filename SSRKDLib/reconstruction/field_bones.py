@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.reconstruction.field import EmptyRegionError, evaluate
 from SSRKDLib.reconstruction.isosurface import extract
@@ -56,7 +57,7 @@ def extract_bones(field: BoneField, region: Margin, spacing: float, stages: Stag
     bones: dict[str, Mesh] = {}
     with stages.stage("surface", 0.8, "Extracting surfaces"):
         for k, bone in enumerate(BONES):
-            stages.report("surface", 0.8 + 0.04 * k, f"Extracting the {bone}")
+            stages.report("surface", 0.8 + 0.04 * k, Message("Extracting the {bone}", bone=bone))
             mesh = extract(grid, k, clip=region)
             if mesh is not None:
                 bones[bone] = mesh

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
@@ -81,10 +82,22 @@ def find_knee(exposures: list[Exposure], rig: Rig, model: KneeModel) -> FoundKne
     )
     if found is as_said:
         return as_said
-    return replace(found, notes=(
-        f"{words}, which its orientation leaves open: so it agrees better with the bones (Dice "
-        f"{found.located.agreement:.2f}) than as assumed ({as_said.located.agreement:.2f}).",
-    ))  # fmt: skip
+    note = Message(
+        "{words}, which its orientation leaves open: so it agrees better with the bones (Dice "
+        "{agreement:.2f}) than as assumed ({as_said:.2f}).",
+        words=words,
+        agreement=found.located.agreement,
+        as_said=as_said.located.agreement,
+    )
+    return replace(found, notes=(note,))
+
+
+#: How a radiograph is taken that is (turned, mirrored).
+_TAKEN = {
+    (True, False): "The {view} radiograph is taken from the other side of the knee",
+    (False, True): "The {view} radiograph is taken as mirrored",
+    (True, True): "The {view} radiograph is taken from the other side of the knee and as mirrored",
+}
 
 
 def _other_ways(rig: Rig, indices: tuple[int, int]) -> Iterator[tuple[str, Rig]]:
@@ -100,12 +113,13 @@ def _other_ways(rig: Rig, indices: tuple[int, int]) -> Iterator[tuple[str, Rig]]
             beam, orientation = (view.known.beam, view.known.orientation)
             if (turned and beam != "assumed") or (mirrored != turned and orientation != "assumed"):
                 continue
-            ways = ["from the other side of the knee"] * turned + ["as mirrored"] * mirrored
             views = list(rig.views)
             views[index] = _from_behind(view, rig) if turned else view
             views[index] = views[index].reversed(mirrored, False)
-            words = f"The {view.name} radiograph is taken {' and '.join(ways)}"
-            yield words, replace(rig, views=tuple(views))
+            yield (
+                Message(_TAKEN[turned, mirrored], view=view.name),
+                replace(rig, views=tuple(views)),
+            )
 
 
 def _from_behind(view: View, rig: Rig) -> View:

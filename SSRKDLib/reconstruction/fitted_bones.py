@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import REACH
@@ -91,14 +92,23 @@ class FittedBones:
             if not all(seen):
                 name = VIEW_NAMES[seen.index(True)]
                 said.append(
-                    f"The {bone} was segmented in the {name} radiograph only; its depth there is "
-                    "uncertain."
+                    Message(
+                        "The {bone} was segmented in the {view} radiograph only; its depth there "
+                        "is uncertain.",
+                        bone=bone,
+                        view=name,
+                    )
                 )
             apart = self.field_report(bone)
             if apart and (apart["median"] > _PARTED_MM[0] or apart["p95"] > _PARTED_MM[1]):
                 said.append(
-                    f"The fitted {bone} lies {apart['median']:.1f} mm from the network's own "
-                    f"surface (95 % of it within {apart['p95']:.1f} mm); compare the two surfaces."
+                    Message(
+                        "The fitted {bone} lies {median:.1f} mm from the network's own surface "
+                        "(95 % of it within {p95:.1f} mm); compare the two surfaces.",
+                        bone=bone,
+                        median=apart["median"],
+                        p95=apart["p95"],
+                    )
                 )
         return said
 

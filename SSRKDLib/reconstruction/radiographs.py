@@ -8,6 +8,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import Camera
@@ -216,12 +217,16 @@ def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel) -> str:
         return model.surface
     if surface not in SURFACES:
         raise InputError(
-            f"There is no surface called '{surface}'.", f"Use one of {', '.join(SURFACES)}."
+            "There is no surface called '{surface}'.",
+            "Use one of {surfaces}.",
+            surface=surface,
+            surfaces=", ".join(SURFACES),
         )
     if surface == "fitted" and model.surface != "fitted":
         raise InputError(
-            f"The weights '{model.name}' give no bone's own outline, which surfaces are fitted to.",
+            "The weights '{model}' give no bone's own outline, which surfaces are fitted to.",
             "Use --surface field, or the weights that come with SSRKD.",
+            model=model.name,
         )
     return surface
 
@@ -236,9 +241,13 @@ def _fit_refused(
     if fitted is None:
         return ["No bone was segmented, so the network's own surfaces are delivered."]
     return [
-        "The shape model fits the outlines of these bones less well than the network's own "
-        f"surfaces do (agreement {mean_agreement(agreement):.2f} against "
-        f"{mean_agreement(of_field):.2f}), so those are delivered."
+        Message(
+            "The shape model fits the outlines of these bones less well than the "
+            "network's own surfaces do (agreement {mean_agreement:.2f} against "
+            "{field:.2f}), so those are delivered.",
+            mean_agreement=mean_agreement(agreement),
+            field=mean_agreement(of_field),
+        )
     ]
 
 

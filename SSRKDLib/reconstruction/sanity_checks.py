@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
@@ -41,26 +42,40 @@ def find_warnings(
     warnings = []
     if rig.laterality is None:
         side = SIDES[located.laterality]
-        warnings.append(f"The side was not given; the radiographs look like a {side} knee.")
+        warnings.append(
+            Message("The side was not given; the radiographs look like a {side} knee.", side=side)
+        )
     if rig.frame == "lab" and rig.patient_to_rig is None:
         warnings.append("The patient's pose was not given; it was estimated from the radiographs.")
     for exposure in pair:
         width = field_width(exposure, located.frame[:3, 3])
         if not FIELD_WIDTH_MM[0] <= width <= FIELD_WIDTH_MM[1]:
             warnings.append(
-                f"The {exposure.view.name} radiograph is {width:.0f} mm wide at the knee; check "
-                "the pixel spacing and the distances."
+                Message(
+                    "The {view} radiograph is {width:.0f} mm wide at the knee; check the pixel "
+                    "spacing and the distances.",
+                    view=exposure.view.name,
+                    width=width,
+                )
             )
     for bone in BONES:
         values = [value for value in agreement[bone] if value is not None]
         if bone not in bones:
-            warnings.append(f"The {bone} was not found.")
+            warnings.append(Message("The {bone} was not found.", bone=bone))
         elif not values:
-            warnings.append(f"The {bone} was not segmented in either radiograph; check it by eye.")
+            warnings.append(
+                Message(
+                    "The {bone} was not segmented in either radiograph; check it by eye.", bone=bone
+                )
+            )
         elif min(values) < 0.7:
             warnings.append(
-                f"The {bone} agrees poorly with the radiographs (Dice {min(values):.2f}); "
-                "check its outline."
+                Message(
+                    "The {bone} agrees poorly with the radiographs (Dice {agreement:.2f}); check "
+                    "its outline.",
+                    bone=bone,
+                    agreement=min(values),
+                )
             )
     if "femur" in bones:
         warnings += femur_warnings(bones["femur"].vertices)
@@ -82,8 +97,13 @@ def femur_warnings(vertices: np.ndarray) -> list[str]:
     if low <= width <= high:
         return []
     return [
-        f"The femur is {width:.0f} mm wide at the knee, outside the range of human knees "
-        f"({low:.0f}–{high:.0f} mm); check the pixel spacing and the distances."
+        Message(
+            "The femur is {width:.0f} mm wide at the knee, outside the range of human "
+            "knees ({low:.0f}–{high:.0f} mm); check the pixel spacing and the distances.",
+            width=width,
+            low=low,
+            high=high,
+        )
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
@@ -57,9 +58,8 @@ def segment(
     masks: list[np.ndarray | None] = [None] * len(exposures)
     for slot, camera in enumerate(framed.input.cameras):
         exposure = framed.pair[camera.index]
-        progress(
-            "unframe", 0.7 + 0.15 * slot, f"Bringing the masks onto the {exposure.view.name} view"
-        )
+        what = Message("Bringing the masks onto the {view} view", view=exposure.view.name)
+        progress("unframe", 0.7 + 0.15 * slot, what)
         masks[knee.indices[camera.index]] = np.stack(
             [
                 unframed(framed.masks[slot, bone], exposure, camera, located.frame)

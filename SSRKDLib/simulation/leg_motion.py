@@ -97,8 +97,11 @@ def check_flexion(degrees: float) -> None:
     """Raise :class:`~SSRKDLib.core.errors.InputError` where a knee cannot be bent by so much."""
     if not FLEXIONS[0] <= degrees <= FLEXIONS[1]:
         raise InputError(
-            f"A knee can be bent by {FLEXIONS[0]:g} to {FLEXIONS[1]:g} degrees more "
-            f"(got {degrees:g})."
+            "A knee can be bent by {first_flexion:g} to {second_flexion:g} degrees more "
+            "(got {degrees:g}).",
+            first_flexion=FLEXIONS[0],
+            second_flexion=FLEXIONS[1],
+            degrees=degrees,
         )
 
 

@@ -38,8 +38,9 @@ def project_view(
     image = tigre.project(volume, view)
     if image is None:
         raise GeometryError(
-            f"TIGRE cannot project the view '{view.name}': it needs a cone beam, cubic voxels, "
+            "TIGRE cannot project the view '{view}': it needs a cone beam, cubic voxels, "
             "perpendicular detector axes and a source outside of the volume.",
             "Use the projector 'joseph'.",
+            view=view.name,
         )
     return image

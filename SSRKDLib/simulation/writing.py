@@ -12,6 +12,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import COLOURS
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
@@ -79,13 +80,19 @@ class ExposureSettings:
 
     def __post_init__(self) -> None:
         if not ENERGIES[0] <= self.energy <= ENERGIES[1]:
-            raise InputError(f"The energy must be 40 to 100 keV (got {self.energy:g}).")
+            raise InputError(
+                "The energy must be 40 to 100 keV (got {energy:g}).", energy=self.energy
+            )
         if not 1 <= self.photons <= 1e12:
-            raise InputError(f"The count of photons must be 1 to 1e12 (got {self.photons:g}).")
+            raise InputError(
+                "The count of photons must be 1 to 1e12 (got {photons:g}).", photons=self.photons
+            )
         if not 0 <= self.scatter < 0.95:
-            raise InputError(f"The share of scatter must be 0 to 0.95 (got {self.scatter:g}).")
+            raise InputError(
+                "The share of scatter must be 0 to 0.95 (got {scatter:g}).", scatter=self.scatter
+            )
         if self.seed < 0:
-            raise InputError(f"The seed must be 0 or more (got {self.seed}).")
+            raise InputError("The seed must be 0 or more (got {seed}).", seed=self.seed)
         check_projector(self.projector)
 
 
@@ -93,7 +100,11 @@ def check_projector(name: str) -> None:
     """Raise :class:`~SSRKDLib.core.errors.InputError` where a name is not in
     :data:`PROJECTORS`."""
     if name not in PROJECTORS:
-        raise InputError(f"'{name}' is not a projector: use {' or '.join(PROJECTORS)}.")
+        raise InputError(
+            "'{name}' is not a projector: use {projectors}.",
+            name=name,
+            projectors=" or ".join(PROJECTORS),
+        )
 
 
 def write_radiographs(
@@ -122,7 +133,7 @@ def write_radiographs(
     """
     sources: list[Source] = []
     for index, (view, volume) in enumerate(zip(rig.views, volumes)):
-        progress("project", index / len(rig.views), f"Projecting {view.name}")
+        progress("project", index / len(rig.views), Message("Projecting {view}", view=view.name))
         name = _file_name(view, index, [str(other.image) for other in sources])
         write_image(folder / name, _expose(volume, view, how, rng))
         sources.append(Source(name))

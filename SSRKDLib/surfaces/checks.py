@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.messages import Message
 
 if TYPE_CHECKING:
     from SSRKDLib.surfaces.mesh import Mesh
@@ -30,17 +31,29 @@ def check_surfaces(bones: Mapping[str, Mesh], what: str) -> list[str]:
         MeshError: there is no bone, one is empty, or is outside the range of human knees.
     """
     if not bones:
-        raise MeshError(f"The {what} contains no bone.", "Check how the bones are matched.")
+        raise MeshError(
+            "The {what} contains no bone.", "Check how the bones are matched.", what=what
+        )
     notes = []
     for bone, mesh in bones.items():
         if not len(mesh.faces) or not mesh.area() > 0:
-            raise MeshError(f"The {bone} of the {what} is empty.", "Leave it out or replace it.")
+            raise MeshError(
+                "The {bone} of the {what} is empty.",
+                "Leave it out or replace it.",
+                bone=bone,
+                what=what,
+            )
         _check_size(bone, mesh, what)
         tangled = mesh.edge_report().non_manifold
         if tangled:
             notes.append(
-                f"The {bone} of the {what} has {tangled} edge(s) that join more than two faces: "
-                "distances hold, its inside (Dice) may not."
+                Message(
+                    "The {bone} of the {what} has {tangled} edge(s) that join more than two "
+                    "faces: distances hold, its inside (Dice) may not.",
+                    bone=bone,
+                    what=what,
+                    tangled=tangled,
+                )
             )
     return notes
 
@@ -54,7 +67,13 @@ def _check_size(bone: str, mesh: Mesh, what: str) -> None:
         return
     unit = next((u for factor, u in _UNITS.items() if low <= width * factor <= high), None)
     raise MeshError(
-        f"The {bone} of the {what} is {width:.3g} mm wide, outside the range of human knees "
-        f"({low} to {high} mm)" + (f"; it seems to be in {unit}." if unit else "."),
+        "The {bone} of the {what} is {width:.3g} mm wide, outside the range of human knees ({low} "
+        "to {high} mm)" + ("; it seems to be in {unit}." if unit else "."),
         "Convert it to millimetres." if unit else "Check its units and which bone it is.",
+        bone=bone,
+        what=what,
+        width=width,
+        low=low,
+        high=high,
+        unit=unit,
     )

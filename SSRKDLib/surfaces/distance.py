@@ -94,7 +94,9 @@ def _with_pytorch3d(points: np.ndarray, mesh: Mesh) -> np.ndarray:
         from pytorch3d.loss.point_mesh_distance import point_face_distance
     except ImportError as error:
         raise MissingDependencyError(
-            f"PyTorch3D cannot be imported ({error}).", "Install it, or measure with VTK."
+            "PyTorch3D cannot be imported ({error}).",
+            "Install it, or measure with VTK.",
+            error=error,
         ) from error
     if not len(mesh.faces):
         raise MeshError("There is no surface to measure to.", "Give a surface with triangles.")

@@ -44,7 +44,9 @@ def joint_centre(bones: Mapping[str, Mesh]) -> np.ndarray:
     for bone in ("femur", "tibia"):
         if bone not in bones or not bones[bone].area() > 0:
             raise MeshError(
-                f"The joint's centre needs a surface of the {bone}.", "Add it, or replace it."
+                "The joint's centre needs a surface of the {bone}.",
+                "Add it, or replace it.",
+                bone=bone,
             )
     femur, tibia = (surface_elements(bones[bone], _ELEMENT) for bone in ("femur", "tibia"))
     means = []
@@ -87,7 +89,7 @@ def as_arrays(meshes: Mapping[str, object]) -> dict[str, tuple[np.ndarray, np.nd
     arrays = {}
     for bone in BONES:
         if bone not in meshes:
-            raise MeshError(f"There is no surface of the {bone}.", "Give all four bones.")
+            raise MeshError("There is no surface of the {bone}.", "Give all four bones.", bone=bone)
         mesh = meshes[bone]
         pair = (mesh.vertices, mesh.faces) if hasattr(mesh, "vertices") else mesh
         vertices = np.asarray(pair[0], dtype=np.float64)
@@ -95,8 +97,9 @@ def as_arrays(meshes: Mapping[str, object]) -> dict[str, tuple[np.ndarray, np.nd
         good = vertices.ndim == faces.ndim == 2 and vertices.shape[1] == faces.shape[1] == 3
         if not good or len(faces) < 4 or not np.isfinite(vertices).all():
             raise MeshError(
-                f"The {bone} is not a surface of triangles with finite points.",
+                "The {bone} is not a surface of triangles with finite points.",
                 "Export it again as a triangle mesh.",
+                bone=bone,
             )
         arrays[bone] = _merged(vertices, faces)
     return arrays

@@ -9,6 +9,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.terminology import SIDES
 
 #: A bone of both legs is at least so wide from left to right, and its parts' middles lie so far
@@ -53,7 +54,9 @@ def one_leg(
     if max(places) - min(places) < _LEGS_APART:
         return mask, False
     if side is None:
-        raise MeshError(f"{name} is that of both legs.", "Give the side that is wanted, L or R.")
+        raise MeshError(
+            "{name} is that of both legs.", "Give the side that is wanted, L or R.", name=name
+        )
     i, j, k = (np.arange(n) for n in mask.shape[::-1])
     x = index_to_lps[0, 3] + index_to_lps[0, 0] * i + index_to_lps[0, 1] * j[:, None]
     x = x + index_to_lps[0, 2] * k[:, None, None]
@@ -64,7 +67,12 @@ def one_leg(
 def left_out(side: str, name: str) -> str:
     """The sentence on a map of two legs."""
     other = "R" if side == "L" else "L"
-    return f"{name} shows both legs: the {SIDES[side]} one is taken, the {SIDES[other]} left out."
+    return Message(
+        "{name} shows both legs: the {side} one is taken, the {other_side} left out.",
+        name=name,
+        side=SIDES[side],
+        other_side=SIDES[other],
+    )
 
 
 def assumed_values(values: Mapping[str, int]) -> str:
@@ -100,11 +108,16 @@ def check_assumed(
     taken = assumed_values({bone: LABELS[bone] for bone in BONES if bone in masks})
     if doubts:
         raise MeshError(
-            f"{name} has no names for its values, and they are not {taken}: {doubts[0]}.",
-            "Say which value is which bone (compare: --pick femur=75), or put a table of names "
-            "beside it (labels.csv, dataset.json).",
+            "{name} has no names for its values, and they are not {taken}: {first_doubt}.",
+            "Say which value is which bone (compare: --pick femur=75), or put a table of "
+            "names beside it (labels.csv, dataset.json).",
+            name=name,
+            taken=taken,
+            first_doubt=doubts[0],
         )
-    return f"{name} has no names for its values; they are taken as {taken}."
+    return Message(
+        "{name} has no names for its values; they are taken as {taken}.", name=name, taken=taken
+    )
 
 
 def _volume(mask: np.ndarray, index_to_lps: np.ndarray) -> float:

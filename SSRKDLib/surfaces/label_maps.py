@@ -13,6 +13,7 @@ from SSRKDLib.core.anatomy import BONES, LABELS
 from SSRKDLib.core.bone_names import NamedSurface, identify, match_bones
 from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.images.volumes import read_volume
 from SSRKDLib.surfaces.label_checks import check_assumed, left_out, one_leg
@@ -76,7 +77,12 @@ def read_reference(
             return _of_meshes(path, laterality, chosen)
         found = _read_mask_files(maps, laterality, chosen) if len(maps) > 1 else None
         if len(maps) > 1 and found is None:
-            raise MeshError(f"{path} contains {len(maps)} label maps.", "Name the one to use.")
+            raise MeshError(
+                "{path} contains {count} label maps.",
+                "Name the one to use.",
+                path=path,
+                count=len(maps),
+            )
         masks, side, sentences = found or _read_masks(maps[0], laterality, chosen)
     elif path.suffix.lower() in SUFFIXES and path.is_file():
         return _of_meshes(path, laterality, chosen)
@@ -115,14 +121,16 @@ def _read_masks(
     found, missing = {}, []
     for bone, (layer, value) in segments.places.items():
         if not 0 <= layer < len(layers):
-            raise MeshError(f"{path.name} has no layer for its {bone}.", "Export it again.")
+            raise MeshError(
+                "{path} has no layer for its {bone}.", "Export it again.", path=path.name, bone=bone
+            )
         mask = layers[layer] == value
         if mask.any():
             found[bone] = mask
         else:
-            missing.append(f"The {bone} has no voxel in {path.name}.")
+            missing.append(Message("The {bone} has no voxel in {path}.", bone=bone, path=path.name))
     if not found:
-        raise MeshError(f"{path.name} contains no bone.", _REMEDY)
+        raise MeshError(Message("{path} contains no bone.", path=path.name), _REMEDY)
     masks, sentences = _of_one_leg(
         {bone: Mask(mask, affine) for bone, mask in found.items()}, segments.side, path.name
     )
@@ -154,8 +162,11 @@ def _read_mask_files(
     matching = match_bones([NamedSurface(stem) for stem in masks], laterality, chosen)
     for bone, candidates in matching.candidates.items():
         raise MeshError(
-            f"Both {candidates[0]} and {candidates[1]} match the {bone}.",
+            "Both {first_candidate} and {second_candidate} match the {bone}.",
             "Remove one, or give the side that is wanted.",
+            first_candidate=candidates[0],
+            second_candidate=candidates[1],
+            bone=bone,
         )
     found = {bone: masks[stem] for bone, stem in matching.bones.items()}
     found, sentences = _of_one_leg(found, matching.side, paths[0].parent.name)
@@ -239,7 +250,9 @@ def _read(path: Path) -> tuple[dict[str, str], list[np.ndarray], np.ndarray]:
     array = array.reshape(-1, *array.shape[-3:]) if array.ndim > 3 else array
     if array.ndim != 4 or min(array.shape[1:]) < 2:
         size = " x ".join(str(n) for n in volume.array.shape[::-1])
-        raise MeshError(f"{path.name} is not a volume ({size}).", _REMEDY)
+        raise MeshError(
+            Message("{path} is not a volume ({size}).", path=path.name, size=size), _REMEDY
+        )
     layers = [_whole_numbers(layer, path) for layer in array]
     return volume.entries, layers, volume.index_to_lps
 
@@ -253,8 +266,9 @@ def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
         if np.abs(layer - rounded).max() < _HAIR:
             return rounded.astype(np.int64)
     raise MeshError(
-        f"{path.name} is not a label map: its values are not whole numbers.",
+        "{path} is not a label map: its values are not whole numbers.",
         "Give labels, not the image itself nor probabilities.",
+        path=path.name,
     )
 
 
@@ -266,7 +280,9 @@ def _is_dicom(path: Path) -> bool:
 @apart(MeshError)
 def _of_another_kind(path: Path) -> MeshError:
     if not _is_dicom(path):
-        return MeshError(f"{path.name} is not a kind of label map that can be read.", _REMEDY)
+        return MeshError(
+            Message("{path} is not a kind of label map that can be read.", path=path.name), _REMEDY
+        )
     import pydicom
 
     dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])
@@ -274,9 +290,11 @@ def _of_another_kind(path: Path) -> MeshError:
         str(dataset.get("Modality")), "file"
     )
     return MeshError(
-        f"'{path.name}' is a DICOM {kind}, which is not read as a label map.",
-        "Open it in 3D Slicer (extension QuantitativeReporting or SlicerRT) and export the "
-        "segmentation as .seg.nrrd or NIfTI.",
+        "'{path}' is a DICOM {kind}, which is not read as a label map.",
+        "Open it in 3D Slicer (extension QuantitativeReporting or SlicerRT) and "
+        "export the segmentation as .seg.nrrd or NIfTI.",
+        path=path.name,
+        kind=kind,
     )
 
 
@@ -322,14 +340,21 @@ def _segments(
     for bone, candidates in matching.candidates.items():
         if bone not in picked:
             raise MeshError(
-                f"{path.name} has two segments called {bone} ({candidates[0]}, {candidates[1]}).",
+                "{path} has two segments called {bone} ({first_candidate}, {second_candidate}).",
                 "Rename one, or give the side that is wanted.",
+                path=path.name,
+                bone=bone,
+                first_candidate=candidates[0],
+                second_candidate=candidates[1],
             )
     if not matching.bones and not picked:
         found = ", ".join(named.name for named, _, _ in entries[:12])
         raise MeshError(
-            f"No segment of {path.name} is named after a bone (found {found}).",
-            f"Name segments {', '.join(BONES)}.",
+            "No segment of {path} is named after a bone (found {found}).",
+            "Name segments {bones}.",
+            path=path.name,
+            found=found,
+            bones=", ".join(BONES),
         )
     places = {named.name: (layer, value) for named, layer, value in entries}
     segments = {bone: places[name] for bone, name in matching.bones.items()}

@@ -44,14 +44,17 @@ def named_segments(
             )
         except ValueError as error:
             raise MeshError(
-                f"{path.name}: layer or label value of the segment '{name}' is not a number.",
+                "{path}: layer or label value of the segment '{name}' is not a number.",
                 "Export the segmentation again.",
+                path=path.name,
+                name=name,
             ) from error
         entries.append((NamedSurface(name, codes), *place))
     if len({(layer, value) for _, layer, value in entries}) < len(entries):
         raise MeshError(
-            f"{path.name} does not state which voxels belong to which segment.",
+            "{path} does not state which voxels belong to which segment.",
             "Open it in 3D Slicer and export the segmentation again.",
+            path=path.name,
         )
     # Two segments of one name would hide each other.
     counts = Counter(named.name for named, _, _ in entries)
@@ -99,7 +102,9 @@ def _names_in_nifti(path: Path) -> dict[int, str]:
         try:  # what follows the stream, or its checksum, is no matter of names
             start = zlib.decompressobj(wbits=31).decompress(start, _START)
         except zlib.error as error:
-            raise MeshError(f"{path.name} is damaged ({error}).", "Export it again.") from error
+            raise MeshError(
+                "{path} is damaged ({error}).", "Export it again.", path=path.name, error=error
+            ) from error
     found = re.findall(rb'<Label Key="(\d{1,10})"[^>]*>(?:<!\[CDATA\[)?([^<\]]+)', start)
     return {int(value): name.decode("utf-8", "replace").strip() for value, name in found}
 

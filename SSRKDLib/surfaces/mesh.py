@@ -9,6 +9,7 @@ import numpy as np
 
 from SSRKDLib.core.boxes import bounding_box
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.core.messages import Message
 
 if TYPE_CHECKING:
     from vtkmodules.vtkCommonDataModel import vtkPolyData
@@ -39,9 +40,21 @@ class Mesh:
         faces = np.asarray(self.faces, dtype=np.int64)
         remedy = "Export the surface again as triangles."
         if vertices.ndim != 2 or vertices.shape[1] != 3:
-            raise MeshError(f"Vertices must be [N, 3], not {list(vertices.shape)}.", remedy)
+            raise MeshError(
+                Message(
+                    "Vertices must be [N, 3], not {vertices_shape}.",
+                    vertices_shape=list(vertices.shape),
+                ),
+                remedy,
+            )
         if faces.ndim != 2 or faces.shape[1] != 3:
-            raise MeshError(f"Faces must be triangles [M, 3], not {list(faces.shape)}.", remedy)
+            raise MeshError(
+                Message(
+                    "Faces must be triangles [M, 3], not {faces_shape}.",
+                    faces_shape=list(faces.shape),
+                ),
+                remedy,
+            )
         if not np.isfinite(vertices).all():
             raise MeshError("The surface has vertices that are not finite numbers.", remedy)
         if faces.size and (faces.min() < 0 or faces.max() >= len(vertices)):

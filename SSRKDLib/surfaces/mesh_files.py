@@ -12,6 +12,7 @@ from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import NamedSurface, NameMatch, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.surfaces.mesh import Mesh, _tidy, from_polydata
@@ -53,9 +54,15 @@ def read_parts(path: str | Path) -> dict[str, Mesh]:
 
 def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
     if path.suffix.lower() not in SUFFIXES:
-        raise MeshError(f"{path.name} is not a kind of mesh file that can be read.", _READABLE)
+        raise MeshError(
+            Message("{path} is not a kind of mesh file that can be read.", path=path.name),
+            _READABLE,
+        )
     if regular_file(path, MeshError).stat().st_size > _LARGEST_FILE:
-        raise MeshError(f"{path.name} is larger than 1 GB, and no bone's surface is.", _READABLE)
+        raise MeshError(
+            Message("{path} is larger than 1 GB, and no bone's surface is.", path=path.name),
+            _READABLE,
+        )
     try:
         space = _stated_space(path)
         if path.suffix.lower() == ".ply":
@@ -69,19 +76,28 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
             mesh, field_space = _read_with_vtk(path)
             parts, space = {"": mesh}, field_space or space
     except OSError as error:
-        raise MeshError(f"{path} cannot be opened ({error.strerror}).", "Check it.") from error
+        raise MeshError(
+            "{path} cannot be opened ({strerror}).", "Check it.", path=path, strerror=error.strerror
+        ) from error
     except (ValueError, OverflowError, MemoryError) as error:
-        raise MeshError(f"{path.name} cannot be read: {error}.", _READABLE) from error
+        raise MeshError(
+            Message("{path} cannot be read: {error}.", path=path.name, error=error), _READABLE
+        ) from error
     except MeshError as error:
-        raise MeshError(f"{path.name} cannot be used: {error.cause}", _READABLE) from error
+        raise MeshError(
+            Message("{path} cannot be used: {cause}", path=path.name, cause=error.cause), _READABLE
+        ) from error
     if not parts or not all(len(mesh.faces) for mesh in parts.values()):
-        raise MeshError(f"{path.name} contains no triangles.", _READABLE)
+        raise MeshError(Message("{path} contains no triangles.", path=path.name), _READABLE)
     farthest = max(float(np.abs(mesh.vertices).max()) for mesh in parts.values())
     if farthest > _FARTHEST_MM:
         raise MeshError(
-            f"The surface in {path.name} reaches {farthest:.3g} mm from the origin; a bone within "
-            f"{_FARTHEST_MM:g} mm is expected.",
+            "The surface in {path} reaches {farthest:.3g} mm from the origin; a bone "
+            "within {farthest_mm:g} mm is expected.",
             "Check the file and its units.",
+            path=path.name,
+            farthest=farthest,
+            farthest_mm=_FARTHEST_MM,
         )
     turn = _RAS_TO_LPS if space == "RAS" else np.eye(4)
     return {name or path.stem: _joined(mesh).transformed(turn) for name, mesh in parts.items()}
@@ -129,7 +145,7 @@ def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
     finally:
         vtkObject.SetGlobalWarningDisplay(display)
     if reader.GetOutput().GetNumberOfPolys() + reader.GetOutput().GetNumberOfStrips() == 0:
-        raise MeshError(f"There is no {suffix[1:].upper()} surface in it.")
+        raise MeshError("There is no {upper} surface in it.", upper=suffix[1:].upper())
     space = reader.GetOutput().GetFieldData().GetAbstractArray("SPACE")
     stated = space.GetValue(0) if space is not None and space.GetNumberOfValues() else None
     return from_polydata(reader.GetOutput()), stated
@@ -163,7 +179,9 @@ def write_mesh(
     """
     path = Path(path)
     if path.suffix.lower() != ".ply":
-        raise OutputError(f"Meshes are written as PLY, not as {path.name}.", "Use a .ply name.")
+        raise OutputError(
+            "Meshes are written as PLY, not as {path}.", "Use a .ply name.", path=path.name
+        )
     try:
         write_ply(
             path, mesh.vertices, mesh.faces, mesh.vertex_normals(), colour, _COMMENTS, scalars
@@ -232,7 +250,7 @@ def match_files(
 
 def _mesh_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise MeshError(f"The folder '{folder}' does not exist.", "Check the path.")
+        raise MeshError("The folder '{folder}' does not exist.", "Check the path.", folder=folder)
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
@@ -243,14 +261,23 @@ def _matched(
     matching = match_bones([NamedSurface(name) for name in shown], laterality, chosen)
     for bone, candidates in matching.candidates.items():
         both = " and ".join(shown[name] for name in candidates[:2])
-        raise MeshError(f"Both {both} in {place} match the {bone}.", "Remove one.")
+        raise MeshError(
+            "Both {both} in {place} match the {bone}.",
+            "Remove one.",
+            both=both,
+            place=place,
+            bone=bone,
+        )
     if not matching.bones:
         wanted = ", ".join(f"{bone}.ply" for bone in BONES)
         there = sorted(p.name for p in place.iterdir()) if place.is_dir() else sorted(shown)
         more = ", ..." if len(there) > 4 else ""
         raise MeshError(
-            f"There is no bone surface in {place}"
-            + (f" (found {', '.join(there[:4])}{more})." if there else "."),
-            f"Expected any of {wanted} (or {', '.join(SUFFIXES[1:])}).",
+            "There is no bone surface in {place}" + (" (found {found})." if there else "."),
+            "Expected any of {wanted} (or {kinds}).",
+            place=place,
+            found=", ".join(there[:4]) + more,
+            wanted=wanted,
+            kinds=", ".join(SUFFIXES[1:]),
         )
     return matching

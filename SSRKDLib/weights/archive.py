@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from SSRKDLib.core.errors import OutputError, WeightsError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import ResultKind
@@ -47,7 +48,9 @@ def read_member(path: Path, member: str) -> bytes:
     is absent, damaged, incomplete, or contains anything else."""
     if not path.exists():
         raise WeightsError(
-            f"There are no weights at {path}.", "Check the path, or import the weights again."
+            "There are no weights at {path}.",
+            "Check the path, or import the weights again.",
+            path=path,
         )
     try:
         if path.is_dir():
@@ -55,12 +58,17 @@ def read_member(path: Path, member: str) -> bytes:
         return _read_from_archive(regular_file(path, WeightsError), member)
     except _ZIP_DAMAGE as error:
         raise WeightsError(
-            f"{path}: the archive is damaged or was cut off ({error}).", GET_ANOTHER
+            Message(
+                "{path}: the archive is damaged or was cut off ({error}).", path=path, error=error
+            ),
+            GET_ANOTHER,
         ) from error
     except OSError as error:
         raise WeightsError(
-            f"{path} cannot be read ({error.strerror or error}).",
+            "{path} cannot be read ({reason}).",
             "Check that the disk is there and that you may read the file.",
+            path=path,
+            reason=error.strerror or error,
         ) from error
 
 
@@ -77,23 +85,30 @@ def _read_from_archive(path: Path, member: str) -> bytes:
         begins_as_zip = file.read(2) == b"PK"
     if not begins_as_zip:
         raise WeightsError(
-            f"{path} is neither a folder nor a zip archive.",
+            "{path} is neither a folder nor a zip archive.",
             "Choose a weights bundle (.zip), or import an official checkpoint first.",
+            path=path,
         )
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in members):
             raise WeightsError(
-                f"{path} is compressed in an unusual way.", "Use a plain (deflated) zip archive."
+                "{path} is compressed in an unusual way.",
+                "Use a plain (deflated) zip archive.",
+                path=path,
             )
         _check_names(path, [info.filename for info in members])
         for info in members:
             _check_size(path, info.filename, info.file_size)
             if info.file_size > LARGEST_RATIO * max(info.compress_size, 1):
                 raise WeightsError(
-                    f"{path}: {info.filename} declares an unpacked size that no weights have "
-                    f"({info.file_size} bytes from {info.compress_size}).",
+                    "{path}: {filename} declares an unpacked size that no weights have "
+                    "({file_size} bytes from {compress_size}).",
                     "Do not use this file; get the weights from a source that you trust.",
+                    path=path,
+                    filename=info.filename,
+                    file_size=info.file_size,
+                    compress_size=info.compress_size,
                 )
         # zipfile never yields more than the size checked above, and checks the CRC.
         return archive.read(member)
@@ -104,9 +119,11 @@ def _check_names(path: Path, names: list[str]) -> None:
         parts = PurePosixPath(name.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in name:
             raise WeightsError(
-                f"{path}: the archive contains a file that would be written outside of its folder "
-                f"({name!r}).",
+                "{path}: the archive contains a file that would be written outside of its "
+                "folder ({name!r}).",
                 "Do not use this file; get the weights from a source that you trust.",
+                path=path,
+                name=name,
             )
     for member in (MANIFEST, TENSORS):
         if member not in names:
@@ -114,24 +131,34 @@ def _check_names(path: Path, names: list[str]) -> None:
     if len(names) != 2:
         other = next((n for n in names if n not in LIMITS), "a file twice")
         raise WeightsError(
-            f"{path}: the archive contains more than a weights bundle ({other!r}).",
-            f"Leave only {MANIFEST} and {TENSORS} in it.",
+            "{path}: the archive contains more than a weights bundle ({other!r}).",
+            "Leave only {manifest} and {tensors} in it.",
+            path=path,
+            other=other,
+            manifest=MANIFEST,
+            tensors=TENSORS,
         )
 
 
 def _no_member(path: Path, member: str) -> WeightsError:
     return WeightsError(
-        f"{path} contains no {member}, so it is not a complete weights bundle.",
-        "Choose another file; where this one contains official checkpoints, unpack it and import "
-        "the checkpoints themselves.",
+        "{path} contains no {member}, so it is not a complete weights bundle.",
+        "Choose another file; where this one contains official checkpoints, unpack "
+        "it and import the checkpoints themselves.",
+        path=path,
+        member=member,
     )
 
 
 def _check_size(path: Path, member: str, size: int) -> None:
     if size > LIMITS[member]:
         raise WeightsError(
-            f"{path}: {member} has an absurd size ({size} bytes, {LIMITS[member]} allowed).",
+            "{path}: {member} has an absurd size ({size} bytes, {limit} allowed).",
             "Do not use this file; get the weights from a source that you trust.",
+            path=path,
+            member=member,
+            size=size,
+            limit=LIMITS[member],
         )
 
 
@@ -178,8 +205,9 @@ def _check_replaceable(path: Path) -> None:
         raise cannot_write(path, error) from error
     if not (start.startswith(b"PK") and start.endswith(MANIFEST.encode())):
         raise OutputError(
-            f"'{path}' is not a weights bundle, and would be replaced.",
+            "'{path}' is not a weights bundle, and would be replaced.",
             "Choose another name for the weights.",
+            path=path,
         )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.weights.archive import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
 
@@ -57,9 +58,11 @@ class Bundle:
         """
         if network not in self.manifest["networks"]:
             raise WeightsError(
-                f"The weights '{self.manifest['name']}' contain no {network}, only "
-                f"{', '.join(self.manifest['networks'])}.",
-                f"Choose weights with a {network}, or import the file that contains it as well.",
+                "The weights '{name}' contain no {network}, only {names}.",
+                "Choose weights with a {network}, or import the file that contains it as well.",
+                name=self.manifest["name"],
+                network=network,
+                names=", ".join(self.manifest["networks"]),
             )
         prefix = network + "."
         return {k[len(prefix) :]: t for k, t in self.tensors.items() if k.startswith(prefix)}
@@ -142,8 +145,13 @@ def _build(path: Path, text: bytes, data: bytes) -> Bundle:
     manifest = _parse_manifest(text, str(path))
     if hashlib.sha256(data).hexdigest() != manifest["sha256"].lower():
         raise WeightsError(
-            f"{path}: the SHA-256 of {TENSORS} is not the one in {MANIFEST}; the weights are "
-            "damaged or were exchanged.",
+            Message(
+                "{path}: the SHA-256 of {tensors} is not the one in {manifest}; the weights "
+                "are damaged or were exchanged.",
+                path=path,
+                tensors=TENSORS,
+                manifest=MANIFEST,
+            ),
             GET_ANOTHER,
         )
     tensors = _decode(data, str(path))
@@ -156,22 +164,31 @@ def _parse_manifest(text: bytes, where: str) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{where}: {MANIFEST} is not valid JSON.", GET_ANOTHER) from error
+        raise WeightsError(
+            Message("{where}: {manifest} is not valid JSON.", where=where, manifest=MANIFEST),
+            GET_ANOTHER,
+        ) from error
     _check_manifest(manifest, where)
     return manifest
 
 
 def _check_manifest(manifest: Any, where: str) -> None:
     def refuse(what: str) -> WeightsError:
-        return WeightsError(f"{where}: {MANIFEST} {what}.", GET_ANOTHER)
+        return WeightsError(
+            Message("{where}: {manifest} {what}.", where=where, manifest=MANIFEST, what=what),
+            GET_ANOTHER,
+        )
 
     if not isinstance(manifest, dict):
         raise refuse("is not a JSON object")
     if manifest.get("format") != FORMAT:
         raise WeightsError(
-            f"{where}: the bundle has format version {manifest.get('format')!r}, but this "
-            f"program reads version {FORMAT}.",
+            "{where}: the bundle has format version {found!r}, but this program reads "
+            "version {format}.",
             "Update SSRKD, or get weights made for this version.",
+            where=where,
+            found=manifest.get("format"),
+            format=FORMAT,
         )
     missing = [key for key in (*_TEXT_KEYS, *_OTHER_KEYS) if key not in manifest]
     if missing:
@@ -199,13 +216,22 @@ def _check_tensors(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor], w
     if owners != set(networks):
         odd = ", ".join(sorted(owners ^ set(networks)))
         raise WeightsError(
-            f"{where}: {MANIFEST} and {TENSORS} name different networks ({odd}).", GET_ANOTHER
+            Message(
+                "{where}: {manifest} and {tensors} name different networks ({odd}).",
+                where=where,
+                manifest=MANIFEST,
+                tensors=TENSORS,
+                odd=odd,
+            ),
+            GET_ANOTHER,
         )
     for key, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise WeightsError(
-                f"{where}: the tensor {key} contains values that are not finite numbers.",
+                "{where}: the tensor {key} contains values that are not finite numbers.",
                 "Use other weights; where you trained these, the training diverged.",
+                where=where,
+                key=key,
             )
 
 
@@ -217,7 +243,13 @@ def _decode(data: bytes, where: str) -> dict[str, Tensor]:
         return safetensors_torch.load(data)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"{where}: {TENSORS} is not a readable safetensors file ({error}).", GET_ANOTHER
+            Message(
+                "{where}: {tensors} is not a readable safetensors file ({error}).",
+                where=where,
+                tensors=TENSORS,
+                error=error,
+            ),
+            GET_ANOTHER,
         ) from error
 
 

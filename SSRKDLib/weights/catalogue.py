@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from SSRKDLib.core.errors import WeightsError, one_line
+from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.messages import Message, one_line
 from SSRKDLib.weights.bundle import MANIFEST, copy_bundle, read_manifest
 
 SHIPPED_FOLDER = Path(__file__).resolve().parents[1] / "data" / "weights"
@@ -80,8 +81,10 @@ def find_bundle(name_or_path: str | Path | None = None) -> Path:
         return path
     known = ", ".join(info.name for info in bundles if info.ok)
     raise WeightsError(
-        f"There are no weights called '{wanted}'.",
-        f"Choose one of: {known}." if known else "Import weights from a file first.",
+        "There are no weights called '{wanted}'.",
+        "Choose one of: {known}." if known else "Import weights from a file first.",
+        wanted=wanted,
+        known=known,
     )
 
 
@@ -114,8 +117,10 @@ def _import_ready(source: Path) -> Path:
     name = read_manifest(source)["name"]
     if any(info.name.lower() == name.lower() for info in list_bundles() if info.origin == SHIPPED):
         raise WeightsError(
-            f"Weights called '{name}' ship with SSRKD already.",
-            f"Give these another name in {MANIFEST}, then import them again.",
+            "Weights called '{name}' ship with SSRKD already.",
+            "Give these another name in {manifest}, then import them again.",
+            name=name,
+            manifest=MANIFEST,
         )
     target = user_folder() / f"{name}.zip"
     copy_bundle(source, target)
@@ -144,7 +149,11 @@ def _list_folder(folder: Path, origin: str) -> list[BundleInfo]:
         paths = [path for path in visible if path.suffix == ".zip" or (path / MANIFEST).is_file()]
     except OSError as error:
         # Listed like a damaged bundle: the weights elsewhere stay usable.
-        problem = f"{folder} cannot be read ({error.strerror}). Check that you may open it."
+        problem = Message(
+            "{folder} cannot be read ({reason}). Check that you may open it.",
+            folder=folder,
+            reason=error.strerror,
+        )
         return [BundleInfo(folder.name, folder.name, "", folder, origin, problem)]
     return [_describe(path, origin) for path in paths]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.weights.bundle import read_bundle, write_bundle
 from SSRKDLib.weights.pytorch_files import read_pytorch
 from SSRKDLib.weights.state_dict import find_misfit
@@ -82,8 +83,11 @@ def import_official(files: Mapping[str, Path], target: Path) -> None:
         found = _identify(content, file)
         if found != name:
             raise WeightsError(
-                f"{file} was given as {name} but is {found}.",
-                f"Give it as {found}, or choose {name}.",
+                "{file} was given as {name} but is {found}.",
+                "Give it as {found}, or choose {name}.",
+                file=file,
+                name=name,
+                found=found,
             )
         checkpoint = CHECKPOINTS[name]
         state = _checked_state(name, content, file)
@@ -152,8 +156,10 @@ def _identify(content: Any, path: Path) -> str:
     best = max(shared, key=lambda name: shared[name])
     if not shared[best]:
         raise WeightsError(
-            f"{path} is none of the SSR-KD checkpoints {', '.join(CHECKPOINTS)}.",
+            "{path} is none of the SSR-KD checkpoints {checkpoints}.",
             "Choose one of these files from the authors' page.",
+            path=path,
+            checkpoints=", ".join(CHECKPOINTS),
         )
     return best
 
@@ -174,8 +180,9 @@ def architecture_class(architecture: str) -> type[nn.Module]:
     """
     if architecture not in {checkpoint.architecture for checkpoint in CHECKPOINTS.values()}:
         raise WeightsError(
-            f"The architecture {architecture!r} is not known.",
+            "The architecture {architecture!r} is not known.",
             "Update SSRKD, or use other weights.",
+            architecture=architecture,
         )
     module, name = architecture.split(":")
     return getattr(importlib.import_module(f"SSRKDLib.networks.{module}"), name)
@@ -188,7 +195,13 @@ def _checked_state(name: str, content: Any, path: Path) -> dict[str, Tensor]:
     if sorted(states) != wanted:
         form = "two networks, A and B" if CHECKPOINTS[name].pair else "one network"
         raise WeightsError(
-            f"{path} is not {name} as published, which contains {form}; it contains {len(states)}.",
+            Message(
+                "{path} is not {name} as published, which contains {form}; it contains {count}.",
+                path=path,
+                name=name,
+                form=form,
+                count=len(states),
+            ),
             _DOWNLOAD_AGAIN,
         )
     template = _template(name)
@@ -197,7 +210,12 @@ def _checked_state(name: str, content: Any, path: Path) -> dict[str, Tensor]:
         if misfit:
             which = f"{name}, network {label}" if label else name
             raise WeightsError(
-                f"{path} is not {which}, as published: {misfit}; nothing was imported.",
+                Message(
+                    "{path} is not {which}, as published: {misfit}; nothing was imported.",
+                    path=path,
+                    which=which,
+                    misfit=misfit,
+                ),
                 _DOWNLOAD_AGAIN,
             )
     return states[wanted[0]]

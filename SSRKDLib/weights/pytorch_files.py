@@ -14,6 +14,7 @@ from typing import Any
 
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import OLDEST_TORCH, missing_package
 
 _ANOTHER = "Copy or download the file again; a training keeps its last checkpoints."
@@ -32,7 +33,7 @@ def read_pytorch(path: str | Path) -> Any:
         start = file.read(2)
     # A zip archive, or a bare pickle of protocol 2 and later: nothing else is PyTorch's.
     if start != b"PK" and start[:1] != b"\x80":
-        raise WeightsError(f"{path} is not a PyTorch checkpoint.", _ANOTHER)
+        raise WeightsError(Message("{path} is not a PyTorch checkpoint.", path=path), _ANOTHER)
     try:
         if start == b"PK":
             with zipfile.ZipFile(path) as archive:
@@ -43,13 +44,15 @@ def read_pytorch(path: str | Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} contains something other than plain tensors, such as code that would run when "
-            "it is opened; it was not opened.",
+            "{path} contains something other than plain tensors, such as code that would "
+            "run when it is opened; it was not opened.",
             "Use files from their authors only; if this is one of them, get it again.",
+            path=path,
         ) from error
     except Exception as error:  # torch.load has no list of what a damaged file makes it raise
         raise WeightsError(
-            f"{path} is damaged or cut off, or is not a PyTorch checkpoint.", _ANOTHER
+            Message("{path} is damaged or cut off, or is not a PyTorch checkpoint.", path=path),
+            _ANOTHER,
         ) from error
 
 
@@ -61,8 +64,10 @@ def _safe_torch() -> Any:
     numbers = re.match(r"(\d+)\.(\d+)", str(torch.__version__))
     if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
         raise WeightsError(
-            f"PyTorch {torch.__version__} cannot read checkpoints from others safely.",
-            f"Update PyTorch to {'.'.join(map(str, OLDEST_TORCH))} or newer, then try again.",
+            "PyTorch {version} cannot read checkpoints from others safely.",
+            "Update PyTorch to {oldest_torch} or newer, then try again.",
+            version=torch.__version__,
+            oldest_torch=".".join(map(str, OLDEST_TORCH)),
         )
     return torch
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from SSRKDLib.core.errors import OutputError, WeightsError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.weights.catalogue import SHIPPED_FOLDER, BundleInfo, import_bundle, user_folder
 
@@ -74,8 +75,10 @@ def find_release(name: str) -> Release:
             return release
     names = ", ".join(release.name for release in offered)
     raise WeightsError(
-        f"No weights called '{name}' are offered for download.",
-        f"Choose one of: {names}." if names else "Import weights from a file instead.",
+        "No weights called '{name}' are offered for download.",
+        "Choose one of: {names}." if names else "Import weights from a file instead.",
+        name=name,
+        names=names,
     )
 
 
@@ -104,21 +107,27 @@ def fetch(release: Release, progress: Progress = no_progress) -> BundleInfo:
         found = _sha256(file)
     except _NETWORK as error:
         raise WeightsError(
-            f"{release.url} could not be downloaded ({error}).",
-            "Check the internet connection and try again: what is there already is kept. Or "
-            "download the file elsewhere and import it: weights import FILE.",
+            "{url} could not be downloaded ({error}).",
+            "Check the internet connection and try again: what is there already is kept. "
+            "Or download the file elsewhere and import it: weights import FILE.",
+            url=release.url,
+            error=error,
         ) from error
     except OSError as error:
         raise OutputError(
-            f"{file} cannot be written ({error.strerror or error}).",
-            "Check the space on the disk, and that you may write there; or choose another folder "
-            "with the environment variable SSRKD_WEIGHTS.",
+            "{file} cannot be written ({reason}).",
+            "Check the space on the disk, and that you may write there; or choose "
+            "another folder with the environment variable SSRKD_WEIGHTS.",
+            file=file,
+            reason=error.strerror or error,
         ) from error
     if found != release.sha256:
         file.unlink()
         raise WeightsError(
-            f"The file at {release.url} is not the one that was published (SHA-256 {found}).",
+            "The file at {url} is not the one that was published (SHA-256 {found}).",
             "Try again later; if it stays so, report it.",
+            url=release.url,
+            found=found,
         )
     try:
         info = import_bundle(file)
@@ -138,7 +147,8 @@ def _download(release: Release, file: Path, progress: Progress) -> None:
             there = 0
         with file.open("ab" if there else "wb") as sink:
             while there < release.size:
-                what = f"Downloading {release.name}, {release.size / 1e6:.0f} MB"
+                size = release.size / 1e6
+                what = Message("Downloading {name}, {size:.0f} MB", name=release.name, size=size)
                 progress("download", there / release.size, what)
                 data = answer.read(min(_CHUNK, release.size - there))
                 if not data:

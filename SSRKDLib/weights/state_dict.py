@@ -52,8 +52,10 @@ def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> N
     found = find_misfit(module.state_dict(), tensors)
     if found:
         raise WeightsError(
-            f"The weights of {what} are for another architecture: {found}.",
+            "The weights of {what} are for another architecture: {found}.",
             "Use weights made for this version of SSRKD.",
+            what=what,
+            found=found,
         )
 
 
@@ -120,8 +122,10 @@ def built(
 def misfit(manifest: Mapping[str, Any], what: str) -> WeightsError:
     """The error of a bundle whose manifest this version cannot use, and why."""
     return WeightsError(
-        f"The weights '{manifest['name']}' were made for another version of SSRKD ({what}).",
+        "The weights '{name}' were made for another version of SSRKD ({what}).",
         "Use weights made for this version, or update SSRKD.",
+        name=manifest["name"],
+        what=what,
     )
 
 

@@ -18,7 +18,9 @@ The worker sends::
 Every job ends with exactly one of the last three. An id is a whole number or text, used once; a
 request without one, and a line that is not a JSON object, gets an error whose id is null. Jobs run
 one after the other, in the order in which they came. ``log`` holds a traceback where the error was
-not foreseen. The worker ends when its standard input closes. A crash in native code is its last
+not foreseen. ``said``, where it is, holds what the message's sentences were made of, by sentence:
+who reads them gets :class:`~SSRKDLib.core.messages.Message`, which Slicer's panel can say in the
+user's language. The worker ends when its standard input closes. A crash in native code is its last
 word on standard error, as Python's ``faulthandler`` writes it.
 
 Torch-free: both sides import it.
@@ -27,13 +29,35 @@ Torch-free: both sides import it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+
+from SSRKDLib.core.messages import Message, from_plain, to_plain
 
 #: Longer lines are no messages; guards a reader against a broken peer.
 LONGEST_LINE = 16 * 2**20
 
 
+def _each_text(value: object, change: Callable[[str], object]) -> object:
+    """A value of JSON, of which every text but the keys is what a function makes of it."""
+    if isinstance(value, dict):
+        return {key: _each_text(one, change) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_each_text(one, change) for one in value]
+    return change(value) if isinstance(value, str) else value
+
+
 def encode(message: dict) -> bytes:
     """A message as a line."""
+    said: dict[str, list] = {}
+
+    def note(text: str) -> str:
+        if isinstance(text, Message) and text.values:
+            said[str(text)] = to_plain(text)
+        return text
+
+    _each_text(message, note)
+    if said:
+        message = {**message, "said": said}
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
@@ -60,8 +84,21 @@ class LineReader:
             except (ValueError, RecursionError):  # no JSON, or nested too deeply for one
                 message = None
             if isinstance(message, dict):
-                messages.append(message)
+                messages.append(_with_sentences(message))
             elif line.strip():
                 self.noise.append(line[:200].decode(errors="replace"))
                 del self.noise[: -self._keep]
         return messages
+
+
+def _with_sentences(message: dict) -> dict:
+    """A message whose sentences are messages again, with their templates and values."""
+    said = message.pop("said", None)
+    if not isinstance(said, dict):
+        return message
+    try:
+        made = map(from_plain, said.values())
+        known = {text: one for text, one in zip(said, made) if text == one}
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return message  # of another version: the sentences stay English
+    return _each_text(message, lambda text: known.get(text, text))

@@ -47,8 +47,10 @@ def checked(name: str, task: Task) -> Task:
         wrong = misfit(request, REQUESTS[name])
         if wrong is not None:
             raise InputError(
-                f"The request '{name}' cannot be used: {wrong}.",
+                "The request '{name}' cannot be used: {wrong}.",
                 "Correct it; SSRKDLib/worker/tasks.py says what the entries are.",
+                name=name,
+                wrong=wrong,
             )
         return task(request, progress)
 

@@ -154,8 +154,9 @@ class Server:
         if not isinstance(name, str) or name not in self._tasks:
             shown = repr(name[:80]) if isinstance(name, str) else "that is not text"
             raise SSRKDError(
-                f"The worker has no task {shown}.",
+                "The worker has no task {shown}.",
                 "Restart Slicer: its module and the worker belong to different versions.",
+                shown=shown,
             )
         return self._tasks[name]
 

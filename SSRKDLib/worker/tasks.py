@@ -309,15 +309,22 @@ def _arrays(paths: Sequence[str | None] | None, count: int) -> list[np.ndarray |
     """
     paths = [None] * count if paths is None else paths
     if len(paths) != count:
-        raise InputError(f"{len(paths)} arrays came for {count} views.", "Give one per view.")
+        raise InputError(
+            "{count} arrays came for {wanted} views.",
+            "Give one per view.",
+            count=len(paths),
+            wanted=count,
+        )
     arrays = []
     for path in paths:
         try:
             arrays.append(None if path is None else np.load(path, allow_pickle=False))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"'{path}' cannot be read ({' '.join(str(error).split())[:120]}).",
+                "'{path}' cannot be read ({reason}).",
                 "Check that the disk is not full, then try again.",
+                path=path,
+                reason=" ".join(str(error).split())[:120],
             ) from error
     return arrays
 
@@ -326,7 +333,10 @@ def _check_masks(masks: Sequence[np.ndarray | None], sizes: Sequence[tuple[int, 
     for mask, size in zip(masks, sizes):
         if mask is not None and mask.shape != (4, *size):
             raise ImageError(
-                f"Bone masks of shape {mask.shape} do not fit a radiograph of {size[1]} x "
-                f"{size[0]} pixels.",
+                "Bone masks of shape {mask_shape} do not fit a radiograph of {second_size} x "
+                "{first_size} pixels.",
                 "Segment the radiographs again.",
+                mask_shape=mask.shape,
+                second_size=size[1],
+                first_size=size[0],
             )

@@ -10,8 +10,10 @@ import os
 import sys
 import types
 import unittest
+from pathlib import Path
 
 import slicer
+from PySide6 import QtCore
 
 from . import connections
 
@@ -106,6 +108,13 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
         slicer.util.delayDisplay(message, 0)
 
 
+def _tr(text):
+    """A translation in the context of the caller's file."""
+    path = Path(sys._getframe(1).f_code.co_filename)
+    package = path.parent.name + "." if (path.parent / "__init__.py").is_file() else ""
+    return QtCore.QCoreApplication.translate(package + path.stem, text)
+
+
 def install() -> None:
     """Put ``slicer.ScriptedLoadableModule`` and ``slicer.i18n`` in place."""
     base = types.ModuleType("slicer.ScriptedLoadableModule", __doc__)
@@ -116,9 +125,9 @@ def install() -> None:
         ScriptedLoadableModuleTest,
     ):
         setattr(base, kind.__name__, kind)
-    translation = types.ModuleType("slicer.i18n", "Translation; texts stay English.")
-    translation.tr = lambda text: text
-    translation.translate = lambda _context, text: text
+    translation = types.ModuleType("slicer.i18n", "Translation; texts stay English by themselves.")
+    translation.tr = _tr
+    translation.translate = QtCore.QCoreApplication.translate
     for name, module in (("ScriptedLoadableModule", base), ("i18n", translation)):
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)

@@ -11,11 +11,11 @@ import torch
 
 from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.geometry import rig_presets
+from SSRKDLib.geometry.rigid_transform import rigid_matrix
 from SSRKDLib.geometry.views import (
     Rig,
     View,
     axes_angle,
-    rigid_matrix,
     to_grid_sample,
     triangulate,
 )

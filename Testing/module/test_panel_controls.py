@@ -271,7 +271,7 @@ def test_panel_learns_how_long_it_takes(core, slicer):
     assert "Not run yet" in core.ui.estimateLabel.text
     user.click(core.ui.reconstructButton)
     settle(core)
-    assert "from 1 earlier run)" in core.ui.estimateLabel.text
+    assert "from one earlier run)" in core.ui.estimateLabel.text
     user.choose(core.ui.spacingCombo, "0.5 mm (fine)")
     slicer.app.processEvents()
     assert "Not run yet" in core.ui.estimateLabel.text

@@ -269,8 +269,10 @@ def test_worker_job_folders_of_sessions_that_crashed_are_swept(module, tmp_path)
     from SSRKDSlicer.worker.job_folder import MARK, JobFolder
 
     code = (
-        "import os, sys\n"
+        "import os, sys, types\n"
         "sys.path.append('SSRKD')\n"
+        "sys.modules['slicer'] = types.ModuleType('slicer')\n"
+        "sys.modules['slicer.i18n'] = types.SimpleNamespace(tr=str)\n"
         "from SSRKDSlicer.worker.job_folder import JobFolder\n"
         "print(JobFolder(sys.argv[1]).path, flush=True)\n"
         "os._exit(9)\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import check_sides, match_bones
@@ -20,6 +21,7 @@ from SSRKDLib.surfaces.mesh_files import write_mesh
 from ..radiographs.outlines import worldMesh
 from ..scene.folders import BONE, boneColour, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
+from ..scene.words import word
 from . import point_colours
 from .references import OWN, referenceParts
 from .results import aboutModel, modelPolyData, posesChoice
@@ -27,7 +29,7 @@ from .results import aboutModel, modelPolyData, posesChoice
 #: Columns of the tables: key of the row, title, title in the panel, decimals.
 COLUMNS = (
     ("assd_mm", "ASSD (mm)", "ASSD", 2),
-    ("assd_paper_mm", "ASSD, paper's protocol (mm)", "paper's", 2),
+    ("assd_paper_mm", "ASSD, paper's protocol (mm)", _("paper's"), 2),
     ("hd95_mm", "HD95 (mm)", "HD95", 2),
     ("hd_mm", "HD (mm)", "HD", 2),
     ("dsc", "Dice", "Dice", 3),
@@ -112,26 +114,28 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
 
     def prepare(folder):
         if not models:
-            raise InputError("There is no reconstruction to compare.", "Click Reconstruct first.")
+            raise InputError(
+                _("There is no reconstruction to compare."), _("Click Reconstruct first.")
+            )
         laterality = next(iter(models.values())).GetAttribute("SSRKD.Laterality")
         if laterality is None:
             raise InputError(
-                "It is not known whether the bones are of a left or a right knee.",
-                "Choose the side in the section From CT, and reconstruct again.",
+                _("It is not known whether the bones are of a left or a right knee."),
+                _("Choose the side in the section From CT, and reconstruct again."),
             )
         if mode == "keep":
             if before is None or not before.references:
                 raise InputError(
-                    "Nothing was aligned yet that could stay as it is.",
-                    "Choose another alignment first.",
+                    _("Nothing was aligned yet that could stay as it is."),
+                    _("Choose another alignment first."),
                 )
             reference = {b: worldMesh(node) for b, node in before.references.items()}
         else:
             parts, matching = matchReference(referenceNode, laterality, chosen)
             if not matching.bones:
                 raise InputError(
-                    "The reference contains no bone of this knee that could be found.",
-                    "Choose another reference, or pick its parts in the table.",
+                    _("The reference contains no bone of this knee that could be found."),
+                    _("Choose another reference, or pick its parts in the table."),
                 )
             check_sides(matching.side, laterality)
             reference = {bone: parts[name].mesh() for bone, name in matching.bones.items()}
@@ -160,7 +164,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
     def show(folder, result, reference):
         present = {b: node for b, node in models.items() if slicer.mrmlScene.IsNodePresent(node)}
         if not present:
-            raise InputError("The bones were removed meanwhile.", "Click Reconstruct again.")
+            raise InputError(_("The bones were removed meanwhile."), _("Click Reconstruct again."))
         made = Comparison(
             result["rows"], result["clinical"], result["landmarks"], result["residual_mm"],
             result["notes"], result["curves"], mode, models=present,
@@ -181,7 +185,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
 def _folderOf(models):
     from ..scene.folders import folderOf, newFolder
 
-    return subfolder(folderOf(*models.values()) or newFolder("Knee"), "Comparison")
+    return subfolder(folderOf(*models.values()) or newFolder(_("Knee")), _("Comparison"))
 
 
 def _useAgain(made, before):
@@ -201,7 +205,7 @@ def _showReferences(made, reference, matrices, item):
         slicer.mrmlScene.RemoveNode(node)
     made.references, transforms = {}, {}
     for bone in (bone for bone in BONES if bone in reference):
-        name = uniqueName(f"Reference {bone}")
+        name = uniqueName(_("Reference {bone}").format(bone=word(bone)))
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
         node.SetAndObservePolyData(modelPolyData(reference[bone]))
         node.CreateDefaultDisplayNodes()
@@ -229,7 +233,9 @@ def _transform(key, matrix, made, item):
         for bone, value in made.residuals.items()
         if value is not None and key in (bone, "all bones")
     ]
-    name = f"Reference to reconstruction ({key}, residual {np.mean(residuals):.2f} mm)"
+    name = _("Reference to reconstruction ({what}, residual {residual:.2f} mm)").format(
+        what=word(key), residual=np.mean(residuals)
+    )
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", uniqueName(name))
     inRas = flipLpsRas(flipLpsRas(matrix).T).T
     slicer.util.updateTransformMatrixFromArray(node, inRas)
@@ -247,22 +253,24 @@ def _colour(models, folder):
             continue
         if not point_colours.setDistances(node, np.load(path, allow_pickle=False)):
             notes.append(
-                f"The {bone} is not coloured: its model has points that belong to no face. "
-                "Clean it in the Surface Toolbox, then compare again."
+                _(
+                    "The {bone} is not coloured: its model has points that belong to no face. "
+                    "Clean it in the Surface Toolbox, then compare again."
+                ).format(bone=word(bone))
             )
     return notes
 
 
 def _tables(made, item):
-    made.table = made.table or _newTable("Distances to reference", item)
+    made.table = made.table or _newTable(_("Distances to reference"), item)
     names = [row["bone"] for row in made.rows]
     columns = {"Bone": names}
-    for key, title, *_ in COLUMNS:
+    for key, title, _short, _decimals in COLUMNS:
         columns[title] = [_number(row[key]) for row in made.rows]
     columns["Residual of alignment (mm)"] = [_number(row.get("residual_mm")) for row in made.rows]
     columns["Note"] = [row["note"] for row in made.rows]
     _fill(made.table, columns)
-    made.clinicalTable = made.clinicalTable or _newTable("Clinical measures", item)
+    made.clinicalTable = made.clinicalTable or _newTable(_("Clinical measures"), item)
     keys = {
         "Measure": "title", "Unit": "unit", "Reconstruction": "reconstruction",
         "Reference": "reference", "Error": "error", "Note": "note",
@@ -307,11 +315,11 @@ def _chart(made, item):
     """Cumulative curves: the share of both surfaces that is nearer than a distance."""
     if made.chart is None:
         made.chart = slicer.mrmlScene.AddNewNodeByClass(
-            "vtkMRMLPlotChartNode", uniqueName("Distances, cumulative")
+            "vtkMRMLPlotChartNode", uniqueName(_("Distances, cumulative"))
         )
         putInto(item, made.chart)
     chart = made.chart
-    table = chart.GetNodeReference("SSRKD.Curves") or _newTable("Distance curves", item)
+    table = chart.GetNodeReference("SSRKD.Curves") or _newTable(_("Distance curves"), item)
     chart.SetNodeReferenceID("SSRKD.Curves", table.GetID())
     _fill(table, {"Share (%)": SHARES.tolist(), **made.curves})
     chart.RemoveAllPlotSeriesNodeIDs()
@@ -330,15 +338,15 @@ def _chart(made, item):
         series.SetColor(*boneColour(bone))
         series.SetLineWidth(2)
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
-    chart.SetTitle("Distance between the surfaces")
-    chart.SetXAxisTitle("Distance (mm)")
-    chart.SetYAxisTitle("Share of both surfaces (%)")
+    chart.SetTitle(_("Distance between the surfaces"))
+    chart.SetXAxisTitle(_("Distance (mm)"))
+    chart.SetYAxisTitle(_("Share of both surfaces (%)"))
 
 
 def _landmarks(made, item):
     """The landmarks of the reconstruction's clinical measures, as a point list."""
     if made.points is None:
-        name = uniqueName("Landmarks of clinical measures")
+        name = uniqueName(_("Landmarks of clinical measures"))
         made.points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
         made.points.CreateDefaultDisplayNodes()
         made.points.SetLocked(True)
@@ -361,7 +369,9 @@ def moveCt(made, ctNode):
     """
     before = ctNode.GetParentTransformNode()
     if before is not None and not before.GetAttribute(OWN):
-        return f"'{ctNode.GetName()}' is under a transform of its own and was left there."
+        return _("'{name}' is under a transform of its own and was left there.").format(
+            name=ctNode.GetName()
+        )
     together = made.mode == "all" and made.transforms
     ctNode.SetAndObserveTransformNodeID(made.transforms[0].GetID() if together else None)
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import ImageError, InputError
 from SSRKDLib.ct.reading import check_hounsfield
@@ -32,13 +33,17 @@ def writeCt(ctNode, roiNode, path, inWorld=True):
         OutputError: the file cannot be written.
     """
     if ctNode is None:
-        raise InputError("No CT is chosen.", "Choose a CT volume, or load one first.")
+        raise InputError(_("No CT is chosen."), _("Choose a CT volume, or load one first."))
     name = ctNode.GetName()
     if ctNode.GetImageData() is None or ctNode.IsA("vtkMRMLVectorVolumeNode"):
-        raise ImageError(f"'{name}' is not a CT.", "Choose a CT in Hounsfield units.")
+        raise ImageError(
+            _("'{name}' is not a CT.").format(name=name), _("Choose a CT in Hounsfield units.")
+        )
     array = slicer.util.arrayFromVolume(ctNode)
     if min(array.shape) < 2:
-        raise ImageError(f"'{name}' has a single slice.", "Choose a CT, not a radiograph.")
+        raise ImageError(
+            _("'{name}' has a single slice.").format(name=name), _("Choose a CT, not a radiograph.")
+        )
     ijkToLps = volumeIjkToLps(ctNode) if inWorld else ownIjkToLps(ctNode)
     part = array
     if roiNode is not None:
@@ -59,6 +64,6 @@ def _region(ctNode, roiNode, size):
     high = np.minimum(np.ceil(ijk.max(0)) + 1, size).astype(int)
     if (high - low < 8).any():
         raise InputError(
-            "The region holds hardly any of the CT.", "Move its handles around the knee."
+            _("The region holds hardly any of the CT."), _("Move its handles around the knee.")
         )
     return low, high

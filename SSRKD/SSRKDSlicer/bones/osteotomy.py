@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
@@ -30,7 +31,7 @@ from .results import modelPolyData
 #: Node attribute of the cut plane: what else belongs to the plan, as JSON.
 SETTINGS = "SSRKD.Osteotomy"
 
-_NAMES = {"proximal": "Tibia, upper part", "distal": "Tibia, lower part", "wedge": "Wedge"}
+_NAMES = {"proximal": _("Tibia, upper part"), "distal": _("Tibia, lower part"), "wedge": _("Wedge")}
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Basis:
         if node is None:
             if not models:
                 raise InputError(
-                    "There is no tibia to plan on.", "Reconstruct first, or choose a segmentation."
+                    _("There is no tibia to plan on."),
+                    _("Reconstruct first, or choose a segmentation."),
                 )
             self.meshes = {bone: worldMesh(one) for bone, one in models.items()}
             side = side or next(iter(models.values())).GetAttribute("SSRKD.Laterality")
@@ -116,10 +118,10 @@ class PlanNodes:
 def newPlan(basis):
     """Nodes for a plan on bones, in their folder."""
     scene = slicer.mrmlScene
-    folder = folderOf(*basis.models.values()) or newFolder("Knee")
-    item = subfolder(folder, "Osteotomy")
-    plane = scene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", uniqueName("Cut plane"))
-    hinge = scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", uniqueName("Hinge"))
+    folder = folderOf(*basis.models.values()) or newFolder(_("Knee"))
+    item = subfolder(folder, _("Osteotomy"))
+    plane = scene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", uniqueName(_("Cut plane")))
+    hinge = scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", uniqueName(_("Hinge")))
     for node in (plane, hinge):
         node.SetUndoEnabled(True)
         node.CreateDefaultDisplayNodes()
@@ -173,7 +175,7 @@ def shownCut(nodes, basis, kind):
         nodes.hinge.GetNthControlPointPositionWorld(index, end)
         ends.append(flipLpsRas(end.copy()))
     if len(ends) != 2:
-        raise InputError("The hinge has lost an end.", "Click Undo, or Plan again.")
+        raise InputError(_("The hinge has lost an end."), _("Click Undo, or Plan again."))
     return drawn_cut(basis.landmarks, kind, flipLpsRas(origin), flipLpsRas(normal), np.array(ends))
 
 

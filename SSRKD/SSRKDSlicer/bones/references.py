@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from SSRKDLib.core.bone_names import NamedSurface
@@ -54,7 +55,10 @@ class Part:
             array = slicer.util.arrayFromVolume(self.node) == self.key
             mesh = mask_surface(array, volumeIjkToLps(self.node)) if array.any() else None
         if mesh is None or not len(mesh.faces):
-            raise MeshError(f"'{self.name}' of the reference is empty.", "Choose another part.")
+            raise MeshError(
+                _("'{name}' of the reference is empty.").format(name=self.name),
+                _("Choose another part."),
+            )
         return mesh
 
 

@@ -8,6 +8,7 @@ import time
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.errors import OutputError
@@ -60,7 +61,10 @@ def _asHtml(path):
 
     path = Path(path)
     if not path.parent.is_dir():
-        raise OutputError(f"The folder '{path.parent}' does not exist.", "Choose another place.")
+        raise OutputError(
+            _("The folder '{folder}' does not exist.").format(folder=path.parent),
+            _("Choose another place."),
+        )
     return path if path.suffix.lower() in (".html", ".htm") else path.with_suffix(".html")
 
 

@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
@@ -184,10 +185,11 @@ def exportPaths(models, folder, kind):
         InputError: nothing to write, or no such folder.
     """
     if not models:
-        raise InputError("There are no bones to export.", "Click Reconstruct first.")
+        raise InputError(_("There are no bones to export."), _("Click Reconstruct first."))
     if not folder or not os.path.isdir(folder):
         raise InputError(
-            f"The folder '{folder}' does not exist.", "Choose the folder to export to."
+            _("The folder '{folder}' does not exist.").format(folder=folder),
+            _("Choose the folder to export to."),
         )
     side = next(iter(models.values())).GetAttribute("SSRKD.Laterality") or ""
     prefix = f"{SIDES[side]}_" if side in SIDES else ""
@@ -223,8 +225,8 @@ def exportModels(models, folder, kind):
             write_mesh(path, worldMesh(node), COLOURS[bone], scalars)
         elif not slicer.util.exportNode(node, path, {}, world=True) or not os.path.isfile(path):
             raise OutputError(
-                f"'{path}' cannot be written.",
-                "Choose a folder that you may write to, on a disk with space left.",
+                _("'{path}' cannot be written.").format(path=path),
+                _("Choose a folder that you may write to, on a disk with space left."),
             )
     return list(paths.values())
 

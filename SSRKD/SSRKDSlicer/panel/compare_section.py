@@ -20,10 +20,11 @@ from ..bones.results import aboutModel, posesChoice, reconstructionRig
 from ..radiographs.radiographs import STORED_RIG
 from ..scene import layouts
 from ..scene.parameters import ALIGNMENTS, VIEWS
+from ..scene.words import capitalised, errorText, said, word
 from .bindings import Section, breakable, guarded
 from .tables import fillTable, fitHeight, setColumns
 
-_NOTHING = "(none)"
+_NOTHING = _("(none)")
 
 
 class CompareSection(Section):
@@ -47,8 +48,8 @@ class CompareSection(Section):
         self.flag(ui.referenceCheck, "showReference")
         self.flag(ui.landmarksCheck, "landmarks")
         self._buildMatching()
-        setColumns(ui.compareTable, ("Bone", *(short for _, _, short, _ in COLUMNS)))
-        setColumns(ui.clinicalTable, ("Measure", "Model", "Reference", "Error"))
+        setColumns(ui.compareTable, (_("Bone"), *(column[2] for column in COLUMNS)))
+        setColumns(ui.clinicalTable, (_("Measure"), _("Model"), _("Reference"), _("Error")))
         ui.compareButton.connect("clicked()", self.onCompare)
         ui.distanceRange.connect("valueChanged(double)", self.onLook)
         for check in (ui.colourCheck, ui.referenceCheck, ui.landmarksCheck):
@@ -60,14 +61,16 @@ class CompareSection(Section):
 
     def _buildMatching(self):
         table = self.ui.matchingTable
-        setColumns(table, ("Bone", "Part of the reference"), stretched=1)
+        setColumns(table, (_("Bone"), _("Part of the reference")), stretched=1)
         table.setRowCount(len(BONES))
         for row, bone in enumerate(BONES):
-            item = qt.QTableWidgetItem(bone.capitalize())
+            item = qt.QTableWidgetItem(capitalised(bone))
             item.setFlags(qt.Qt.ItemIsEnabled)
             table.setItem(row, 0, item)
             combo = qt.QComboBox()
-            combo.toolTip = f"The part of the reference that is the {bone}."
+            combo.toolTip = _("The part of the reference that is the {bone}.").format(
+                bone=word(bone)
+            )
             combo.sizeAdjustPolicy = qt.QComboBox.AdjustToMinimumContentsLengthWithIcon
             combo.minimumContentsLength = 8
             combo.connect("activated(int)", self._picker(bone, combo))
@@ -109,9 +112,9 @@ class CompareSection(Section):
             table.setVisible(compared)
         ui.compareButton.enabled = bool(models) and self.panel.job is None
         ui.compareButton.toolTip = (
-            "Measure distances, overlap and clinical measures; colour the bones by distance."
+            _("Measure distances, overlap and clinical measures; colour the bones by distance.")
             if models
-            else "Reconstruct first."
+            else _("Reconstruct first.")
         )
         for widget in (ui.reportButton, ui.overlayButton, ui.sideBySideButton, ui.colourCheck,
                        ui.referenceCheck, ui.landmarksCheck):  # fmt: skip
@@ -134,11 +137,11 @@ class CompareSection(Section):
                 self.parameters.nodeOf("reference", "Node"), side, self._chosen()
             )
         except SSRKDError as error:
-            self.ui.matchingLabel.text = breakable(f"✗ {error}")
+            self.ui.matchingLabel.text = breakable(f"✗ {errorText(error)}")
             parts, found = {}, {}
         else:
             found = matching.bones
-            sentences = " ".join(matching.sentences) if parts else ""
+            sentences = " ".join(map(said, matching.sentences)) if parts else ""
             self.ui.matchingLabel.text = breakable(sentences)
         self.ui.matchingLabel.setVisible(bool(self.ui.matchingLabel.text))
         for bone, combo in self._combos.items():
@@ -187,17 +190,24 @@ class CompareSection(Section):
             self._fillTables(made)
             self.onLook()
             mean = made.rows[-1]["assd_mm"]
-            mean_text = "no mean, see the table" if mean is None else f"mean ASSD {mean:.2f} mm"
+            mean_text = (
+                _("no mean, see the table")
+                if mean is None
+                else _("mean ASSD {mean:.2f} mm").format(mean=mean)
+            )
             panel.showStatus(
                 "\n".join(
-                    [f"Compared: {mean_text}.", *(f"⚠ {sentence}" for sentence in made.notes)]
+                    [
+                        _("Compared: {mean_text}.").format(mean_text=mean_text),
+                        *(f"⚠ {said(one)}" for one in made.notes),
+                    ]
                 )
             )
-            panel.log(f"Compared: {mean_text}.")
+            panel.log(_("Compared: {mean_text}.").format(mean_text=mean_text))
             panel.logAll(made.notes)
             self.onOverlay()
 
-        panel.start("Compare", starter, done)
+        panel.start(_("Compare"), starter, done)
 
     def _fillTables(self, made):
         rows = []
@@ -206,7 +216,7 @@ class CompareSection(Section):
                 "–" if row[key] is None else f"{row[key]:.{decimals}f}"
                 for key, _, _, decimals in COLUMNS
             ]
-            rows.append(([row["bone"].capitalize(), *numbers], row["note"] or ""))
+            rows.append(([capitalised(row["bone"]), *numbers], said(row["note"])))
         fillTable(self.ui.compareTable, rows)
         rows = []
         for row in made.clinical:
@@ -218,7 +228,7 @@ class CompareSection(Section):
             ]
             if row["expected_error"] is not None:
                 numbers[0] += f" ± {row['expected_error']:.{decimals}f}"
-            rows.append(([row["title"], *numbers], row["note"] or ""))
+            rows.append(([said(row["title"]), *numbers], said(row["note"])))
         fillTable(self.ui.clinicalTable, rows)
 
     @guarded
@@ -260,12 +270,12 @@ class CompareSection(Section):
     @guarded
     def onUndo(self):
         undoAlignment(self.comparison, self.parameters.nodeOf("compare", "Ct"))
-        self.panel.showStatus("The reference is where it came from. Its transforms are kept.")
+        self.panel.showStatus(_("The reference is where it came from. Its transforms are kept."))
 
     @guarded
     def onReport(self):
         path = qt.QFileDialog.getSaveFileName(
-            slicer.util.mainWindow(), _("Save report"), "SSRKD comparison.html", "HTML (*.html)"
+            slicer.util.mainWindow(), _("Save report"), "SSRKD comparison.html", _("HTML (*.html)")
         )
         if not path:
             return
@@ -279,5 +289,5 @@ class CompareSection(Section):
         about = aboutModel(next(iter(self.comparison.models.values())))
         placed = self.panel.case().placed
         report.saveReport(path, self.comparison, about, self._rig(), names, placed)
-        self.panel.showStatus(f"The report is in {path}.")
-        self.panel.log(f"Wrote the report {path}.")
+        self.panel.showStatus(_("The report is in {path}.").format(path=path))
+        self.panel.log(_("Wrote the report {path}.").format(path=path))

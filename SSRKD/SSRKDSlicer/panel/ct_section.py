@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slicer
+from slicer.i18n import tr as _
 
 from ..scene import layouts
 from ..scene.parameters import VIEWS
@@ -33,11 +34,11 @@ class CtSection(Section):
         chosen = self.parameters.nodeOf("ct", "Volume") is not None
         for button, does in (
             (self.ui.ctReconstructButton,
-             "Make surface models of patella, femur, fibula and tibia from the CT itself."),
-            (self.ui.simulateButton, "Make two radiographs from the CT and choose them above."),
+             _("Make surface models of patella, femur, fibula and tibia from the CT itself.")),
+            (self.ui.simulateButton, _("Make two radiographs from the CT and choose them above.")),
         ):  # fmt: skip
             button.enabled = chosen and self.panel.job is None
-            button.toolTip = does if chosen else "Choose a CT first."
+            button.toolTip = does if chosen else _("Choose a CT first.")
 
     @guarded
     def onRegionAdded(self, roiNode):
@@ -85,7 +86,7 @@ class CtSection(Section):
             layouts.reset3D()
 
         failed = panel.run.offerCpu(options, self._reconstruct)
-        panel.start("Reconstruct from CT", starter, done, failed)
+        panel.start(_("Reconstruct from CT"), starter, done, failed)
 
     @guarded
     def onSimulate(self):
@@ -103,8 +104,8 @@ class CtSection(Section):
                 parameters.setNode(view, "", node)
             parameters.geometry = "images"
             layouts.showRadiographs(dict(zip(VIEWS, nodes)))
-            self.panel.showStatus("The simulated radiographs are chosen. Click Reconstruct.")
-            self.panel.log("Radiographs were simulated from the CT.")
-            slicer.util.showStatusMessage("Radiographs simulated.", 3000)
+            self.panel.showStatus(_("The simulated radiographs are chosen. Click Reconstruct."))
+            self.panel.log(_("Radiographs were simulated from the CT."))
+            slicer.util.showStatusMessage(_("Radiographs simulated."), 3000)
 
-        self.panel.start("Simulate", starter, done)
+        self.panel.start(_("Simulate"), starter, done)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import slicer
+from slicer.i18n import tr as _
 
 from ..scene import timing
+from ..scene.words import listed
 from ..worker import installation
 from .bindings import Section, guarded
 
@@ -20,21 +22,23 @@ class InstallationSection(Section):
         super().refresh()
         missing = installation.missingPackages()
         if missing:
-            names = " and ".join({"torch": "PyTorch"}.get(name, name) for name in missing)
-            self.ui.installationLabel.text = (
-                f"{names} must be installed before the first reconstruction "
-                f"({installation.SIZE}). Click 'Install PyTorch'.\n\n{installation.OFFLINE}"
-            )
+            names = listed([{"torch": "PyTorch"}.get(name, name) for name in missing])
+            self.ui.installationLabel.text = _(
+                "{names} must be installed before the first reconstruction ({size}). Click "
+                "'Install PyTorch'.\n\n{offline}"
+            ).format(names=names, size=installation.SIZE, offline=installation.OFFLINE)
             self.ui.installationSection.collapsed = False
         elif not self.ui.installationLabel.text:
-            self.ui.installationLabel.text = "PyTorch and safetensors are installed."
+            self.ui.installationLabel.text = _("PyTorch and safetensors are installed.")
 
     @guarded
     def onCheck(self):
         missing = installation.missingPackages()
         if missing:
             self.refresh()
-            self.panel.showStatus(f"Missing: {', '.join(missing)}. See Installation.")
+            self.panel.showStatus(
+                _("Missing: {names}. See Installation.").format(names=listed(missing))
+            )
             return
 
         def checked(about):
@@ -43,20 +47,20 @@ class InstallationSection(Section):
             lines = installation.describeInstallation(about)
             self.ui.installationLabel.text = "\n".join(lines)
             self.panel.logAll(lines)
-            self.panel.showStatus("The installation was checked.")
+            self.panel.showStatus(_("The installation was checked."))
 
-        self.panel.start("Check installation", self.panel.tasks.describe, checked)
+        self.panel.start(_("Check installation"), self.panel.tasks.describe, checked)
 
     @guarded
     def onInstall(self):
         if not self._broken and not installation.neededPackages():
-            self.panel.showStatus("Everything is installed already.")
+            self.panel.showStatus(_("Everything is installed already."))
             return
         if installation.installPyTorch(again=self._broken):
             self._broken = False
             self.panel.tasks.worker.stop()  # the next job starts one that sees the new packages
             self.ui.installationLabel.text = ""
-            self.panel.showStatus("PyTorch was installed.")
+            self.panel.showStatus(_("PyTorch was installed."))
             self.panel.refreshSoon()
         else:
-            self.panel.showStatus("Nothing was installed.")
+            self.panel.showStatus(_("Nothing was installed."))

@@ -10,6 +10,7 @@ from SSRKDLib.reconstruction.job import SPACINGS
 from SSRKDLib.weights.catalogue import DEFAULT_NAME
 
 from ..scene import timing
+from ..scene.words import said
 from ..worker import weights_list
 from .bindings import Section, guarded
 
@@ -55,23 +56,27 @@ class ModelSection(Section):
     def refresh(self):
         super().refresh()
         gpu = timing.knownGpu()
-        self.ui.deviceCombo.setItemText(2, f"GPU ({gpu})" if gpu else "GPU")
+        self.ui.deviceCombo.setItemText(2, _("GPU ({gpu})").format(gpu=gpu) if gpu else _("GPU"))
         self.ui.estimateLabel.text = self._estimate()
 
     def _estimate(self):
         name = self.parameters.weights or DEFAULT_NAME
         problem = weights_list.problemOf(self.parameters.weights)
         if problem:
-            return f"✗ {problem}"
+            return f"✗ {said(problem)}"
         device = {"auto": "cuda" if timing.knownGpu() else "cpu"}.get(
             self.parameters.device, self.parameters.device
         )
         surface = self.panel.options().surface
         known = timing.estimate(name, device, self.parameters.spacing, surface)
         if known is None:
-            return "Not run yet on this computer with these settings."
+            return _("Not run yet on this computer with these settings.")
         seconds, runs = known
-        return f"About {seconds:.0f} s (from {runs} earlier run{'s' if runs > 1 else ''})."
+        if runs == 1:
+            return _("About {seconds:.0f} s (from one earlier run).").format(seconds=seconds)
+        return _("About {seconds:.0f} s (from {runs} earlier runs).").format(
+            seconds=seconds, runs=runs
+        )
 
     @guarded
     def onImport(self):
@@ -86,11 +91,13 @@ class ModelSection(Section):
 
         def imported(result):
             self.parameters.weights = result["name"]
-            self.panel.showStatus(f"The weights '{result['title']}' were imported and chosen.")
-            self.panel.log(f"Imported the weights '{result['title']}'.")
+            self.panel.showStatus(
+                _("The weights '{title}' were imported and chosen.").format(title=result["title"])
+            )
+            self.panel.log(_("Imported the weights '{title}'.").format(title=result["title"]))
 
         self.panel.start(
-            "Import",
+            _("Import"),
             lambda **callbacks: self.panel.tasks.importWeights(files, **callbacks),
             imported,
         )

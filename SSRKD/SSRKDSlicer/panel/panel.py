@@ -8,6 +8,7 @@ import time
 import qt
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from SSRKDLib.core.anatomy import BONES
@@ -18,6 +19,7 @@ from ..radiographs.radiographs import suggestPair
 from ..radiographs.view_setup import setupFromParameters
 from ..scene import layouts
 from ..scene.parameters import VIEWS, Parameters
+from ..scene.words import errorText, said
 from ..tasks import CaseNodes, Options
 from ..worker.worker_job import unexpected
 from .bindings import breakable
@@ -142,7 +144,7 @@ class Panel(VTKObservationMixin):
     def _onSceneClosing(self, caller, event):
         self.radiographs.scale.stop()
         if self.job is not None:
-            self.log("The scene was closed; the running job was stopped.")
+            self.log(_("The scene was closed; the running job was stopped."))
             self.cancel()
 
     def _onSceneChanged(self, caller, event):
@@ -258,18 +260,18 @@ class Panel(VTKObservationMixin):
         """Start a job, unless one is running.
 
         Args:
-            what: for the log, "Reconstruct".
+            what: for the log, in the user's language, "Reconstruct".
             starter: called with onProgress, onDone and onFailed; returns the job.
             onDone: called with the result, after the job has ended.
             onFailed: called with the error where it is not a cancellation; default: show it.
         """
         if self.job is not None:
-            self.log("Something is running already. Click Cancel to stop it.")
+            self.log(_("Something is running already. Click Cancel to stop it."))
             return
         self.ui.progressBar.value = 0
         self.ui.progressBar.format = what
         self.showStatus("")
-        self.log(f"{what}: started.")
+        self.log(_("{what}: started.").format(what=what))
         self.jobStarted = time.monotonic()
 
         def ended():
@@ -289,8 +291,8 @@ class Panel(VTKObservationMixin):
         def failed(error):
             ended()
             if isinstance(error, Cancelled):
-                self.showStatus(f"{what} was cancelled. Nothing was changed.")
-                self.log(f"{what}: cancelled.")
+                self.showStatus(_("{what} was cancelled. Nothing was changed.").format(what=what))
+                self.log(_("{what}: cancelled.").format(what=what))
             elif onFailed is not None:
                 onFailed(error)
             else:
@@ -304,12 +306,13 @@ class Panel(VTKObservationMixin):
     def cancel(self):
         """Stop the running job, if any."""
         if self.job is not None:
-            self.ui.progressBar.format = "Cancelling..."
+            self.ui.progressBar.format = _("Cancelling...")
             self.job.cancel()
 
     def _onProgress(self, stage, fraction, message):
         self.ui.progressBar.value = int(round(100 * fraction))
         if message:
+            message = said(message)
             self.ui.progressBar.format = f"{message} (%p%)"
             self.log(message + ".")
 
@@ -325,8 +328,8 @@ class Panel(VTKObservationMixin):
 
     def showError(self, error):
         """An error as a sentence; its details go to the logs."""
-        self.showStatus(f"✗ {error}")
-        self.log(f"✗ {error}")
+        self.showStatus(f"✗ {errorText(error)}")
+        self.log(f"✗ {errorText(error)}")
         details = getattr(error, "log", "")
         if details:
             self.log(details.rstrip())
@@ -335,4 +338,4 @@ class Panel(VTKObservationMixin):
     def logAll(self, messages):
         """Sentences into the log."""
         for sentence in messages:
-            self.log(sentence)
+            self.log(said(sentence))

@@ -26,6 +26,7 @@ from ..bones.osteotomy import (
     state,
 )
 from ..bones.report import viewPictures
+from ..scene.words import errorText, said
 from .bindings import Section, breakable, guarded
 from .tables import fillTable, setColumns
 
@@ -44,7 +45,7 @@ class PlanSection(Section):
         self._observed, self._writing = (), False
         ui.planBonesSelector.setMRMLScene(slicer.mrmlScene)
         self.node(ui.planBonesSelector, "plan", "Bones")
-        setColumns(ui.planTable, ("Measure", "Value"))
+        setColumns(ui.planTable, (_("Measure"), _("Value")))
         ui.planButton.connect("clicked()", self.onPlan)
         ui.planUndoButton.connect("clicked()", self.onUndo)
         ui.planRedoButton.connect("clicked()", self.onRedo)
@@ -142,7 +143,7 @@ class PlanSection(Section):
                 tibia.GetDisplayNode().SetOpacity(_FADED)
             self._follow(nodes)
         self.panel.showStatus(
-            "Planned. Drag the plane or the ends of the hinge; the numbers follow."
+            _("Planned. Drag the plane or the ends of the hinge; the numbers follow.")
         )
         self.panel.logAll(knee_notes(knee_angles(basis.meshes, basis.landmarks)))
         self.panel.refreshSoon()
@@ -210,7 +211,8 @@ class PlanSection(Section):
         ui = self.ui
         if ui.planHka.value <= ui.planHka.minimum:
             raise InputError(
-                "The hip-knee-ankle angle is not known.", "Type it, from a long-leg radiograph."
+                _("The hip-knee-ankle angle is not known."),
+                _("Type it, from a long-leg radiograph."),
             )
         basis = self._bones()
         nodes, settings = self._nodes(), self._settings(basis.landmarks.laterality)
@@ -254,9 +256,9 @@ class PlanSection(Section):
         plan, parts = self._made
         basis = self._bones()
         notes = knee_notes(knee_angles(basis.meshes, basis.landmarks))
-        path = export(folder, plan, basis, parts, notes, viewPictures("the plan"))
-        self.panel.showStatus(f"The plan is in {path}.")
-        self.panel.log(f"Wrote the plan to {path}.")
+        path = export(folder, plan, basis, parts, notes, viewPictures(_("the plan")))
+        self.panel.showStatus(_("The plan is in {path}.").format(path=path))
+        self.panel.log(_("Wrote the plan to {path}.").format(path=path))
 
     # What is shown
 
@@ -274,14 +276,14 @@ class PlanSection(Section):
             self._made = carryOut(nodes, basis, settings, placed, self.parameters.radiographsIn3D)
         except SSRKDError as error:
             self._made = None
-            self._showNothing(f"✗ {error}")
+            self._showNothing(f"✗ {errorText(error)}")
             self.ui.planExportButton.enabled = False
             return
         self.ui.planExportButton.enabled = True
         plan, _ = self._made
         self._write(nodes, lambda: showHinge(nodes, plan.cut))
         self._last = (settings, *(self._place(node) for node in (nodes.plane, nodes.hinge)))
-        self._showTexts(summary_rows(plan), "\n".join(f"⚠ {one}" for one in plan.warnings))
+        self._showTexts(summary_rows(plan), "\n".join(f"⚠ {said(one)}" for one in plan.warnings))
 
     def _place(self, node):
         points = [list(node.GetNthControlPointPositionWorld(index))
@@ -315,7 +317,7 @@ class PlanSection(Section):
     def _showTexts(self, rows, sentences):
         """The table and what stands below it; what is empty leaves no gap."""
         ui = self.ui
-        fillTable(ui.planTable, [(row, "") for row in rows])
+        fillTable(ui.planTable, [((said(name), value), "") for name, value in rows])
         ui.planTable.setVisible(bool(rows))
         ui.planLabel.text = breakable(sentences)
         ui.planLabel.setVisible(bool(sentences))

@@ -17,6 +17,7 @@ from ..scene import layouts
 from ..scene.folders import uniqueName
 from ..scene.frames import flipLpsRas, volumeIjkToLps
 from ..scene.parameters import VIEWS
+from ..scene.words import errorText, said, word
 from ..tasks import newCaseFolder
 from .bindings import Section, breakable, guarded
 from .scale_tool import ScaleTool
@@ -72,12 +73,12 @@ class RadiographsSection(Section):
 
     def _summary(self):
         if self.panel.setup is None:
-            return f"✗ {html.escape(str(self.panel.setupError))}"
+            return f"✗ {html.escape(errorText(self.panel.setupError))}"
         known, assumed = self.panel.setup.summary()
         text = html.escape(known)
         if assumed:
-            items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in assumed)
-            text += f"<br/>Assumed:<ul style='margin:0'>{items}</ul>"
+            items = "".join(f"<li>{html.escape(said(sentence))}</li>" for sentence in assumed)
+            text += "<br/>" + _("Assumed:") + f"<ul style='margin:0'>{items}</ul>"
         return text
 
     @guarded
@@ -85,15 +86,15 @@ class RadiographsSection(Section):
         nodes = sample_data.loadRadiographs()
         if len(nodes) < 2:
             raise InputError(
-                "The sample could not be loaded.",
-                "Install the extension again: its sample files are missing or damaged.",
+                _("The sample could not be loaded."),
+                _("Install the extension again: its sample files are missing or damaged."),
             )
         frontal, lateral = nodes[:2]
         self.parameters.setNode("frontal", "", frontal)
         self.parameters.setNode("lateral", "", lateral)
         self.parameters.geometry = "images"
         layouts.showRadiographs({"frontal": frontal, "lateral": lateral})
-        self.panel.log("The sample radiographs were loaded.")
+        self.panel.log(_("The sample radiographs were loaded."))
 
     @guarded
     def onPlace(self):
@@ -105,7 +106,7 @@ class RadiographsSection(Section):
         outlines.updateOutlines(case.models, case.placed, folder, in3D)
         self.panel.storeCase(case)
         self.panel.results.showCase(case, masks=not case.models)
-        self.panel.log("The radiographs stand on their detector planes.")
+        self.panel.log(_("The radiographs stand on their detector planes."))
 
     @guarded
     def onFrontalCrop(self, on):
@@ -129,7 +130,7 @@ class RadiographsSection(Section):
 
 def _regionAround(radiograph):
     """A region of interest that holds the whole radiograph where it was loaded."""
-    name = uniqueName(f"Crop region ({radiograph.role})")
+    name = uniqueName(_("Crop region ({view})").format(view=word(radiograph.role)))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
     node.CreateDefaultDisplayNodes()
     matrix = flipLpsRas(volumeIjkToLps(radiograph.node))

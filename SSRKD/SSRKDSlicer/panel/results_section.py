@@ -23,13 +23,15 @@ from ..bones.results import (
 from ..radiographs import outlines
 from ..scene import layouts
 from ..scene.parameters import VIEWS
+from ..scene.words import capitalised, word
 from .bindings import Section, guarded, remember
 from .tables import fitHeight, setColumns
 
 #: End of the scale of uncertainty, mm: the same for every knee, so that pictures can be compared.
 _WITHIN_REACH_MM = 4.0
 
-_COLUMNS = ("Bone", "Opacity", "Volume", "Frontal", "Lateral")
+#: The sliders of the second column say by themselves what they are.
+_COLUMNS = (_("Bone"), "", _("Volume"), _("Frontal"), _("Lateral"))
 
 
 class ResultsSection(Section):
@@ -58,13 +60,13 @@ class ResultsSection(Section):
         setColumns(table, _COLUMNS, stretched=1)
         table.setRowCount(len(BONES))
         for row, bone in enumerate(BONES):
-            check = qt.QCheckBox(bone.capitalize())
-            check.toolTip = f"Show or hide the {bone} and its outlines."
+            check = qt.QCheckBox(capitalised(bone))
+            check.toolTip = _("Show or hide the {bone} and its outlines.").format(bone=word(bone))
             check.connect("toggled(bool)", self._shower(bone))
             table.setCellWidget(row, 0, check)
             slider = qt.QSlider(qt.Qt.Horizontal)
             slider.minimum, slider.maximum = 0, 100
-            slider.toolTip = f"Opacity of the {bone}."
+            slider.toolTip = _("Opacity of the {bone}.").format(bone=word(bone))
             slider.connect("valueChanged(int)", self._fader(bone))
             table.setCellWidget(row, 1, slider)
             self._checks[bone], self._sliders[bone] = check, slider
@@ -103,7 +105,7 @@ class ResultsSection(Section):
             widget.enabled = bool(models)
         ui.uncertaintyCheck.enabled = any(uncertaintyOf(n) is not None for n in models.values())
         ui.exportButton.toolTip = (
-            "Write the bones to files (mm, LPS)." if models else "Reconstruct first."
+            _("Write the bones to files (mm, LPS).") if models else _("Reconstruct first.")
         )
         ui.layoutButton.enabled = any(self.volumes().values())
         ui.poseWidget.setVisible(posesChoice(models) is not None)
@@ -231,5 +233,10 @@ class ResultsSection(Section):
         with slicer.util.WaitCursor():
             paths = exportModels(*chosen)
         remember(self.ui.exportFolder)
-        self.panel.showStatus(f"{len(paths)} file{'s' if len(paths) > 1 else ''} in {folder}.")
-        self.panel.logAll(f"Wrote {path}." for path in paths)
+        if len(paths) == 1:
+            self.panel.showStatus(_("One file in {folder}.").format(folder=folder))
+        else:
+            self.panel.showStatus(
+                _("{count} files in {folder}.").format(count=len(paths), folder=folder)
+            )
+        self.panel.logAll(_("Wrote {path}.").format(path=path) for path in paths)

@@ -6,13 +6,14 @@ import time
 from dataclasses import replace
 
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.terminology import SIDES
 
 from ..scene import layouts
 from ..scene.masks import editedMasks
 from ..scene.parameters import VIEWS
+from ..scene.words import errorText, kneeOf, listed, said, word
 from ..tasks import CaseNodes
 from ..worker import weights_list
 from .bindings import Section, guarded
@@ -41,13 +42,13 @@ class RunSection(Section):
         """Buttons for the state: Reconstruct, or Cancel while a job runs."""
         ui, running = self.ui, self.panel.job is not None
         error = self.panel.setupError
-        ui.reconstructButton.text = "Cancel" if running else "Reconstruct"
+        ui.reconstructButton.text = _("Cancel") if running else _("Reconstruct")
         ui.reconstructButton.enabled = running or error is None
         ui.segmentButton.enabled = not running and error is None
         ui.reconstructButton.toolTip = (
-            "Stop the running job." if running
-            else str(error) if error is not None
-            else "Make surface models of patella, femur, fibula and tibia."
+            _("Stop the running job.") if running
+            else errorText(error) if error is not None
+            else _("Make surface models of patella, femur, fibula and tibia.")
         )  # fmt: skip
         ui.progressBar.setVisible(running)
         # What else decides about these is known to their own sections.
@@ -62,7 +63,7 @@ class RunSection(Section):
         panel = self.panel
         if panel.job is not None:
             if time.monotonic() - panel.jobStarted < _DOUBLE_CLICK:
-                panel.log("Running already; click again to cancel.")
+                panel.log(_("Running already; click again to cancel."))
             else:
                 panel.cancel()
             return
@@ -93,7 +94,7 @@ class RunSection(Section):
             self.tellResult(made)
             panel.results.showCase(made, masks=False)
 
-        panel.start("Reconstruct", starter, done, self.offerCpu(options, self._reconstruct))
+        panel.start(_("Reconstruct"), starter, done, self.offerCpu(options, self._reconstruct))
 
     def offerCpu(self, options, again):
         """What to do where a reconstruction fails: say why; where it was for the GPU's memory, ask
@@ -108,7 +109,8 @@ class RunSection(Section):
             self.panel.showError(error)
             offer = getattr(error, "kind", "") == "DeviceMemoryError" and options.device == "cuda"
             if offer and slicer.util.confirmYesNoDisplay(
-                f"{error.cause}\n\nReconstruct on the CPU instead?", windowTitle="GPU memory"
+                _("{cause}\n\nReconstruct on the CPU instead?").format(cause=said(error.cause)),
+                windowTitle=_("GPU memory"),
             ):
                 again(replace(options, device="cpu"))
 
@@ -121,16 +123,18 @@ class RunSection(Section):
             made: :class:`~SSRKDSlicer.tasks.CaseNodes`.
         """
         report, warnings = made.report, made.report["warnings"]
-        knee = f"{SIDES[report['laterality']]} knee" if report["laterality"] else "knee"
+        knee = kneeOf(report["laterality"])
         seconds = time.monotonic() - self.panel.jobStarted
         missing = [bone for bone, about in report["bones"].items() if not about["found"]]
-        text = f"{knee.capitalize()} reconstructed in {seconds:.1f} s on {report['device']}."
+        text = _("{knee} reconstructed in {seconds:.1f} s on {device}.").format(
+            knee=knee.capitalize(), seconds=seconds, device=report["device"]
+        )
         if missing:
-            text += f" Not found: {', '.join(missing)}."
+            text += " " + _("Not found: {names}.").format(names=listed(list(map(word, missing))))
         moved = (report.get("motion") or {}).get("sentences", ())
-        text = " ".join([text, *moved])
+        text = " ".join([text, *map(said, moved)])
         warnings = [sentence for sentence in warnings if sentence not in moved]
-        self.panel.showStatus("\n".join([text, *(f"⚠ {sentence}" for sentence in warnings)]))
+        self.panel.showStatus("\n".join([text, *(f"⚠ {said(one)}" for one in warnings)]))
         self.panel.log(text)
         self.panel.logAll(made.messages)
 
@@ -141,10 +145,10 @@ class RunSection(Section):
         setup, case = panel.requireSetup(), panel.sameCase()
         edited = [editedMasks(n, p) is not None for n, p in zip(case.masks, case.placed)]
         if any(edited) and not slicer.util.confirmYesNoDisplay(
-            "The bone masks were edited. Mark the bones anew, and lose the edits?",
-            windowTitle="Segment",
+            _("The bone masks were edited. Mark the bones anew, and lose the edits?"),
+            windowTitle=_("Segment"),
         ):
-            panel.showStatus("The edited masks were kept.")
+            panel.showStatus(_("The edited masks were kept."))
             return
 
         def starter(**callbacks):
@@ -154,10 +158,10 @@ class RunSection(Section):
         def done(made):
             panel.storeCase(made)
             panel.logAll(made.messages)
-            panel.showStatus("The bones are segmented. Edit the masks, or click Reconstruct.")
+            panel.showStatus(_("The bones are segmented. Edit the masks, or click Reconstruct."))
             panel.results.showCase(made, masks=True)
 
-        panel.start("Segment", starter, done)
+        panel.start(_("Segment"), starter, done)
 
     @guarded
     def onEditMasks(self):
@@ -171,7 +175,7 @@ class RunSection(Section):
     @guarded
     def onCopyLog(self):
         slicer.app.clipboard().setText(self.ui.logEdit.plainText)
-        self.panel.showStatus("The log was copied.")
+        self.panel.showStatus(_("The log was copied."))
 
 
 def openSegmentEditor(segmentationNode, volumeNode):

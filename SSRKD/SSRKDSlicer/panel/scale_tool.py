@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import qt
 import slicer
+from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from SSRKDLib.core.errors import GeometryError
@@ -16,6 +17,7 @@ from ..scene import layouts
 from ..scene.folders import uniqueName
 from ..scene.frames import ijkToWorld, worldToIjk
 from ..scene.parameters import VIEWS
+from ..scene.words import capitalised, word
 from .bindings import Section, guarded
 
 #: Any pixel size will do to read distances from tags without one, mm.
@@ -57,13 +59,19 @@ class ScaleTool(Section, VTKObservationMixin):
         spacing = self.parameters.scale(self.view)
         ui.clearScaleButton.enabled = spacing is not None
         if spacing is not None and usable:
-            ui.scaleLabel.text = f"The {self.view} pixels are {spacing:.4f} mm on the detector."
+            ui.scaleLabel.text = _(
+                "The {view} pixels are {spacing:.4f} mm on the detector."
+            ).format(view=word(self.view), spacing=spacing)
         elif not chosen:
-            ui.scaleLabel.text = f"Choose the {self.view} radiograph first."
+            ui.scaleLabel.text = _("Choose the {view} radiograph first.").format(
+                view=word(self.view)
+            )
         elif not usable:
-            ui.scaleLabel.text = "The geometry already contains the scale."
+            ui.scaleLabel.text = _("The geometry already contains the scale.")
         else:
-            ui.scaleLabel.text = f"Nothing was measured on the {self.view} radiograph."
+            ui.scaleLabel.text = _("Nothing was measured on the {view} radiograph.").format(
+                view=word(self.view)
+            )
 
     def stop(self):
         """Leave the place mode and let go of what was being placed."""
@@ -98,11 +106,11 @@ class ScaleTool(Section, VTKObservationMixin):
 
     @guarded
     def onBall(self, on):
-        self._toggle(on, "vtkMRMLMarkupsFiducialNode", "Ball", self.ui.ballButton)
+        self._toggle(on, "vtkMRMLMarkupsFiducialNode", _("Ball"), self.ui.ballButton)
 
     @guarded
     def onRuler(self, on):
-        self._toggle(on, "vtkMRMLMarkupsLineNode", "Ruler", self.ui.rulerButton)
+        self._toggle(on, "vtkMRMLMarkupsLineNode", _("Ruler"), self.ui.rulerButton)
 
     def _toggle(self, on, kind, name, button):
         self.stop()
@@ -111,7 +119,7 @@ class ScaleTool(Section, VTKObservationMixin):
         radiograph = RadiographNode(self.parameters.nodeOf(self.view), self.view)
         layouts.showRadiographs({self.view: radiograph.node})
         self._removeMarker()
-        name = uniqueName(f"{name} ({self.view})")
+        name = uniqueName(f"{name} ({word(self.view)})")
         self._marker = slicer.mrmlScene.AddNewNodeByClass(kind, name)
         self._marker.CreateDefaultDisplayNodes()
         self.parameters.setNode(self.view, "Marker", self._marker)
@@ -188,8 +196,15 @@ class ScaleTool(Section, VTKObservationMixin):
         )
         self.parameters.setScale(self.view, found[0])
         self.panel.log(
-            f"{self.view.capitalize()} scale: {self.ui.markerSize.value:g} mm over "
-            f"{np.hypot(*length):.1f} pixels; a pixel is {found[0]:.4f} mm on the detector."
+            _(
+                "{view} scale: {size:g} mm over {pixels:.1f} pixels; a pixel is "
+                "{spacing:.4f} mm on the detector."
+            ).format(
+                view=capitalised(self.view),
+                size=self.ui.markerSize.value,
+                pixels=np.hypot(*length),
+                spacing=found[0],
+            )
         )
 
     def _magnification(self):
@@ -199,7 +214,8 @@ class ScaleTool(Section, VTKObservationMixin):
             sdd, sod = (self.parameters.number(self.view, what) for what in ("Sdd", "Sod"))
             if sod >= sdd:
                 raise GeometryError(
-                    "The knee is not between source and detector.", "Correct SDD and SOD first."
+                    _("The knee is not between source and detector."),
+                    _("Correct SDD and SOD first."),
                 )
             return sdd / sod
         setup = setupFromParameters(self.parameters, trialSpacing=_TRIAL_SPACING)
@@ -210,7 +226,7 @@ class ScaleTool(Section, VTKObservationMixin):
     def _drawBall(self, radiograph, disc):
         node = self.parameters.nodeOf(self.view, "Ball")
         if node is None:
-            name = uniqueName(f"Sphere outline ({self.view})")
+            name = uniqueName(_("Sphere outline ({view})").format(view=word(self.view)))
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
             node.CreateDefaultDisplayNodes()
             node.GetDisplayNode().SetPointLabelsVisibility(False)

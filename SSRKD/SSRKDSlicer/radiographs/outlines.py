@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.surfaces.mesh import from_polydata
 from SSRKDLib.surfaces.outlines import outline
@@ -12,6 +13,7 @@ from SSRKDLib.surfaces.outlines import outline
 from ..scene import layouts
 from ..scene.folders import BONE, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
+from ..scene.words import word
 from .placing import PLACED, placedView
 from .poses import poseIn
 
@@ -104,7 +106,9 @@ def matchDisplay(modelNodes, in3D):
 
 
 def _newNode(modelNode, bone, role, folder):
-    name = uniqueName(f"{modelNode.GetName()} outline ({role})")
+    name = uniqueName(
+        _("{name} outline ({role})").format(name=modelNode.GetName(), role=word(role))
+    )
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
     node.SetAttribute(BONE, bone)
     node.SetAttribute(PLACED, role)
@@ -118,7 +122,7 @@ def _newNode(modelNode, bone, role, folder):
     display.SetSliceDisplayModeToProjection()
     display.SetVisibility2D(True)
     display.SetLighting(False)
-    putInto(subfolder(folder, "Outlines"), node)
+    putInto(subfolder(folder, _("Outlines")), node)
     return node
 
 

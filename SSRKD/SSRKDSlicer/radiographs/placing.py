@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.radiographs.rig_file import view_from_dict
 
@@ -51,7 +52,7 @@ def _place(setup, index, folder, earlier, maskNode):
         return radiograph.node  # simulated from CT: it lies there already
     node = earlier
     if node is None or node.GetNodeReference("SSRKD.CopyOf") is not radiograph.node:
-        name = uniqueName(f"{radiograph.name} (in 3D)")
+        name = uniqueName(_("{name} (in 3D)").format(name=radiograph.name))
         node = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, radiograph.node, name)
         node.RemoveAttribute("DICOM.instanceUIDs")
         node.SetNodeReferenceID("SSRKD.CopyOf", radiograph.node.GetID())

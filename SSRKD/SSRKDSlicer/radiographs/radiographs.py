@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import GeometryError, ImageError, SSRKDError
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
@@ -19,6 +20,7 @@ from SSRKDLib.radiographs.rig_file import view_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 
 from ..scene.disk import ReadOnce, stampOf
+from ..scene.words import word
 
 #: Node attribute: how a radiograph was taken, as JSON.
 STORED_RIG = "SSRKD.Rig"
@@ -53,17 +55,25 @@ class RadiographNode:
     def __init__(self, node, role):
         self.node, self.role = node, role
         if node is None:
-            raise ImageError(f"No {role} radiograph is chosen.", "Choose one, or load it first.")
+            raise ImageError(
+                _("No {role} radiograph is chosen.").format(role=word(role)),
+                _("Choose one, or load it first."),
+            )
         image = node.GetImageData()
         if image is None or 0 in image.GetDimensions():
             raise ImageError(
-                f"The {role} radiograph '{node.GetName()}' holds no image.", "Load it again."
+                _("The {role} radiograph '{name}' holds no image.").format(
+                    role=word(role), name=node.GetName()
+                ),
+                _("Load it again."),
             )
         columns, rows, slices = image.GetDimensions()
         if slices != 1:
             raise ImageError(
-                f"'{node.GetName()}' has {slices} slices; a radiograph has one.",
-                "Choose a radiograph. To make radiographs from a CT, use the section From CT.",
+                _("'{name}' has {slices} slices; a radiograph has one.").format(
+                    name=node.GetName(), slices=slices
+                ),
+                _("Choose a radiograph. To make radiographs from a CT, use the section From CT."),
             )
         self.size = (columns, rows)
 
@@ -97,7 +107,8 @@ class RadiographNode:
                 return tags_from_dict(json.loads(kept)) if kept else None
             except ValueError as error:
                 raise ImageError(
-                    f"The DICOM tags kept with '{self.name}' are damaged.", "Load the file again."
+                    _("The DICOM tags kept with '{name}' are damaged.").format(name=self.name),
+                    _("Load the file again."),
                 ) from error
         tags = _tagsOf(path, os.stat(path).st_mtime_ns)
         if tags.size != self.size:
@@ -135,8 +146,8 @@ class RadiographNode:
             return json.loads(text)
         except ValueError as error:
             raise GeometryError(
-                f"The geometry stored with '{self.name}' is damaged.",
-                "Choose another source of the geometry.",
+                _("The geometry stored with '{name}' is damaged.").format(name=self.name),
+                _("Choose another source of the geometry."),
             ) from error
 
     def pixels(self):
@@ -239,7 +250,7 @@ def _roleOf(radiograph):
         return role
     words = re.split("[^a-z]+", radiograph.name.lower())
     for role, known in _WORDS.items():
-        if any(word in known for word in words):
+        if any(one in known for one in words):
             return role
     return None
 

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from slicer.i18n import tr as _
+
 CATEGORY = "SSRKD"
 RADIOGRAPHS = "Knee radiographs (left, virtual)"
 CT = "Knee CT (right, virtual)"
@@ -144,9 +146,12 @@ def loadRadiographs(source=None):
     # A module that is loaded after Slicer's start has offered none yet.
     if source is None and not register():
         raise MissingDependencyError(
-            "Slicer's Sample Data module, which loads the samples, is switched off.",
-            "Switch it on in Edit > Application Settings > Modules and restart, or drag the files "
-            f"SSRKD_frontal.dcm and SSRKD_lateral.dcm of the folder '{FOLDER}' into Slicer.",
+            _("Slicer's Sample Data module, which loads the samples, is switched off."),
+            _(
+                "Switch it on in Edit > Application Settings > Modules and restart, or drag "
+                "the files SSRKD_frontal.dcm and SSRKD_lateral.dcm of the folder '{folder}' "
+                "into Slicer."
+            ).format(folder=FOLDER),
         )
     import SampleData
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.radiographs.rig_file import read_rig, write_rig
@@ -33,7 +34,7 @@ def addRadiographs(rigPath, name):
     from SSRKDLib.radiographs.reading import read_radiograph
 
     rig = read_rig(rigPath)
-    folder = newFolder(f"Radiographs of {name}")
+    folder = newFolder(_("Radiographs of {name}").format(name=name))
     nodes = []
     for index, (role, view, image) in enumerate(zip(VIEWS, rig.views, rig.images)):
         pixels = read_radiograph(image).pixels

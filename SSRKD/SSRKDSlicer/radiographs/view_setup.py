@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import GeometryError, InputError
+from SSRKDLib.core.messages import about
 from SSRKDLib.geometry.views import Rig, axes_angle
 from SSRKDLib.radiographs.dicom_distances import Overrides
 from SSRKDLib.radiographs.exposure import Source, beam_notes, sources_of, with_sources
@@ -15,6 +17,7 @@ from SSRKDLib.radiographs.rig_from_dicom import rig_from_tags
 
 from ..scene.frames import regionCorners, worldToIjk
 from ..scene.parameters import VIEWS
+from ..scene.words import kneeOf, word
 from .radiographs import RadiographNode
 
 
@@ -62,14 +65,29 @@ class Setup:
         for radiograph, view, crop in zip(self.radiographs, views, self.crops):
             sod = self.rig.source_to_object_distance(view)
             parts.append(
-                f"{radiograph.role}: {'slot scanner, ' if view.travel.any() else ''}"
-                f"SDD {view.source_to_detector_distance:.0f} mm, "
-                f"SOD {sod:.0f} mm, pixels {view.pixel_spacing[0]:.3g} mm"
-                + (f", cropped to {crop[2]} x {crop[3]}" if crop else "")
+                (
+                    _(
+                        "{view}: slot scanner, SDD {sdd:.0f} mm, SOD {sod:.0f} mm, pixels {pixel:.3g} mm"
+                    )
+                    if view.travel.any()
+                    else _("{view}: SDD {sdd:.0f} mm, SOD {sod:.0f} mm, pixels {pixel:.3g} mm")
+                ).format(
+                    view=word(radiograph.role),
+                    sdd=view.source_to_detector_distance,
+                    sod=sod,
+                    pixel=view.pixel_spacing[0],
+                )
+                + (
+                    _(", cropped to {columns} x {rows}").format(columns=crop[2], rows=crop[3])
+                    if crop
+                    else ""
+                )
             )
-        side = {"L": "left knee", "R": "right knee", None: "side unknown"}[self.rig.laterality]
+        side = kneeOf(self.rig.laterality) if self.rig.laterality else _("side unknown")
         angle = axes_angle(views[0].axis, views[1].axis)
-        known = f"{side}; views {angle:.0f}° apart; " + "; ".join(parts) + "."
+        known = _("{side}; views {angle:.0f}° apart; {views}.").format(
+            side=side, angle=angle, views="; ".join(parts)
+        )
         return known[0].upper() + known[1:], tuple(self.rig.assumptions)
 
 
@@ -87,8 +105,8 @@ def setupFromParameters(parameters, trialSpacing=None):
     radiographs = tuple(RadiographNode(parameters.nodeOf(view), view) for view in VIEWS)
     if radiographs[0].node is radiographs[1].node:
         raise GeometryError(
-            "The same radiograph is chosen for both views.",
-            "Choose the frontal and the lateral one.",
+            _("The same radiograph is chosen for both views."),
+            _("Choose the frontal and the lateral one."),
         )
     side = None if parameters.side == "auto" else parameters.side
     makers = {
@@ -158,8 +176,10 @@ def rigFromImages(radiographs, side, scales, values):
     if None in tags:
         without = radiographs[tags.index(None)]
         raise GeometryError(
-            f"The {without.role} radiograph '{without.name}' does not say how it was taken.",
-            "Choose 'Distances and angles', or a rig or calibration file, under Geometry.",
+            _("The {view} radiograph '{name}' does not say how it was taken.").format(
+                view=word(without.role), name=without.name
+            ),
+            _("Choose 'Distances and angles', or a rig or calibration file, under Geometry."),
         )
     own = [
         Overrides(
@@ -173,11 +193,11 @@ def rigFromImages(radiographs, side, scales, values):
         laterality=side, frontal=own[0], lateral=own[1],
     )  # fmt: skip
     notes = tuple(
-        f"{radiograph.name}: {note}"
+        about(radiograph.name, note)
         for radiograph, scale in zip(radiographs, scales)
         for note in (
             *radiograph.values()[1],
-            *(("the pixel spacing comes from the marked object.",) if scale else ()),
+            *((_("the pixel spacing comes from the marked object."),) if scale else ()),
         )
     )
     if exchanged:
@@ -191,8 +211,8 @@ def rigFromImages(radiographs, side, scales, values):
 def _fromStored(stored, side, values):
     if any(stored[0][key] != stored[1][key] for key in ("frame", "patient_to_rig")):
         raise GeometryError(
-            "The two radiographs were placed in different frames.",
-            "Choose two radiographs of the same simulation.",
+            _("The two radiographs were placed in different frames."),
+            _("Choose two radiographs of the same simulation."),
         )
     laterality = side or stored[0]["laterality"]
     views = tuple(view_from_dict(one["view"], index) for index, one in enumerate(stored))
@@ -209,7 +229,7 @@ def _fromStored(stored, side, values):
 
 def _fromRigFile(parameters, radiographs, side, scales):
     if not parameters.rigFile:
-        raise GeometryError("No rig file is chosen.", "Choose the JSON file of the rig.")
+        raise GeometryError(_("No rig file is chosen."), _("Choose the JSON file of the rig."))
     return _fitted(read_rig(parameters.rigFile), radiographs, side), radiographs
 
 
@@ -221,7 +241,12 @@ def _fitted(rig, radiographs, side):
     assumptions = rig.assumptions
     if len(rig.views) > len(views):
         names = " and ".join(f"'{view.name}'" for view in views)
-        assumptions = (*assumptions, f"The rig has {len(rig.views)} views; {names} are used.")
+        assumptions = (
+            *assumptions,
+            _("The rig has {count} views; {names} are used.").format(
+                count=len(rig.views), names=names
+            ),
+        )
     rig = Rig(
         views, rig.frame, side or rig.laterality, rig.patient_to_rig, assumptions, rig.simultaneous
     )
@@ -233,9 +258,17 @@ def _checkedSizes(rig, radiographs):
     for view, radiograph in zip(rig.views, radiographs):
         if view.size != radiograph.size:
             raise GeometryError(
-                f"'{radiograph.name}' has {radiograph.size[0]} x {radiograph.size[1]} pixels; the "
-                f"geometry of its view is for {view.size[0]} x {view.size[1]}.",
-                "Choose the image that belongs to the geometry, uncropped.",
+                _(
+                    "'{name}' has {columns} x {rows} pixels; the geometry of its view is for "
+                    "{wantedColumns} x {wantedRows}."
+                ).format(
+                    name=radiograph.name,
+                    columns=radiograph.size[0],
+                    rows=radiograph.size[1],
+                    wantedColumns=view.size[0],
+                    wantedRows=view.size[1],
+                ),
+                _("Choose the image that belongs to the geometry, uncropped."),
             )
     return rig
 
@@ -245,8 +278,8 @@ def _fromCalibration(parameters, radiographs, side, scales):
     for view, file in zip(VIEWS, files):
         if not file:
             raise GeometryError(
-                f"No calibration file is chosen for the {view} view.",
-                "Choose the text file with camera matrix, rotation and translation.",
+                _("No calibration file is chosen for the {view} view.").format(view=word(view)),
+                _("Choose the text file with camera matrix, rotation and translation."),
             )
     from SSRKDLib.radiographs.rig_from_calibration import EIGHT_BIT_AIR, rig_of_cameras
 
@@ -268,14 +301,18 @@ def _fromNumbers(parameters, radiographs, side, scales):
         spacing = scale or parameters.number(view, "Spacing")
         if spacing is None:
             raise GeometryError(
-                f"The pixel spacing of the {view} radiograph is unknown.",
-                "Type it, or measure it with a calibration sphere or ruler.",
+                _("The pixel spacing of the {view} radiograph is unknown.").format(view=word(view)),
+                _("Type it, or measure it with a calibration sphere or ruler."),
             )
         angle, beam = parameters.number(view, "Angle"), "typed"
         if angle is None:
             angle, beam = standardAngle(view, side), "assumed"
             if view == "lateral":
-                notes += (f"The lateral view is taken as mediolateral ({angle:.0f}°).",)
+                notes += (
+                    _("The lateral view is taken as mediolateral ({angle:.0f}°).").format(
+                        angle=angle
+                    ),
+                )
         views.append(
             PlainView(
                 angle=angle,
@@ -288,7 +325,7 @@ def _fromNumbers(parameters, radiographs, side, scales):
             )
         )
     rig = with_sources(rig_from_distances(views, side), [Source(values=kind) for kind in kinds])
-    notes += ("The images are taken to be seen from the tube, head up.",)
+    notes += (_("The images are taken to be seen from the tube, head up."),)
     return replace(rig, assumptions=(*rig.assumptions, *notes)), radiographs
 
 
@@ -336,8 +373,10 @@ def cropOfRoi(roiNode, radiograph):
     columns, rows = (int(n) for n in high - low)
     if min(columns, rows) < 32:
         raise InputError(
-            f"The crop region of the {radiograph.role} radiograph holds less than 32 pixels of it.",
-            "Move its handles around the knee, or remove the region.",
+            _("The crop region of the {view} radiograph holds less than 32 pixels of it.").format(
+                view=word(radiograph.role)
+            ),
+            _("Move its handles around the knee, or remove the region."),
         )
     if (columns, rows) == radiograph.size:
         return None

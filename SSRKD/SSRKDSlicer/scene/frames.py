@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.boxes import box_corners
 
@@ -83,8 +84,8 @@ def volumeIjkToLps(volumeNode) -> np.ndarray:
         return own
     if not transformNode.IsTransformToWorldLinear():
         raise InputError(
-            f"'{volumeNode.GetName()}' is under a warping transform.",
-            "Harden the transform, or take the volume out of it.",
+            _("'{name}' is under a warping transform.").format(name=volumeNode.GetName()),
+            _("Harden the transform, or take the volume out of it."),
         )
     toWorld = vtk.vtkMatrix4x4()
     transformNode.GetMatrixTransformToWorld(toWorld)

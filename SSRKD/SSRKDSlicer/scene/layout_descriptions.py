@@ -9,6 +9,7 @@ from pathlib import Path
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 #: Any numbers that Slicer and other extensions do not use: both radiographs and a 3D view; a
 #: comparison in one 3D view with slice views of the CT; a comparison in two 3D views.
@@ -33,9 +34,17 @@ _ICONS = Path(__file__).resolve().parents[2] / "Resources" / "Icons"
 
 #: Layout number: title in the menu, tool tip, icon.
 _IN_MENU = {
-    RADIOGRAPHS: ("Knee radiographs", "Frontal and lateral radiograph, 3D", "LayoutRadiographs"),
-    OVERLAY: ("Knee comparison", "Bones and reference in one 3D view, CT", "LayoutOverlay"),
-    SIDE_BY_SIDE: ("Knees side by side", "Bones and reference in two 3D views", "LayoutSideBySide"),
+    RADIOGRAPHS: (
+        _("Knee radiographs"),
+        _("Frontal and lateral radiograph, 3D"),
+        "LayoutRadiographs",
+    ),
+    OVERLAY: (_("Knee comparison"), _("Bones and reference in one 3D view, CT"), "LayoutOverlay"),
+    SIDE_BY_SIDE: (
+        _("Knees side by side"),
+        _("Bones and reference in two 3D views"),
+        "LayoutSideBySide",
+    ),
 }
 
 _SLICE = """<view class="vtkMRMLSliceNode" singletontag="{tag}">

@@ -9,10 +9,12 @@ import hashlib
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.terminology import slicer_entry
 
+from ..scene.words import word
 from .folders import BONE, boneColour, boneName, putInto, uniqueName
 
 #: Node attribute: fingerprint of the masks as the networks made them.
@@ -34,7 +36,7 @@ def showMasks(masks, placedNode, role, laterality, folder, node=None):
         The segmentation node.
     """
     if node is None:
-        name = uniqueName(f"Bone masks ({role})")
+        name = uniqueName(_("Bone masks ({role})").format(role=word(role)))
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
         putInto(folder, node)

@@ -11,11 +11,13 @@ import sys
 from importlib import metadata
 
 import slicer
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import MissingDependencyError
 from SSRKDLib.core.optional_packages import OLDEST_TORCH
 
 from ..scene.disk import ReadOnce, stampOf
+from ..scene.words import listed, said
 
 #: Who asks pip for packages, as Slicer shows it.
 REQUESTER = "Knee Bone Reconstruction (SSR-KD)"
@@ -25,9 +27,9 @@ REQUESTER = "Knee Bone Reconstruction (SSR-KD)"
 SAFETENSORS = "safetensors>=0.4"
 
 #: About how much is downloaded.
-SIZE = "about 200 MB for the CPU, 2 to 3 GB with CUDA"
+SIZE = _("about 200 MB for the CPU, 2 to 3 GB with CUDA")
 
-OFFLINE = (
+OFFLINE = _(
     "Without internet: on a computer with internet and the same system run\n"
     "    PythonSlicer -m pip download --only-binary :all: torch safetensors -d wheels\n"
     "copy the folder 'wheels' here, and run in Slicer's Python console\n"
@@ -38,10 +40,10 @@ OFFLINE = (
 #: The oldest PyTorch that runs the networks; foreign checkpoints are read from OLDEST_TORCH on.
 _OLDEST_FOR_NETWORKS = (2, 1)
 
-NO_EXTENSION = (
-    "PyTorch is installed by Slicer's PyTorch extension, which this Slicer does not have.\n\n"
-    "Open the Extensions Manager now? Install 'PyTorch' there, restart Slicer, and click "
-    "Install PyTorch again."
+NO_EXTENSION = _(
+    "PyTorch is installed by Slicer's PyTorch extension, which this Slicer does "
+    "not have.\n\nOpen the Extensions Manager now? Install 'PyTorch' there, "
+    "restart Slicer, and click Install PyTorch again."
 )
 
 
@@ -118,13 +120,18 @@ def installPyTorch(again=False):
     if "torch" in missing and through is None:
         _offerExtension()
         return False
-    names = " and ".join({"torch": "PyTorch"}.get(name, name) for name in missing)
-    how = f"through the PyTorch extension ({SIZE}), with what PyTorch itself needs"
-    question = (
-        f"{names} will be installed into Slicer's Python"
-        f"{' ' + how if 'torch' in missing else ''}.\n\nThis takes some minutes. Install now?"
-    )
-    if not slicer.util.confirmOkCancelDisplay(question, windowTitle="Install PyTorch"):
+    names = listed([{"torch": "PyTorch"}.get(name, name) for name in missing])
+    if "torch" in missing:
+        question = _(
+            "{names} will be installed into Slicer's Python through the PyTorch extension "
+            "({size}), with what PyTorch itself needs.\n\nThis takes some minutes. Install now?"
+        ).format(names=names, size=SIZE)
+    else:
+        question = _(
+            "{names} will be installed into Slicer's Python.\n\nThis takes some minutes. "
+            "Install now?"
+        ).format(names=names)
+    if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Install PyTorch")):
         return False
     # Slicer shows dialogs of its own during this: no wait cursor over them.
     try:
@@ -139,15 +146,21 @@ def installPyTorch(again=False):
             _installSafetensors()
     except Exception as error:  # pip fails in many ways; all mean the same to the user
         raise MissingDependencyError(
-            f"The installation failed ({' '.join(str(error).split())[:200]}).",
-            f"Check the internet connection and the space on the disk. {OFFLINE}",
+            _("The installation failed ({reason}).").format(
+                reason=" ".join(str(error).split())[:200]
+            ),
+            _("Check the internet connection and the space on the disk. {offline}").format(
+                offline=OFFLINE
+            ),
         ) from error
     left = missingPackages()
     if left:
         raise MissingDependencyError(
-            f"After the installation {' and '.join(left)} is still missing.",
-            f"Restart Slicer; if it is missing then, look into the Python console for pip's "
-            f"messages. {OFFLINE}",
+            _("After the installation {names} is still missing.").format(names=listed(left)),
+            _(
+                "Restart Slicer; if it is missing then, look into the Python console for "
+                "pip's messages. {offline}"
+            ).format(offline=OFFLINE),
         )
     return True
 
@@ -162,10 +175,15 @@ def _offerExtension():
     openManager = getattr(slicer.app, "openExtensionsManagerDialog", None)
     if openManager is None:
         raise MissingDependencyError(
-            "PyTorch is installed by Slicer's PyTorch extension, which this Slicer does not have.",
-            f"Use a Slicer with an Extensions Manager and install 'PyTorch' there. {OFFLINE}",
+            _(
+                "PyTorch is installed by Slicer's PyTorch extension, which this Slicer does "
+                "not have."
+            ),
+            _(
+                "Use a Slicer with an Extensions Manager and install 'PyTorch' there. {offline}"
+            ).format(offline=OFFLINE),
         )
-    if slicer.util.confirmOkCancelDisplay(NO_EXTENSION, windowTitle="Install PyTorch"):
+    if slicer.util.confirmOkCancelDisplay(NO_EXTENSION, windowTitle=_("Install PyTorch")):
         openManager()
 
 
@@ -186,13 +204,25 @@ def describeInstallation(about):
     lines = []
     for name, shown in (("torch", "PyTorch"), ("safetensors", "safetensors")):
         version = about[name]
-        lines.append(f"✓ {shown} {version}" if version else f"✗ {shown} is missing")
+        lines.append(
+            f"✓ {shown} {version}" if version else _("✗ {shown} is missing").format(shown=shown)
+        )
     if about["problem"]:
-        lines.append(f"✗ {about['problem']} Install PyTorch again.")
+        lines.append(_("✗ {problem} Install PyTorch again.").format(problem=said(about["problem"])))
     if about["gpu"]:
-        lines.append(f"✓ GPU: {about['gpu']}, {about['gpu_memory'] / 2**30:.0f} GB")
+        lines.append(
+            _("✓ GPU: {name}, {memory:.0f} GB").format(
+                name=about["gpu"], memory=about["gpu_memory"] / 2**30
+            )
+        )
     else:
-        lines.append(f"✓ CPU, {about['cores']} cores (no GPU that PyTorch can use)")
+        lines.append(
+            _("✓ CPU, {cores} cores (no GPU that PyTorch can use)").format(cores=about["cores"])
+        )
     for name, problem in about["weights"].items():
-        lines.append(f"✗ weights {name}: {problem}" if problem else f"✓ weights {name}")
+        lines.append(
+            _("✗ weights {name}: {problem}").format(name=name, problem=said(problem))
+            if problem
+            else _("✓ weights {name}").format(name=name)
+        )
     return lines

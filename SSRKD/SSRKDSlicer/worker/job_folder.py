@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.messages import about
 from SSRKDLib.core.output_file import acquire_lock, release_lock, remove_scratch
 from SSRKDLib.images.writing import write_array, write_image
 from SSRKDLib.radiographs.exposure import sources_of, with_sources
@@ -55,9 +57,13 @@ class JobFolder:
             self._lock = acquire_lock(self.path / MARK)
         except OSError as error:
             raise OutputError(
-                f"The temporary folder '{parent}' cannot be written ({error.strerror or error}).",
-                "Make space on that disk, or choose another temporary folder in Slicer's "
-                "application settings.",
+                _("The temporary folder '{parent}' cannot be written ({reason}).").format(
+                    parent=parent, reason=error.strerror or error
+                ),
+                _(
+                    "Make space on that disk, or choose another temporary folder in Slicer's "
+                    "application settings."
+                ),
             ) from error
 
     @property
@@ -91,7 +97,7 @@ class JobFolder:
             zip(sources_of(rig), setup.radiographs, setup.crops)
         ):
             pixels = radiograph.pixels()
-            notes += [f"{radiograph.role}: {note}" for note in pixels.notes]
+            notes += [about(radiograph.role, note) for note in pixels.notes]
             name = f"view_{index}.nrrd"
             write_image(self.path / name, _cut(pixels.array, crop), compress=False)
             sources.append(replace(source, image=str(self.path / name)))

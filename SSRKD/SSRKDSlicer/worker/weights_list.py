@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from slicer.i18n import tr as _
+
 from SSRKDLib.weights.catalogue import (
     DEFAULT_NAME,
     IMPORTED,
@@ -39,14 +41,14 @@ def choices(chosen):
     """
     listed = []
     for info in _bundles():
-        state = "imported" if info.origin == IMPORTED else "bundled"
+        state = _("imported") if info.origin == IMPORTED else _("bundled")
         if info.problem:
-            state = "damaged"
+            state = _("damaged")
         listed.append((info.name, f"{_short(info.title)} ({state})"))
-    names = [name for name, _ in listed]
+    names = [one[0] for one in listed]
     wanted = chosen or DEFAULT_NAME
     if wanted not in names:
-        listed.insert(0, (wanted, f"{wanted} (missing)"))
+        listed.insert(0, (wanted, _("{wanted} (missing)").format(wanted=wanted)))
     return listed
 
 
@@ -61,7 +63,9 @@ def problemOf(name):
     for info in _bundles():
         if info.name == wanted:
             return info.problem
-    return f"The weights '{wanted}' are missing. Choose others, or import them again."
+    return _("The weights '{wanted}' are missing. Choose others, or import them again.").format(
+        wanted=wanted
+    )
 
 
 def officialText():
@@ -70,10 +74,10 @@ def officialText():
         f"<a href='https://drive.google.com/file/d/{key}/view'>{name}</a> ({size})"
         for name, size, key in OFFICIAL
     )
-    return (
-        "Published SSR-KD checkpoints: download "
-        f"{links} in a browser, then import them: bone_seg and recon_xray together."
-    )
+    return _(
+        "Published SSR-KD checkpoints: download {links} in a browser, then import "
+        "them: bone_seg and recon_xray together."
+    ).format(links=links)
 
 
 def weightsFolder():

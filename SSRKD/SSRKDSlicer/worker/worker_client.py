@@ -17,6 +17,7 @@ from pathlib import Path
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 import SSRKDLib
 from SSRKDLib.core.errors import Cancelled, MissingDependencyError, SSRKDError
@@ -97,9 +98,11 @@ class WorkerClient:
             self._unanswered = None
             self._end(
                 WorkerError(
-                    "The worker process did not answer any more and was ended.",
-                    "Click again: a new one is started. If it happens again, report it with the "
-                    "log.",
+                    _("The worker process did not answer any more and was ended."),
+                    _(
+                        "Click again: a new one is started. If it happens again, report it "
+                        "with the log."
+                    ),
                     log=self._printed,
                 )
             )
@@ -132,7 +135,7 @@ class WorkerClient:
 
     def stop(self):
         """End the process, whatever it does; its jobs fail."""
-        self._end(WorkerError("The worker was stopped.", "Start the job again."))
+        self._end(WorkerError(_("The worker was stopped."), _("Start the job again.")))
 
     def _end(self, error):
         if self._process is not None:
@@ -233,9 +236,11 @@ class WorkerClient:
         program = (self._command or workerCommand())[0]
         self._failAll(
             WorkerError(
-                f"The worker could not be started ('{program}').",
-                "Check that Slicer's installation is complete and that no security software "
-                "blocks it.",
+                _("The worker could not be started ('{program}').").format(program=program),
+                _(
+                    "Check that Slicer's installation is complete and that no security software "
+                    "blocks it."
+                ),
             )
         )
 
@@ -256,8 +261,8 @@ def workerCommand():
     )
     if program is None:
         raise MissingDependencyError(
-            "Slicer's Python (PythonSlicer) is not found.",
-            "Install 3D Slicer again; the module runs its networks in that program.",
+            _("Slicer's Python (PythonSlicer) is not found."),
+            _("Install 3D Slicer again; the module runs its networks in that program."),
         )
     return [program, "-m", "SSRKDLib", "worker"]
 

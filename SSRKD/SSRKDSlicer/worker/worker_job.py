@@ -7,6 +7,8 @@ import os
 import re
 import traceback
 
+from slicer.i18n import tr as _
+
 from SSRKDLib.core.errors import Cancelled, SSRKDError, describe_unexpected
 from SSRKDLib.core.log_text import shortened
 
@@ -88,20 +90,33 @@ def endOf(code, printed, job):
         printed: what it printed last.
         job: that it was at work on, or None.
     """
-    again = "Click again: a new one is started. If it happens again, "
     crash = _CRASH.search(printed)
     if crash is None:
         return WorkerError(
-            f"The worker process ended in the middle of its work (exit code {code}).",
-            f"{again}the memory may be too small; close other programs or choose a coarser "
-            "resolution.",
+            _("The worker process ended in the middle of its work (exit code {code}).").format(
+                code=code
+            ),
+            _(
+                "Click again: a new one is started. If it happens again, the memory may be too "
+                "small; close other programs or choose a coarser resolution."
+            ),
             log=shortened(printed),
         )
     reading = job is not None and job.file and job.stage in _READING
-    where = f" while '{os.path.basename(job.file)}' was read" if reading else ""
+    if reading:
+        return WorkerError(
+            _(
+                "The worker process crashed in native code while '{name}' was read ({crash})."
+            ).format(name=os.path.basename(job.file), crash=crash[1]),
+            _(
+                "Click again: a new one is started. If it happens again, export that image anew, "
+                "or report it with the log."
+            ),
+            log=shortened(printed),
+        )
     return WorkerError(
-        f"The worker process crashed in native code{where} ({crash[1]}).",
-        again + ("export that image anew, or " if reading else "") + "report it with the log.",
+        _("The worker process crashed in native code ({crash}).").format(crash=crash[1]),
+        _("Click again: a new one is started. If it happens again, report it with the log."),
         log=shortened(printed),
     )
 
@@ -110,7 +125,7 @@ def unexpected(error):
     """An error that nobody foresaw, as one that can be shown; its traceback goes to the log."""
     return WorkerError(
         describe_unexpected(error),
-        "Please report it with the log.",
+        _("Please report it with the log."),
         "Unexpected",
         shortened(traceback.format_exc()),
     )
@@ -120,6 +135,6 @@ def errorFrom(message, printed):
     """The error of a worker's message; ``printed``: what it printed last."""
     remedy = message["remedy"]
     if message["kind"] == "MissingDependencyError":
-        remedy = "Open the section Installation and click 'Install PyTorch'."
+        remedy = _("Open the section Installation and click 'Install PyTorch'.")
     log = message["log"] or printed[-4000:]
     return WorkerError(message["cause"], remedy, message["kind"], log)

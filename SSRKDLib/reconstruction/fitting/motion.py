@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.reconstruction.fitting.fit import Fit
 from SSRKDLib.reconstruction.fitting.joints import flexion
@@ -57,12 +58,22 @@ class Motion:
         more = round(self.flexion.value)
         if abs(more) >= _REPORTED_DEGREES:
             name = "lateral" if more > 0 else "frontal"
-            said.append(f"The knee is bent {abs(more)} degrees more in the {name} view.")
+            said.append(
+                Message(
+                    "The knee is bent {more} degrees more in the {name} view.",
+                    more=abs(more),
+                    name=name,
+                )
+            )
         turned, shifted = self.degrees["femur"].value, self.mm["femur"].value
         if turned >= _REPORTED_DEGREES or shifted >= _REPORTED_MM:
             said.append(
-                f"The leg was turned by {turned:.0f} degrees and moved by {shifted:.0f} mm between "
-                "the views."
+                Message(
+                    "The leg was turned by {turned:.0f} degrees and moved by {shifted:.0f} mm "
+                    "between the views.",
+                    turned=turned,
+                    shifted=shifted,
+                )
             )
         return said or ["The poses of the bones differ slightly between the two views."]
 

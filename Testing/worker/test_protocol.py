@@ -1,0 +1,28 @@
+"""The lines between a client and its worker."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from SSRKDLib.core.messages import Message
+from SSRKDLib.worker.protocol import LineReader, encode
+
+
+def test_sentences_keep_their_templates_and_values_on_the_way():
+    said = Message("The {bone} was not found.", bone="tibia")
+    sent = {"id": 1, "event": "result", "result": {"warnings": [said, "Plain."], "seconds": 1.5}}
+    line = encode(sent)
+    assert json.loads(line)["result"] == sent["result"]  # who does not know of them reads text
+    (back,) = LineReader().feed(line)
+    assert back == sent
+    assert back["result"]["warnings"][0].values == {"bone": "tibia"}
+
+
+@pytest.mark.parametrize(
+    "said", [1, [], {"Text.": 3}, {"Text.": ["{a}", {}]}, {"Text.": ["{a.b}", 4]}]
+)
+def test_sentences_of_another_version_stay_as_they_are(said):
+    (back,) = LineReader().feed(encode({"id": 1, "warnings": ["Text."], "said": said}))
+    assert back == {"id": 1, "warnings": ["Text."]}
