@@ -304,6 +304,31 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
 
         return self._run(start, progress, done, failed)
 
+    def measure(self, models, progress=None, done=None, failed=None):
+        """Clinical measures of reconstructed bones.
+
+        Args:
+            models: what :meth:`reconstruct` returns.
+            progress, done, failed: see the class.
+
+        Returns:
+            Rows of :func:`SSRKDLib.clinical.table.measure_rows`; with ``done``, the running job,
+            and ``done`` gets :class:`SSRKDSlicer.bones.measures.Measures`.
+        """
+        from SSRKDSlicer.bones.measures import measure
+
+        def start(**callbacks):
+            return measure(self.tasks, models, **callbacks)
+
+        made = self._run(start, progress, done, failed)
+        return made if done is not None else made.rows
+
+    def asSegmentation(self, models):
+        """Reconstructed bones as the segments of a new segmentation node, which is returned."""
+        from SSRKDSlicer.bones.segmentation import bonesAsSegmentation
+
+        return bonesAsSegmentation(models)
+
     def planOsteotomy(
         self, bones, angle=8.0, kind="opening", entry=None, hinge=10.0, tubercle=None, side=None
     ):

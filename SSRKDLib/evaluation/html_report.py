@@ -50,7 +50,8 @@ class Report:
         side: "L" or "R".
         date: of the report.
         rows, clinical: of :func:`SSRKDLib.evaluation.comparison.compare_knees`; None for what is
-            missing.
+            missing. Without a reference there are no rows, and clinical are those of
+            :func:`SSRKDLib.clinical.table.measure_rows`.
         curves: by bone, (share in percent, distance in mm) pairs of values.
         mode: of the alignment.
         notes: sentences.
@@ -80,25 +81,30 @@ class Report:
 def render(report: Report) -> str:
     """The report as HTML."""
     side = SIDES[report.side]
+    title = "Reconstruction compared with a reference" if report.rows else "Reconstruction"
     parts = [
-        f"<h1>Reconstruction compared with a reference: {side} knee</h1>",
+        f"<h1>{title}: {side} knee</h1>",
         '<p class="warning">For research, not for diagnosis.</p>',
         _facts(report),
-        "<h2>Distances</h2>",
-        _distance_table(report.rows),
-        f"<p>Alignment of the reference: {_text(_ALIGNMENTS.get(report.mode, report.mode))}. "
-        "ASSD: average symmetric surface distance, from points to surfaces; the paper's protocol "
-        "measures between 49,152 points on each surface and reads some 0.3 mm for equal surfaces. "
-        "HD: Hausdorff distance, HD95 its 95th percentile.</p>",
-        curves_svg(report.curves),
-        *(f'<p class="note">{_text(note)}</p>' for note in report.notes),
     ]
+    if report.rows:
+        mode = _text(_ALIGNMENTS.get(report.mode, report.mode))
+        parts += [
+            "<h2>Distances</h2>",
+            _distance_table(report.rows),
+            f"<p>Alignment of the reference: {mode}. ASSD: average symmetric surface distance, "
+            "from points to surfaces; the paper's protocol measures between 49,152 points on each "
+            "surface and reads some 0.3 mm for equal surfaces. HD: Hausdorff distance, HD95 its "
+            "95th percentile.</p>",
+            curves_svg(report.curves),
+        ]
+    parts += [f'<p class="note">{_text(note)}</p>' for note in report.notes]
     parts += [figure(caption, png) for caption, png in report.pictures.items()]
     if report.clinical:
         parts += ["<h2>Clinical measures</h2>", _clinical_table(report)]
     if report.rig is not None:
         parts += ["<h2>Radiographs</h2>", _rig_table(report.rig)]
-    return page("SSRKD comparison", parts)
+    return page("SSRKD comparison" if report.rows else "SSRKD", parts)
 
 
 def page(title: str, parts: Sequence[str]) -> str:
@@ -165,13 +171,14 @@ def _distance_table(rows: Sequence[Mapping]) -> str:
 
 def _clinical_table(report: Report) -> str:
     lines, definitions = [], []
+    compared = ("reference", "error") if report.rows else ()
     for row in report.clinical:
         decimals = 2 if not row["unit"] else 1
         expected = row.get("expected_error")
         about = "" if expected is None else f" ± {_number(expected, decimals)}"
-        cells = f"<td>{_number(row['reconstruction'], decimals)}{about}</td>" + "".join(
-            f"<td>{_number(row[key], decimals, key == 'error')}</td>"
-            for key in ("reference", "error")
+        value = row["reconstruction" if compared else "value"]
+        cells = f"<td>{_number(value, decimals)}{about}</td>" + "".join(
+            f"<td>{_number(row[key], decimals, key == 'error')}</td>" for key in compared
         )
         lines.append(
             f"<tr><td>{_text(row['title'])}</td>{cells}<td class='text'>{_text(row['unit'])}</td>"
@@ -182,8 +189,9 @@ def _clinical_table(report: Report) -> str:
             definitions.append(
                 f"<dt>{_text(row['title'])}</dt><dd>{_text(definition)} {_text(source)}</dd>"
             )
+    head = "".join(f"<th>{name.capitalize()}</th>" for name in compared)
     return (
-        "<table><tr><th>Measure</th><th>Reconstruction</th><th>Reference</th><th>Error</th>"
+        f"<table><tr><th>Measure</th><th>Reconstruction</th>{head}"
         f"<th></th><th></th></tr>{''.join(lines)}</table><p class='note'>± is the error that is "
         "to be expected on average.</p><dl class='note'>"
         f"{''.join(definitions)}</dl>"

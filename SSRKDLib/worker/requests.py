@@ -37,6 +37,7 @@ REQUESTS: dict[str, dict] = {
         "recon": str, "reference": str, "output": str, "align": set(MODES),
         "laterality": {"L", "R"}, "rig?": (str, None),
     },
+    "measure": {"recon": str, "output": str, "laterality": {"L", "R"}},
 }  # fmt: skip
 
 

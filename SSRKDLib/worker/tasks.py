@@ -46,6 +46,7 @@ def all_tasks() -> dict[str, Task]:
         "reconstruct": lambda request, progress: _reconstruct(models, request, progress),
         "reconstruct_ct": lambda request, progress: _reconstruct_ct(ct_models, request, progress),
         "compare": compare,
+        "measure": measure,
         "segment": lambda request, progress: _segment(models, request, progress),
         "simulate": simulate,
     }
@@ -243,6 +244,25 @@ def compare(request: dict, progress: Progress) -> dict:
         "notes": list(found.alignment.notes),
         "curves": {bone: curve.tolist() for bone, curve in found.curves.items()},
     }
+
+
+def measure(request: dict, progress: Progress) -> dict:
+    """Clinical measures of a reconstruction.
+
+    Request: ``recon``, ``laterality``, ``errors`` and ``pose``, see :func:`compare`; ``output`` is
+    not written.
+
+    Result: ``rows``, see :func:`SSRKDLib.clinical.table.measure_rows`.
+    """
+    from SSRKDLib.clinical.measures import measure as measured
+    from SSRKDLib.clinical.table import measure_rows
+    from SSRKDLib.surfaces.mesh_files import read_meshes
+
+    progress("read", 0.0, "Reading the surfaces")
+    bones = read_meshes(request["recon"])
+    progress("clinical", 0.2, "Measuring slopes, widths and angles")
+    found = measured(bones, request["laterality"], request.get("errors"), request.get("pose"))
+    return {"rows": [_without_nan(row) for row in measure_rows(found)]}
 
 
 def _without_nan(values: dict) -> dict:

@@ -49,11 +49,43 @@ def saveReport(path, comparison, reconstruction, rig, names, placed=()):
             **viewPictures("reconstruction coloured by distance"),
             **radiographPictures(placed, comparison.models.values()),
         },
-        definitions={one.name: (one.definition, one.source) for one in DEFINITIONS},
+        definitions=_definitions(),
         versions={"3D Slicer": slicer.app.applicationVersion},
         names=names,
     )
     write_file(_asHtml(path), render(report))
+
+
+def saveMeasures(path, measures, reconstruction, rig):
+    """Write the report of a reconstruction without a reference.
+
+    Args:
+        path: of the HTML file.
+        measures: :class:`~SSRKDSlicer.bones.measures.Measures`.
+        reconstruction: the reconstruction's report, or {}.
+        rig: of the radiographs, or None.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    report = Report(
+        side=next(iter(measures.models.values())).GetAttribute("SSRKD.Laterality"),
+        date=time.strftime("%Y-%m-%d %H:%M"),
+        rows=[],
+        clinical=measures.rows,
+        curves={},
+        mode="",
+        reconstruction=reconstruction,
+        rig=rig,
+        pictures=viewPictures("reconstruction"),
+        definitions=_definitions(),
+        versions={"3D Slicer": slicer.app.applicationVersion},
+    )
+    write_file(_asHtml(path), render(report))
+
+
+def _definitions():
+    return {one.name: (one.definition, one.source) for one in DEFINITIONS}
 
 
 def _asHtml(path):

@@ -26,6 +26,7 @@ from .bindings import breakable
 from .compare_section import CompareSection
 from .ct_section import CtSection
 from .installation_section import InstallationSection
+from .measures_section import MeasuresSection
 from .model_section import ModelSection
 from .plan_section import PlanSection
 from .radiographs_section import RadiographsSection
@@ -56,7 +57,7 @@ class Panel(VTKObservationMixin):
         self.results = ResultsSection(self)
         self.sections = (
             self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
-            CtSection(self), InstallationSection(self), PlanSection(self),
+            CtSection(self), InstallationSection(self), PlanSection(self), MeasuresSection(self),
         )  # fmt: skip
         for name in ("radiographsSection", "resultsSection", "compareSection", "planSection"):
             # An unfolded section shows what was hidden while it was folded.

@@ -52,7 +52,13 @@ class RunSection(Section):
         )  # fmt: skip
         ui.progressBar.setVisible(running)
         # What else decides about these is known to their own sections.
-        for name in ("placeButton", "ctReconstructButton", "simulateButton", "compareButton"):
+        for name in (
+            "placeButton",
+            "ctReconstructButton",
+            "simulateButton",
+            "compareButton",
+            "measureButton",
+        ):
             if running:
                 getattr(ui, name).enabled = False
         for name in ("importButton", "checkButton", "installButton", "sampleButton"):

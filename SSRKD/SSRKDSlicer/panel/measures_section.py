@@ -1,0 +1,97 @@
+"""Within Results: clinical measures of the bones alone, as a table and in files; the bones as one
+segmentation."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from SSRKDLib.clinical.table import write_measures
+
+from ..bones import report
+from ..bones.measures import measure
+from ..bones.results import aboutModel, reconstructionRig
+from ..bones.segmentation import bonesAsSegmentation
+from ..scene.words import said
+from .bindings import Section, guarded
+from .tables import fillTable, setColumns
+
+
+class MeasuresSection(Section):
+    def __init__(self, panel):
+        super().__init__(panel)
+        ui = self.ui
+        self.measures = None
+        setColumns(ui.measuresTable, (_("Measure"), _("Value")))
+        ui.measureButton.connect("clicked()", self.onMeasure)
+        ui.measuresSaveButton.connect("clicked()", self.onSave)
+        ui.segmentationButton.connect("clicked()", self.onSegmentation)
+
+    def refresh(self):
+        super().refresh()
+        ui, models = self.ui, self.panel.case().models
+        if self.measures is not None and not (models and self.measures.holds(models)):
+            self.measures = None
+            fillTable(ui.measuresTable, [])
+        for widget in (ui.measuresTable, ui.measuresSaveButton):
+            widget.setVisible(self.measures is not None)
+        ui.measureButton.enabled = bool(models) and self.panel.job is None
+        ui.segmentationButton.enabled = bool(models)
+
+    @guarded
+    def onMeasure(self):
+        panel, models = self.panel, self.panel.case().models
+
+        def done(made):
+            self.measures = made
+            fillTable(self.ui.measuresTable, list(map(_row, made.rows)))
+            missing = sum(row["value"] is None for row in made.rows)
+            panel.showStatus(
+                _("{count} measures; of {missing} the tool tip says why they are missing.").format(
+                    count=len(made.rows) - missing, missing=missing
+                )
+                if missing
+                else _("{count} measures.").format(count=len(made.rows))
+            )
+
+        panel.start(
+            _("Measure"), lambda **callbacks: measure(panel.tasks, models, **callbacks), done
+        )
+
+    @guarded
+    def onSave(self):
+        path = qt.QFileDialog.getSaveFileName(
+            slicer.util.mainWindow(),
+            _("Save measures"),
+            "SSRKD measures.csv",
+            _("Table (*.csv);;Report (*.html)"),
+        )
+        if not path:
+            return
+        if path.lower().endswith((".html", ".htm")):
+            models = self.measures.models
+            about = aboutModel(next(iter(models.values())))
+            report.saveMeasures(path, self.measures, about, reconstructionRig(models))
+        else:
+            path = path if path.lower().endswith(".csv") else f"{path}.csv"
+            write_measures(path, self.measures.rows)
+        self.panel.showStatus(_("The measures are in {path}.").format(path=path))
+        self.panel.log(_("Wrote {path}.").format(path=path))
+
+    @guarded
+    def onSegmentation(self):
+        node = bonesAsSegmentation(
+            self.panel.case().models, self.parameters.nodeOf("bones", "Segmentation")
+        )
+        self.parameters.setNode("bones", "Segmentation", node)
+        self.panel.showStatus(_("The bones are segments of '{name}'.").format(name=node.GetName()))
+
+
+def _row(row):
+    unit = {"deg": "°"}.get(row["unit"], f" {row['unit']}" if row["unit"] else "")
+    decimals = 1 if row["unit"] else 2
+    text = "–" if row["value"] is None else f"{row['value']:.{decimals}f}{unit}"
+    if row["value"] is not None and row["expected_error"] is not None:
+        text += f" ± {row['expected_error']:.{decimals}f}"
+    return [said(row["title"]), text], said(row["note"])
