@@ -31,7 +31,7 @@ _DOCUMENTS = {"html_report.py", "report_page.py", "cohort_summary.py", "cohort.p
 
 #: Text of the module that is no sentence, or data that scripts find things by.
 _DATA = re.compile(
-    r"<|SSRKD|True |Knee (Bone Rec|frontal|lateral|CT|radiographs \()|--only-binary"
+    r"<|SSRKD|Lin et al|True |Knee (Bone Rec|frontal|lateral|CT|radiographs \()|--only-binary"
     r"|Fatal Python|file:|label \{|Distances \{|Share \(%\)|3D "
     r"|HD\d* \(mm\)|ASSD|Residual of|Expected error|Distance to reference|all bones"
     r"|reconstruction coloured|the plan$|models in the scene|\{view\} radiograph|\{number\} cm³"

@@ -6,11 +6,12 @@ Needs neither torch nor safetensors to list and find, so Slicer's own process ca
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.errors import OutputError, WeightsError
 from SSRKDLib.core.messages import Message, one_line
 from SSRKDLib.weights.bundle import MANIFEST, copy_bundle, read_manifest
 
@@ -111,6 +112,36 @@ def import_bundle(source: str | Path | Sequence[Path]) -> BundleInfo:
     else:
         target = _import_checkpoints(paths)
     return _describe(target, IMPORTED)
+
+
+def remove_bundle(name: str) -> None:
+    """Remove imported weights from the user's folder.
+
+    Raises:
+        WeightsError: there are none of that name that were imported.
+        OutputError: they cannot be removed.
+    """
+    path = next(
+        (one.path for one in list_bundles() if one.name == name and one.origin == IMPORTED), None
+    )
+    if path is None:
+        raise WeightsError(
+            "No weights called '{name}' were imported.",
+            "Those that ship with SSRKD stay.",
+            name=name,
+        )
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise OutputError(
+            "'{path}' cannot be removed ({reason}).",
+            "Close what uses it, or remove it by hand.",
+            path=path,
+            reason=error.strerror or error,
+        ) from error
 
 
 def _import_ready(source: Path) -> Path:

@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SSRKDLib.reconstruction.job import SPACINGS
-from SSRKDLib.weights.catalogue import DEFAULT_NAME
+from SSRKDLib.weights.catalogue import DEFAULT_NAME, remove_bundle
 
 from ..scene import timing
 from ..scene.words import said
@@ -34,6 +34,7 @@ class ModelSection(Section):
         self.choice(ui.surfaceCombo, "surface")
         ui.officialLabel.text = weights_list.officialText()
         ui.importButton.connect("clicked()", self.onImport)
+        ui.removeWeightsButton.connect("clicked()", self.onRemove)
         ui.folderButton.connect("clicked()", self.onFolder)
 
     def _showSpacing(self, value):
@@ -55,9 +56,13 @@ class ModelSection(Section):
 
     def refresh(self):
         super().refresh()
+        chosen = self.parameters.weights
+        removable = weights_list.removable(chosen)
+        self.ui.removeWeightsButton.enabled = removable and self.panel.job is None
         gpu = timing.knownGpu()
         self.ui.deviceCombo.setItemText(2, _("GPU ({gpu})").format(gpu=gpu) if gpu else _("GPU"))
-        self.ui.estimateLabel.text = self._estimate()
+        about = (weights_list.sizeAndDate(chosen), self._estimate())
+        self.ui.estimateLabel.text = "\n".join(filter(None, about))
 
     def _estimate(self):
         name = self.parameters.weights or DEFAULT_NAME
@@ -101,6 +106,19 @@ class ModelSection(Section):
             lambda **callbacks: self.panel.tasks.importWeights(files, **callbacks),
             imported,
         )
+
+    @guarded
+    def onRemove(self):
+        name = self.parameters.weights
+        question = _("Remove the weights '{name}' ({about}) from this computer?").format(
+            name=name, about=weights_list.sizeAndDate(name)
+        )
+        if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Remove weights")):
+            return
+        remove_bundle(name)
+        self.parameters.weights = ""
+        self.panel.showStatus(_("The weights '{name}' were removed.").format(name=name))
+        self.panel.refreshSoon()
 
     @guarded
     def onFolder(self):

@@ -25,6 +25,7 @@ from ..worker.worker_job import unexpected
 from .bindings import breakable
 from .compare_section import CompareSection
 from .ct_section import CtSection
+from .display_section import DisplaySection
 from .installation_section import InstallationSection
 from .measures_section import MeasuresSection
 from .model_section import ModelSection
@@ -32,6 +33,18 @@ from .plan_section import PlanSection
 from .radiographs_section import RadiographsSection
 from .results_section import ResultsSection
 from .run_section import RunSection
+
+#: Every control, and what to do when something goes wrong.
+DOCUMENTATION = "https://github.com/SSRKD/SlicerSSRKD/blob/main/Docs/slicer.md"
+
+#: Of the method's paper.
+CITATION = (
+    "Lin et al.: Real-Time, Population-Based Reconstruction of 3D Bone Models via Very-Low-Dose "
+    "Protocols. arXiv 2508.13947, 2025. https://arxiv.org/abs/2508.13947"
+)
+
+#: Before this share of a job its remaining time is a guess.
+_EARLY = 0.1
 
 
 class Panel(VTKObservationMixin):
@@ -48,7 +61,7 @@ class Panel(VTKObservationMixin):
         self.parameters = None
         self.refreshing = self.closed = self.entered = False
         self.job = None
-        self.jobStarted = 0.0
+        self.jobStarted, self._message = 0.0, ""
         self.setup, self.setupError = None, None
         self._refreshQueued = False
         self._attach()
@@ -58,7 +71,10 @@ class Panel(VTKObservationMixin):
         self.sections = (
             self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
             CtSection(self), InstallationSection(self), PlanSection(self), MeasuresSection(self),
+            DisplaySection(self),
         )  # fmt: skip
+        ui.helpButton.connect("clicked()", self.onHelp)
+        ui.citeButton.connect("clicked()", self.onCite)
         for name in ("radiographsSection", "resultsSection", "compareSection", "planSection"):
             # An unfolded section shows what was hidden while it was folded.
             getattr(ui, name).connect("contentsCollapsed(bool)", self._onFolded)
@@ -270,7 +286,7 @@ class Panel(VTKObservationMixin):
             self.log(_("Something is running already. Click Cancel to stop it."))
             return
         self.ui.progressBar.value = 0
-        self.ui.progressBar.format = what
+        self.ui.progressBar.format = self._message = what
         self.showStatus("")
         self.log(_("{what}: started.").format(what=what))
         self.jobStarted = time.monotonic()
@@ -282,6 +298,7 @@ class Panel(VTKObservationMixin):
 
         def done(result):
             ended()
+            slicer.util.showStatusMessage(_("{what}: done.").format(what=what), 10000)
             try:
                 onDone(result)
             except SSRKDError as error:
@@ -313,9 +330,34 @@ class Panel(VTKObservationMixin):
     def _onProgress(self, stage, fraction, message):
         self.ui.progressBar.value = int(round(100 * fraction))
         if message:
-            message = said(message)
-            self.ui.progressBar.format = f"{message} (%p%)"
-            self.log(message + ".")
+            self._message = said(message)
+            self.log(self._message + ".")
+        left = self._timeLeft(fraction)
+        text = (
+            _("{message} (%p%)").format(message=self._message)
+            if left is None
+            else _("{message} (%p%, {left:.0f} s left)").format(message=self._message, left=left)
+        )
+        self.ui.progressBar.format = text
+        # Another module may be open.
+        percent = str(self.ui.progressBar.value)
+        slicer.util.showStatusMessage(text.replace("%p", percent), 3000)
+
+    def _timeLeft(self, fraction):
+        """Seconds that the job will take yet, or None."""
+        elapsed = time.monotonic() - self.jobStarted
+        return (
+            elapsed * (1 - fraction) / fraction if _EARLY < fraction < 1 and elapsed > 1 else None
+        )
+
+    # Help
+
+    def onHelp(self):
+        qt.QDesktopServices.openUrl(qt.QUrl(DOCUMENTATION))
+
+    def onCite(self):
+        slicer.app.clipboard().setText(CITATION)
+        self.showStatus(_("The citation was copied."))
 
     # Messages
 

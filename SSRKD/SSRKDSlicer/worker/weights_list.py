@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from slicer.i18n import tr as _
 
@@ -55,6 +56,22 @@ def choices(chosen):
 def _short(title):
     """A title without what stands in brackets at its end: the state is said once."""
     return re.sub(r"\s*\([^()]*\)$", "", title) or title
+
+
+def removable(name):
+    """Whether weights were imported, and so may be removed."""
+    return any(info.name == name and info.origin == IMPORTED for info in list_bundles())
+
+
+def sizeAndDate(name):
+    """ "18 MB, 2026-11-26" of imported weights, "" of others."""
+    for info in list_bundles():
+        if info.name == name and info.origin == IMPORTED:
+            files = [one for one in info.path.rglob("*") if one.is_file()] or [info.path]
+            size = sum(one.stat().st_size for one in files) / 1e6
+            when = time.strftime("%Y-%m-%d", time.localtime(info.path.stat().st_mtime))
+            return _("{size:.0f} MB, imported on {date}").format(size=size, date=when)
+    return ""
 
 
 def problemOf(name):
