@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from SSRKDLib.core.messages import Message
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.interface import BoneField
@@ -49,15 +50,24 @@ class FittedRig:
         apart = float(np.linalg.norm(self.shift))
         if apart > _REPORTED_MM:
             said.append(
-                "The two radiographs were not centred on the same point: the bones fit them when "
-                f"the lateral view is moved by {apart:.0f} mm. Sizes then rest on the distances "
-                f"from source to knee and are known to about {self._percent():.0f} %."
+                Message(
+                    "The two radiographs were not centred on the same point: the bones fit them "
+                    "when the lateral view is moved by {apart:.0f} mm. Sizes then rest on the "
+                    "distances from source to knee and are known to about {percent:.0f} %.",
+                    apart=apart,
+                    percent=self._percent(),
+                )
             )
         for name, given, found in zip(VIEW_NAMES, self.said, self.found):
             if abs(found.value - given) > max(_REPORTED_SHARE * given, 2 * found.deviation):
                 said.append(
-                    f"The bones fit a distance of {found.value:.0f} mm from source to knee in the "
-                    f"{name} view, not the {given:.0f} mm given; check the distances."
+                    Message(
+                        "The bones fit a distance of {found:.0f} mm from source to knee in the "
+                        "{view} view, not the {given:.0f} mm given; check the distances.",
+                        found=found.value,
+                        view=name,
+                        given=given,
+                    )
                 )
         return said
 

@@ -56,7 +56,7 @@ def saveReport(path, comparison, reconstruction, rig, names, placed=()):
     write_file(_asHtml(path), render(report))
 
 
-def saveMeasures(path, measures, reconstruction, rig):
+def saveMeasures(path, measures, reconstruction, rig, placed=(None, None)):
     """Write the report of a reconstruction without a reference.
 
     Args:
@@ -64,6 +64,7 @@ def saveMeasures(path, measures, reconstruction, rig):
         measures: :class:`~SSRKDSlicer.bones.measures.Measures`.
         reconstruction: the reconstruction's report, or {}.
         rig: of the radiographs, or None.
+        placed: the radiographs' copies on their detector planes, or None.
 
     Raises:
         OutputError: the file cannot be written.
@@ -77,7 +78,10 @@ def saveMeasures(path, measures, reconstruction, rig):
         mode="",
         reconstruction=reconstruction,
         rig=rig,
-        pictures=viewPictures("reconstruction"),
+        pictures={
+            **viewPictures("reconstruction"),
+            **radiographPictures(placed, measures.models.values()),
+        },
         definitions=_definitions(),
         versions={"3D Slicer": slicer.app.applicationVersion},
     )

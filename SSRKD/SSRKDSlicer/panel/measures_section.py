@@ -72,7 +72,9 @@ class MeasuresSection(Section):
         if path.lower().endswith((".html", ".htm")):
             models = self.measures.models
             about = aboutModel(next(iter(models.values())))
-            report.saveMeasures(path, self.measures, about, reconstructionRig(models))
+            report.saveMeasures(
+                path, self.measures, about, reconstructionRig(models), self.panel.case().placed
+            )
         else:
             path = path if path.lower().endswith(".csv") else f"{path}.csv"
             write_measures(path, self.measures.rows)
