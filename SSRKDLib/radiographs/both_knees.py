@@ -78,7 +78,9 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
                 distance=np.linalg.norm(shift),
             )
         if rig.simultaneous:
-            note = Message("{note} The other leg may cover it in the other view.", note=note)
+            note = Message(
+                "{note}, which the other leg may cover in the other view.", note=note.rstrip(".")
+            )
         notes.append(note)
         shown[k] = Exposure(views[k], exposure.line_integral, exposure.valid & half)
     if not notes:

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, ImageError
-from SSRKDLib.core.messages import about
+from SSRKDLib.core.messages import Message, about
 from SSRKDLib.geometry.views import Rig, View, axes_angle
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.intensity import VALUE_KINDS, to_line_integral
@@ -153,14 +153,20 @@ def beam_notes(view: View, name: str, tags: DicomTags | None) -> list[str]:
         return []
     if tags.slot_scanner:
         raise GeometryError(
-            f"'{name}' comes from a slot scanner, whose heights are not magnified; view "
-            f"'{view.name}' is described as that of a cone beam.",
+            "'{name}' comes from a slot scanner, whose heights are not magnified; view '{view}' is "
+            "described as that of a cone beam.",
             "Let the geometry be read from the DICOM files, or use a rig of version 2 whose views "
             'have the type "slot".',
+            name=name,
+            view=view.name,
         )
     return [
-        f"{view.name}: the rig says that a slot scanner took '{name}', its DICOM tags do not; the "
-        "rig is believed."
+        Message(
+            "{view}: the rig says that a slot scanner took '{name}', its DICOM tags do not; the rig "
+            "is believed.",
+            view=view.name,
+            name=name,
+        )
     ]
 
 

@@ -65,14 +65,9 @@ class Setup:
         for radiograph, view, crop in zip(self.radiographs, views, self.crops):
             sod = self.rig.source_to_object_distance(view)
             parts.append(
-                (
-                    _(
-                        "{view}: slot scanner, SDD {sdd:.0f} mm, SOD {sod:.0f} mm, pixels {pixel:.3g} mm"
-                    )
-                    if view.travel.any()
-                    else _("{view}: SDD {sdd:.0f} mm, SOD {sod:.0f} mm, pixels {pixel:.3g} mm")
-                ).format(
+                _("{view}: {beam}SDD {sdd:.0f} mm, SOD {sod:.0f} mm, pixels {pixel:.3g} mm").format(
                     view=word(radiograph.role),
+                    beam=_("slot scanner, ") if view.travel.any() else "",
                     sdd=view.source_to_detector_distance,
                     sod=sod,
                     pixel=view.pixel_spacing[0],
