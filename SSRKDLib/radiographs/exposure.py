@@ -162,8 +162,8 @@ def beam_notes(view: View, name: str, tags: DicomTags | None) -> list[str]:
         )
     return [
         Message(
-            "{view}: the rig says that a slot scanner took '{name}', its DICOM tags do not; the rig "
-            "is believed.",
+            "{view}: the rig says that a slot scanner took '{name}', its DICOM tags do not; the "
+            "rig is believed.",
             view=view.name,
             name=name,
         )
