@@ -143,7 +143,10 @@ def _names_in_csv(path: Path) -> dict[int, str]:
         rows = list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=head.count)))
     except csv.Error as error:
         raise MeshError(
-            f"{path.name} cannot be read as a table ({error}).", "Correct or remove it."
+            "{path} cannot be read as a table ({reason}).",
+            "Correct or remove it.",
+            path=path.name,
+            reason=error,
         ) from error
     heads = ["".join(filter(str.isalpha, cell.lower())) for cell in rows[0]] if rows else []
     value = next((heads.index(one) for one in _VALUE_HEADS if one in heads), None)
