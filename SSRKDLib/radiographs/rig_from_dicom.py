@@ -219,7 +219,8 @@ def _slot_view(
         pixel_spacing=spacing[::order],
         size=tags.size,
         centre_pixel=tags.isocentre_pixel,
-        known=_known(tags, own),
+        # Its mechanics hold both views together; the knee need not be at the isocentre.
+        known=replace(_known(tags, own), detector="calibrated", knee="calibrated"),
         scan_direction=UP,
     )
     return view, notes + more

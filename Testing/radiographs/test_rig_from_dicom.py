@@ -247,6 +247,7 @@ def test_a_slot_scanner_is_recognised(tmp_path, tags, spacing, words):
     rig = rig_from_dicom(*paths)
     for view in rig.views:
         assert isinstance(view, SlotView)
+        assert (view.known.detector, view.known.knee) == ("calibrated", "calibrated")
         assert view.project([0, 0, 30.0])[1] == pytest.approx(
             view.project([40.0, 60, 0])[1] - 30 / view.pixel_spacing[1]
         )
