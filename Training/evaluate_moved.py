@@ -9,7 +9,8 @@ with the knee bent 10, 20 and 30 degrees more in the lateral view, the leg turne
 moved by 10 mm. With --virtual, random knees instead, each rigid and moved, half of these slightly
 (2 degrees, 3 mm): how many are called what they are. What the columns mean:
 SSRKDLib/evaluation/moved_pairs.py. With --told, the same radiographs with a rig that is told
-otherwise than it was (SSRKDLib/evaluation/told_rigs.py). OUT/rows.json gets a row for each pair;
+otherwise than it was (SSRKDLib/evaluation/told_rigs.py). With --rig four_views [--views 3], oblique
+radiographs beside the two, the leg as in the lateral one. OUT/rows.json gets a row for each pair;
 pairs that are in it are not measured again.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,11 +39,13 @@ from SSRKDLib.evaluation.moved_pairs import (
 from SSRKDLib.evaluation.stored_rows import StoredRows
 from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.evaluation.told_rigs import TOLD
+from SSRKDLib.geometry.rig_presets import four_views
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.choices import SURFACES
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
+_RIGS = {**RIGS, "four_views": four_views}
 ROWS = "rows.json"
 PAIRS = ResultKind(
     "pairs between whose views the leg moved", partial(files_with, marks={ROWS: b'"pair": "'})
@@ -56,7 +60,10 @@ def main() -> None:
     parser.add_argument("--virtual", type=int, metavar="N", help="N pairs of random knees instead")
     parser.add_argument("--people", nargs="+", help="names, default all")
     parser.add_argument("--motions", nargs="+", help="names, default all")
-    parser.add_argument("--rig", default="orthogonal", choices=list(RIGS))
+    parser.add_argument("--rig", default="orthogonal", choices=list(_RIGS))
+    parser.add_argument(
+        "--views", type=int, metavar="N", help="the first N of the rig, default all"
+    )
     parser.add_argument("--simulator", default=SIMULATORS[0], choices=SIMULATORS)
     parser.add_argument("--surface", choices=SURFACES)
     parser.add_argument("--told", default=next(iter(TOLD)), choices=["all", *TOLD])
@@ -66,7 +73,8 @@ def main() -> None:
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
     told = list(TOLD) if arguments.told == "all" else [arguments.told]
-    rig = RIGS[arguments.rig](laterality="L")
+    rig = _RIGS[arguments.rig](laterality="L")
+    rig = replace(rig, views=rig.views[: arguments.views])
     for pair in tqdm(_pairs(arguments), unit="pair"):
         known = {row["pair"] for row in stored.rows}
         left = [name for name in told if _called(pair, name) not in known]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -87,6 +88,20 @@ def slot(
     return Rig(views=tuple(views), laterality=laterality, simultaneous=True)
 
 
+def four_views(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 0.0, 0.0)) -> Rig:
+    """The orthogonal rig, and two oblique views between its own, half from either side."""
+    pair = orthogonal(laterality=laterality, centre=centre)
+    frontal = pair.views[0]
+    further = [
+        view_from_angles(
+            f"oblique {angle:+.0f}", angle, 1200.0, 900.0, frontal.size, frontal.pixel_spacing,
+            centre=centre,
+        )
+        for angle in (45.0, -45.0)
+    ]  # fmt: skip
+    return replace(pair, views=(*pair.views, *further))
+
+
 def asymmetric(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 0.0, 0.0)) -> Rig:
     """Everything that a careless implementation mixes up, for tests.
 
@@ -138,4 +153,5 @@ PRESETS: dict[str, Callable[..., Rig]] = {
     "c_arm": c_arm,
     "oblique": oblique,
     "slot": slot,
+    "four_views": four_views,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
@@ -19,14 +21,14 @@ _ENDS_MM, _RIM_MM = 15.0, 4.0
 
 
 def silhouettes_agreement(
-    bones: tuple[dict[str, Mesh], dict[str, Mesh]], detail: NetworkInput, masks: np.ndarray
+    bones: Sequence[dict[str, Mesh]], detail: NetworkInput, masks: np.ndarray
 ) -> Agreement:
     """Dice of each bone's projected outline with the mask it was reconstructed from, per view.
 
     Args:
         bones: per view, as they lay in it; canonical coordinates, mm.
         detail: the images that the masks are of.
-        masks: ``[2, 4, n, n]`` probabilities.
+        masks: ``[views, 4, n, n]`` probabilities.
     """
     agreement: Agreement = {bone: [] for bone in BONES}
     for slot, camera in enumerate(detail.cameras):
@@ -57,5 +59,5 @@ def _shortest_reach(mesh: Mesh, view: View) -> float:
 
 def mean_agreement(agreement: Agreement) -> float:
     """Of all bones and views that have one; 0 where none has."""
-    values = [value for both in agreement.values() for value in both if value is not None]
+    values = [value for views in agreement.values() for value in views if value is not None]
     return float(np.mean(values)) if values else 0.0

@@ -7,8 +7,9 @@ from SSRKDLib.core.messages import Message
 #: The population's shape model fitted to the radiographs, or the isosurface of the network's field.
 SURFACES = ("fitted", "field")
 
-#: The views of a pair, in the order of their virtual cameras.
-VIEW_NAMES = ("frontal", "lateral")
+#: The views of a pair, in the order of their virtual cameras, and further ones that bones are
+#: fitted to.
+VIEW_NAMES, FURTHER_NAMES = ("frontal", "lateral"), ("third", "fourth")
 
 #: Where bones moved between the views, the view in whose pose they are delivered, the default
 #: first: in the lateral view flexion, height and depth of the joint are seen best.

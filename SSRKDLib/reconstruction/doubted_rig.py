@@ -21,6 +21,7 @@ from SSRKDLib.reconstruction.fitted_bones import MISPLACED_MM, FittedBones, fit_
 from SSRKDLib.reconstruction.fitting.motion import Measured
 from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt, joint_shift, rig_doubt
 from SSRKDLib.reconstruction.fitting.state import moved_by
+from SSRKDLib.reconstruction.further_views import of_pair
 
 #: Shorter corrections are not worth a sentence: mm, and share of the source-to-knee distance.
 _REPORTED_MM, _REPORTED_SHARE = 8.0, 0.015
@@ -93,7 +94,7 @@ class Fitting:
     Attributes:
         bones: None where no mask shows any.
         knee: in the rig that the radiographs were read in.
-        framed: these, as the fit saw them.
+        framed: the pair, as the fit saw it.
         field: as read of them.
         rig: what the fit says of a rig in doubt; None where there was no doubt, or bones moved,
             so that the views' places are part of the motion.
@@ -118,7 +119,8 @@ def fit_in_doubt(
 
     Args:
         knee: located.
-        framed: its radiographs, with a user's masks where there are any.
+        framed: its radiographs, with a user's masks where there are any; further views, too, where
+            all are calibrated.
         field: what the model reads of them.
         model: the networks.
         told: the share that is done, 0 to 1; what it raises ends the fit.
@@ -129,7 +131,7 @@ def fit_in_doubt(
     fitted = fit_bones(framed, knee.rig, field, model, lambda share: told(share / 2), doubt)
     shift = _shift(fitted, framed.frame)
     if shift is None:
-        return Fitting(fitted, knee, framed, field)
+        return Fitting(fitted, knee, of_pair(framed), field)
     if np.linalg.norm(shift) > MISPLACED_MM:
         moved = moved - shift
         knee, framed = _read_anew(start, framed, fitted, moved, model)

@@ -11,13 +11,13 @@ from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask
 
 
 def with_edited(
-    framed: FramedRadiographs, edited: tuple[np.ndarray | None, np.ndarray | None]
+    framed: FramedRadiographs, edited: tuple[np.ndarray | None, ...]
 ) -> FramedRadiographs:
     """The radiographs with the user's masks where there are any.
 
     Args:
         framed: with the segmenter's masks.
-        edited: per exposure of the pair ``[4, rows, columns]`` on its own pixels, or None.
+        edited: per exposure ``[4, rows, columns]`` on its own pixels, or None.
     """
     masks = framed.masks.copy()
     for slot, camera in enumerate(framed.input.cameras):

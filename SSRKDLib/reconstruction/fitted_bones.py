@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,8 +16,8 @@ from SSRKDLib.geometry.virtual_cameras import REACH
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.network_input import FramedRadiographs
-from SSRKDLib.reconstruction.agreement import Agreement
-from SSRKDLib.reconstruction.choices import VIEW_NAMES
+from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
+from SSRKDLib.reconstruction.choices import FURTHER_NAMES, VIEW_NAMES
 from SSRKDLib.reconstruction.fitting.confidence import Confidence, confidences
 from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
 from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
@@ -24,6 +25,7 @@ from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own
 from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt
 from SSRKDLib.reconstruction.fitting.state import PAIR
 from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
+from SSRKDLib.reconstruction.further_views import of_pair, of_slots
 from SSRKDLib.reconstruction.region import shown_margin
 from SSRKDLib.surfaces.mesh import Mesh
 
@@ -37,22 +39,36 @@ MISPLACED_MM = 8.0
 #: twenty further than the second, the two part, mm.
 _PARTED_MM = (2.5, 6.5)
 
+#: A further view whose outlines agree less with its masks (mean Dice) is not fitted to: where it
+#: stood, or how it lies, is not what the rig says. Good ones reach 0.96 and more.
+_FURTHER_AGREES = 0.9
+
 
 @dataclass(frozen=True, eq=False)
 class FittedBones:
     """What the fit delivers.
 
     Attributes:
+        seen: the radiographs that it is fitted to.
         fit: shape and poses; its world is the located canonical frame.
         cuts: per bone what lies in the reconstructed region, the model's own coordinates.
         motion: between the views, None where nothing moved.
         field_distances: per bone how far asked vertices lie inside the field's surface, mm.
+        left_out: sentences on radiographs that were left out.
     """
 
+    seen: FramedRadiographs
     fit: Fit
     cuts: dict[str, CutBone]
     motion: Motion | None
     field_distances: dict[str, np.ndarray]
+    left_out: tuple[str, ...] = ()
+
+    @cached_property
+    def agreement(self) -> Agreement:
+        """Of the bones, as they lay in each view, with its masks."""
+        bones = [self.drawn(slot) for slot in self.fit.state.slots]
+        return silhouettes_agreement(bones, self.seen.input, self.seen.masks)
 
     def bones(self, slot: int) -> dict[str, Mesh]:
         """Surfaces as they lay in a view, canonical coordinates, mm."""
@@ -78,19 +94,19 @@ class FittedBones:
         median, high = np.percentile(np.abs(self.field_distances[bone]), [50, 95])
         return {"median": round(float(median), 2), "p95": round(float(high), 2)}
 
-    def confidence(self, agreement: Agreement) -> dict[str, Confidence]:
-        """How good each bone is; ``agreement``: of these bones with the masks."""
+    def confidence(self) -> dict[str, Confidence]:
+        """How good each bone is."""
         apart = {bone: self.field_report(bone) for bone in self.cuts}
         medians = {bone: one["median"] if one else None for bone, one in apart.items()}
-        return confidences(self.fit, self.cuts, agreement, medians)
+        return confidences(self.fit, self.cuts, self.agreement, medians)
 
     def warnings(self) -> list[str]:
         """Sentences on what is uncertain about the fit."""
-        said = []
+        said = [*self.left_out]
         for bone in self.cuts:
             seen = self.fit.seen(bone)
-            if not all(seen):
-                name = VIEW_NAMES[seen.index(True)]
+            if sum(seen) == 1:
+                name = (*VIEW_NAMES, *FURTHER_NAMES)[seen.index(True)]
                 said.append(
                     Message(
                         "The {bone} was segmented in the {view} radiograph only; its depth there "
@@ -121,21 +137,65 @@ def fit_bones(
     told: Callable[[float], None],
     doubt: RigDoubt | None = None,
 ) -> FittedBones | None:
-    """Fit the shape model to two radiographs.
+    """Fit the shape model to two radiographs, and to those further ones that agree with it.
 
     Args:
         framed: located and segmented.
         rig: how they were taken.
-        field: what the model reads of them.
+        field: what the model reads of the pair.
         model: the networks.
         told: see :func:`SSRKDLib.reconstruction.fitting.fit.fit_knee`.
-        doubt: what of the rig may be wrong; None where nothing is.
+        doubt: what of the rig may be wrong; None where nothing is, or there are further views.
 
     Returns:
         None where no mask shows a bone.
     """
+    pair = of_pair(framed)
+
+    def ask(fit: Fit) -> FieldTerm:
+        shifts = fit.state.shifts
+        if shifts is not None and np.linalg.norm(shifts, axis=1).max() > MISPLACED_MM:
+            return FieldTerm({})
+        return own_fields(fit, pair, model) if fit.moved else common_field(fit, field)
+
+    left_out = []
+    while True:
+        fit = fit_knee(_views(framed, rig, doubt), ask, told)
+        cuts = _cut(fit, framed)
+        if not cuts:
+            return None
+        (term,) = fit.evidence.others
+        fitted = FittedBones(
+            framed,
+            fit,
+            cuts,
+            motion_of(fit) if fit.moved else None,
+            term.distances(fit.state),
+            tuple(left_out),
+        )
+        further = fit.state.slots[len(PAIR) :]
+        agree = {slot: mean_agreement(_of_view(fitted.agreement, slot)) for slot in further}
+        worst = min(further, key=agree.get, default=None)
+        if worst is None or agree[worst] >= _FURTHER_AGREES:
+            return fitted
+        name = framed.pair[framed.input.cameras[worst].index].view.name
+        left_out.append(
+            Message(
+                "The {view} radiograph does not agree with the others (Dice {dice:.2f}) and is "
+                "left out; check how it lies, and its distances.",
+                view=name, dice=agree[worst],
+            )
+        )  # fmt: skip
+        framed = of_slots(framed, [slot for slot in fit.state.slots if slot != worst])
+
+
+def _of_view(agreement: Agreement, slot: int) -> Agreement:
+    return {bone: [values[slot]] for bone, values in agreement.items()}
+
+
+def _views(framed: FramedRadiographs, rig: Rig, doubt: RigDoubt | None) -> Views:
     cameras = framed.input.cameras
-    seen = Views(
+    return Views(
         views=tuple(camera.view for camera in cameras),
         masks=framed.masks,
         valid=framed.input.valid,
@@ -147,31 +207,13 @@ def fit_bones(
         doubt=doubt,
     )
 
-    def ask(fit: Fit) -> FieldTerm:
-        shifts = fit.state.shifts
-        if shifts is not None and np.linalg.norm(shifts, axis=1).max() > MISPLACED_MM:
-            return FieldTerm({})
-        return own_fields(fit, framed, model) if fit.moved else common_field(fit, field)
-
-    fit = fit_knee(seen, ask, told)
-    cuts = _cut(fit, framed)
-    if not cuts:
-        return None
-    (term,) = fit.evidence.others
-    return FittedBones(
-        fit,
-        cuts,
-        motion_of(fit) if fit.moved else None,
-        term.distances(fit.state),
-    )
-
 
 def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:
-    """The bones that a mask shows, cut where the region ends and where a view does not show them,
-    as they lay in it."""
+    """The bones that a mask shows, cut where the region ends and where a view of the pair does not
+    show them, as they lay in it."""
     shown = [
         shown_margin(framed.pair[camera.index], framed.frame, _LONGEST_EDGE_MM)
-        for camera in framed.input.cameras
+        for camera in framed.input.cameras[: len(PAIR)]
     ]
     cuts = {}
     for bone in BONES:

@@ -1,4 +1,4 @@
-"""Two radiographs in, four bones out."""
+"""Two to four radiographs in, four bones out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.radiographs.rig_file import described
 from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
-from SSRKDLib.reconstruction.choices import POSES, SURFACES, VIEW_NAMES, pose_sentence
+from SSRKDLib.reconstruction.choices import (
+    FURTHER_NAMES,
+    POSES,
+    SURFACES,
+    VIEW_NAMES,
+    pose_sentence,
+)
 from SSRKDLib.reconstruction.doubted_rig import fit_in_doubt
-from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
 from SSRKDLib.reconstruction.finding import FoundKnee, find_knee
 from SSRKDLib.reconstruction.fitted_bones import FittedBones
 from SSRKDLib.reconstruction.fitting.template import correspondence
+from SSRKDLib.reconstruction.further_views import all_views, of_pair
 from SSRKDLib.reconstruction.region import region_margin
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import find_warnings
@@ -54,11 +59,12 @@ class Reconstruction:
         cameras: the virtual cameras of ``masks``, frontal and lateral.
         report: plain JSON values, as written to report.json.
         surface: one of :data:`SURFACES`: what the bones are.
-        views: which of the rig's views was taken as ``"frontal"``, and which as ``"lateral"``.
+        views: which of the rig's views was taken as ``"frontal"``, which as ``"lateral"``, and
+            which others (``"third"``, ``"fourth"``) fitted bones were fitted to.
         pose: the view whose pose the bones are delivered in; None where nothing moved.
         within_mm: per fitted bone and vertex a distance in mm within which nine of ten vertices lie
             from the real bone, its shape laid on it; empty where the bones are the field's.
-        poses: per view (``"frontal"``, ``"lateral"``) and bone the rigid 4x4, rig coordinates, from
+        poses: per view (as in ``views``) and bone the rigid 4x4, rig coordinates, from
             ``bones`` to where the bone lay in that view; empty where nothing moved.
     """
 
@@ -75,9 +81,9 @@ class Reconstruction:
     within_mm: dict[str, np.ndarray] = field(default_factory=dict)
 
     def bones_in(self, view: str) -> dict[str, Mesh]:
-        """The bones as they lay in the ``"frontal"`` or the ``"lateral"`` view, rig coordinates."""
-        if view not in VIEW_NAMES:
-            raise ValueError(f"'{view}' is none of {', '.join(VIEW_NAMES)}")
+        """The bones as they lay in one of ``views``, rig coordinates."""
+        if view not in self.views:
+            raise ValueError(f"'{view}' is none of {', '.join(self.views)}")
         if view == self.pose or not self.poses:
             return self.bones
         return {bone: m.transformed(self.poses[view][bone]) for bone, m in self.bones.items()}
@@ -96,8 +102,8 @@ def reconstruct(
     """Reconstruct the four bones.
 
     Args:
-        exposures: one per view of the rig (of more than two, the pair nearest to perpendicular is
-            used).
+        exposures: one per view of the rig. Of more than two, the networks read the pair nearest to
+            perpendicular; surfaces are fitted to two further ones, too.
         rig: how they were taken.
         model: the networks.
         spacing: of the grid that the field's surfaces are extracted from, mm; fitted ones have
@@ -123,9 +129,10 @@ def reconstruct(
     framed = located.radiographs
     pair = framed.pair
     with stages.stage("segment", 0.3, "Segmenting the bones in the radiographs"):
+        further = exposures if surface == "fitted" else []
+        seen = all_views(knee, further, model.finder, masks)
         if masks is not None:
-            edited = tuple(masks[index] for index in knee.indices)
-            framed = with_edited(framed, edited)
+            framed = of_pair(seen.framed)
 
     with stages.stage("encode", 0.4, "Reading the radiographs"):
         # Localisation has read what its model reads of the segmenter's masks.
@@ -136,7 +143,7 @@ def reconstruct(
     if surface == "fitted":
         with stages.stage("fit", 0.45, "Fitting the bones to their outlines"):
             fitting = fit_in_doubt(
-                knee, framed, bone_field, model,
+                knee, seen.framed, bone_field, model,
                 lambda share: stages.report("fit", 0.45 + 0.5 * share),
             )  # fmt: skip
         fitted, knee, framed, bone_field = (
@@ -146,7 +153,7 @@ def reconstruct(
         located, pair = knee.located, framed.pair
     found, agreement = None, {}
     if fitted is not None:
-        agreement = _agreement(fitted, framed)
+        agreement = {bone: values[: len(VIEW_NAMES)] for bone, values in fitted.agreement.items()}
     if fitted is None or mean_agreement(agreement) < _DOUBTED_AGREEMENT:
         region = region_margin(pair, located.frame, bone_field)
         found = extract_bones(bone_field, region, spacing, stages)
@@ -172,9 +179,10 @@ def reconstruct(
         warnings = find_warnings(
             pair, knee.rig, model.finder, located, bones, agreement, explained=explained
         )
-    confidence = {}
+    confidence, names = {}, (*VIEW_NAMES, *FURTHER_NAMES)
     if fitted is not None:
-        confidence = fitted.confidence(agreement)
+        confidence = fitted.confidence()
+        agreement = fitted.agreement
         warnings = [*_motion_warnings(fitted, pose), *fitted.warnings(), *warnings]
     result = Reconstruction(
         {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()},
@@ -184,23 +192,28 @@ def reconstruct(
         cameras,
         surface="field" if fitted is None else "fitted",
         views={
-            name: knee.indices[camera.index]
-            for name, camera in zip(VIEW_NAMES, framed.input.cameras)
+            name: seen.indices[camera.index]
+            for name, camera in zip(
+                names, (framed if fitted is None else fitted.seen).input.cameras
+            )
         },
         within_mm={bone: one.within_mm for bone, one in confidence.items()},
     )
     if fitted is not None and fitted.motion is not None:
         result.pose = pose
         result.poses = {
-            name: fitted.between(shown, slot, located.frame) for slot, name in enumerate(VIEW_NAMES)
+            name: fitted.between(shown, slot, located.frame)
+            for slot, name in enumerate(result.views)
         }
-    warnings = [*knee.rig.assumptions, *knee.notes, *bone_field.notes, *doubts, *warnings]
+    warnings = [
+        *knee.rig.assumptions, *knee.notes, *bone_field.notes, *seen.notes, *doubts, *warnings,
+    ]  # fmt: skip
     details = {**_details(result, knee, spacing), **_evidence(result, fitted, found)}
     details["fitted_rig"] = None if fitted_rig is None else fitted_rig.report()
     details["warnings"] = warnings
     by_bone = {
         bone: {
-            "agreement": dict(zip(VIEW_NAMES, agreement[bone])),
+            "agreement": dict(zip(names, agreement[bone])),
             "field_distance_mm": None if fitted is None else fitted.field_report(bone),
             "expected_error_mm": (
                 round(confidence[bone].expected_mm, 2) if bone in confidence else None
@@ -229,10 +242,6 @@ def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel) -> str:
             model=model.name,
         )
     return surface
-
-
-def _agreement(fitted: FittedBones, framed: FramedRadiographs) -> Agreement:
-    return silhouettes_agreement((fitted.drawn(0), fitted.drawn(1)), framed.input, framed.masks)
 
 
 def _fit_refused(

@@ -1,4 +1,4 @@
-"""Bone masks of two radiographs, on their own pixels, for a person to look at and to edit."""
+"""Bone masks of radiographs, on their own pixels, for a person to look at and to edit."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from SSRKDLib.models.official_model import OfficialKneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import unframed
 from SSRKDLib.reconstruction.finding import find_knee
+from SSRKDLib.reconstruction.further_views import all_views
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Segmentation:
 
     Attributes:
         masks: per exposure, probabilities of the bones ``[4, rows, columns]`` float32 on its own
-            pixels, or None for views beyond the pair that is used.
+            pixels, or None for views that are not used.
         laterality: ``"L"`` or ``"R"``.
         rig: how they were taken, what it left open decided.
         notes: a sentence on what was decided otherwise than assumed.
@@ -54,16 +55,19 @@ def segment(
     """
     progress("locate", 0.1, "Finding the knee")
     knee = find_knee(exposures, rig, model.finder)
-    located, framed = knee.located, knee.located.radiographs
+    further = exposures if model.surface == "fitted" else []
+    seen = all_views(knee, further, model.finder)
+    located, framed = knee.located, seen.framed
     masks: list[np.ndarray | None] = [None] * len(exposures)
     for slot, camera in enumerate(framed.input.cameras):
         exposure = framed.pair[camera.index]
+        share = 0.7 + 0.3 * slot / len(framed.input.cameras)
         what = Message("Bringing the masks onto the {view} view", view=exposure.view.name)
-        progress("unframe", 0.7 + 0.15 * slot, what)
-        masks[knee.indices[camera.index]] = np.stack(
+        progress("unframe", share, what)
+        masks[seen.indices[camera.index]] = np.stack(
             [
                 unframed(framed.masks[slot, bone], exposure, camera, located.frame)
                 for bone in range(len(BONES))
             ]
         )
-    return Segmentation(masks, located.laterality, knee.rig, knee.notes)
+    return Segmentation(masks, located.laterality, knee.rig, (*knee.notes, *seen.notes))

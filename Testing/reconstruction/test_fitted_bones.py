@@ -10,7 +10,8 @@ import pytest
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.evaluation.metrics import assd, surface_distances
-from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.known import Known
+from SSRKDLib.geometry.rig_presets import four_views, orthogonal
 from SSRKDLib.geometry.virtual_cameras import Framing
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
@@ -21,6 +22,7 @@ from SSRKDLib.reconstruction.fitting.own_rig import (
     seen_from_bone,
 )
 from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations
+from SSRKDLib.reconstruction.further_views import all_views, of_slots
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.result_folder import UNCERTAINTY, write_result
 from SSRKDLib.simulation.population import load_population
@@ -29,7 +31,7 @@ from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import read_mesh
 from SSRKDLib.surfaces.ply import read_ply_property
 from Testing.support.ball_knee import BallModel
-from Testing.support.bundled import expose, model
+from Testing.support.bundled import expose, model, plain_case
 from Testing.support.fitted_knees import bent, knee, random_shape, turned_leg
 
 LEG = turned_leg((2.0, -3.0, 2.0), (4.0, 3.0, -5.0))
@@ -177,6 +179,66 @@ def test_the_field_draws_a_surface_onto_its_zero():
     assert equations.side[at + 5] != 0
     others = np.delete(equations.side, slice(at, at + 6))
     assert not others.any()
+
+
+@pytest.fixture(scope="module")
+def mirrored_fourth():
+    """A person in four views of one moment, the last of which lies mirrored."""
+    bones, _, exposures = plain_case()
+    rig = dataclasses.replace(four_views(), simultaneous=True)
+    third, fourth = expose(bones, dataclasses.replace(rig, views=rig.views[2:]))
+    fourth = Exposure(fourth.view, fourth.line_integral[:, ::-1].copy(), fourth.valid)
+    return bones, rig, [*exposures, third, fourth]
+
+
+def test_bones_are_fitted_to_a_third_view_and_not_to_one_that_disagrees(mirrored_fourth):
+    bones, rig, exposures = mirrored_fourth
+    result = reconstruct(exposures, rig, model())
+    assert result.views == {"frontal": 0, "lateral": 1, "third": 2} == result.report["views"]
+    left_out = [said for said in result.report["warnings"] if "is left out" in said]
+    assert len(left_out) == 1 and left_out[0].startswith("The oblique -45 radiograph")
+    for bone in BONES:
+        agreement = result.report["bones"][bone]["agreement"]
+        assert set(agreement) == set(result.views) and min(agreement.values()) > 0.94, bone
+    box = np.array([[-80.0] * 3, [80.0] * 3])
+    distances = [assd(surface_distances(result.bones[b], bones[b], box, 3000)) for b in BONES]
+    assert np.mean(distances) < 0.9
+    # The networks read the pair.
+    assert len(result.cameras) == 2 == len(result.masks)
+
+
+def test_further_views_are_segmented_where_they_show_the_knee(mirrored_fourth):
+    _, rig, exposures = mirrored_fourth
+    blank = np.zeros((4, *exposures[0].valid.shape), np.float32)
+    aside = rig.views[2].transformed(turned_leg((0, 0, 0), (0, 0, 900)))
+    beyond = dataclasses.replace(rig, views=(*rig.views[:2], aside, *2 * rig.views[2:]))
+    taken = [exposures[k] for k in (0, 1, 2, 2, 3, 2, 3)]
+    detail = network_input(tuple(exposures[:2]), np.eye(4), 96, 2.3)
+    framed = FramedRadiographs(tuple(exposures[:2]), np.eye(4), detail, np.ones((2, 4, 96, 96)))
+    knee_found = SimpleNamespace(
+        located=SimpleNamespace(radiographs=framed), rig=beyond, indices=(0, 1)
+    )
+    stand_in = SimpleNamespace(
+        framing=Framing(near_pixels=96, near_pixel_mm=2.3),
+        segment=lambda images: np.full((len(images), 4, 96, 96), 0.5, np.float32),
+    )
+    masks = [None, None, None, blank, None, None, None]
+    seen = all_views(knee_found, taken, stand_in, masks)
+    assert seen.indices == (0, 1, 3, 4)
+    assert [note.split(" radiograph ")[1].split(":")[0] for note in seen.notes] == [
+        "does not show the knee and is not used.", "is not used", "is not used",
+    ]  # fmt: skip
+    assert seen.framed.masks.mean((1, 2, 3)).tolist() == [1.0, 1.0, 0.0, 0.5]
+    assert [mask is not None for mask in seen.framed.edited] == [False, False, True, False]
+    pair = of_slots(seen.framed, (0, 1))
+    assert pair.input.cameras == seen.framed.input.cameras[:2] and len(pair.pair) == 2
+    np.testing.assert_array_equal(pair.input.images, detail.images)
+    typed = [dataclasses.replace(view, known=Known(knee="typed")) for view in beyond.views]
+    knee_found.rig = dataclasses.replace(beyond, views=tuple(typed))
+    doubted = all_views(knee_found, taken, stand_in)
+    assert doubted.indices == (0, 1) and "are calibrated" in doubted.notes[0]
+    alone = all_views(knee_found, [], stand_in)
+    assert alone.framed is framed and alone.notes == ()
 
 
 class FittedBalls(BallModel):

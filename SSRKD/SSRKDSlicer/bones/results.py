@@ -101,8 +101,8 @@ def _posesOf(report, bone):
     """What :func:`storePoses` keeps of a report; it numbers the radiographs as the set-up does."""
     if report.get("pose") is None:
         return None, {}
-    roles = {name: VIEWS[index] for name, index in report["views"].items()}
-    matrices = {roles[name]: poses[bone] for name, poses in report["poses"].items()}
+    roles = {name: VIEWS[index] for name, index in report["views"].items() if name in VIEWS}
+    matrices = {role: report["poses"][name][bone] for name, role in roles.items()}
     return roles[report["pose"]], matrices
 
 
