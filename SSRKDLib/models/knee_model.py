@@ -6,6 +6,7 @@ loaded.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -42,6 +43,9 @@ class KneeModel:
     """
 
     surface = "fitted"
+
+    #: Called before images go through a network, see :meth:`watched`.
+    _before: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, networks: dict[str, Any], manifest: dict, device: str) -> None:
         import torch
@@ -106,14 +110,23 @@ class KneeModel:
         """The model that finds the knee and checks the result: this one."""
         return self
 
+    def watched(self, before: Callable[[], None]) -> KneeModel:
+        """The same networks, with ``before`` called whenever images go through one of them; what it
+        raises ends the work that asked."""
+        model = copy.copy(self)
+        model._before = before
+        return model
+
     def locate(self, images: np.ndarray) -> np.ndarray:
         """(column, row) ``[2, 5, 2]`` of the frame points in wide images ``[2, 3, w, w]``."""
+        self._before()
         with self._torch.inference_mode():
             found, _ = self._networks["locator"](self._tensor(images)[None])
         return found[0].cpu().numpy().astype(np.float64)
 
     def segment(self, images: np.ndarray) -> np.ndarray:
         """Probabilities of the bones ``[2, 4, n, n]`` in near images ``[2, 3, n, n]``."""
+        self._before()
         with self._torch.inference_mode():
             logits = self._networks["segmenter"](self._tensor(images))
             return self._torch.sigmoid(logits).cpu().numpy()
@@ -133,6 +146,7 @@ class KneeModel:
         """
         if "bone_locator" not in self._networks:
             return None
+        self._before()
         with self._torch.inference_mode():
             marks = self._networks["bone_locator"](self._tensor(images)[None])
             positions, scales = (part[0].cpu().numpy().astype(np.float64) for part in marks[:2])
@@ -141,6 +155,7 @@ class KneeModel:
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:
         """The bones' field: signed distances in mm."""
+        self._before()
         views = [camera.view for camera in radiographs.input.cameras]
         matrices = np.stack([view.projection_matrix for view in views])
         travels = np.stack([view.travel for view in views])

@@ -122,15 +122,16 @@ def reconstruct(
     """
     surface = _chosen(surface, model)
     stages = Stages(progress)
+    finder = model.finder.watched(stages.repeat)
     with stages.stage("locate", 0.05, "Finding the knee"):
-        knee = find_knee(exposures, rig, model.finder)
+        knee = find_knee(exposures, rig, finder)
 
     located, rig = knee.located, knee.rig
     framed = located.radiographs
     pair = framed.pair
     with stages.stage("segment", 0.3, "Segmenting the bones in the radiographs"):
         further = exposures if surface == "fitted" else []
-        seen = all_views(knee, further, model.finder, masks)
+        seen = all_views(knee, further, finder, masks)
         if masks is not None:
             framed = of_pair(seen.framed)
 
@@ -143,7 +144,7 @@ def reconstruct(
     if surface == "fitted":
         with stages.stage("fit", 0.45, "Fitting the bones to their outlines"):
             fitting = fit_in_doubt(
-                knee, seen.framed, bone_field, model,
+                knee, seen.framed, bone_field, finder,
                 lambda share: stages.report("fit", 0.45 + 0.5 * share),
             )  # fmt: skip
         fitted, knee, framed, bone_field = (
@@ -177,7 +178,7 @@ def reconstruct(
         met = spread is not None and spread < _MET_MM
         explained = motion is not None and motion.likely and met
         warnings = find_warnings(
-            pair, knee.rig, model.finder, located, bones, agreement, explained=explained
+            pair, knee.rig, finder, located, bones, agreement, explained=explained
         )
     confidence, names = {}, (*VIEW_NAMES, *FURTHER_NAMES)
     if fitted is not None:

@@ -16,6 +16,7 @@ from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import unframed
 from SSRKDLib.reconstruction.finding import find_knee
 from SSRKDLib.reconstruction.further_views import all_views
+from SSRKDLib.reconstruction.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,19 @@ def segment(
     Raises:
         GeometryError: the radiographs show no common place.
     """
-    progress("locate", 0.1, "Finding the knee")
-    knee = find_knee(exposures, rig, model.finder)
+    stages = Stages(progress)
+    finder = model.finder.watched(stages.repeat)
+    with stages.stage("locate", 0.1, "Finding the knee"):
+        knee = find_knee(exposures, rig, finder)
     further = exposures if model.surface == "fitted" else []
-    seen = all_views(knee, further, model.finder)
+    seen = all_views(knee, further, finder)
     located, framed = knee.located, seen.framed
     masks: list[np.ndarray | None] = [None] * len(exposures)
     for slot, camera in enumerate(framed.input.cameras):
         exposure = framed.pair[camera.index]
         share = 0.7 + 0.3 * slot / len(framed.input.cameras)
         what = Message("Bringing the masks onto the {view} view", view=exposure.view.name)
-        progress("unframe", share, what)
+        stages.report("unframe", share, what)
         masks[seen.indices[camera.index]] = np.stack(
             [
                 unframed(framed.masks[slot, bone], exposure, camera, located.frame)

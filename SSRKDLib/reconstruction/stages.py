@@ -19,6 +19,7 @@ class Stages:
     def __init__(self, progress: Progress) -> None:
         self.seconds: dict[str, float] = {}
         self._progress = progress
+        self._last = ("", 0.0)
 
     @contextmanager
     def stage(self, name: str, fraction: float, message: str) -> Iterator[None]:
@@ -30,4 +31,9 @@ class Stages:
 
     def report(self, name: str, fraction: float, message: str = "") -> None:
         """Report where a stage stands."""
+        self._last = (name, fraction)
         self._progress(name, fraction, message)
+
+    def repeat(self) -> None:
+        """Report again where the work stands, so that it can be ended between two reports."""
+        self._progress(*self._last, "")

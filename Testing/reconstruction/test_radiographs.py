@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.evaluation.metrics import assd, compare_meshes, surface_distances
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
@@ -19,6 +20,7 @@ from SSRKDLib.reconstruction.localisation import locate
 from SSRKDLib.reconstruction.radiographs import reconstruct
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import femur_warnings
+from SSRKDLib.reconstruction.segmentation import segment
 from SSRKDLib.simulation.population import HELD_OUT_PEOPLE
 from Testing.support.ball_knee import BallModel
 from Testing.support.bundled import expose, model, person, plain_case
@@ -107,6 +109,36 @@ def test_radiographs_are_read_once_in_each_frame(coarse, monkeypatch):
         or assd(surface_distances(edited.bones[bone], coarse.bones[bone])) > 0.02
         for bone in BONES
     )
+
+
+def test_a_job_can_be_ended_before_every_run_of_a_network(monkeypatch):
+    """Finding a knee, other explanations and a field for every bone take many runs, seconds of
+    work without any other report."""
+    runs, reports = [], []
+    for name in ("locate", "segment", "read"):
+        of_model = getattr(KneeModel, name)
+
+        def counted(self, given, original=of_model):
+            result = original(self, given)
+            runs.append(len(reports))
+            return result
+
+        monkeypatch.setattr(KneeModel, name, counted)
+
+    def stop(stage, fraction, message):
+        reports.append((stage, fraction))
+        if len(reports) == 4:
+            raise Cancelled
+
+    _, rig, exposures = plain_case()
+    with pytest.raises(Cancelled):
+        reconstruct(exposures, rig, model(), progress=stop)
+    assert reports == [("locate", 0.05)] * 4  # that the stage begins, and three runs' own
+    assert runs == [2, 3]
+    reports.clear()
+    with pytest.raises(Cancelled):
+        segment(exposures, rig, model(), progress=stop)
+    assert runs == [2, 3, 2, 3]
 
 
 def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(coarse):

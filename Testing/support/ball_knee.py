@@ -47,6 +47,9 @@ class BallModel:
     def finder(self) -> BallModel:
         return self
 
+    def watched(self, before: object) -> BallModel:
+        return self
+
     def locate(self, images: np.ndarray) -> np.ndarray:
         cameras = self._cameras(self.framing.wide_pixels, self.framing.wide_pixel_mm)
         return np.stack([camera.view.project(FRAME_POINTS) for camera in cameras])
