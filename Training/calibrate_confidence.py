@@ -6,7 +6,8 @@ Reconstructs random knees over good and bad input (nothing wrong, moved, a dista
 told wrongly, collimated), goes on where an interrupted run ended, and prints the numbers that
 ``SSRKDLib/reconstruction/fitting/confidence.py`` and ``SSRKDLib/clinical/definitions.py`` are to
 have, how many vertices lie within what they are said to, and the table of clinical measures. Writes
-OUT/calibration.png. Numbers learnt with one seed are checked with another.
+OUT/calibration.png. Numbers learnt with one seed are checked with another. With --only frontal (or
+lateral), of this radiograph alone: the numbers of ``ONE_VIEW``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from SSRKDLib.evaluation.stored_rows import StoredRows
 from SSRKDLib.evaluation.tables import markdown_table
 from SSRKDLib.figures.calibration_plot import plot_calibration
 from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.reconstruction.choices import VIEW_NAMES
+from SSRKDLib.reconstruction.fitting.confidence import RATES
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
 PLOT = "calibration.png"
@@ -46,13 +49,15 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--cases", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=VIEW_NAMES, help="reconstruct from this one alone")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    stored = StoredRows(arguments.output, CALIBRATION, f"rows-{arguments.seed}.json", [PLOT])
+    stored = StoredRows(arguments.output, CALIBRATION, _rows_file(arguments), [PLOT])
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
     known = {row["case"] for row in stored.rows}
-    for case in tqdm(virtual_cases(arguments.cases, arguments.seed), total=arguments.cases):
+    cases = virtual_cases(arguments.cases, arguments.seed, arguments.only)
+    for case in tqdm(cases, total=arguments.cases):
         name = case.pair.person.name
         if name in known:
             continue
@@ -65,7 +70,7 @@ def main() -> None:
         measures = measure_rows(name, result, true, "L")
         stored.add([{"case": name, "bones": bone_rows(case, result), "measures": measures}])
     rows = [row for one in stored.rows for row in one["bones"]]
-    found = calibrated(rows)
+    found = calibrated(rows, None if arguments.only is None else RATES)
     constants = ", ".join(f'"{bone}": {value:.2f}' for bone, value in found.constants.items())
     print(
         f"CONSTANTS = {{{constants}}}\nRATES = {found.rates.round(2)}\nWITHIN = {found.within:.2f}"
@@ -79,6 +84,11 @@ def main() -> None:
     measures = [row for one in stored.rows for row in one["measures"]]
     print(markdown_table(measures_table(measures)))
     write_into(arguments.output, CALIBRATION, PLOT, partial(plot_calibration, rows))
+
+
+def _rows_file(arguments: argparse.Namespace) -> str:
+    only = "" if arguments.only is None else f"{arguments.only}-"
+    return f"rows-{only}{arguments.seed}.json"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
 People 20 to 25 of LLP26 (bundled) and both Visible Humans (where --shared has them), each rigid and
 with the knee bent 10, 20 and 30 degrees more in the lateral view, the leg turned by 5 degrees and
 moved by 10 mm. With --virtual, random knees instead, each rigid and moved, half of these slightly
-(2 degrees, 3 mm): how many are called what they are. What the columns mean:
+(2 degrees, 3 mm): how many are called what they are. With --only frontal (or lateral), people who
+did not move, from this radiograph alone. What the columns mean:
 SSRKDLib/evaluation/moved_pairs.py. With --told, the same radiographs with a rig that is told
 otherwise than it was (SSRKDLib/evaluation/told_rigs.py). With --rig four_views [--views 3], oblique
 radiographs beside the two, the leg as in the lateral one. OUT/rows.json gets a row for each pair;
@@ -42,7 +43,7 @@ from SSRKDLib.evaluation.told_rigs import TOLD
 from SSRKDLib.geometry.rig_presets import four_views
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.reconstruction.choices import SURFACES
+from SSRKDLib.reconstruction.choices import SURFACES, VIEW_NAMES
 from SSRKDLib.reconstruction.radiographs import reconstruct
 
 _RIGS = {**RIGS, "four_views": four_views}
@@ -66,15 +67,20 @@ def main() -> None:
     )
     parser.add_argument("--simulator", default=SIMULATORS[0], choices=SIMULATORS)
     parser.add_argument("--surface", choices=SURFACES)
+    parser.add_argument("--only", choices=VIEW_NAMES, help="this radiograph alone")
     parser.add_argument("--told", default=next(iter(TOLD)), choices=["all", *TOLD])
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
+    if arguments.only is not None and arguments.told != next(iter(TOLD)):
+        parser.error("--told is of two radiographs; omit it, or --only")
     stored = StoredRows(arguments.output, PAIRS, ROWS)
     torch.set_num_threads(1)
     model = KneeModel.load(arguments.weights)
     told = list(TOLD) if arguments.told == "all" else [arguments.told]
     rig = _RIGS[arguments.rig](laterality="L")
     rig = replace(rig, views=rig.views[: arguments.views])
+    if arguments.only is not None:
+        rig = replace(rig, views=(rig.views[VIEW_NAMES.index(arguments.only)],))
     for pair in tqdm(_pairs(arguments), unit="pair"):
         known = {row["pair"] for row in stored.rows}
         left = [name for name in told if _called(pair, name) not in known]
@@ -93,7 +99,7 @@ def main() -> None:
             stored.add([row])
     rows = stored.rows
     print("\n" + markdown_table(summary(rows)))
-    if arguments.virtual is not None:
+    if arguments.virtual is not None and arguments.only is None:
         wrong = wrong_calls(rows)
         print(f"\n{len(rows) - len(wrong)} of {len(rows)} pairs are called what they are; not so:")
         print("\n" + markdown_table(wrong))
@@ -104,6 +110,13 @@ def _called(pair: Pair, told: str) -> str:
 
 
 def _pairs(arguments: argparse.Namespace) -> list:
+    pairs, only = _all_pairs(arguments), arguments.only
+    if only is None:
+        return pairs
+    return [replace(pair, motion=f"{only} only") for pair in pairs if pair.motions is None]
+
+
+def _all_pairs(arguments: argparse.Namespace) -> list:
     if arguments.virtual is not None:
         return list(virtual_pairs(arguments.virtual))
     shared = arguments.shared if arguments.shared.is_dir() else None

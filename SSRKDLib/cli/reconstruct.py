@@ -1,4 +1,4 @@
-"""``python -m SSRKDLib reconstruct``: two radiographs, or a CT, in; four bone surfaces out."""
+"""``python -m SSRKDLib reconstruct``: radiographs, or a CT, in; four bone surfaces out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add the ``reconstruct`` command to an argparse sub-parsers object."""
     parser = subparsers.add_parser(
         "reconstruct",
-        help="two radiographs, or a CT, in; four bone surfaces out",
+        help="radiographs, or a CT, in; four bone surfaces out",
         description=(
             "Writes OUT/{patella,femur,fibula,tibia}.ply (mm, in the rig's frame; of a CT: the "
             "patient's, LPS) and OUT/report.json. Of an earlier result in OUT, "
@@ -41,7 +41,10 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     )
     parser.add_argument("rig", nargs="?", metavar="RIG.json", help="how the views were taken")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
-    files = parser.add_argument_group("two files instead of a rig")
+    files = parser.add_argument_group(
+        "two files instead of a rig, or one: what a single view does not tell is then the "
+        "population's"
+    )
     files.add_argument("--frontal", metavar="AP.dcm")
     files.add_argument("--lateral", metavar="LAT.dcm")
     for flag, help_text in (
@@ -188,12 +191,6 @@ def _rig(arguments: argparse.Namespace) -> _Read:
             "Nothing to reconstruct is given.",
             "Give a RIG.json, or --frontal and --lateral, or --ct.",
         )
-    if None in files:
-        given = "frontal" if arguments.lateral is None else "lateral"
-        raise GeometryError(
-            f"Only the {given} view is given; depth needs two.",
-            "Give both --frontal and --lateral.",
-        )
     return _from_files(arguments)
 
 
@@ -216,11 +213,14 @@ def _from_files(arguments: argparse.Namespace) -> _Read:
     from SSRKDLib.radiographs.dicom_tags import read_dicom_tags
     from SSRKDLib.radiographs.reading import read_radiograph
     from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
+    from SSRKDLib.radiographs.rig_from_one_dicom import rig_from_one_dicom
 
-    paths = [os.path.abspath(path) for path in (arguments.frontal, arguments.lateral)]
+    files = {"frontal": arguments.frontal, "lateral": arguments.lateral}
+    files = {name: os.path.abspath(path) for name, path in files.items() if path is not None}
+    paths = list(files.values())
     radiographs = [read_radiograph(path) for path in paths]
     if all(radiograph.dicom is None for radiograph in radiographs):
-        return _from_plain_images(arguments, paths, [r.size for r in radiographs]), radiographs
+        return _from_plain_images(arguments, files, [r.size for r in radiographs]), radiographs
     spacing = arguments.pixel_spacing
     own = Overrides(
         sdd=arguments.sdd,
@@ -230,15 +230,17 @@ def _from_files(arguments: argparse.Namespace) -> _Read:
     )
     tags = [r.dicom or read_dicom_tags(path) for r, path in zip(radiographs, paths)]
     read = dict(zip(paths, radiographs))
-    rig = rig_from_dicom(
-        *paths, laterality=arguments.laterality, frontal=own, lateral=own, tags=tags
-    )
+    side = arguments.laterality
+    if len(files) == 1:
+        rig = rig_from_one_dicom(*paths, *files, laterality=side, own=own, tags=tags[0])
+    else:
+        rig = rig_from_dicom(*paths, laterality=side, frontal=own, lateral=own, tags=tags)
     # The files may have been exchanged.
     return rig, [read[image] for image in rig.images]
 
 
 def _from_plain_images(
-    arguments: argparse.Namespace, paths: list[str], sizes: list[tuple[int, int]]
+    arguments: argparse.Namespace, files: dict[str, str], sizes: list[tuple[int, int]]
 ) -> RadiographRig:
     """AP and mediolateral, which is how most knees are taken; other views need a rig."""
     from SSRKDLib.geometry.known import Known
@@ -256,10 +258,10 @@ def _from_plain_images(
             f"The files are not DICOM, so {', '.join(missing)} must be given.",
             "Give them, or make a rig file (rig --help).",
         )
-    side = 90.0 if arguments.laterality == "R" else -90.0
+    angles = {"frontal": 0.0, "lateral": 90.0 if arguments.laterality == "R" else -90.0}
     views = [
         PlainView(
-            angle=angle,
+            angle=angles[name],
             sdd=arguments.sdd,
             sod=arguments.sod,
             pixel_spacing=(arguments.pixel_spacing, arguments.pixel_spacing),
@@ -267,14 +269,14 @@ def _from_plain_images(
             name=name,
             known=Known("typed", "typed", "assumed", "assumed"),
         )
-        for name, angle, size in zip(("frontal", "lateral"), (0.0, side), sizes)
+        for name, size in zip(files, sizes)
     ]
     rig = rig_from_distances(views, arguments.laterality)
     notes = ["The views are taken to be AP and mediolateral, seen from the tube, head up."]
-    if arguments.laterality is None:
+    if arguments.laterality is None and "lateral" in files:
         notes.append(
             "The side is unknown (--laterality); the lateral view is taken to be that of a left "
             "knee, its tube at the patient's right."
         )
     rig = replace(rig, assumptions=(*rig.assumptions, *notes))
-    return with_sources(rig, [Source(path, arguments.values) for path in paths])
+    return with_sources(rig, [Source(path, arguments.values) for path in files.values()])

@@ -22,6 +22,7 @@ from SSRKDLib.evaluation.moved_pairs import Pair, aligned
 from SSRKDLib.evaluation.regions import region_around
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.reconstruction.choices import VIEW_NAMES
 from SSRKDLib.reconstruction.fitting.confidence import WITHIN, covariates
 from SSRKDLib.reconstruction.radiographs import Reconstruction
 from SSRKDLib.reconstruction.report import expected_errors
@@ -62,8 +63,9 @@ class Case:
     exposures: list[Exposure]
 
 
-def virtual_cases(count: int, seed: int) -> Iterator[Case]:
-    """Random knees, each another; :data:`KINDS` in turn, rigs at random, left, simulator ``mesh``.
+def virtual_cases(count: int, seed: int, only: str | None = None) -> Iterator[Case]:
+    """Random knees, each another; :data:`KINDS` in turn, rigs at random, left, simulator ``mesh``;
+    both radiographs, or only the ``"frontal"`` or the ``"lateral"`` one.
 
     They are made one by one, when they are asked for.
     """
@@ -87,6 +89,9 @@ def virtual_cases(count: int, seed: int) -> Iterator[Case]:
             Exposure(view, one.line_integral, _valid(one.valid, kind, rng))
             for view, one in zip(told.views, taken)
         ]
+        if only is not None:
+            k = VIEW_NAMES.index(only)
+            told, exposures = replace(told, views=told.views[k : k + 1]), exposures[k : k + 1]
         yield Case(kind, pair, told, exposures)
 
 
@@ -161,14 +166,21 @@ class Calibration:
     within: float
 
 
-def calibrated(rows: Sequence[dict]) -> Calibration:
-    """Learn the numbers of :mod:`SSRKDLib.reconstruction.fitting.confidence`."""
+def calibrated(rows: Sequence[dict], rates: np.ndarray | None = None) -> Calibration:
+    """Learn the numbers of :mod:`SSRKDLib.reconstruction.fitting.confidence`; only the constants
+    and how many times nine of ten vertices lie within where the ``rates`` are known."""
     bones = np.array([[row["bone"] == bone for bone in BONES] for row in rows], float)
     told = np.hstack([np.array([row["covariates"] for row in rows]), bones])
     actual = np.array([np.mean(row["off"]) for row in rows])
     pull = _RIDGE * np.eye(told.shape[1])
     pull[-len(BONES) :] = 0.0
-    found = np.linalg.solve(told.T @ told + pull, told.T @ np.log(actual))
+    count, found = len(pull) - len(BONES), np.zeros(len(pull))
+    learnt = slice(0 if rates is None else count, None)
+    if rates is not None:
+        found[:count] = rates
+    left = np.log(actual) - told @ found
+    some = told[:, learnt]
+    found[learnt] += np.linalg.solve(some.T @ some + pull[learnt, learnt], some.T @ left)
     expected = np.exp(told @ found)
     lift = np.log(actual.mean() / expected.mean())  # the mean, not the mean of logarithms
     ratios = []
@@ -177,7 +189,7 @@ def calibrated(rows: Sequence[dict]) -> Calibration:
         ratios.append(np.array(row["off"]) / (mm * shares))
     return Calibration(
         {bone: float(value + lift) for bone, value in zip(BONES, found[-len(BONES) :])},
-        found[: -len(BONES)],
+        found[:count],
         float(np.quantile(np.concatenate(ratios), 0.9)),
     )
 

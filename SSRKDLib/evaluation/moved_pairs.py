@@ -138,7 +138,8 @@ def measure(pair: Pair, result: Reconstruction) -> dict:
         "ratio": told.get("ratio"), "seconds": result.report["seconds"]["total"],
         "surface": result.surface,
     }  # fmt: skip
-    found = [result.bones_in(view) for view in VIEW_NAMES]
+    # Of one radiograph there is one pose.
+    found = [result.bones_in(view) if view in result.views else result.bones for view in VIEW_NAMES]
     truth = [pair.bones(view) for view in range(len(VIEW_NAMES))]
     regions = [region_around(joint_centre(bones)) for bones in truth]
     # One alignment, in the second view; what moved takes it to the first.

@@ -276,7 +276,7 @@ class Rig:
     """How a set of radiographs was taken.
 
     Attributes:
-        views: at least two.
+        views: at least one.
         frame: ``"LPS"`` when the axes are the patient's, ``"lab"`` when they are not.
         laterality: ``"L"``, ``"R"`` or None (unknown).
         patient_to_rig: 4x4 rigid, ``p_rig = M @ p_patient`` (mm), or None.
@@ -294,12 +294,8 @@ class Rig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "views", tuple(self.views))
-        if len(self.views) < 2:
-            raise GeometryError(
-                "The rig has {count} view(s); depth needs two.",
-                "Add a second radiograph taken from another direction.",
-                count=len(self.views),
-            )
+        if not self.views:
+            raise GeometryError("The rig has no view.", "Describe a radiograph, or better two.")
         if self.frame not in ("LPS", "lab"):
             raise GeometryError("'{name}' is not a frame.", 'Use "LPS" or "lab".', name=self.frame)
         if self.laterality not in ("L", "R", None):
@@ -309,9 +305,10 @@ class Rig:
         if self.patient_to_rig is not None:
             object.__setattr__(self, "patient_to_rig", rigid_matrix(self.patient_to_rig))
         widest = max(
-            axes_angle(a.axis, b.axis) for i, a in enumerate(self.views) for b in self.views[:i]
+            (axes_angle(a.axis, b.axis) for i, a in enumerate(self.views) for b in self.views[:i]),
+            default=0.0,
         )
-        if widest < MINIMUM_AXES_ANGLE_DEGREES:
+        if len(self.views) > 1 and widest < MINIMUM_AXES_ANGLE_DEGREES:
             raise GeometryError(
                 "The view axes are only {widest:.1f} degrees apart (same side, or opposite).",
                 "Give two views at least {least:.0f} degrees apart.",
@@ -336,7 +333,13 @@ class Rig:
         return float(view.axis @ (self.central_point() - view.source))
 
     def central_point(self) -> np.ndarray:
-        """The point nearest to all view axes, ``(3,)`` mm: the middle of the common field."""
+        """The point nearest to all view axes, ``(3,)`` mm: the middle of the common field. Of one
+        view, the point of its axis nearest to the patient's origin, on which distances are told."""
+        if len(self.views) == 1:
+            (view,) = self.views
+            origin = np.zeros(3) if self.patient_to_rig is None else self.patient_to_rig[:3, 3]
+            along = view.axis @ (origin - view.detector_centre)
+            return view.detector_centre + along * view.axis
         normal_matrix, right_side = np.zeros((3, 3)), np.zeros(3)
         for view in self.views:
             across = np.eye(3) - np.outer(view.axis, view.axis)

@@ -72,10 +72,10 @@ def frame_cameras(
     views: tuple[View, ...], frame: np.ndarray, pixels: int, pixel_mm: float
 ) -> tuple[Camera, ...]:
     """The virtual cameras for real views: of the first two, the pair, the more frontal one first;
-    then further ones in their order, each as frontal or lateral as it is.
+    then further ones in their order, each as frontal or lateral as it is, as one by itself is.
 
     Args:
-        views: two or more, in rig coordinates.
+        views: in rig coordinates.
         frame: canonical to rig, 4x4.
         pixels: rows and columns of the virtual images.
         pixel_mm: their pixel size at the joint.
@@ -83,10 +83,12 @@ def frame_cameras(
     to_canonical = np.linalg.inv(frame)
     real = [view.transformed(to_canonical) for view in views]
     across = [_horizontal(view) for view in real]
-    in_order = abs(across[0][0]) + abs(across[1][1])
-    swapped = abs(across[1][0]) + abs(across[0][1])
-    pair = ((0, 0), (1, 1)) if in_order >= swapped else ((0, 1), (1, 0))
-    further = [(int(abs(a[0]) < abs(a[1])), k) for k, a in enumerate(across) if k > 1]
+    pair = ()
+    if len(real) > 1:
+        in_order = abs(across[0][0]) + abs(across[1][1])
+        swapped = abs(across[1][0]) + abs(across[0][1])
+        pair = ((0, 0), (1, 1)) if in_order >= swapped else ((0, 1), (1, 0))
+    further = [(int(abs(a[0]) < abs(a[1])), k) for k, a in enumerate(across)][len(pair) :]
     return tuple(
         Camera(_virtual_view(real[k], slot, pixels, pixel_mm), real[k], k)
         for slot, k in (*pair, *further)

@@ -69,7 +69,7 @@ def rig_from_dicom(
     """
     paths = (str(frontal_path), str(lateral_path))
     rig, exchanged = rig_from_tags(
-        tags or [_read_tags(path) for path in paths],
+        tags or [tags_of_file(path) for path in paths],
         [Path(path).name for path in paths],
         laterality=laterality,
         frontal=frontal,
@@ -81,7 +81,7 @@ def rig_from_dicom(
     )
 
 
-def _read_tags(path: str) -> DicomTags:
+def tags_of_file(path: str) -> DicomTags:
     """With what the picture shows, where the tags alone do not tell."""
     tags = read_dicom_tags(path)
     return read_radiograph(path).dicom if needs_picture(tags) else tags
@@ -106,7 +106,7 @@ def rig_from_tags(
         The rig, without images, and whether the two files are exchanged in it.
     """
     tags = _described(tags)
-    side, assumptions = _laterality(tags, laterality)
+    side, assumptions = stated_laterality(tags, laterality)
     if tags[0].patient and tags[1].patient and tags[0].patient != tags[1].patient:
         assumptions.append("The two files carry different patient IDs.")
     views, sources = [], []
@@ -270,13 +270,18 @@ def source_from_tags(
     return Source(values=values or "display", air=own.air), notes
 
 
-def _laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, list[str]]:
+def stated_laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, list[str]]:
+    """The side that files state, or the one given, and sentences on what is open.
+
+    Raises:
+        GeometryError: the files contradict each other.
+    """
     stated = [t.laterality if t.laterality in ("L", "R") else None for t in tags]
     if given is not None:
         against = any(s is not None and s != given for s in stated)
         return given, ["The files name the other knee; the given side is used."] if against else []
     contradiction = None
-    if None not in stated and stated[0] != stated[1]:
+    if set(stated) >= {"L", "R"}:
         contradiction = Message(
             "The frontal file is of side {first_stated}, the lateral one of side {second_stated}.",
             first_stated=stated[0],
@@ -288,7 +293,7 @@ def _laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, l
         raise GeometryError(
             contradiction, "Choose two files of the same knee, or state the side (L or R)."
         )
-    side = stated[0] or stated[1]
+    side = next((s for s in stated if s), None)
     return side, [] if side else ["The files do not state whether this is a left or a right knee."]
 
 

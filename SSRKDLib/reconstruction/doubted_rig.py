@@ -19,7 +19,12 @@ from SSRKDLib.reconstruction.edited_masks import with_edited
 from SSRKDLib.reconstruction.finding import FoundKnee
 from SSRKDLib.reconstruction.fitted_bones import MISPLACED_MM, FittedBones, fit_bones
 from SSRKDLib.reconstruction.fitting.motion import Measured
-from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt, joint_shift, rig_doubt
+from SSRKDLib.reconstruction.fitting.rig_doubt import (
+    RigDoubt,
+    distance_doubt,
+    joint_shift,
+    rig_doubt,
+)
 from SSRKDLib.reconstruction.fitting.state import moved_by
 from SSRKDLib.reconstruction.further_views import of_pair
 
@@ -126,6 +131,9 @@ def fit_in_doubt(
         told: the share that is done, 0 to 1; what it raises ends the fit.
     """
     centre = _iso_centre(knee.rig)
+    if len(framed.input.cameras) == 1:
+        doubt = distance_doubt(framed.pair[0].view, centre, framed.frame)
+        return Fitting(fit_bones(framed, knee.rig, field, model, told, doubt), knee, framed, field)
     start, moved = knee, np.zeros(3)
     doubt = _doubt(knee, framed, centre, moved)
     fitted = fit_bones(framed, knee.rig, field, model, lambda share: told(share / 2), doubt)

@@ -13,7 +13,6 @@ from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure, best_pair
 from SSRKDLib.reconstruction.localisation import (
-    GOOD_AGREEMENT,
     Localisation,
     known_rotation,
     locate,
@@ -31,7 +30,7 @@ class FoundKnee:
     """A knee, and the rig in which it was found.
 
     Attributes:
-        located: where; its radiographs are the pair that is used.
+        located: where; its radiographs are the pair that is used, or the only one.
         rig: how they were taken, what was open decided.
         indices: which of the rig's views they are.
         notes: a sentence on what was decided otherwise than assumed.
@@ -39,7 +38,7 @@ class FoundKnee:
 
     located: Localisation
     rig: Rig
-    indices: tuple[int, int]
+    indices: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -59,10 +58,10 @@ def find_knee(exposures: list[Exposure], rig: Rig, model: KneeModel) -> FoundKne
     Raises:
         GeometryError: the radiographs show no common place.
     """
-    pair = best_pair(exposures)
+    pair = best_pair(exposures) if len(exposures) > 1 else tuple(exposures)
     indices = tuple(exposures.index(exposure) for exposure in pair)
     as_said = FoundKnee(locate(pair, rig, model, rig.laterality), rig, indices)
-    if as_said.located.agreement >= GOOD_AGREEMENT:
+    if as_said.located.good:
         return as_said
     tried = [(as_said, "")]
     for words, changed in _other_ways(rig, indices):
@@ -100,7 +99,7 @@ _TAKEN = {
 }
 
 
-def _other_ways(rig: Rig, indices: tuple[int, int]) -> Iterator[tuple[str, Rig]]:
+def _other_ways(rig: Rig, indices: tuple[int, ...]) -> Iterator[tuple[str, Rig]]:
     """Rigs whose lateral views lie as their origins leave open, and words for what is taken."""
     rotation = known_rotation(rig)
     if rotation is None:

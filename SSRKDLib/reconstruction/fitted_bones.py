@@ -70,6 +70,12 @@ class FittedBones:
         bones = [self.drawn(slot) for slot in self.fit.state.slots]
         return silhouettes_agreement(bones, self.seen.input, self.seen.masks)
 
+    @property
+    def only(self) -> str | None:
+        """The view that it was fitted to where that is one, ``"frontal"`` or ``"lateral"``."""
+        cameras = self.seen.input.cameras
+        return cameras[0].view.name if len(cameras) == 1 else None
+
     def bones(self, slot: int) -> dict[str, Mesh]:
         """Surfaces as they lay in a view, canonical coordinates, mm."""
         return self.drawn(slot if self.fit.moved else 0)
@@ -98,14 +104,14 @@ class FittedBones:
         """How good each bone is."""
         apart = {bone: self.field_report(bone) for bone in self.cuts}
         medians = {bone: one["median"] if one else None for bone, one in apart.items()}
-        return confidences(self.fit, self.cuts, self.agreement, medians)
+        return confidences(self.fit, self.cuts, self.agreement, medians, self.only)
 
     def warnings(self) -> list[str]:
         """Sentences on what is uncertain about the fit."""
         said = [*self.left_out]
         for bone in self.cuts:
             seen = self.fit.seen(bone)
-            if sum(seen) == 1:
+            if sum(seen) == 1 < len(seen):
                 name = (*VIEW_NAMES, *FURTHER_NAMES)[seen.index(True)]
                 said.append(
                     Message(
@@ -137,12 +143,13 @@ def fit_bones(
     told: Callable[[float], None],
     doubt: RigDoubt | None = None,
 ) -> FittedBones | None:
-    """Fit the shape model to two radiographs, and to those further ones that agree with it.
+    """Fit the shape model to two radiographs, and to those further ones that agree with it, or to
+    one.
 
     Args:
         framed: located and segmented.
         rig: how they were taken.
-        field: what the model reads of the pair.
+        field: what the model reads of the pair; of one radiograph it is not asked.
         model: the networks.
         told: see :func:`SSRKDLib.reconstruction.fitting.fit.fit_knee`.
         doubt: what of the rig may be wrong; None where nothing is, or there are further views.
@@ -150,7 +157,7 @@ def fit_bones(
     Returns:
         None where no mask shows a bone.
     """
-    pair = of_pair(framed)
+    pair, one = of_pair(framed), len(framed.input.cameras) == 1
 
     def ask(fit: Fit) -> FieldTerm:
         shifts = fit.state.shifts
@@ -160,17 +167,17 @@ def fit_bones(
 
     left_out = []
     while True:
-        fit = fit_knee(_views(framed, rig, doubt), ask, told)
+        fit = fit_knee(_views(framed, rig, doubt), None if one else ask, told)
         cuts = _cut(fit, framed)
         if not cuts:
             return None
-        (term,) = fit.evidence.others
+        terms = fit.evidence.others  # none of one radiograph
         fitted = FittedBones(
             framed,
             fit,
             cuts,
             motion_of(fit) if fit.moved else None,
-            term.distances(fit.state),
+            terms[0].distances(fit.state) if terms else {},
             tuple(left_out),
         )
         further = fit.state.slots[len(PAIR) :]
@@ -222,10 +229,8 @@ def _cut(fit: Fit, framed: FramedRadiographs) -> dict[str, CutBone]:
         part = fit.state.model.bones[bone]
         points = part.shape(fit.state.coefficients)
         margins = (REACH - np.abs(points))[:, 2]
-        for slot in PAIR:
-            margins = np.minimum(
-                margins, shown[slot](moved_points(fit.state.poses[slot][bone], points))
-            )
+        for inside, poses in zip(shown, fit.state.poses):
+            margins = np.minimum(margins, inside(moved_points(poses[bone], points)))
         cut = cut_bone(part, points, margins)
         if cut is not None:
             cuts[bone] = cut

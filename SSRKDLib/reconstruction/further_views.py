@@ -99,7 +99,7 @@ def all_views(
 
 def of_pair(framed: FramedRadiographs) -> FramedRadiographs:
     """The frontal and the lateral radiograph, without further ones."""
-    return framed if len(framed.input.cameras) == _PAIR else of_slots(framed, range(_PAIR))
+    return framed if len(framed.input.cameras) <= _PAIR else of_slots(framed, range(_PAIR))
 
 
 def of_slots(framed: FramedRadiographs, slots: Sequence[int]) -> FramedRadiographs:

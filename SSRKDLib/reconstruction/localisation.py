@@ -17,28 +17,31 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.rigid import rigid_fit
-from SSRKDLib.geometry.views import Rig, triangulate
+from SSRKDLib.geometry.views import Rig, View, triangulate
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS, MIRROR
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
-
-#: Coarse grid on which a frame is judged: half edge and pitch, mm.
-_JUDGED_REACH, _JUDGED_PITCH = 80.0, 5.0
+from SSRKDLib.reconstruction.frame_quality import NOT_SHOWN, FrameQuality, frame_quality
+from SSRKDLib.reconstruction.one_view import (
+    marked_points,
+    mean_knee_field,
+    middle_of_one,
+    step_of_one,
+)
 
 #: Frames closer to each other than this, mm and degrees, are one.
 _SAME_MM, _SAME_DEGREES = 4.0, 2.0
-
-#: A frame is judged where, in both views, a mask is at least so sure within so many blocks of six
-#: pixels (some 20 mm). Elsewhere the field says that all bones are farther than the last, mm.
-_LEAST_BONE, _NEAR_BLOCKS, _FAR_MM = 0.05, 3, 12.0
 
 #: Where along the leg a knee is looked for, mm from the middle; the far ones until one is found.
 _ALONG_MM = tuple(sign * 110.0 * step for step in range(1, 6) for sign in (-1, 1))
 
 #: A frame whose bones agree this well with the radiographs (Dice) is taken without looking further.
 GOOD_AGREEMENT = 0.85
+
+#: The same of one radiograph, whose mean knee is compared: right ones reach 0.54 to 0.84.
+_GOOD_OF_ONE = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,35 +50,17 @@ class FrameEstimate:
 
     Attributes:
         frame: canonical to rig, 4x4 (mirrored for a right knee).
-        spread: rms distance between the points where the locator's rays meet and the rigid frame
-            points, mm; None for a starting frame that the locator could not refine.
+        spread: rms distance between the points where the locator's rays meet (of one radiograph:
+            its marks) and the rigid frame points, mm; None for a starting frame that the locator
+            could not refine.
     """
 
     frame: np.ndarray
     spread: float | None = None
 
 
-@dataclass(frozen=True)
-class FrameQuality:
-    """How well radiographs and networks go together in a frame.
-
-    Attributes:
-        agreement: Dice of the coarse bones' projections with the segmenter's masks, 0 to 1, mean
-            over views and bones.
-        uncertainty: entropy of the segmenter's masks per pixel of bone, times the entropy of the
-            coarse field per voxel of bone (of the field's sigmoid: a distance in mm is the logit
-            that the student was trained with).
-    """
-
-    agreement: float
-    uncertainty: float
-
-
 #: Spreads below are as good as none.
 _LEAST_SPREAD_MM = 0.1
-
-#: Of a frame that no view can show.
-_NOT_SHOWN = FrameQuality(0.0, np.inf)
 
 
 @dataclass(frozen=True)
@@ -107,6 +92,12 @@ class Localisation:
         return self.quality.agreement
 
     @property
+    def good(self) -> bool:
+        """Whether it agrees so well that nothing else is to be looked for."""
+        one = self.radiographs is not None and len(self.radiographs.pair) == 1
+        return self.agreement >= (_GOOD_OF_ONE if one else GOOD_AGREEMENT)
+
+    @property
     def misfit(self) -> float:
         """How far the radiographs are from what the networks were trained on, left knees: grows
         with what every one of them finds wrong. Only ratios of it have a meaning; infinite where
@@ -123,12 +114,12 @@ class Localisation:
 
 
 def locate(
-    exposures: tuple[Exposure, Exposure], rig: Rig, model: KneeModel, laterality: str | None
+    exposures: tuple[Exposure, ...], rig: Rig, model: KneeModel, laterality: str | None
 ) -> Localisation:
     """The knee's frame, and what the networks read there.
 
     Args:
-        exposures: two radiographs.
+        exposures: two radiographs, or one.
         rig: their rig (its frame and ``patient_to_rig`` say what is known of the pose).
         model: the networks.
         laterality: ``"L"``, ``"R"`` or None to find out: the side of less misfit.
@@ -140,13 +131,18 @@ def locate(
     if laterality is None:
         other = other_side(exposures, model, best)
         best = min(best, other, key=lambda side: side.misfit)
+    if best.field is None and len(exposures) == 1:
+        raise GeometryError(
+            "The radiograph shows nothing where the knee has to lie.",
+            "Check where source and detector are, and that all lengths are millimetres.",
+        )
     if best.field is None:
         raise _nothing_common()
     return best
 
 
 def other_side(
-    exposures: tuple[Exposure, Exposure], model: KneeModel, located: Localisation
+    exposures: tuple[Exposure, ...], model: KneeModel, located: Localisation
 ) -> Localisation:
     """The same radiographs as a knee of the other side, from the mirrored frame on.
 
@@ -158,20 +154,21 @@ def other_side(
 
 
 def _most_agreeing(
-    exposures: tuple[Exposure, Exposure], rig: Rig, model: KneeModel, laterality: str | None
+    exposures: tuple[Exposure, ...], rig: Rig, model: KneeModel, laterality: str | None
 ) -> Localisation:
     """The frame with the best agreement of all that are tried (see :func:`locate`)."""
     sides = ("L", "R") if laterality is None else (laterality,)
     rotation = known_rotation(rig)
-    middle = common_middle(exposures)
+    one = len(exposures) == 1
+    middle = middle_of_one(exposures[0], rig) if one else common_middle(exposures)
     if rotation is not None:
         starts = [_start(rotation, middle, side) for side in sides]
         found = (localise_from(exposures, model, *start) for start in zip(starts, sides))
         best = max(found, key=attrgetter("agreement"))
-        if best.agreement >= GOOD_AGREEMENT:
+        if best.good:
             return best
         for shift in _ALONG_MM:
-            wanted = abs(shift) <= 220.0 or best.agreement < GOOD_AGREEMENT
+            wanted = abs(shift) <= 220.0 or not best.good
             centre = middle + rotation @ [0.0, 0.0, shift]
             if wanted and all(e.view.inside(centre) for e in exposures):
                 for side in sides:
@@ -200,7 +197,7 @@ def known_rotation(rig: Rig) -> np.ndarray | None:
     return np.eye(3) if rig.frame == "LPS" else None
 
 
-def common_middle(exposures: tuple[Exposure, Exposure]) -> np.ndarray:
+def common_middle(exposures: tuple[Exposure, ...]) -> np.ndarray:
     """Where the rays through the middles of the exposed areas meet, ``(3,)`` mm; where one view
     does not reach that far, the middle of what both see.
 
@@ -233,7 +230,7 @@ def _start(rotation: np.ndarray, centre: np.ndarray, side: str) -> np.ndarray:
 
 
 def localise_from(
-    exposures: tuple[Exposure, Exposure],
+    exposures: tuple[Exposure, ...],
     model: KneeModel,
     start: np.ndarray,
     side: str,
@@ -259,14 +256,14 @@ def localise_from(
     try:
         detail = network_input(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
     except GeometryError:
-        return Localisation(estimate, side, _NOT_SHOWN)
+        return Localisation(estimate, side, NOT_SHOWN)
     radiographs = FramedRadiographs(exposures, frame, detail, model.segment(detail.images))
-    field = model.read(radiographs)
+    field = mean_knee_field() if len(exposures) == 1 else model.read(radiographs)
     return Localisation(estimate, side, frame_quality(radiographs, field), radiographs, field)
 
 
 def refine_frame(
-    exposures: tuple[Exposure, Exposure], model: KneeModel, start: np.ndarray, rounds: int = 5
+    exposures: tuple[Exposure, ...], model: KneeModel, start: np.ndarray, rounds: int = 5
 ) -> FrameEstimate:
     """Pull a frame onto the knee with the locator until it stays.
 
@@ -287,18 +284,26 @@ def refine_frame(
             overview = network_input(exposures, frame, framing.wide_pixels, framing.wide_pixel_mm)
         except GeometryError:
             return FrameEstimate(start)
-        image_points = model.locate(overview.images)
         views = [camera.view for camera in overview.cameras]
-        points = np.stack(
-            [triangulate(views, image_points[:, k])[0] for k in range(len(FRAME_POINTS))]
-        )
-        step = rigid_fit(FRAME_POINTS, points)
-        residual = points - FRAME_POINTS @ step[:3, :3].T - step[:3, 3]
-        estimate = FrameEstimate(frame @ step, float(np.sqrt((residual**2).sum(1).mean())))
+        image_points = marked_points(model, overview)
+        if len(views) == 1:
+            step, spread = step_of_one(views[0], image_points[0], np.linalg.inv(frame) @ start)
+        else:
+            step, spread = _step(views, image_points)
+        estimate = FrameEstimate(frame @ step, spread)
         shift, angle = _size(step)
         if shift < 0.5 and angle < 0.5:
             break
     return estimate
+
+
+def _step(views: list[View], image_points: np.ndarray) -> tuple[np.ndarray, float]:
+    """The rigid 4x4 that takes the frame points to where the rays of their marks meet, and their
+    rms distance from there, mm."""
+    points = np.stack([triangulate(views, image_points[:, k])[0] for k in range(len(FRAME_POINTS))])
+    step = rigid_fit(FRAME_POINTS, points)
+    residual = points - FRAME_POINTS @ step[:3, :3].T - step[:3, 3]
+    return step, float(np.sqrt((residual**2).sum(1).mean()))
 
 
 def _size(motion: np.ndarray) -> tuple[float, float]:
@@ -307,62 +312,19 @@ def _size(motion: np.ndarray) -> tuple[float, float]:
     return float(np.linalg.norm(motion[:3, 3])), float(np.rad2deg(angle))
 
 
-def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQuality:
-    """How well coarsely reconstructed bones project onto the segmenter's masks, and how sure the
-    networks are. A bone that is in neither counts as one that does not agree; a frame of which a
-    view shows nothing has no agreement and an infinite uncertainty. The field is asked where both
-    views' masks are near."""
-    detail, masks = radiographs.input, radiographs.masks
-    ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
-    points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
-
-    # The projected grid has a pitch of about five pixels; blocks of six have no holes.
-    cells = masks.shape[-1] // 6
-    blocks = masks[:, :, : cells * 6, : cells * 6].reshape(2, 4, cells, 6, cells, 6)
-    means, shown = blocks.mean((3, 5)), blocks.max((1, 3, 5)) > _LEAST_BONE
-    near, where, within = np.ones(len(points), bool), [], []
-    for slot, camera in enumerate(detail.cameras):
-        image_points = camera.view.project(points)
-        inside = camera.view.inside(points)
-        cell = np.clip((np.nan_to_num(image_points) + 0.5) / 6, 0, cells - 1e-3).astype(int)
-        around = ndimage.maximum_filter(shown[slot], 2 * _NEAR_BLOCKS + 1)
-        near &= around[cell[:, 1], cell[:, 0]] | ~inside
-        within.append(inside & (np.abs(points[:, 2]) < _JUDGED_REACH))
-        if not within[slot].any():
-            return _NOT_SHOWN
-        limits = image_points[within[slot], 1]
-        rows = slice(int(limits.min() // 6) + 1, int(limits.max() // 6))
-        where.append((cell, rows))
-    distances = np.full((len(points), 4), -_FAR_MM, np.float32)
-    distances[near] = field.query(points[near])
-
-    scores = []
-    for slot, (cell, rows) in enumerate(where):
-        judged = np.zeros((cells, cells), bool)
-        judged[rows] = True
-        judged &= detail.valid[slot, : cells * 6 : 6, : cells * 6 : 6]
-        for bone in range(4):
-            drawn = np.zeros((cells, cells), bool)
-            chosen = cell[within[slot] & (distances[:, bone] > 0)]
-            drawn[chosen[:, 1], chosen[:, 0]] = True
-            seen = means[slot, bone] * judged
-            drawn &= judged
-            total = drawn.sum() + seen.sum()
-            scores.append(2 * (drawn * seen).sum() / total if total > 2 else 0.0)
-    agreement = float(np.mean(scores))
-    in_field = 1 / (1 + np.exp(-distances.astype(np.float64)))
-    return FrameQuality(agreement, _entropy(masks) * _entropy(in_field))
-
-
-def _entropy(probabilities: np.ndarray) -> float:
-    """Binary entropy of probabilities of bone, nats, per pixel or voxel of bone."""
-    p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    return float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).sum() / max(p.sum(), 1.0))
-
-
-def leg_rotations(exposures: tuple[Exposure, Exposure]) -> list[np.ndarray]:
+def leg_rotations(exposures: tuple[Exposure, ...]) -> list[np.ndarray]:
     """Rotations that the leg may have in a ``lab`` frame: along the direction that outlines take in
-    both views, either way up, at twelve rolls."""
+    both views, either way up, at twelve rolls.
+
+    Raises:
+        GeometryError: one radiograph does not tell.
+    """
+    if len(exposures) == 1:
+        raise GeometryError(
+            "One radiograph alone, in a rig whose axes are not the patient's, does not tell how "
+            "the leg lies.",
+            'Give "patient_to_rig", or a second radiograph.',
+        )
     normals = []
     for exposure in exposures:
         view = exposure.view

@@ -1,4 +1,4 @@
-"""Two to four radiographs in, four bones out."""
+"""One to four radiographs in, four bones out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.messages import Message
+from SSRKDLib.core.errors import ImageError, InputError
+from SSRKDLib.core.messages import Message, joined
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import Camera
@@ -28,6 +28,7 @@ from SSRKDLib.reconstruction.doubted_rig import fit_in_doubt
 from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
 from SSRKDLib.reconstruction.finding import FoundKnee, find_knee
 from SSRKDLib.reconstruction.fitted_bones import FittedBones
+from SSRKDLib.reconstruction.fitting.confidence import Confidence
 from SSRKDLib.reconstruction.fitting.template import correspondence
 from SSRKDLib.reconstruction.further_views import all_views, of_pair
 from SSRKDLib.reconstruction.region import region_margin
@@ -72,7 +73,7 @@ class Reconstruction:
     frame: np.ndarray
     laterality: str
     masks: np.ndarray
-    cameras: tuple[Camera, Camera]
+    cameras: tuple[Camera, ...]
     report: dict = field(default_factory=dict)
     surface: str = "field"
     views: dict[str, int] = field(default_factory=dict)
@@ -102,7 +103,8 @@ def reconstruct(
     """Reconstruct the four bones.
 
     Args:
-        exposures: one per view of the rig. Of more than two, the networks read the pair nearest to
+        exposures: one per view of the rig. What one by itself does not tell is what the population
+            leads to expect. Of more than two, the networks read the pair nearest to
             perpendicular; surfaces are fitted to two further ones, too.
         rig: how they were taken.
         model: the networks.
@@ -118,15 +120,19 @@ def reconstruct(
     Raises:
         ImageError: no bone is found at all.
         GeometryError: the radiographs show no common place.
-        InputError: fitted surfaces are asked of weights that cannot give them.
+        InputError: fitted surfaces are asked of weights that cannot give them, or others of one
+            radiograph.
     """
-    surface = _chosen(surface, model)
+    alone = len(exposures) == 1
+    surface = _chosen(surface, model, alone)
     stages = Stages(progress)
     finder = model.finder.watched(stages.repeat)
     with stages.stage("locate", 0.05, "Finding the knee"):
         knee = find_knee(exposures, rig, finder)
 
     located, rig = knee.located, knee.rig
+    if alone and located.estimate.spread is None and not located.good:
+        raise _nothing_found()
     framed = located.radiographs
     pair = framed.pair
     with stages.stage("segment", 0.3, "Segmenting the bones in the radiographs"):
@@ -136,9 +142,10 @@ def reconstruct(
             framed = of_pair(seen.framed)
 
     with stages.stage("encode", 0.4, "Reading the radiographs"):
-        # Localisation has read what its model reads of the segmenter's masks.
+        # Localisation has read what its model reads of the segmenter's masks; of one radiograph it
+        # reads nothing.
         known = framed is located.radiographs and model is model.finder
-        bone_field = located.field if known else model.read(framed)
+        bone_field = located.field if known or alone else model.read(framed)
 
     fitted, fitted_rig, doubts = None, None, []
     if surface == "fitted":
@@ -155,7 +162,9 @@ def reconstruct(
     found, agreement = None, {}
     if fitted is not None:
         agreement = {bone: values[: len(VIEW_NAMES)] for bone, values in fitted.agreement.items()}
-    if fitted is None or mean_agreement(agreement) < _DOUBTED_AGREEMENT:
+    elif alone:
+        raise _nothing_found()
+    if not alone and (fitted is None or mean_agreement(agreement) < _DOUBTED_AGREEMENT):
         region = region_margin(pair, located.frame, bone_field)
         found = extract_bones(bone_field, region, spacing, stages)
         of_field = silhouettes_agreement((found.bones, found.bones), framed.input, framed.masks)
@@ -170,7 +179,7 @@ def reconstruct(
         knee, cameras = replace(knee, rig=fitted_rig.rig), fitted_rig.cameras
         doubts = fitted_rig.sentences()
 
-    shown = VIEW_NAMES.index(pose)
+    shown = 0 if alone else VIEW_NAMES.index(pose)
     with stages.stage("check", 0.95, "Checking against the radiographs"):
         bones = found.bones if fitted is None else fitted.bones(shown)
         motion = None if fitted is None else fitted.motion
@@ -185,6 +194,9 @@ def reconstruct(
         confidence = fitted.confidence()
         agreement = fitted.agreement
         warnings = [*_motion_warnings(fitted, pose), *fitted.warnings(), *warnings]
+        if fitted.only is not None:
+            names = (fitted.only,)
+            warnings.insert(0, _alone_warning(fitted, confidence))
     result = Reconstruction(
         {bone: mesh.transformed(located.frame) for bone, mesh in bones.items()},
         located.frame,
@@ -226,7 +238,19 @@ def reconstruct(
     return result
 
 
-def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel) -> str:
+def _nothing_found() -> ImageError:
+    return ImageError(
+        "No knee is found in the radiograph.",
+        "Check that it shows one, which view it is, and the distances.",
+    )
+
+
+def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel, alone: bool) -> str:
+    if alone and "field" in (surface, model.surface):
+        raise InputError(
+            "The network reads two radiographs, and one is given.",
+            "Add a second one, or use fitted surfaces and the weights that come with SSRKD.",
+        )
     if surface is None:
         return model.surface
     if surface not in SURFACES:
@@ -259,6 +283,23 @@ def _fit_refused(
             field=mean_agreement(of_field),
         )
     ]
+
+
+def _alone_warning(fitted: FittedBones, confidence: dict[str, Confidence]) -> Message:
+    """What a single radiograph leaves open."""
+    errors = [
+        Message("{mm:.1f} mm ({bone})", mm=one.expected_mm, bone=bone)
+        for bone, one in confidence.items()
+    ]
+    (deviation,) = fitted.fit.evidence.doubt.depths
+    return Message(
+        "Only the {view} radiograph is given: what it does not show is what the population leads "
+        "to expect. Shapes are expected to be off by {errors} on average, and the knee may lie "
+        "{distance:.0f} mm nearer to the source or farther from it.",
+        view=fitted.only,
+        errors=joined(errors, ", "),
+        distance=2 * deviation,
+    )
 
 
 def _motion_warnings(fitted: FittedBones, pose: str) -> list[str]:

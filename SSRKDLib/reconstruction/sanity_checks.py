@@ -10,7 +10,7 @@ from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.reconstruction.explanations import find_explanation
+from SSRKDLib.reconstruction.explanations import doubts_of_one, find_explanation
 from SSRKDLib.reconstruction.localisation import Localisation, other_side
 from SSRKDLib.surfaces.mesh import Mesh
 
@@ -22,7 +22,7 @@ FIELD_WIDTH_MM = (80.0, 900.0)
 
 
 def find_warnings(
-    pair: tuple[Exposure, Exposure],
+    pair: tuple[Exposure, ...],
     rig: Rig,
     model: KneeModel,
     located: Localisation,
@@ -80,6 +80,8 @@ def find_warnings(
     if "femur" in bones:
         warnings += femur_warnings(bones["femur"].vertices)
     other = None if rig.laterality is None else other_side(pair, model, located)
+    if len(pair) == 1:
+        return warnings + doubts_of_one(pair[0], model, located, other)
     return warnings + find_explanation(pair, model, located, other, explained)
 
 

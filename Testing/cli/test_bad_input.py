@@ -77,7 +77,7 @@ SPOILT = {
     "zeros": (lambda case: write_image(frontal(case), np.zeros((64, 64))), "zeros"),
     "NaN": (lambda case: write_image(frontal(case), np.full((64, 64), np.nan)), "NaN"),
     "another size": (lambda case: write_image(frontal(case), np.eye(80)), "80 x 80"),
-    "one view": (lambda case: edit(case, lambda d: d["views"].pop()), "two"),
+    "no view": (lambda case: edit(case, lambda d: d.update(views=[])), "no view"),
     "same side": (lambda case: edit(case, same_side), "degrees"),
     "source on detector": (lambda case: edit(case, on_detector), "source"),
     "metres": (lambda case: edit(case, lambda d: every_length(d, 1e-3)), "millimetres"),
@@ -183,7 +183,7 @@ def test_bad_input_output_holds_other_things(case, balls, tmp_path, capsys):
 def test_bad_input_command_line(case, tmp_path, capsys):
     image, out = frontal(case), tmp_path / "out"
     refused(["reconstruct", "-o", out], capsys, "Nothing")
-    refused(["reconstruct", "--frontal", image, "-o", out], capsys, "two")
+    refused(["reconstruct", "--frontal", image, "-o", out], capsys, "--sdd")
     refused(["reconstruct", case, "--frontal", image, "-o", out], capsys, "RIG.json")
     refused(["reconstruct", case, "--spacing", "3", "-o", out], capsys, "--spacing")
     files = ["--frontal", image, "--lateral", image]

@@ -44,6 +44,12 @@ def test_known_numbers_are_learnt_again(rows):
     assert found.within == pytest.approx(1.8, abs=0.03)
 
 
+def test_with_known_rates_only_the_constants_are_learnt(rows):
+    found = calibrated(rows, RATES)
+    assert (found.rates == RATES).all()
+    assert found.constants == pytest.approx(CONSTANTS, abs=0.03)
+
+
 def test_the_plot_is_drawn(rows, tmp_path):
     plot_calibration(rows, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
@@ -67,6 +73,9 @@ def test_the_table_of_measures_counts_errors_and_what_was_said():
 
 def test_a_virtual_case_is_told_as_it_was_taken_where_nothing_is_wrong():
     (case,) = virtual_cases(1, 5)
+    (lateral,) = virtual_cases(1, 5, "lateral")
+    assert [view.name for view in lateral.rig.views] == ["lateral"]
+    assert (lateral.exposures[0].line_integral == case.exposures[1].line_integral).all()
     assert case.kind == "rigid" and case.pair.motions is None
     for view, exposure in zip(case.rig.views, case.exposures):
         assert exposure.view is view

@@ -248,7 +248,7 @@ REFUSED = {
     "source on the detector": (change("views.0.source", [20, 300, 5]), "lies on the detector"),
     "views on the same side": (same_side, "only 0.0 degrees apart"),
     "views opposite": (opposite_side, "only 0.0 degrees apart"),
-    "one view": (change("views.1", ...), "depth needs two"),
+    "no view": (change("views", []), "has no view"),
     "no views": (change("views", ...), "no list of views"),
     "view no object": (change("views.0", 7), "not a JSON object"),
     "pose mirrored": (mirrored_pose, "not a rigid transform"),

@@ -12,6 +12,7 @@ from SSRKDLib.geometry.known import Known
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction import finding
+from SSRKDLib.reconstruction.localisation import GOOD_AGREEMENT
 
 OPEN = Known("typed", "typed", "assumed", "assumed")
 
@@ -28,7 +29,8 @@ def found(known: Known, quality, monkeypatch, **changes):
     def locate(pair, _rig, _model, _side):
         tried.append([exposure.view for exposure in pair])
         agreement, misfit = quality(tried[-1])
-        return SimpleNamespace(agreement=agreement, misfit=misfit)
+        good = agreement >= GOOD_AGREEMENT
+        return SimpleNamespace(agreement=agreement, misfit=misfit, good=good)
 
     monkeypatch.setattr(finding, "locate", locate)
     nothing = np.zeros((32, 32), np.float32)

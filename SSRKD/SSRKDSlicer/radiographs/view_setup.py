@@ -230,6 +230,11 @@ def _fromRigFile(parameters, radiographs, side, scales):
 
 def _fitted(rig, radiographs, side):
     """The views of a rig that belong to the radiographs: by name, else in order."""
+    if len(rig.views) < len(VIEWS):
+        raise GeometryError(
+            _("The rig has one view; the module takes a frontal and a lateral one."),
+            _("Choose a rig of both, or use the command reconstruct, which takes one radiograph."),
+        )
     every = list(zip(rig.views, sources_of(rig)))
     named = [next((one for one in every if one[0].name.lower() == view), None) for view in VIEWS]
     views, sources = zip(*(named if None not in named else every[:2]))

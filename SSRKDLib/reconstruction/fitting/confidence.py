@@ -31,6 +31,12 @@ RATES = np.array([0.49, 0.28, 0.42, 0.13])
 #: Nine of ten vertices lie within so many times their share of the mean error.
 WITHIN = 2.45
 
+#: The constants of one radiograph, by which one it is.
+ONE_VIEW = {
+    "frontal": {"patella": 1.10, "femur": 1.26, "fibula": 1.01, "tibia": 1.25},
+    "lateral": {"patella": 1.23, "femur": 1.56, "fibula": 0.81, "tibia": 1.38},
+}
+
 #: Vertices share the error by this power of their deviations: the normal matrix knows what outlines
 #: tell, not where the shape model is wrong.
 SHARE_POWER = 0.4
@@ -76,6 +82,7 @@ def confidences(
     cuts: Mapping[str, CutBone],
     agreement: Mapping[str, list[float | None]],
     field_mm: Mapping[str, float | None],
+    only: str | None = None,
 ) -> dict[str, Confidence]:
     """By bone.
 
@@ -83,12 +90,14 @@ def confidences(
         fit: of the knee.
         cuts: what is delivered of each bone.
         agreement, field_mm: by bone, see :func:`covariates`.
+        only: ``"frontal"`` or ``"lateral"`` where it was fitted to this radiograph alone.
     """
+    constants = CONSTANTS if only is None else ONE_VIEW[only]
     deviations = vertex_deviations(fit)
     found = {}
     for bone, cut in cuts.items():
         told = covariates(tuple(agreement[bone]), field_mm[bone], fit.cost, fit.moved)
-        expected = float(np.exp(CONSTANTS[bone] + RATES @ told))
+        expected = float(np.exp(constants[bone] + RATES @ told))
         shares = _delivered(fit, bone, cut, deviations[bone]) ** SHARE_POWER
         found[bone] = Confidence(expected, WITHIN * expected * shares / shares.mean())
     return found

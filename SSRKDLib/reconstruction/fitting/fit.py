@@ -56,7 +56,7 @@ class Views:
         edited: per view, whether a user drew its masks; None: of none.
         film_normals: per view the unit normal of the film that the leg was laid along; None where
             it may lie in any way.
-        simultaneous: whether nothing can have moved between the views.
+        simultaneous: whether nothing can have moved between the views; of one view, nothing has.
         doubt: what of the rig may be wrong; None where nothing is.
     """
 
@@ -155,9 +155,11 @@ def fit_knee(
     """
     step = _Steps(told)
     evidence = _evidence(seen)
-    start = FitState.mean(knee_shape_model(), True, len(seen.views), seen.doubt is not None)
+    alone = len(seen.views) == 1
+    doubted = seen.doubt is not None and not alone
+    start = FitState.mean(knee_shape_model(), True, len(seen.views), doubted)
     still = _fitted(start, evidence, step)
-    if seen.simultaneous:
+    if seen.simultaneous or alone:
         return still if ask is None else still.with_term(ask(still), step)
     probe = descend(still.state.with_own_poses(), evidence, [FINEST] * _PROBE, step)
     ratio = still.cost / _cost(probe, evidence)

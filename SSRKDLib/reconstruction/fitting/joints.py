@@ -166,7 +166,8 @@ def prior_rows(
     for slot in state.own_slots[1:]:
         _add_changes(joints[0], joints[slot], add)
         _add_leg_motion(state, slot, centred_mm, add)
-    if not state.one_pose and film_normals is not None:
+    # Of views in which nothing moved, the others tell how a bone leans in one.
+    if film_normals is not None and not (state.one_pose and len(state.poses) > 1):
         _add_films(state, film_normals, add)
     return Rows(np.concatenate(residuals), np.concatenate(rows))
 

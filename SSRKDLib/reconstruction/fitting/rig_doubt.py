@@ -25,6 +25,10 @@ from SSRKDLib.reconstruction.fitting.state import PIVOTS, FitState
 DETECTOR_SHARE = {"calibrated": 0.0, "stated": 0.005, "typed": 0.02, "assumed": 0.06}
 KNEE_MM = {"calibrated": 0.0, "stated": 10.0, "typed": 20.0, "assumed": 50.0}
 
+#: Of one radiograph nothing else tells the distance, and no knee lies exactly where it is said to:
+#: the least standard deviation, mm.
+_LEAST_OF_ONE_MM = 15.0
+
 #: Two films are centred on the same point, but for the first, or anywhere, the second, mm: the
 #: further apart they turn out to be, the less that is held against it.
 _CENTRED_MM, _ANYWHERE_MM = 8.0, 20.0
@@ -116,6 +120,18 @@ def rig_doubt(
     centres = moved_points(back, centre + np.concatenate([np.zeros((1, 3)), corrections]))
     axes = np.stack([view.axis for view in views]) @ back[:3, :3].T
     return RigDoubt(axes, centres, depths, -(corrections @ back[:3, :3].T))
+
+
+def distance_doubt(view: View, centre: np.ndarray, frame: np.ndarray) -> RigDoubt:
+    """How far away the knee of a single radiograph may be; arguments as for :func:`rig_doubt`."""
+    told, back = _depth_mm(view, centre), np.linalg.inv(frame)
+    deviation = max(told, _LEAST_OF_ONE_MM) if np.isfinite(told) else _LEAST_OF_ONE_MM
+    return RigDoubt(
+        (back[:3, :3] @ view.axis)[None],
+        moved_points(back, centre)[None],
+        np.array([deviation]),
+        np.zeros((0, 3)),
+    )
 
 
 def _depth_mm(view: View, centre: np.ndarray) -> float:
