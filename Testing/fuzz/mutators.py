@@ -85,7 +85,7 @@ def _json(content: bytes, rng: random.Random) -> bytes:
         data = json.loads(content)
     except ValueError:
         return _flip(content, rng)
-    places = list(_entries(data))
+    places = list(_entries(data)) if isinstance(data, (dict, list)) else []
     if places:
         where, key = rng.choice(places)
         if rng.random() < 0.2:
