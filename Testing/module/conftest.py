@@ -112,7 +112,7 @@ def core(panel, slicer):
 
     for name in ("modelSection", "ctSection", "installationSection"):
         user.click(getattr(panel.ui, name))
-    for name in ("scaleGroup", "logGroup"):
+    for name in ("scaleGroup", "logGroup", "displayGroup"):
         getattr(panel.ui, name).collapsed = False
     slicer.app.processEvents()
     return panel.panel
