@@ -94,9 +94,11 @@ class Motion:
 def motion_of(fit: Fit) -> Motion:
     """The motion between the views of a fit that has poses of their own.
 
-    Its uncertainty is what the normal matrix leaves: what outlines and priors do not tell.
+    Its uncertainty is what the normal matrix leaves: what outlines and priors do not tell. The
+    network's field is left out: it was asked where the fit had put each bone, so it is no evidence
+    of where that is.
     """
-    equations = fit.equations()
+    equations = fit.equations(others=False)
     poses = slice(equations.motions, equations.shifts)
     covariance = equations.covariance()[poses, poses]
     degrees, mm = {}, {}
