@@ -49,7 +49,7 @@ def row(pair) -> dict:
     report = {"motion": {"moved": True, "ratio": 2.0}, "seconds": {"total": 1.5}}
     result = Reconstruction(
         lateral, np.eye(4), "L", np.zeros(0), (), report, "fitted", pose="lateral",
-        poses={"frontal": to_frontal, "lateral": still},
+        poses={"frontal": to_frontal, "lateral": still}, views={"frontal": 0, "lateral": 1},
     )  # fmt: skip
     return measure(pair, result)
 

@@ -15,7 +15,7 @@ EXAMPLES = re.findall(
 
 
 def test_console_examples_run_as_documented(module, slicer, tmp_path, capsys):
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     for number in (1, 2):
         folder = tmp_path / "cases" / f"case {number}"
         folder.mkdir(parents=True)

@@ -50,7 +50,14 @@ def planned(core, slicer):
     user.click(core.ui.planButton)
     slicer.app.processEvents()
     assert core.ui.planLabel.text == "", core.ui.planLabel.text
-    return core.sections[-1]._nodes()
+    return section(core)._nodes()
+
+
+def section(core):
+    from SSRKDSlicer.panel.plan_section import PlanSection
+
+    (found,) = (one for one in core.sections if isinstance(one, PlanSection))
+    return found
 
 
 def test_slider_and_dragging_change_the_plan_and_undo_takes_it_back(core, slicer):
@@ -114,7 +121,7 @@ def test_a_plan_is_exported_with_a_report(core, slicer, tmp_path, monkeypatch):
     assert about["height_mm"] == pytest.approx(number(core, "Opening, medial"), abs=0.05)
     assert "data:image/png" in (out / "plan.html").read_text()
     # Slicer reads the plane where it was drawn.
-    nodes = core.sections[-1]._nodes()
+    nodes = section(core)._nodes()
     again = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode")
     again.CreateDefaultStorageNode().SetFileName("")
     storage = again.CreateDefaultStorageNode()

@@ -324,7 +324,7 @@ def test_every_tensor_of_a_step_is_on_the_task_s_device(cohort, monkeypatch):
         ({"model.decay": 5}, "A decay over the last 5 steps needs as many steps"),
         ({"trainer.devices": 2}, "trains on one device"),
         ({"trainer.gradient_clip_val": 1}, "gradient clipping is not supported"),
-        ({"data.batch_size": 0}, "must be 1 or more"),
+        ({"data.batch_size": 0}, "must be 1 to 4096"),
         ({"model.networks": '{"teacher": {}}'}, "There is no network 'teacher'"),
     ],
 )

@@ -33,7 +33,11 @@ def test_tasks_say_how_the_radiographs_lie(tmp_path, monkeypatch):
 
     def locate(pair, *others):
         right = np.allclose(pair[1].view.detector_origin, true.views[1].detector_origin)
-        return locate_it(pair, *others) if right else SimpleNamespace(agreement=0.4, misfit=1.0)
+        return (
+            locate_it(pair, *others)
+            if right
+            else SimpleNamespace(agreement=0.4, misfit=1.0, good=False)
+        )
 
     locate_it = finding.locate
     monkeypatch.setattr(finding, "locate", locate)

@@ -60,12 +60,12 @@ def _short(title):
 
 def removable(name):
     """Whether weights were imported, and so may be removed."""
-    return any(info.name == name and info.origin == IMPORTED for info in list_bundles())
+    return any(info.name == name and info.origin == IMPORTED for info in _bundles())
 
 
 def sizeAndDate(name):
     """ "18 MB, 2026-11-26" of imported weights, "" of others."""
-    for info in list_bundles():
+    for info in _bundles():
         if info.name == name and info.origin == IMPORTED:
             files = [one for one in info.path.rglob("*") if one.is_file()] or [info.path]
             size = sum(one.stat().st_size for one in files) / 1e6
