@@ -152,6 +152,9 @@ def _moved(widget):
 def _planned(widget):
     """An osteotomy on the sample's bones."""
     panel, ui = widget.panel, widget.ui
+    for section in (ui.radiographsSection, ui.resultsSection):
+        section.collapsed = False
+    slicer.app.processEvents()
     user.click(ui.sampleButton)
     slicer.app.processEvents()
     for node in slicer.util.getNodesByClass("vtkMRMLModelNode"):
