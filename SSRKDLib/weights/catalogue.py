@@ -6,7 +6,6 @@ Needs neither torch nor safetensors to list and find, so Slicer's own process ca
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,11 @@ class BundleInfo:
     @property
     def ok(self) -> bool:
         return not self.problem
+
+    @property
+    def removable(self) -> bool:
+        """Whether an import wrote it; folders were put there by hand, and may hold more."""
+        return self.origin == IMPORTED and self.path.suffix == ".zip" and self.path.is_file()
 
 
 def user_folder() -> Path:
@@ -115,26 +119,22 @@ def import_bundle(source: str | Path | Sequence[Path]) -> BundleInfo:
 
 
 def remove_bundle(name: str) -> None:
-    """Remove imported weights from the user's folder.
+    """Remove imported weights, a file, from the user's folder.
 
     Raises:
         WeightsError: there are none of that name that were imported.
         OutputError: they cannot be removed.
     """
-    path = next(
-        (one.path for one in list_bundles() if one.name == name and one.origin == IMPORTED), None
-    )
+    named = (one for one in list_bundles() if one.name == name)
+    path = next((one.path for one in named if one.removable), None)
     if path is None:
         raise WeightsError(
             "No weights called '{name}' were imported.",
-            "Those that ship with SSRKD stay.",
+            "Those that ship with SSRKD stay; remove a folder of weights by hand.",
             name=name,
         )
     try:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        path.unlink()
     except OSError as error:
         raise OutputError(
             "'{path}' cannot be removed ({reason}).",

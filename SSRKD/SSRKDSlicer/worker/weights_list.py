@@ -60,17 +60,16 @@ def _short(title):
 
 def removable(name):
     """Whether weights were imported, and so may be removed."""
-    return any(info.name == name and info.origin == IMPORTED for info in _bundles())
+    return any(info.name == name and info.removable for info in _bundles())
 
 
 def sizeAndDate(name):
     """ "18 MB, 2026-11-26" of imported weights, "" of others."""
     for info in _bundles():
-        if info.name == name and info.origin == IMPORTED:
-            files = [one for one in info.path.rglob("*") if one.is_file()] or [info.path]
-            size = sum(one.stat().st_size for one in files) / 1e6
-            when = time.strftime("%Y-%m-%d", time.localtime(info.path.stat().st_mtime))
-            return _("{size:.0f} MB, imported on {date}").format(size=size, date=when)
+        if info.name == name and info.removable:
+            file = info.path.stat()
+            when = time.strftime("%Y-%m-%d", time.localtime(file.st_mtime))
+            return _("{size:.0f} MB, imported on {date}").format(size=file.st_size / 1e6, date=when)
     return ""
 
 

@@ -1,0 +1,27 @@
+"""Removing imported weights: nothing that a person put into the weights folder goes with them."""
+
+import pytest
+
+from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.weights import catalogue
+from SSRKDLib.weights.bundle import MANIFEST
+from Testing.support.command_checks import tree
+from Testing.support.weights_checks import use_only
+
+
+def test_only_files_that_an_import_wrote_are_removed(tmp_path, monkeypatch):
+    user = use_only(tmp_path, monkeypatch)
+    by_hand = user / "mine"
+    by_hand.mkdir(parents=True)
+    (by_hand / MANIFEST).write_text("{}")
+    (by_hand / "notes.txt").write_text("a year's work")
+    (user / "imported.zip").write_bytes(b"cut off")
+    before = tree(by_hand)
+    removable = {info.name: info.removable for info in catalogue.list_bundles()}
+    assert removable == {"mine": False, "imported": True}
+    for name in ("mine", "none-such", user.name):
+        with pytest.raises(WeightsError, match="by hand"):
+            catalogue.remove_bundle(name)
+    assert tree(by_hand) == before
+    catalogue.remove_bundle("imported")
+    assert not (user / "imported.zip").exists() and tree(by_hand) == before
