@@ -13,9 +13,9 @@ from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.interface import BoneField
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
+from SSRKDLib.radiographs.network_input import FramedRadiographs
 from SSRKDLib.reconstruction.choices import VIEW_NAMES
-from SSRKDLib.reconstruction.edited_masks import with_edited
+from SSRKDLib.reconstruction.edited_masks import segmented_anew
 from SSRKDLib.reconstruction.finding import FoundKnee
 from SSRKDLib.reconstruction.fitted_bones import MISPLACED_MM, FittedBones, fit_bones
 from SSRKDLib.reconstruction.fitting.motion import Measured
@@ -195,10 +195,7 @@ def _read_anew(
         for index, exposure in zip(knee.indices, framed.pair)
     )
     frame = framed.frame @ moved_by(joint_shift(fitted.fit.state, 0))
-    framing = model.framing
-    detail = network_input(pair, frame, framing.near_pixels, framing.near_pixel_mm)
-    seen = FramedRadiographs(pair, frame, detail, model.segment(detail.images))
-    seen = with_edited(seen, framed.edited)
+    seen = segmented_anew(framed, pair, frame, model)
     located = replace(
         knee.located, estimate=replace(knee.located.estimate, frame=frame), radiographs=seen
     )

@@ -1,4 +1,4 @@
-"""Masks that a user edited, in place of the segmenter's."""
+"""The segmenter's masks of radiographs in a frame, and those that a user edited in their place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,32 @@ from dataclasses import replace
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask
+from SSRKDLib.models.knee_model import KneeModel
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.radiographs.network_input import FramedRadiographs, framed_mask, network_input
+
+
+def segmented_anew(
+    radiographs: FramedRadiographs,
+    exposures: tuple[Exposure, ...],
+    frame: np.ndarray,
+    model: KneeModel,
+) -> FramedRadiographs:
+    """The same radiographs in another frame or rig; masks that a user edited stay the user's.
+
+    Args:
+        radiographs: as they were framed.
+        exposures: the same ones, their views where they are to be seen from.
+        frame: canonical to rig, 4x4.
+        model: the networks.
+
+    Raises:
+        GeometryError: a view shows nothing there.
+    """
+    framing = model.framing
+    detail = network_input(exposures, frame, framing.near_pixels, framing.near_pixel_mm)
+    seen = FramedRadiographs(exposures, frame, detail, model.segment(detail.images))
+    return with_edited(seen, radiographs.edited)
 
 
 def with_edited(

@@ -17,8 +17,8 @@ from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.models.interface import BoneField, Query
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.radiographs.network_input import FramedRadiographs, network_input
-from SSRKDLib.reconstruction.edited_masks import with_edited
+from SSRKDLib.radiographs.network_input import FramedRadiographs
+from SSRKDLib.reconstruction.edited_masks import segmented_anew
 from SSRKDLib.reconstruction.fitting.fit import Fit
 from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations
 from SSRKDLib.reconstruction.fitting.state import PAIR, FitState
@@ -150,10 +150,7 @@ def seen_from_bone(
     taken = pair[index]
     moved_view = taken.view.transformed(first @ np.linalg.inv(second))
     pair[index] = Exposure(moved_view, taken.line_integral, taken.valid)
-    pair, framing = tuple(pair), model.framing
-    detail = network_input(pair, first, framing.near_pixels, framing.near_pixel_mm)
-    seen = FramedRadiographs(pair, first, detail, model.segment(detail.images))
-    return with_edited(seen, radiographs.edited)
+    return segmented_anew(radiographs, tuple(pair), first, model)
 
 
 def _seen_by_pair(fit: Fit, bone: str) -> list[bool]:
