@@ -41,7 +41,7 @@ def middle_of_one(exposure: Exposure, rig: Rig) -> np.ndarray:
     depth = float(view.depths(rig.central_point()))
     if not 0 < depth < 1:
         raise GeometryError(
-            "The knee of the only radiograph lies not between source and detector.",
+            "According to the rig, the knee is not between source and detector.",
             "Check the rig: of one view, the patient's origin tells how far the knee is away.",
         )
     on_detector = view.points_on_detector(np.argwhere(exposure.valid).mean(0)[::-1])

@@ -54,7 +54,7 @@ class MaskOutline:
         return len(self.points) >= 20
 
     def tree(self, bend: float, every: int) -> cKDTree:
-        """Each how manieth point with its normal, which is that many pixels long."""
+        """Points, only one in every so many, with their normals, which are ``bend`` pixels long."""
         if (bend, every) not in self._trees:
             both = np.concatenate([self.points, bend * self.normals], axis=1)[::every]
             self._trees[bend, every] = cKDTree(both)

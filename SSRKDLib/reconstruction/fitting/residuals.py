@@ -49,7 +49,7 @@ class Matching:
         scale_mm: distances beyond it count less and less (Geman and McClure's function).
         reach: the farthest match, pixels.
         bend: pixels that opposite normals count as.
-        every: each how manieth point of the masks is used.
+        every: one in so many points of the masks is used.
     """
 
     components: int

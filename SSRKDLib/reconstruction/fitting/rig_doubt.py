@@ -105,7 +105,7 @@ def joint_shift(state: FitState, slot: int) -> np.ndarray:
 def rig_doubt(
     views: Sequence[View], centre: np.ndarray, frame: np.ndarray, corrections: np.ndarray
 ) -> RigDoubt | None:
-    """What may be wrong of views; None where all are calibrated.
+    """Priors of views whose distances may be wrong; None where all are calibrated.
 
     Args:
         views: the frontal, the lateral and further ones, rig coordinates.
