@@ -29,7 +29,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("advisories", type=Path, help="checkout of a database, OSV's format")
     arguments = parser.parse_args()
-    packages = dict(pinned())
+    packages = pinned()
     advisories = list(read_advisories(arguments.advisories, packages))
     if not advisories:
         print(f"{arguments.advisories} has no advisory that names one of the pinned packages.")
@@ -37,24 +37,27 @@ def main() -> int:
         return 2
     found = 0
     for advisory in advisories:
-        for name in sorted(affected(advisory, packages)):
+        for name, version in sorted(affected(advisory, packages)):
             found += 1
             aliases = ", ".join([advisory["id"], *advisory.get("aliases", ())])
             told = " ".join((advisory.get("summary") or advisory.get("details", "")).split())
-            print(f"{name} {packages[name]}: {aliases}: {told[:200]}")
+            print(f"{name} {version}: {aliases}: {told[:200]}")
     newest = max(str(advisory.get("modified", ""))[:10] for advisory in advisories)
     print(
-        f"{found} known vulnerabilities in {len(packages)} packages, by {len(advisories)} "
-        f"advisories about them, the newest of {newest}."
+        f"{found} known vulnerabilities in {sum(map(len, packages.values()))} versions of "
+        f"{len(packages)} packages, by {len(advisories)} advisories about them, the newest of "
+        f"{newest}."
     )
     return 1 if found else 0
 
 
-def pinned() -> Iterator[tuple[str, Version]]:
-    """Names and versions in requirements/*.txt."""
-    for path in sorted((ROOT / "requirements").glob("*.txt")):
+def pinned(folder: Path = ROOT / "requirements") -> dict[str, set[Version]]:
+    """Every version of a package that a lock file pins, by name: two files may differ."""
+    found: dict[str, set[Version]] = {}
+    for path in folder.glob("*.txt"):
         for name, version in re.findall(r"(?m)^([\w.-]+)==([^\s;\\]+)", path.read_text("utf-8")):
-            yield canonicalize_name(name), Version(version)
+            found.setdefault(canonicalize_name(name), set()).add(Version(version))
+    return found
 
 
 def read_advisories(folder: Path, names: Iterable[str]) -> Iterator[dict]:
@@ -77,19 +80,19 @@ def read_advisories(folder: Path, names: Iterable[str]) -> Iterator[dict]:
             yield read
 
 
-def affected(advisory: dict, packages: dict[str, Version]) -> set[str]:
-    """Which of the packages it says are vulnerable in their version."""
-    names = set()
+def affected(advisory: dict, packages: dict[str, set[Version]]) -> set[tuple[str, Version]]:
+    """Which of the packages it says are vulnerable, in which of their versions."""
+    found = set()
     for entry in advisory["affected"]:
         name = canonicalize_name(entry.get("package", {}).get("name", ""))
-        if entry.get("package", {}).get("ecosystem") != "PyPI" or name not in packages:
+        if entry.get("package", {}).get("ecosystem") != "PyPI":
             continue
-        version = packages[name]
         listed = {_version(text) for text in entry.get("versions", ())}
-        ranges = (one for one in entry.get("ranges", ()) if one["type"] == "ECOSYSTEM")
-        if version in listed or any(_within(version, one["events"]) for one in ranges):
-            names.add(name)
-    return names
+        ranges = [one for one in entry.get("ranges", ()) if one["type"] == "ECOSYSTEM"]
+        for version in packages.get(name, ()):
+            if version in listed or any(_within(version, one["events"]) for one in ranges):
+                found.add((name, version))
+    return found
 
 
 def _within(version: Version, events: list[dict[str, str]]) -> bool:

@@ -65,8 +65,14 @@ def test_the_audit_finds_a_version_in_lists_and_in_ranges(tmp_path):
     )
     advisory("fixed", "ranges: [{type: ECOSYSTEM, events: [{introduced: '0'}, {fixed: 2.1.9}]}]")
     advisory("other", "versions: ['2.1']")
-    packages = {"lib-a": Version("2.1.9")}
+    for name, pinned in (("one", "lib.a==2.1.9 \\\n"), ("two", "Lib_A==3.0 ; x\nother==1\n")):
+        (tmp_path / f"{name}.txt").write_text(pinned)
+    packages = audit.pinned(tmp_path)
+    assert packages == {"lib-a": {Version("2.1.9"), Version("3.0")}, "other": {Version("1")}}
     read = list(audit.read_advisories(tmp_path, packages))
     assert len(read) == 5
-    found = {one["id"] for one in read if audit.affected(one, packages)}
-    assert found == {"listed", "between", "last"}
+    found = {one["id"]: audit.affected(one, packages) for one in read}
+    hit = {("lib-a", Version("2.1.9"))}
+    assert found == {
+        "listed": hit, "between": hit, "last": hit, "fixed": set(), "other": set(),
+    }  # fmt: skip
