@@ -29,7 +29,9 @@ def bones(core, slicer):
     return core
 
 
-def test_panel_measures_are_shown_saved_and_go_with_the_bones(bones, slicer, tmp_path, monkeypatch):
+def test_panel_measures_are_shown_saved_and_go_with_the_bones(
+    bones, slicer, tmp_path, monkeypatch, dialogs
+):
     ui = bones.ui
     assert not ui.measuresTable.visible and not ui.measuresSaveButton.visible
     user.click(ui.measureButton)
@@ -48,6 +50,12 @@ def test_panel_measures_are_shown_saved_and_go_with_the_bones(bones, slicer, tmp
     rows = list(csv.DictReader((tmp_path / "a.csv").open(encoding="utf-8")))
     assert len(rows) == len(titles)
     assert f"{float(rows[0]['value']):.1f}°" in values
+    (tmp_path / "c.csv").write_text("mine")
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *a: str(tmp_path / "c"))
+    for dialogs.answer, kept in ((False, True), (True, False)):
+        user.click(ui.measuresSaveButton)
+        assert ((tmp_path / "c.csv").read_text() == "mine") == kept
+    assert "c.csv' is there already" in dialogs.texts("ok_cancel")[0]
     femur = bones.case().models["femur"]
     femur.SetAndObservePolyData(bones.case().models["tibia"].GetPolyData())
     bones.refreshSoon()

@@ -60,13 +60,19 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
         # VTK writes a file of materials beside each OBJ.
         assert len(list(folder.iterdir())) == count, kind
         assert str(folder) in ui.statusLabel.text.replace("\u200b", "")
-    assert not dialogs.shown
-    notes = tmp_path / "STL" / next(path.name for path in folder.iterdir())
-    notes.write_text("not a bone")
-    for dialogs.answer, replaced in ((False, False), (True, True)):
-        user.click(ui.exportButton)
-        assert (notes.read_bytes() != b"not a bone") == replaced
-    assert len(dialogs.texts("ok_cancel")) == 2 and notes.name in dialogs.texts()[0]
+    assert not dialogs.shown and str(tmp_path) not in ui.logEdit.plainText
+    assert "'<file>.obj'" in ui.logEdit.plainText
+    for kind, ending in (("STL", ".stl"), ("OBJ", ".mtl")):
+        (folder := tmp_path / "again" / kind).mkdir(parents=True)
+        notes = folder / next((tmp_path / kind).glob(f"*{ending}")).name
+        notes.write_text("not a bone")
+        user.choose(ui.exportFormatCombo, kind)
+        user.type_text(ui.exportFolder, str(folder))
+        for dialogs.answer, replaced in ((False, False), (True, True)):
+            user.click(ui.exportButton)
+            assert (notes.read_bytes() != b"not a bone") == replaced
+            assert notes.name in dialogs.texts("ok_cancel")[-1]
+    assert len(dialogs.texts("ok_cancel")) == 4
     user.type_text(ui.exportFolder, str(tmp_path / "absent"))
     user.click(ui.exportButton)
     assert "does not exist" in ui.statusLabel.text.replace("\u200b", "")

@@ -197,9 +197,21 @@ def exportPaths(models, folder, kind):
     return {name: os.path.join(folder, f"{prefix}{name}{FORMATS[kind]}") for name in names}
 
 
+def replacedByExport(models, folder, kind):
+    """Paths at which :func:`exportModels` replaces what is there: Slicer writes a file of materials
+    beside each OBJ.
+
+    Raises:
+        InputError: nothing to write, or no such folder.
+    """
+    paths = exportPaths(models, folder, kind).values()
+    beside = [f"{os.path.splitext(path)[0]}.mtl" for path in paths if kind == "OBJ"]
+    return [*paths, *beside]
+
+
 def exportModels(models, folder, kind):
     """Write models to files, LPS mm: one file per bone, or one label map. Earlier files of these
-    names are replaced.
+    names (:func:`replacedByExport`) are replaced.
 
     Args:
         models: model nodes by bone.

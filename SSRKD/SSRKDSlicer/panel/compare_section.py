@@ -290,4 +290,4 @@ class CompareSection(Section):
         placed = self.panel.case().placed
         report.saveReport(path, self.comparison, about, self._rig(), names, placed)
         self.panel.showStatus(_("The report is in {path}.").format(path=path))
-        self.panel.log(_("Wrote the report {path}.").format(path=path))
+        self.panel.log(_("Wrote the report '{path}'.").format(path=path))

@@ -3,6 +3,8 @@ segmentation."""
 
 from __future__ import annotations
 
+import os
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -76,10 +78,16 @@ class MeasuresSection(Section):
                 path, self.measures, about, reconstructionRig(models), self.panel.case().placed
             )
         else:
-            path = path if path.lower().endswith(".csv") else f"{path}.csv"
+            if not path.lower().endswith(".csv"):  # the dialog asked about the name without it
+                path = f"{path}.csv"
+                if os.path.lexists(path) and not slicer.util.confirmOkCancelDisplay(
+                    _("'{path}' is there already. Replace it?").format(path=path),
+                    windowTitle=_("Save measures"),
+                ):
+                    return
             write_measures(path, self.measures.rows)
         self.panel.showStatus(_("The measures are in {path}.").format(path=path))
-        self.panel.log(_("Wrote {path}.").format(path=path))
+        self.panel.log(_("Wrote '{path}'.").format(path=path))
 
     @guarded
     def onSegmentation(self):

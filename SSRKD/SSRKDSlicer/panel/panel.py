@@ -13,6 +13,7 @@ from slicer.util import VTKObservationMixin
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, SSRKDError
+from SSRKDLib.core.log_text import shortened
 from SSRKDLib.reconstruction.choices import SURFACES
 
 from ..radiographs.radiographs import suggestPair
@@ -362,8 +363,8 @@ class Panel(VTKObservationMixin):
     # Messages
 
     def log(self, text):
-        """A line in the log."""
-        self.ui.logEdit.appendPlainText(f"{time.strftime('%H:%M:%S')}  {text}")
+        """A line in the log, which users copy and send: without names of their files."""
+        self.ui.logEdit.appendPlainText(f"{time.strftime('%H:%M:%S')}  {shortened(text)}")
 
     def showStatus(self, text):
         """A sentence below the button."""
@@ -376,7 +377,7 @@ class Panel(VTKObservationMixin):
         details = getattr(error, "log", "")
         if details:
             self.log(details.rstrip())
-        logging.error(f"SSRKD: {error}\n{details}".rstrip())
+        logging.error(shortened(f"SSRKD: {error}\n{details}".rstrip()))
 
     def logAll(self, messages):
         """Sentences into the log."""

@@ -258,7 +258,7 @@ class PlanSection(Section):
         notes = knee_notes(knee_angles(basis.meshes, basis.landmarks))
         path = export(folder, plan, basis, parts, notes, viewPictures(_("the plan")))
         self.panel.showStatus(_("The plan is in {path}.").format(path=path))
-        self.panel.log(_("Wrote the plan to {path}.").format(path=path))
+        self.panel.log(_("Wrote the plan to '{path}'.").format(path=path))
 
     # What is shown
 

@@ -15,8 +15,8 @@ from ..bones import point_colours
 from ..bones.results import (
     aboutModel,
     exportModels,
-    exportPaths,
     posesChoice,
+    replacedByExport,
     showPose,
     uncertaintyOf,
 )
@@ -222,7 +222,9 @@ class ResultsSection(Section):
                 return
             self.parameters.exportFolder = folder
         chosen = self.panel.case().models, folder, self.parameters.exportFormat
-        there = [os.path.basename(p) for p in exportPaths(*chosen).values() if os.path.exists(p)]
+        there = [
+            os.path.basename(path) for path in replacedByExport(*chosen) if os.path.lexists(path)
+        ]
         if there and not slicer.util.confirmOkCancelDisplay(
             _("{folder} contains {names} already. Replace?").format(
                 folder=folder, names=", ".join(there)
@@ -239,4 +241,4 @@ class ResultsSection(Section):
             self.panel.showStatus(
                 _("{count} files in {folder}.").format(count=len(paths), folder=folder)
             )
-        self.panel.logAll(_("Wrote {path}.").format(path=path) for path in paths)
+        self.panel.logAll(_("Wrote '{path}'.").format(path=path) for path in paths)
