@@ -4,7 +4,8 @@
         runs/student/last.ckpt --name my-knees --output my-knees.zip
     python Training/export.py runs/virtual_knee/last.ckpt --output virtual-knee.zip
 
-The checkpoints' networks are joined, with --base on top of another bundle's networks.
+The checkpoints' networks are joined, with --base on top of another bundle's networks. With
+--storage int8 the bundle takes half the space of half precision.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from SSRKDLib.core.errors import script
 from SSRKDLib.training import earlier_format
 from SSRKDLib.training.checkpoints import LAST
 from SSRKDLib.training.export import export
+from SSRKDLib.weights.storage import STORAGES
 
 
 @script
@@ -29,10 +31,13 @@ def main() -> None:
     )
     parser.add_argument("--base", help="bundle whose other networks are taken along")
     parser.add_argument("--scores", type=Path, help="JSON of an evaluation, to record")
+    parser.add_argument(
+        "--storage", choices=STORAGES, help="of the tensors (default half precision, float16)"
+    )
     arguments = parser.parse_args()
     export(
         [_present(path) for path in arguments.checkpoints], arguments.output,
-        arguments.name, arguments.base, arguments.scores,
+        arguments.name, arguments.base, arguments.scores, arguments.storage,
     )  # fmt: skip
     print(f"{arguments.output}: written")
 

@@ -26,6 +26,7 @@ def export(
     name: str | None = None,
     base: str | None = None,
     scores: Path | None = None,
+    storage: str | None = None,
 ) -> None:
     """Write a bundle with the networks of checkpoints.
 
@@ -36,6 +37,8 @@ def export(
         base: a bundle whose other networks are taken along; the project's own student brings the
             one that it was trained on.
         scores: JSON of an evaluation to record in it.
+        storage: of :data:`~SSRKDLib.weights.storage.STORAGES`; by default half precision for the
+            project's own networks, single precision for published ones.
 
     Raises:
         WeightsError: a checkpoint is damaged, two contain the same network, or their networks do
@@ -77,6 +80,7 @@ def export(
         )
     manifest |= _texts(entries, manifest, name, Path(path).stem)
     manifest["networks"] = networks
+    manifest["storage"] = storage or ("float16" if manifest["kind"] == "ssrkd" else "float32")
     if scores is not None:
         manifest["scores"] = _read_scores(scores)
     write_bundle(path, manifest, tensors)
@@ -118,7 +122,6 @@ def _manifest_of(entries: dict[str, Any]) -> dict[str, Any]:
         about = {key: value for key, value in entry["about"].items() if key != "geometry"}
         manifest |= {
             "kind": "ssrkd",
-            "storage": "float16",
             "geometry": {**entry["about"]["geometry"], **manifest["geometry"]},
             "normalisation": entry["normalisation"],
             "training": {

@@ -174,11 +174,11 @@ def _earlier(folder: Path) -> Collection[str]:
 BUNDLE = ResultKind("weights", _earlier)
 
 
-def write_members(path: Path, manifest: bytes, data: bytes) -> None:
+def write_members(path: Path, manifest: bytes, data: bytes, compressed: bool = False) -> None:
     """Write both members, completely or not at all; a bundle that is there is replaced.
 
-    An archive where ``path`` ends in ``.zip``, else a folder. Raises
-    :class:`~SSRKDLib.core.errors.OutputError`.
+    An archive where ``path`` ends in ``.zip``, its tensors deflated if ``compressed``, else a
+    folder. Raises :class:`~SSRKDLib.core.errors.OutputError`.
     """
     members = {MANIFEST: manifest, TENSORS: data}
     if path.suffix.lower() != ".zip":
@@ -191,7 +191,7 @@ def write_members(path: Path, manifest: bytes, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-    write_file(path, partial(_write_archive, members))
+    write_file(path, partial(_write_archive, members, compressed))
 
 
 def _check_replaceable(path: Path) -> None:
@@ -211,10 +211,12 @@ def _check_replaceable(path: Path) -> None:
         )
 
 
-def _write_archive(members: Mapping[str, bytes], stream: BinaryIO) -> None:
+def _write_archive(members: Mapping[str, bytes], compressed: bool, stream: BinaryIO) -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             # A fixed date: the same weights make the same file.
             info = zipfile.ZipInfo(name, (2025, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
-            archive.writestr(info, content)
+            if compressed and name == TENSORS:
+                info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content, compresslevel=9)

@@ -22,13 +22,13 @@ from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.weights.archive import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
+from SSRKDLib.weights.storage import EIGHT_BITS, STORAGES, from_stored, to_stored
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
 KINDS = ("ssrkd", "official")
-STORAGES = ("float32", "float16")
 
 _TEXT_KEYS = ("name", "title", "kind", "licence", "sha256")
 _OTHER_KEYS = ("networks", "labels", "geometry", "normalisation", "training", "scores")
@@ -101,9 +101,8 @@ def write_bundle(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, 
     Appears as a whole or not at all; a bundle already there is replaced.
 
     Args:
-        manifest: ``format`` and ``sha256`` are filled in here. With ``"storage":
-            "float16"`` floating-point tensors with two axes or more are stored in half
-            precision (vectors are biases and statistics: small, and wide in range).
+        manifest: ``format`` and ``sha256`` are filled in here. ``storage`` is how floating-point
+            tensors with two axes or more are stored (:mod:`~SSRKDLib.weights.storage`).
         tensors: Keys prefixed with a network's name.
 
     Raises:
@@ -114,26 +113,21 @@ def write_bundle(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, 
     safetensors_torch = _import_safetensors()
     complete = {**manifest, "format": FORMAT, "sha256": ""}
     _check_manifest(complete, str(path))
-    half = manifest.get("storage") == "float16"
-    stored = {}
-    for key, tensor in tensors.items():
-        shrink = half and tensor.is_floating_point() and tensor.dim() >= 2
-        plain = tensor.detach().cpu()
-        # Tied parameters share memory, which safetensors refuses: every key gets its own.
-        stored[key] = (plain.half() if shrink else plain).clone().contiguous()
-    _check_tensors(manifest, stored, str(path))
+    _check_tensors(manifest, tensors, str(path))
+    stored = to_stored(tensors, _storage(manifest))
+    _check_tensors(manifest, from_stored(stored, _storage(manifest), str(path)), str(path))
     data = safetensors_torch.save(stored)
     complete["sha256"] = hashlib.sha256(data).hexdigest()
     text = json.dumps(complete, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_members(path, text.encode(), data)
+    write_members(path, text.encode(), data, _storage(manifest) == EIGHT_BITS)
 
 
 def copy_bundle(source: Path, target: Path) -> None:
     """Check ``source`` and write the same bytes to ``target``, as :func:`write_bundle`."""
     source = Path(source)
     parts = _read_parts(source)
-    _build(source, *parts)
-    write_members(Path(target), *parts)
+    manifest = _build(source, *parts).manifest
+    write_members(Path(target), *parts, _storage(manifest) == EIGHT_BITS)
 
 
 def _read_parts(path: Path) -> tuple[bytes, bytes]:
@@ -154,8 +148,7 @@ def _build(path: Path, text: bytes, data: bytes) -> Bundle:
             ),
             GET_ANOTHER,
         )
-    tensors = _decode(data, str(path))
-    tensors = {key: t.float() if t.is_floating_point() else t for key, t in tensors.items()}
+    tensors = from_stored(_decode(data, str(path)), _storage(manifest), str(path))
     _check_tensors(manifest, tensors, str(path))
     return Bundle(manifest, tensors, path)
 
@@ -170,6 +163,10 @@ def _parse_manifest(text: bytes, where: str) -> dict[str, Any]:
         ) from error
     _check_manifest(manifest, where)
     return manifest
+
+
+def _storage(manifest: Mapping[str, Any]) -> Any:
+    return manifest.get("storage", STORAGES[0])
 
 
 def _check_manifest(manifest: Any, where: str) -> None:
@@ -199,7 +196,7 @@ def _check_manifest(manifest: Any, where: str) -> None:
         raise refuse("has a name with other characters than letters, digits, '.', '_' and '-'")
     if manifest["kind"] not in KINDS:
         raise refuse(f"has an unknown kind ({manifest['kind']!r})")
-    if manifest.get("storage", STORAGES[0]) not in STORAGES:
+    if _storage(manifest) not in STORAGES:
         raise refuse(f"has an unknown storage ({manifest['storage']!r})")
     networks = manifest["networks"]
     if not isinstance(networks, dict) or not networks:
