@@ -1,14 +1,16 @@
 """Other explanations of radiographs that do not look like the knee that was asked for: the other
 side, swapped radiographs, mirrored or turned ones, another scale.
 
-Each explanation changes the pair of radiographs (or the side), localises the knee again and is
-judged by what :func:`~SSRKDLib.reconstruction.localisation.frame_quality` finds there.
+Each explanation changes the pair of radiographs (or the side). Where the locator's rays then meet
+best, the knee is localised again and judged by what
+:func:`~SSRKDLib.reconstruction.frame_quality.frame_quality` finds there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from SSRKDLib.reconstruction.localisation import (
     GOOD_AGREEMENT,
     Localisation,
     localise_from,
+    refine_frame,
 )
 
 #: The other side is reported where the given one has more than this many times its misfit.
@@ -36,6 +39,12 @@ _CLEARLY = 0.06
 #: radiograph was mirrored. The other side is reported, which speaks of both, unless another
 #: explanation has so many times less misfit.
 _BETTER_THAN_SIDE = 1.5
+
+#: Of the explanations of one kind, so many are judged in full: those with the least spread after so
+#: many rounds of the locator. Of 30 pairs of virtual people that lay or were scaled wrongly, the
+#: explanation with the least misfit of all sixteen had the least spread, too, in 28. A round takes
+#: 0.03 s, the full judgement 0.45 s.
+_JUDGED, _ROUNDS = 3, 2
 
 _SCALES = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
 
@@ -104,7 +113,7 @@ def find_explanation(
     # Numbers only: a localisation holds the networks' features.
     def tried(explanations: Iterator[Explanation]) -> list[tuple[float, float, str]]:
         found = []
-        for explanation in explanations:
+        for explanation in _likeliest(explanations, model):
             knee = localise_from(explanation.pair, model, explanation.start, located.laterality)
             if knee.agreement > located.agreement + _CLEARLY:
                 found.append((knee.misfit, knee.agreement, explanation.sentence))
@@ -122,6 +131,16 @@ def find_explanation(
         "The reconstruction agrees poorly with the radiographs; check the sides, the order of the "
         "views and the geometry."
     ]
+
+
+def _likeliest(explanations: Iterator[Explanation], model: KneeModel) -> list[Explanation]:
+    """Those whose radiographs look most like a knee to the locator, from where it saw it."""
+    near = []
+    for explanation in explanations:
+        estimate = refine_frame(explanation.pair, model, explanation.start, _ROUNDS)
+        if estimate.spread is not None:
+            near.append((estimate.spread, replace(explanation, start=estimate.frame)))
+    return [explanation for _, explanation in sorted(near, key=itemgetter(0))[:_JUDGED]]
 
 
 def doubts_of_one(
