@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--virtual", type=int, metavar="N", help="N pairs of random knees instead")
+    parser.add_argument("--seed", type=int, default=0, help="of the random knees")
     parser.add_argument("--people", nargs="+", help="names, default all")
     parser.add_argument("--motions", nargs="+", help="names, default all")
     parser.add_argument("--rig", default="orthogonal", choices=list(_RIGS))
@@ -118,7 +119,7 @@ def _pairs(arguments: argparse.Namespace) -> list:
 
 def _all_pairs(arguments: argparse.Namespace) -> list:
     if arguments.virtual is not None:
-        return list(virtual_pairs(arguments.virtual))
+        return list(virtual_pairs(arguments.virtual, arguments.seed))
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
         print(f"skipped: the Visible Humans ({arguments.shared} is not there)")

@@ -128,15 +128,18 @@ def virtual_pairs(count: int, seed: int = 0) -> Iterator[Pair]:
 
 def measure(pair: Pair, result: Reconstruction) -> dict:
     """One row (see the module's text): ``bones`` holds :data:`MEASURES` of each, None for a bone
-    that was not found; ``flexion`` what the flexion is off by, degrees; ``called`` rigid or moved.
+    that was not found; ``flexion`` what the flexion is off by, degrees, and ``flexion deviation``
+    what the program expects it to be off by between the views, None where it says that nothing
+    moved; ``called`` rigid or moved, for the two ratios.
     """
     moves = pair.motions or dict.fromkeys(BONES, np.eye(4))
     told = result.report.get("motion") or {}
     row = {
         "pair": pair.name, "group": pair.person.group, "person": pair.person.name,
         "motion": pair.motion, "called": "moved" if told.get("moved") else "rigid",
-        "ratio": told.get("ratio"), "seconds": result.report["seconds"]["total"],
-        "surface": result.surface,
+        "ratio": told.get("ratio"), "field ratio": told.get("field_ratio"),
+        "flexion deviation": told.get("flexion_degrees", (None, None))[1],
+        "seconds": result.report["seconds"]["total"], "surface": result.surface,
     }  # fmt: skip
     # Of one radiograph there is one pose.
     found = [result.bones_in(view) if view in result.views else result.bones for view in VIEW_NAMES]
@@ -207,7 +210,8 @@ def _flexion_errors(
 
 def summary(rows: list[dict]) -> list[dict]:
     """A line per group and motion: means over people (shape also by bone), the worst bone's shape,
-    root mean squares of flexion, how many are called moved. NaN where a bone is missing."""
+    root mean squares of flexion, the deviation between the views that the program expects of those
+    it calls moved, how many these are. NaN where a bone is missing."""
     lines = []
     for group, motion in dict.fromkeys((row["group"], row["motion"]) for row in rows):
         chosen = [row for row in rows if (row["group"], row["motion"]) == (group, motion)]
@@ -219,6 +223,8 @@ def summary(rows: list[dict]) -> list[dict]:
         for view in (*VIEW_NAMES, "between"):
             off = [(row["flexion"] or {}).get(view, np.nan) for row in chosen]
             line[f"flexion {view}"] = float(np.sqrt(np.mean(np.square(off))))
+        expected = [row["flexion deviation"] for row in chosen if row.get("flexion deviation")]
+        line["expected"] = float(np.mean(expected)) if expected else None
         line["seconds"] = float(np.mean([row["seconds"] for row in chosen]))
         lines.append(line)
     return lines

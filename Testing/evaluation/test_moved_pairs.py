@@ -46,7 +46,8 @@ def row(pair) -> dict:
         for bone in lateral
     }
     still = dict.fromkeys(lateral, np.eye(4))
-    report = {"motion": {"moved": True, "ratio": 2.0}, "seconds": {"total": 1.5}}
+    motion = {"moved": True, "ratio": 2.0, "field_ratio": 1.3, "flexion_degrees": [9.5, 2.5]}
+    report = {"motion": motion, "seconds": {"total": 1.5}}
     result = Reconstruction(
         lateral, np.eye(4), "L", np.zeros(0), (), report, "fitted", pose="lateral",
         poses={"frontal": to_frontal, "lateral": still}, views={"frontal": 0, "lateral": 1},
@@ -69,6 +70,7 @@ def test_shape_is_measured_apart_from_pose(row):
 def test_flexion_errors_are_signed_and_per_view(row):
     expected = {"frontal": 3.0, "lateral": 0.0, "between": -3.0}
     assert row["flexion"] == pytest.approx(expected, abs=0.1)
+    assert row["flexion deviation"] == summary([row])[0]["expected"] == 2.5
 
 
 def test_a_bone_that_was_not_found_leaves_no_mean(row):
