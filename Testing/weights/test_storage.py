@@ -35,7 +35,9 @@ def tensors():
     # Channels a million times apart, one of zeros, and one too small for a step.
     size = torch.tensor([1e3, 1.0, 1e-3, 0.0, 1e-44])[:, None, None, None]
     return {
-        _WEIGHT: torch.randn(5, 30, 3, 3) * size,
+        _WEIGHT: torch.randn(5, 400, 3, 3) * size,
+        "student.small.weight": torch.randn(4, 3, 3, 3),
+        "student.point.weight": torch.randn(200, 300),
         "student.conv.bias": torch.randn(5) * 1e6,
         "student.count": torch.tensor(7),
     }
@@ -54,8 +56,10 @@ def test_values_come_back_within_half_a_step_of_their_channel(bundle):
     off = (found[_WEIGHT] - given[_WEIGHT]).abs().flatten(1).amax(1)
     half_a_step = given[_WEIGHT].abs().flatten(1).amax(1) / 127 / 2
     assert (off <= half_a_step * 1.001 + 1e-43).all()
-    # Vectors and counts stay exact.
-    assert all(torch.equal(found[key], given[key]) for key in given.keys() - {_WEIGHT})
+    # Small kernels and matrices are kept to half precision, vectors and counts as they are.
+    for key in given.keys() - {_WEIGHT}:
+        half = given[key].dim() >= 2
+        assert torch.equal(found[key], given[key].half().float() if half else given[key])
 
 
 def test_what_was_read_is_written_as_it_was(bundle, tmp_path):
