@@ -4,7 +4,8 @@ A film of both knees is centred between them, the lateral one on its knee. Where
 are taken to pass through the rig's origin, the knee's distance from the frontal one would be an
 error of the lateral view's magnification: the frontal view is moved, so that the wanted knee stands
 at the origin. Where the rig states otherwise, or that nothing moved between the views, it is
-believed.
+believed; then both legs stand in the lateral view, too, unless its field leaves one out. What the
+rays lose in a slice of the patient is the same from all sides, so that it tells how many it shows.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ _BOTH = 0.5
 #: Knees of two legs are at least so far apart in the patient, mm.
 _APART_MM = 110.0
 
+#: A view in which rays lose at least this share of what they lose in one that shows both legs shows
+#: both, too; with one leg it would be about half.
+_SHARE_OF_BOTH = 0.7
+
 #: A central ray that is nearer to the origin passes through it, mm.
 _CENTRED_MM = 1.0
 
@@ -42,10 +47,11 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
         exposures: one per view.
 
     Raises:
-        GeometryError: both knees are shown and the side is not known.
+        GeometryError: both knees are shown and the side is not known, or both legs stand in the
+            other view of a pair that was exposed at one moment.
     """
     views, shown, notes = list(rig.views), list(exposures), []
-    centred = not rig.simultaneous and all(map(_is_centred, rig.views))
+    centred = len(views) > 1 and not rig.simultaneous and all(map(_is_centred, views))
     for k, (view, exposure) in enumerate(zip(rig.views, exposures)):
         legs = None
         if rig.frame == "LPS" and abs(view.axis[1]) > 0.7:
@@ -78,14 +84,44 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
                 distance=np.linalg.norm(shift),
             )
         if rig.simultaneous:
-            note = Message(
-                "{note}, which the other leg may cover in the other view.", note=note.rstrip(".")
-            )
+            _need_one_leg(exposures, k, SIDES[rig.laterality])
         notes.append(note)
         shown[k] = Exposure(views[k], exposure.line_integral, exposure.valid & half)
     if not notes:
         return rig, list(exposures)
     return replace(rig, views=tuple(views), assumptions=(*rig.assumptions, *notes)), shown
+
+
+def _need_one_leg(exposures: Sequence[Exposure], k: int, side: str) -> None:
+    """Refuse views that show as much as view k, which shows both legs at the same moment."""
+    both = _lost(exposures[k])
+    for exposure in exposures:
+        name = exposure.view.name
+        if name != exposures[k].view.name and _lost(exposure) > _SHARE_OF_BOTH * both:
+            raise GeometryError(
+                "The {view} radiograph, taken at the same moment, shows both legs, too; where they "
+                "cover each other, their bones cannot be told apart.",
+                "Crop it to the {side} leg where they lie apart, reconstruct from the {other} "
+                "radiograph alone, or have it taken again with the other leg out of the way.",
+                view=name,
+                side=side,
+                other=exposures[k].view.name,
+            )
+
+
+def _lost(exposure: Exposure) -> float:
+    """What rays lose across the patient, line integral times mm, the mean of the middle rows."""
+    view = exposure.view
+    return float(_profile(np.where(exposure.valid, exposure.line_integral, 0)).sum()) * float(
+        view.pixel_size(float(view.depths(np.zeros(3))))[0]
+    )
+
+
+def _profile(line: np.ndarray) -> np.ndarray:
+    """Mean of the middle rows ``[columns]``, above the least of them."""
+    rows = len(line)
+    profile = line[rows // 4 : rows - rows // 4].mean(0)
+    return profile - profile.min()
 
 
 def _is_centred(view: View) -> bool:
@@ -94,9 +130,8 @@ def _is_centred(view: View) -> bool:
 
 def _legs(line: np.ndarray, view: View) -> tuple[int, tuple[float, float]] | None:
     """The column between two legs and those of their middles, or None where there is one leg."""
-    rows, width = line.shape
-    profile = line[rows // 4 : rows - rows // 4].mean(0)
-    profile = ndimage.gaussian_filter1d(profile - profile.min(), width / 60)
+    width = line.shape[1]
+    profile = ndimage.gaussian_filter1d(_profile(line), width / 60)
     gap = width // 3 + int(profile[width // 3 : width - width // 3].argmin())
     peaks = profile[:gap].max(), profile[gap:].max()
     if min(peaks) < _BOTH * max(peaks) or profile[gap] > _GAP * min(peaks):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.core.messages import Message
+from SSRKDLib.geometry.slot_view import SlotView
+from SSRKDLib.geometry.views import Rig
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Scanner:
     Attributes:
         names: pattern of its maker's and model's name, in capitals.
         sdd: from the focal spot's line to the detector, mm.
-        sod: to the isocentre, mm, in the frontal and in the lateral view.
+        sod: to the isocentre, mm, in the frontal and in the lateral view; not from a document of
+            the maker. Pixels are the patient's own at the isocentre, so that 5 % more or less
+            change what lies 100 mm before or behind it by 0.5 %.
     """
 
     names: str
@@ -31,6 +35,9 @@ class Scanner:
 
 #: Scanners by name. Their files state the distances, too; these count where one does not.
 SCANNERS = {"EOS": Scanner(r"\bEOS\b|EOSEDGE|\bSTEREOS\b", 1300.0, (987.0, 918.0))}
+
+#: A cone beam's detector is no higher, mm: the largest are 17 inches, and their diagonal 610 mm.
+_HIGHEST_MM = 620.0
 
 #: Pixels that are so near to the magnification, longer across than along, are a slot scanner's.
 _ALIKE = 0.02
@@ -77,7 +84,7 @@ def slot_distances(
         sdd = known.sdd
         notes.append(
             Message(
-                "{label}: no source-to-detector distance; {sdd:g} mm, as {scanner}'s.",
+                "{label}: no source-to-detector distance; {sdd:g} mm are assumed, as {scanner}'s.",
                 label=label,
                 sdd=sdd,
                 scanner=scanner,
@@ -87,7 +94,7 @@ def slot_distances(
         sod = known.sod[0 if frontal else 1]
         notes.append(
             Message(
-                "{label}: no source-to-isocentre distance; {sod:g} mm, as {scanner}'s.",
+                "{label}: no source-to-isocentre distance; {sod:g} mm are assumed, as {scanner}'s.",
                 label=label,
                 sod=sod,
                 scanner=scanner,
@@ -128,3 +135,20 @@ def slot_spacing(
         "Export the scanner's own image, not a screen capture.",
         label=label,
     )
+
+
+def higher_than_detectors(rig: Rig) -> list[str]:
+    """A sentence on each view of a cone beam that is too high for one detector."""
+    return [
+        Message(
+            "The {view} radiograph is {height:.0f} mm high, more than any detector, and described "
+            "as one exposure of a cone beam: if a slot scanner took it, its heights are not "
+            "magnified, and its view should say so ('type': 'slot'); if it was joined from several "
+            "exposures, use the one of the knee.",
+            view=view.name,
+            height=height,
+        )
+        for view in rig.views
+        if not isinstance(view, SlotView)
+        and (height := max(n * mm for n, mm in zip(view.size, view.pixel_spacing))) > _HIGHEST_MM
+    ]

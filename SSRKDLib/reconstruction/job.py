@@ -14,6 +14,7 @@ from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models import loading
 from SSRKDLib.radiographs.both_knees import one_knee
 from SSRKDLib.radiographs.exposure import read_exposures
+from SSRKDLib.radiographs.slot_scanners import higher_than_detectors
 from SSRKDLib.reconstruction.choices import POSES
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Job:
         start = time.perf_counter()
         exposures, notes = read_exposures(rig, fields, radiographs)
         rig, exposures = one_knee(rig, exposures)
+        notes = [*notes, *higher_than_detectors(rig)]
         return cls(rig, exposures, notes, round(time.perf_counter() - start, 3))
 
     def run_with(

@@ -22,12 +22,12 @@ def rig_of(side: str | None):
     return rig_from_distances(views, side)
 
 
-def film(rig, places) -> Exposure:
-    """Legs of 50 mm radius, at distances to the patient's left, mm."""
-    view = rig.views[0]
+def film(rig, places, k=0) -> Exposure:
+    """View k of legs of 50 mm radius, at distances to the patient's left (lateral: back), mm."""
+    view = rig.views[k]
     ray = view.points_on_detector(np.stack([np.arange(SIZE[0]), np.full(SIZE[0], 99.5)], 1))
     ray = (ray - view.source) @ view.column_direction * 900 / 1200
-    beside = ray * np.sign(view.column_direction[0])
+    beside = ray * np.sign(view.column_direction[k])
     leg = sum(2 * np.sqrt(np.maximum(50.0**2 - (beside - place) ** 2, 0)) for place in places)
     line = np.tile(0.02 * leg, (SIZE[1], 1)).astype(np.float32)
     return Exposure(view, line, np.ones(line.shape, bool))
@@ -81,5 +81,28 @@ def test_a_rig_that_states_where_the_knees_are_is_believed(known):
         rig, _ = one_knee(rig, exposures)
     again, (frontal, _) = one_knee(rig, exposures)
     assert again.views == rig.views and not frontal.valid.all()
-    covered = ", which the other leg may cover in the other view" if rig.simultaneous else ""
-    assert again.assumptions[-1].endswith(f"the left one is taken{covered}.")
+    assert again.assumptions[-1].endswith("the left one is taken.")
+
+
+@pytest.mark.parametrize("apart", [0.0, 45.0, 130.0])
+def test_two_legs_in_both_views_of_one_moment_are_refused(apart):
+    """Whether they cover each other or not; a field around one of them is enough."""
+    rig = replace(rig_of("R"), simultaneous=True)
+    frontal = film(rig, (95.0, -105.0))
+    lateral = film(rig, (-apart / 2, apart / 2), k=1)
+    with pytest.raises(GeometryError, match="shows both legs, too.*Crop it to the right leg") as no:
+        one_knee(rig, [frontal, lateral])
+    assert "from the frontal radiograph alone" in str(no.value)
+    if apart > 100.0:
+        half = np.arange(SIZE[0]) < SIZE[0] // 2
+        cropped = Exposure(lateral.view, lateral.line_integral, lateral.valid & half)
+        _, (taken, other) = one_knee(rig, [frontal, cropped])
+        assert other is cropped and not taken.valid.all()
+
+
+def test_of_one_film_of_both_knees_the_wanted_one_is_taken_where_it_is():
+    rig = rig_of("L")
+    alone = replace(rig, views=rig.views[:1])
+    taken, (frontal,) = one_knee(alone, [film(rig, (95.0, -105.0))])
+    assert taken.views == alone.views and not frontal.valid.all()
+    assert taken.assumptions[-1].endswith("the left one is taken.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pydicom
@@ -19,6 +19,7 @@ from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tag
 from SSRKDLib.radiographs.dicom_words import side_key, view_key
 from SSRKDLib.radiographs.exposure import read_exposures
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom, rig_from_tags
+from SSRKDLib.radiographs.slot_scanners import higher_than_detectors
 from Testing.radiographs.test_rig_sources import (
     SIZE,
     assert_same_projection,
@@ -234,7 +235,7 @@ EOS = {"Manufacturer": "EOS imaging", "DistanceSourceToDetector": 1300}
           "DistanceSourceToPatient": 918}, (0.254, 0.254 * 918 / 1300), ""),
         ({"ManufacturerModelName": "EOSedge", "ImagerPixelSpacing": [0.2, 0.2],
           "DistanceSourceToDetector": None, "DistanceSourceToPatient": None},
-         (0.2, 0.2 * 987 / 1300), "987 mm, as EOS's"),
+         (0.2, 0.2 * 987 / 1300), "987 mm are assumed, as EOS's"),
         ({"ImagerPixelSpacing": [0.9, 1.2], "DistanceSourceToDetector": 1200,
           "DistanceSourceToPatient": 900}, (1.2, 0.9), ""),
     ],
@@ -281,3 +282,15 @@ def test_a_slot_image_as_a_cone_beams_is_a_sentence_and_the_reverse(tmp_path):
     assert not any("slot" in note for note in read_exposures(slot)[1])
     written(plain_rig(), tmp_path, modality="DX")
     assert sum("the rig is believed" in note for note in read_exposures(slot)[1]) == 2
+
+
+def test_a_cone_beams_image_higher_than_a_detector_is_pointed_out(tmp_path):
+    plain = rig_from_dicom(*written(plain_rig(), tmp_path, modality="DX"))
+    assert higher_than_detectors(plain) == []
+    view = plain.views[0]
+    rows = 1 + int(620 / view.pixel_spacing[1])
+    tall = replace(view, size=(view.size[0], rows))
+    slot = SlotView(**{entry.name: getattr(tall, entry.name) for entry in fields(tall)})
+    assert higher_than_detectors(Rig((slot,))) == []
+    (said,) = higher_than_detectors(Rig((tall,)))
+    assert "more than any detector" in said and "'type': 'slot'" in said
