@@ -21,7 +21,7 @@ from SSRKDLib.core.errors import InputError, WeightsError  # noqa: E402
 from SSRKDLib.datasets.virtual_cohort import FINGERPRINT, ViewRanges, VirtualCohort  # noqa: E402
 from SSRKDLib.geometry.virtual_cameras import Framing  # noqa: E402
 from SSRKDLib.models.knee_model import KneeModel  # noqa: E402
-from SSRKDLib.training import command, earlier_format  # noqa: E402
+from SSRKDLib.training import command, earlier_format, step_log  # noqa: E402
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_network  # noqa: E402
 from SSRKDLib.training.data.virtual_dataset import KneeSamples  # noqa: E402
 from SSRKDLib.training.export import export  # noqa: E402
@@ -32,6 +32,16 @@ from Testing.support.small_trainings import ROOT, SMALL, arguments, train  # noq
 
 FRAMING = Framing(**SMALL["default"]["data"]["framing"])
 
+#: Of the trainings that are compared; a line of their logs comes with the last.
+STEPS = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_logs():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step_log, "EVERY", STEPS)
+        yield
+
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
@@ -40,8 +50,8 @@ def cohort(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def straight(cohort, tmp_path_factory):
-    """The last checkpoint of 20 steps in one go."""
-    return go(cohort, tmp_path_factory.mktemp("straight"), 20)
+    """The last checkpoint of all steps in one go."""
+    return go(cohort, tmp_path_factory.mktemp("straight"), STEPS)
 
 
 def go(cohort: Path, output: Path, steps: int, **options: object) -> Path:
@@ -67,16 +77,16 @@ def steps_logged(output: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (output / LOG).read_text().splitlines()]
 
 
-def test_ten_steps_and_ten_resumed_ones_are_twenty(cohort, straight, tmp_path):
+def test_four_steps_and_four_resumed_ones_are_eight(cohort, straight, tmp_path):
     output = tmp_path / "stopped"
-    go(cohort, output, 10)
-    assert_same_state(straight, go(cohort, output, 20))
-    assert steps_logged(output) == steps_logged(straight.parent) == [20]
+    go(cohort, output, STEPS // 2)
+    assert_same_state(straight, go(cohort, output, STEPS))
+    assert steps_logged(output) == steps_logged(straight.parent) == [STEPS]
 
 
 def test_a_training_stopped_by_sigterm_loses_no_step(cohort, straight, tmp_path):
     output = tmp_path / "stopped"
-    asked = arguments("default", cohort, output, 20, checkpoint_every=1000)
+    asked = arguments("default", cohort, output, STEPS, checkpoint_every=1000)
     process = subprocess.Popen(
         [sys.executable, "-c", STOP_AFTER_THREE, *asked], cwd=ROOT, encoding="utf-8",
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE,
@@ -84,7 +94,7 @@ def test_a_training_stopped_by_sigterm_loses_no_step(cohort, straight, tmp_path)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 128 + signal.SIGTERM and "Stopped after step 3;" in out
     assert torch.load(output / LAST, weights_only=True)["global_step"] == 3
-    assert_same_state(straight, go(cohort, output, 20))
+    assert_same_state(straight, go(cohort, output, STEPS))
 
 
 #: A training that receives SIGTERM in the middle of its third step.
@@ -112,28 +122,28 @@ def test_an_earlier_version_s_checkpoint_is_continued_or_refused(
     cohort, straight, tmp_path, capsys
 ):
     output = tmp_path / "earlier"
-    ten = torch.load(go(cohort, tmp_path / "ten", 10), weights_only=True)
+    half = torch.load(go(cohort, tmp_path / "half", STEPS // 2), weights_only=True)
     output.mkdir()
     state = {
-        part: {k.partition(".")[2]: v for k, v in ten["state_dict"].items() if k.startswith(part)}
+        part: {k.partition(".")[2]: v for k, v in half["state_dict"].items() if k.startswith(part)}
         for part in ("networks", "average")
     }
-    state |= {"optimiser": ten["optimizer_states"][0], "step": 10, "settings": {
+    state |= {"optimiser": half["optimizer_states"][0], "step": STEPS // 2, "settings": {
         "networks": SMALL["default"]["model"]["networks"], "batch": 2, "knees": 3,
         "framing": vars(FRAMING)}}  # fmt: skip
     torch.save(state, output / earlier_format.CHECKPOINT)
-    assert_same_state(straight, go(cohort, output, 20))
+    assert_same_state(straight, go(cohort, output, STEPS))
     # It can be exported, too, as it is.
     export([output / earlier_format.CHECKPOINT], tmp_path / "earlier.zip")
-    export([tmp_path / "ten" / LAST], tmp_path / "today.zip")
+    export([tmp_path / "half" / LAST], tmp_path / "today.zip")
     a, b = (read_bundle(tmp_path / f"{name}.zip") for name in ("earlier", "today"))
     assert all(torch.equal(b.tensors[key], value) for key, value in a.tensors.items())
     assert a.manifest["geometry"] == b.manifest["geometry"]
     (output / LAST).unlink()
-    other = arguments("default", cohort, output, 20, **{"model.networks.locator.width": 16})
+    other = arguments("default", cohort, output, STEPS, **{"model.networks.locator.width": 16})
     assert command.run(other) == 2
     torch.save({"state_dict": {}}, output / earlier_format.CHECKPOINT)
-    assert command.run(arguments("default", cohort, output, 20)) == 2
+    assert command.run(arguments("default", cohort, output, STEPS)) == 2
     errors = capsys.readouterr().err.splitlines()
     errors = [line for line in errors if line.startswith("error: ")]
     assert "does not fit" in errors[0] or "do not fit" in errors[0]
@@ -150,7 +160,7 @@ def test_the_first_form_of_the_command_is_the_same_training_also_with_a_loader_s
     output = tmp_path / "first"
     subprocess.run(
         [sys.executable, ROOT / "Training" / "train.py", config, "--cohort", cohort, "--output",
-         output, "--steps", "20", "--threads", "1", "--workers", "1"],
+         output, "--steps", str(STEPS), "--threads", "1", "--workers", "1"],
         cwd=ROOT, check=True, capture_output=True, timeout=240,
     )  # fmt: skip
     assert_same_state(straight, output / LAST)
@@ -206,7 +216,7 @@ def test_an_export_reads_back_as_a_model_and_describes_its_training(straight, tm
     assert manifest["geometry"]["framing"] == vars(FRAMING)
     assert manifest["geometry"]["magnification"] == [1.05, 1.6]
     assert "people 20 to 25 held out" in manifest["training"]["data"]
-    assert (manifest["training"]["steps"], manifest["training"]["batch"]) == (20, 2)
+    assert (manifest["training"]["steps"], manifest["training"]["batch"]) == (STEPS, 2)
     # Weights whose configuration has no name, or that are given one, are their own.
     export([straight], tmp_path / "mine.zip", storage="int8")
     mine = read_manifest(tmp_path / "mine.zip")
