@@ -4,11 +4,11 @@
     python Training/evaluate_moved.py --motions rigid --told all -o OUT
     python Training/evaluate_moved.py --virtual 200 -o OUT
 
-People 20 to 25 of LLP26 (bundled) and both Visible Humans (where --shared has them), each rigid and
-with the knee bent 10, 20 and 30 degrees more in the lateral view, the leg turned by 5 degrees and
-moved by 10 mm. With --virtual, random knees instead, each rigid and moved, half of these slightly
-(2 degrees, 3 mm): how many are called what they are. With --only frontal (or lateral), people who
-did not move, from this radiograph alone. What the columns mean:
+People 20 to 25 of LLP26 (bundled), both Visible Humans and strangers (where --shared has them),
+each rigid and with the knee bent 10, 20 and 30 degrees more in the lateral view, the leg turned by
+5 degrees and moved by 10 mm. With --virtual, random knees instead, each rigid and moved, half of
+these slightly (2 degrees, 3 mm): how many are called what they are. With --only frontal (or
+lateral), people who did not move, from this radiograph alone. What the columns mean:
 SSRKDLib/evaluation/moved_pairs.py. With --told, the same radiographs with a rig that is told
 otherwise than it was (SSRKDLib/evaluation/told_rigs.py). With --rig four_views [--views 3], oblique
 radiographs beside the two, the leg as in the lateral one. OUT/rows.json gets a row for each pair;
@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from SSRKDLib.core.errors import script
 from SSRKDLib.core.output_manifest import ResultKind, files_with
-from SSRKDLib.evaluation.held_out_people import RIGS, SIMULATORS, held_out_people
+from SSRKDLib.evaluation.held_out_people import RIGS, SIMULATORS, held_out_people, strangers
 from SSRKDLib.evaluation.moved_pairs import (
     Pair,
     held_out_pairs,
@@ -122,10 +122,10 @@ def _all_pairs(arguments: argparse.Namespace) -> list:
         return list(virtual_pairs(arguments.virtual, arguments.seed))
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
-        print(f"skipped: the Visible Humans ({arguments.shared} is not there)")
+        print(f"skipped: the Visible Humans and strangers ({arguments.shared} is not there)")
     return [
         pair
-        for pair in held_out_pairs(held_out_people(shared))
+        for pair in held_out_pairs([*held_out_people(shared), *strangers(shared)])
         if pair.person.name in (arguments.people or [pair.person.name])
         and pair.motion in (arguments.motions or [pair.motion])
     ]
