@@ -85,9 +85,19 @@ def test_a_third_view_has_a_pose_of_its_own(moved):
     poses = (*true.poses, bent(40.0, turned_leg((1.0, 3.0, -2.0), (-2.0, 3.0, 4.0))))
     three = replace(true, poses=poses, offsets=None)
     fit = fit_knee(exact_views(three))
-    assert fit.moved and len(fit.state.poses) == 3
+    assert fit.moved and fit.state.shared == (0, 1, 2)
     assert abs(flexion_error(fit.state, three, 2)) < 3.0
     assert motion_of(fit).flexion.value == pytest.approx(20.0, abs=4.0)
+
+
+def test_a_third_view_of_the_knee_as_it_lay_in_the_lateral_tells_its_depth(moved):
+    true, pair = moved
+    three = replace(true, poses=(*true.poses, true.poses[1]), offsets=None)
+    fit = fit_knee(exact_views(three))
+    assert fit.state.shared == (0, 1, 1)
+    for bone in ("femur", "tibia"):
+        by_pair = mean_distance(pair.state, true, bone, 1)
+        assert mean_distance(fit.state, three, bone, 1) < 0.5 * by_pair, bone
 
 
 def test_what_was_exposed_at_one_moment_has_one_pose(moved):

@@ -33,10 +33,9 @@ def random_shape(seed: int) -> np.ndarray:
 
 def knee(coefficients: np.ndarray, *poses: dict[str, np.ndarray]) -> FitState:
     """A knee in one pose, or in one for each view."""
-    model = knee_shape_model()
-    return FitState(
-        model, coefficients, poses if len(poses) > 1 else poses * 2, one_pose=len(poses) == 1
-    )
+    if len(poses) == 1:
+        return FitState(knee_shape_model(), coefficients, poses * 2, (0, 0))
+    return FitState(knee_shape_model(), coefficients, poses, tuple(range(len(poses))))
 
 
 def bent(degrees: float, leg: np.ndarray | None = None) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ from SSRKDLib.reconstruction.fitting.residuals import (
 )
 from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt
 from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
-from SSRKDLib.reconstruction.fitting.state import FitState
+from SSRKDLib.reconstruction.fitting.state import PAIR, FitState
 
 #: Poses of their own are believed where they fit the outlines this many times better and the
 #: network's field, asked with each bone's own rig, agrees this many times better with the surfaces.
@@ -40,6 +40,10 @@ MOVED_ALONE, MOVED_SURELY = 1.17, 1.5
 
 #: Steps with own poses from the best single ones, and the gain below which more are not tried.
 _PROBE, _PROMISING = 5, 1.04
+
+#: In a further view the bones lay as in another one unless poses of its own fit this many times
+#: better. Of virtual knees those that lay alike reach 1.02, others 1.3 and more.
+_ALIKE = 1.1
 
 #: Steps when further evidence joined.
 _AGAIN = 5
@@ -128,14 +132,14 @@ Ask = Callable[[Fit], SurfaceEvidence]
 class _Steps:
     """Counts the steps of a fit, and tells the share that is done."""
 
-    #: With own poses in full.
-    MOST = 2 * len(STEPS) + _PROBE + _AGAIN
-
-    def __init__(self, told: Callable[[float], None]) -> None:
+    def __init__(self, told: Callable[[float], None], views: int) -> None:
         self._told, self._done = told, 0
+        # With own poses in full, of which each further view's may be those of any one before it.
+        shared = sum(range(len(PAIR), views))
+        self._most = (2 + shared) * len(STEPS) + _PROBE + _AGAIN
 
     def __call__(self) -> None:
-        self._told(self._done / self.MOST)
+        self._told(self._done / self._most)
         self._done += 1
 
 
@@ -145,7 +149,8 @@ def fit_knee(
     """Fit shapes and poses to the outlines of masks, and to what else there is.
 
     One pose per bone is kept unless poses of their own fit the outlines clearly better: those
-    always fit a little better, and invent motion where there was none.
+    always fit a little better, and invent motion where there was none. So is one pose for a further
+    view and another one before it.
 
     Args:
         seen: what the views show; the mean knee in its own place is where the fit starts from, so
@@ -153,20 +158,23 @@ def fit_knee(
         ask: gives further evidence; it joins when the outlines are fitted.
         told: before each step, the share that is done, 0 to 1; what it raises ends the fit.
     """
-    step = _Steps(told)
+    step = _Steps(told, len(seen.views))
     evidence = _evidence(seen)
     alone = len(seen.views) == 1
     doubted = seen.doubt is not None and not alone
-    start = FitState.mean(knee_shape_model(), True, len(seen.views), doubted)
+    start = FitState.mean(knee_shape_model(), len(seen.views), doubted)
     still = _fitted(start, evidence, step)
     if seen.simultaneous or alone:
         return still if ask is None else still.with_term(ask(still), step)
     probe = descend(still.state.with_own_poses(), evidence, [FINEST] * _PROBE, step)
     ratio = still.cost / _cost(probe, evidence)
     own = None
-    if ratio >= _PROMISING:
+    # Where two of three views agree, a few steps do not bring the third where it belongs.
+    if ratio >= _PROMISING or len(seen.views) > len(PAIR):
         own = _fitted(start.with_own_poses(), evidence, step)
         ratio = still.cost / own.cost
+        if ratio >= MOVED_BY:
+            own = _sharing(own, step)
     still = replace(still, ratio=ratio)
     if ask is None:
         return replace(own, ratio=ratio) if own is not None and ratio >= MOVED_ALONE else still
@@ -178,6 +186,21 @@ def fit_knee(
     if ratio >= MOVED_SURELY or field_ratio >= FIELD_AGREES_BY:
         return replace(own, ratio=ratio, field_ratio=field_ratio).with_term(own_term, step)
     return replace(still, field_ratio=field_ratio).with_term(one_term, step)
+
+
+def _sharing(own: Fit, step: Callable[[], None]) -> Fit:
+    """The fit with one pose for each further view and another one before it, where they lay alike:
+    only so do the two tell together how deep the bones lie."""
+    for slot in own.state.slots[len(PAIR) :]:
+        tried = [
+            _fitted(own.state.with_shared_poses(slot, other), own.evidence, step)
+            for other in own.state.own_slots
+            if other < slot
+        ]
+        best = min(tried, key=lambda fit: fit.cost)
+        if best.cost < _ALIKE * own.cost:
+            own = best
+    return own
 
 
 def _times_better(before: dict[str, float], after: dict[str, float]) -> float:

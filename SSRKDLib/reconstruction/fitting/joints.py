@@ -141,7 +141,7 @@ def prior_rows(
         centred_mm: of how far apart two films are centred, given how far apart the leg lies in
             them, the standard deviation, mm; None where the rig says exactly where each stood.
     """
-    joints = [joint_coordinates(state, slot) for slot in state.own_slots]
+    joints = {slot: joint_coordinates(state, slot) for slot in state.own_slots}
     residuals, rows = [], []
 
     def add(value: np.ndarray, derivative: np.ndarray, deviation) -> None:
@@ -149,7 +149,7 @@ def prior_rows(
         residuals.append(np.ravel(value / deviation))
         rows.append(np.reshape(derivative / deviation[..., None], (-1, 6 * state.blocks)))
 
-    for (tibia, patella, fibula), (d_tibia, d_patella, d_fibula) in joints:
+    for (tibia, patella, fibula), (d_tibia, d_patella, d_fibula) in joints.values():
         for limit, side in zip(FLEXION_RANGE, (-1.0, 1.0)):
             if side * (tibia[0] - limit) > 0:
                 add(tibia[:1] - limit, d_tibia[:1], 2.0)

@@ -36,9 +36,8 @@ class FitState:
         model: of the shapes.
         coefficients: ``[K]`` standard deviations; the bones share them, and so do the views.
         poses: per view and bone a rigid 4x4 from the model's canonical coordinates to the world
-            that the views are given in; the same for all views where ``one_pose``, but for the
-            shifts.
-        one_pose: whether no bone moved between the views.
+            that the views are given in; the same for views that share them, but for the shifts.
+        shared: per view the first view in which the bones lay as in it: itself where they moved.
         offsets: ``[views, 4]`` mm by which each mask is too large; None: none is.
         shifts: ``[views - 1, 3]`` mm, world, from where the knee lies in the first view to where
             it lies in each further one, whose camera does not stand where it is said to; None
@@ -48,7 +47,7 @@ class FitState:
     model: KneeShapeModel
     coefficients: np.ndarray
     poses: tuple[Poses, ...]
-    one_pose: bool
+    shared: tuple[int, ...]
     offsets: np.ndarray = None
     shifts: np.ndarray | None = None
 
@@ -57,18 +56,28 @@ class FitState:
             object.__setattr__(self, "offsets", np.zeros((len(self.poses), len(BONES))))
 
     @classmethod
-    def mean(
-        cls, model: KneeShapeModel, one_pose: bool, views: int = len(PAIR), doubted: bool = False
-    ) -> FitState:
-        """The mean knee in its own place, in so many views; ``doubted``: these may stand elsewhere
-        than they are said to."""
+    def mean(cls, model: KneeShapeModel, views: int = len(PAIR), doubted: bool = False) -> FitState:
+        """The mean knee in its own place, the same in so many views; ``doubted``: these may stand
+        elsewhere than they are said to."""
         still = {bone: np.eye(4) for bone in BONES}
         shifts = np.zeros((views - 1, 3)) if doubted else None
-        return cls(model, np.zeros(model.components), (still,) * views, one_pose, shifts=shifts)
+        poses, shared = (still,) * views, (0,) * views
+        return cls(model, np.zeros(model.components), poses, shared, shifts=shifts)
 
     def with_own_poses(self) -> FitState:
         """The same, its bones free to lie otherwise in each view."""
-        return replace(self, one_pose=False, shifts=None)
+        return replace(self, shared=tuple(self.slots), shifts=None)
+
+    def with_shared_poses(self, slot: int, other: int) -> FitState:
+        """The same, its bones as in another of the views that have poses of their own."""
+        poses, shared = list(self.poses), list(self.shared)
+        poses[slot], shared[slot] = poses[other], other
+        return replace(self, poses=tuple(poses), shared=tuple(shared))
+
+    @property
+    def one_pose(self) -> bool:
+        """Whether no bone moved between the views."""
+        return not any(self.shared)
 
     @property
     def free(self) -> int:
@@ -81,9 +90,9 @@ class FitState:
         return range(len(self.poses))
 
     @property
-    def own_slots(self) -> range:
+    def own_slots(self) -> tuple[int, ...]:
         """The views that have poses of their own: the first, where all share them."""
-        return self.slots[:1] if self.one_pose else self.slots
+        return tuple(slot for slot in self.slots if self.shared[slot] == slot)
 
     @property
     def blocks(self) -> int:
@@ -92,7 +101,7 @@ class FitState:
 
     def block(self, slot: int, bone: str) -> int:
         """Which of them is that of a bone in a view."""
-        return BONES.index(bone) + (0 if self.one_pose else len(BONES) * slot)
+        return BONES.index(bone) + len(BONES) * self.own_slots.index(self.shared[slot])
 
     def points(self, bone: str, slot: int) -> np.ndarray:
         """Vertices ``[N, 3]`` mm of a bone as it lay in a view."""
@@ -113,17 +122,17 @@ class FitState:
             offsets: ``[views, 4]`` change, mm.
             shifts: ``[views - 1, 3]`` change, mm, where the state has any.
         """
-        poses = [
-            {
+        poses = {
+            s: {
                 bone: _turned(self.poses[s][bone], bone, motions[self.block(s, bone)])
                 for bone in BONES
             }
             for s in self.own_slots
-        ]
+        }
         changed = replace(
             self,
             coefficients=self.coefficients + shape,
-            poses=tuple(poses[min(s, len(poses) - 1)] for s in self.slots),
+            poses=tuple(poses[s] for s in self.shared),
             offsets=self.offsets + offsets,
         )
         if self.shifts is None:
