@@ -66,6 +66,7 @@ def test_panel_measures_are_shown_saved_and_go_with_the_bones(
 def test_panel_bones_are_one_segmentation_named_and_coloured(bones, slicer):
     user.click(bones.ui.segmentationButton)
     node = bones.parameters.nodeOf("bones", "Segmentation")
+    assert not node.GetDisplayNode().GetVisibility3D()  # the models stand there, with their colours
     models = bones.case().models
     segmentation = node.GetSegmentation()
     assert list(segmentation.GetSegmentIDs()) == list(models)

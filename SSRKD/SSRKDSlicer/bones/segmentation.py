@@ -36,6 +36,8 @@ def bonesAsSegmentation(models, node=None):
         name = uniqueName(_("Bones of the knee"))
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.CreateDefaultDisplayNodes()
+        # Where the models stand already: it would hide their colours.
+        node.GetDisplayNode().SetVisibility3D(False)
         folder = folderOf(first)
         if folder is not None:
             putInto(folder, node)
