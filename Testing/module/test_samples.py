@@ -39,6 +39,19 @@ def test_samples_of_radiographs_bring_geometry_and_truth(sources, slicer, panel)
     assert panel.ui.reconstructButton.enabled
 
 
+def test_samples_in_the_scene_are_chosen_and_not_loaded_again(sources, slicer, panel):
+    import SampleData
+
+    nodes = SampleData.SampleDataLogic().click(sources["Knee radiographs (left, virtual)"])
+    panel.panel.parameters.setNode("frontal", "", None)
+    user.click(panel.ui.sampleButton)
+    assert panel.panel.parameters.nodeOf("frontal") is nodes[0]
+    assert slicer.mrmlScene.GetNodesByName("True femur").GetNumberOfItems() == 1
+    slicer.mrmlScene.RemoveNode(nodes[2])  # not the whole sample any more
+    user.click(panel.ui.sampleButton)
+    assert panel.panel.parameters.nodeOf("frontal") is not nodes[0]
+
+
 def test_samples_of_ct_lie_on_each_other(sources, slicer):
     import SampleData
 

@@ -83,7 +83,7 @@ class RadiographsSection(Section):
 
     @guarded
     def onSample(self):
-        nodes = sample_data.loadRadiographs()
+        nodes = sample_data.loadedRadiographs() or sample_data.loadRadiographs()
         if len(nodes) < 2:
             raise InputError(
                 _("The sample could not be loaded."),

@@ -16,6 +16,9 @@ CATEGORY = "SSRKD"
 RADIOGRAPHS = "Knee radiographs (left, virtual)"
 CT = "Knee CT (right, virtual)"
 
+#: Attribute of a loaded node: the name of its file.
+_FILE = "SSRKD.SampleFile"
+
 #: Folder of the files and thumbnails. Not resolved: a drive letter may stand for a network folder,
 #: which no file:// URI can name.
 FOLDER = Path(os.path.abspath(__file__)).parents[2] / "Resources" / "SampleData"
@@ -120,6 +123,19 @@ def register():
     return True
 
 
+def loadedRadiographs():
+    """What :func:`loadRadiographs` loaded into this scene before, where all of it is still there;
+    else none. Loaded again, two bones of each name would claim to be the reference."""
+    import slicer
+
+    nodes = {}
+    for node in slicer.util.getNodesByClass("vtkMRMLDisplayableNode"):
+        if not node.GetNodeReferenceID("SSRKD.CopyOf"):
+            nodes.setdefault(node.GetAttribute(_FILE), node)
+    found = [nodes.get(file.name) for file in SAMPLES[RADIOGRAPHS].files]
+    return found if all(found) else []
+
+
 def loadRadiographs(source=None):
     """Load the radiographs and the true bones, and let the geometry travel with the radiographs.
 
@@ -167,6 +183,8 @@ def loadRadiographs(source=None):
         storeRig(node, rig, index)
     for node in nodes[2:]:
         _showAsTruth(node)
+    for node, file in zip(nodes, SAMPLES[RADIOGRAPHS].files):
+        node.SetAttribute(_FILE, file.name)
     return nodes
 
 
