@@ -223,6 +223,15 @@ def test_panel_click_beside_the_ball_is_said(core, slicer, tmp_path):
     slicer.app.processEvents()
     assert "outside the radiograph" in core.ui.statusLabel.text
     assert core.parameters.number("frontal", "ScaleSpacing") is None
+    user.click(core.ui.clearScaleButton)
+    slicer.app.processEvents()
+    assert core.parameters.nodeOf("frontal", "Marker") is None
+    assert not core.ui.clearScaleButton.enabled
+    user.click(core.ui.rulerButton)
+    for pixel in ((40, 50), (40, 90)):
+        core.parameters.nodeOf("frontal", "Marker").AddControlPoint(*pixelRas(node, *pixel))
+    slicer.app.processEvents()
+    assert core.parameters.number("frontal", "ScaleSpacing") and not core.ui.statusLabel.text
 
 
 def test_panel_ruler_gives_the_scale(core, slicer, tmp_path):

@@ -57,7 +57,8 @@ class ScaleTool(Section, VTKObservationMixin):
         for widget in (ui.ballButton, ui.rulerButton):
             widget.enabled = usable
         spacing = self.parameters.scale(self.view)
-        ui.clearScaleButton.enabled = spacing is not None
+        marker = self.parameters.nodeOf(self.view, "Marker")
+        ui.clearScaleButton.enabled = spacing is not None or marker is not None
         if spacing is not None and usable:
             ui.scaleLabel.text = _(
                 "The {view} pixels are {spacing:.4f} mm on the detector."
@@ -195,6 +196,7 @@ class ScaleTool(Section, VTKObservationMixin):
             tuple(length), self.ui.markerSize.value, self._magnification(), spacing
         )
         self.parameters.setScale(self.view, found[0])
+        self.panel.showStatus("")  # an earlier click may have found nothing
         self.panel.log(
             _(
                 "{view} scale: {size:g} mm over {pixels:.1f} pixels; a pixel is "
