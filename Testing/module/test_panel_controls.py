@@ -132,6 +132,10 @@ def test_panel_rig_file(core, slicer, tmp_path):
     assert not core.ui.ballButton.enabled
     assert "already contains the scale" in core.ui.scaleLabel.text
     user.click(core.ui.placeButton)
+    slicer.app.processEvents()
+    assert "Radiographs in 3D shows them" in core.ui.statusLabel.text
+    user.click(core.ui.in3DCheck)  # before there are any bones
+    assert slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeSSRKDLateral").GetSliceVisible()
     placed = core.case().placed
     corner = orthogonal().views[0].detector_origin * [-1, -1, 1]
     np.testing.assert_allclose(placed[0].GetOrigin(), corner, atol=1e-6)

@@ -106,7 +106,9 @@ class RadiographsSection(Section):
         outlines.updateOutlines(case.models, case.placed, folder, in3D)
         self.panel.storeCase(case)
         self.panel.results.showCase(case, masks=not case.models)
-        self.panel.log(_("The radiographs stand on their detector planes."))
+        self.panel.showStatus(
+            _("The radiographs stand on their detector planes; Radiographs in 3D shows them there.")
+        )
 
     @guarded
     def onFrontalCrop(self, on):

@@ -96,13 +96,15 @@ class ResultsSection(Section):
 
     def refresh(self):
         super().refresh()
-        models = self.panel.case().models
+        case = self.panel.case()
+        models = case.models
         self._observe(models.values())
         for row, bone in enumerate(BONES):
             self._showRow(row, bone, models.get(bone))
         ui = self.ui
-        for widget in (ui.resultsTable, ui.outlinesCheck, ui.in3DCheck, ui.exportButton):
+        for widget in (ui.resultsTable, ui.outlinesCheck, ui.exportButton):
             widget.enabled = bool(models)
+        ui.in3DCheck.enabled = bool(models) or any(case.placed)
         ui.uncertaintyCheck.enabled = any(uncertaintyOf(n) is not None for n in models.values())
         ui.exportButton.toolTip = (
             _("Write the bones to files (mm, LPS).") if models else _("Reconstruct first.")
