@@ -135,6 +135,18 @@ def test_panel_each_radiograph_has_the_bones_as_they_lay_in_it(core, slicer):
     assert SAID[0] in core.ui.statusLabel.text.splitlines()[0]
     assert core.ui.statusLabel.text.count(SAID[0]) == 1
     assert "⚠ Something else." in core.ui.statusLabel.text
+    # A crop region is proposed around what was found, and can be dragged.
+    user.click(core.ui.lateralCropButton)
+    left, top, columns, rows = core.requireSetup().crops[1]
+    view = core.setup.rig.views[1]
+    margin = 20.0 / view.pixel_spacing[0]
+    places = view.project(np.array([lay(bone, "lateral") for bone in models]))
+    for low, count, least, most in zip((left, top), (columns, rows), places.min(0), places.max(0)):
+        assert low < least - margin and most + margin < low + count
+    assert columns < view.size[0]
+    region = core.parameters.nodeOf("lateral", "Crop")
+    region.SetSize(*(np.array(region.GetSize()) * [0.5, 0.5, 1.0]))
+    assert core.requireSetup().crops[1][2] == pytest.approx(columns / 2, abs=1)
 
 
 @pytest.mark.parametrize("crop", [None, (20, 30, 400, 420)])

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from SSRKDLib.core.errors import InputError
 
 from ..radiographs import outlines, sample_data
-from ..radiographs.placing import placeRadiographs
+from ..radiographs.placing import placedView, placeRadiographs
 from ..radiographs.radiographs import RadiographNode
 from ..scene import layouts
 from ..scene.folders import uniqueName
@@ -21,6 +21,9 @@ from ..scene.words import errorText, said, word
 from ..tasks import newCaseFolder
 from .bindings import Section, breakable, guarded
 from .scale_tool import ScaleTool
+
+#: What of a radiograph around the bones that were found a crop region takes in, mm on the detector.
+_AROUND_MM = 20.0
 
 
 class RadiographsSection(Section):
@@ -125,24 +128,43 @@ class RadiographsSection(Section):
             self.panel.refreshSoon()
             return
         radiograph = RadiographNode(self.parameters.nodeOf(view), view)
-        self.parameters.setNode(view, "Crop", _regionAround(radiograph))
+        self.parameters.setNode(view, "Crop", _regionAround(radiograph, self._found(radiograph)))
         self.parameters.setNode(view, "Cropped", radiograph.node)
         layouts.showRadiographs({view: radiograph.node})
 
+    def _found(self, radiograph):
+        """Pixels ``[2, 2]`` of a radiograph, least and greatest (column, row), around the knee that
+        was found in it; the whole image where none was."""
+        whole = np.array([[0, 0], radiograph.size]) - 0.5
+        if self.panel.setup is None:
+            return whole
+        case, role = self.panel.sameCase(), radiograph.role
+        placed = dict(zip(VIEWS, case.placed))[role]
+        view = None if placed is None else placedView(placed)
+        if view is None or not case.models:
+            return whole
+        pixels = np.concatenate(
+            [view.project(outlines.worldMesh(one, role).vertices) for one in case.models.values()]
+        )
+        margin = _AROUND_MM / np.array(view.pixel_spacing)
+        ends = np.array([pixels.min(axis=0) - margin, pixels.max(axis=0) + margin])
+        return np.clip(ends, *whole)
 
-def _regionAround(radiograph):
-    """A region of interest that holds the whole radiograph where it was loaded."""
+
+def _regionAround(radiograph, pixels):
+    """A region of interest that holds pixels ``[2, 2]``, least and greatest (column, row), of a
+    radiograph where it was loaded."""
     name = uniqueName(_("Crop region ({view})").format(view=word(radiograph.role)))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
     node.CreateDefaultDisplayNodes()
     matrix = flipLpsRas(volumeIjkToLps(radiograph.node))
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    columns, rows = radiograph.size
+    columns, rows = pixels[1] - pixels[0]
     pose = np.eye(4)
     pose[:3, 0] = matrix[:3, 0] / spacing[0]
     pose[:3, 1] = -matrix[:3, 1] / spacing[1]
     pose[:3, 2] = np.cross(pose[:3, 0], pose[:3, 1])
-    pose[:3, 3] = (matrix @ [(columns - 1) / 2, (rows - 1) / 2, 0, 1])[:3]
+    pose[:3, 3] = (matrix @ [*pixels.mean(axis=0), 0, 1])[:3]
     node.SetSize(columns * spacing[0], rows * spacing[1], 4 * max(spacing))
     node.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(pose))
     display = node.GetDisplayNode()
