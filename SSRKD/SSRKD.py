@@ -330,8 +330,9 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         return bonesAsSegmentation(models)
 
     def planOsteotomy(
-        self, bones, angle=8.0, kind="opening", entry=None, hinge=10.0, tubercle=None, side=None
-    ):
+        self, bones, angle=8.0, kind="opening", entry=None, hinge=10.0, tubercle=None, side=None,
+        inclination=None, turn=0.0,
+    ):  # fmt: skip
         """A high tibial osteotomy by rule: plane and hinge as Markups, the parts as models.
 
         Args:
@@ -342,20 +343,22 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
             hinge: mm of bone left behind the hinge.
             tubercle: thickness of the tubercle's fragment, mm, in a biplanar osteotomy, or None.
             side: "L", "R" or None: as the bones say.
+            inclination: fall of the cut to the back, degrees; None: as the medial slope.
+            turn: of the hinge in the cut, its back end to medial, degrees.
 
         Returns:
             Numbers as in ``plan.json``, and the nodes: ``plane``, ``hinge`` and ``parts`` by name.
         """
-        from SSRKDLib.planning.cut import ENTRY, Choices, standard_cut
+        from SSRKDLib.planning.cut import ENTRY, standard_cut
         from SSRKDSlicer.bones import osteotomy
 
-        choices = Choices(kind, ENTRY.get(kind) if entry is None else entry, hinge)
         models, node = (bones, None) if isinstance(bones, dict) else ({}, bones)
         basis = osteotomy.Basis(models, node, side)
-        cut = standard_cut(basis.tibia, basis.landmarks, choices)
         settings = osteotomy.Settings(
-            kind, angle, choices.entry, hinge, tubercle, basis.landmarks.laterality
-        )
+            kind, angle, ENTRY.get(kind) if entry is None else entry, hinge, tubercle,
+            basis.landmarks.laterality, inclination, turn,
+        )  # fmt: skip
+        cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
         nodes = osteotomy.newPlan(basis)
         settings.store(nodes.plane)
         osteotomy.showCut(nodes, cut, basis.landmarks)

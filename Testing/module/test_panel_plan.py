@@ -95,6 +95,29 @@ def test_slider_and_dragging_change_the_plan_and_undo_takes_it_back(core, slicer
     assert ui.planAngle.value == 12.0
 
 
+def test_fall_and_turn_lay_the_cut_out_anew(core, slicer):
+    ui = core.ui
+    nodes = planned(core, slicer)
+    assert ui.planFall.text == "medial slope"
+    slope = float(shown(core)["Tibial slope, medial"].split("°")[0])
+    along = section(core)._made[0].cut
+    user.type_text(ui.planFall, "0")
+    slicer.app.processEvents()
+    level = section(core)._made[0].cut
+    turned = np.degrees(np.arccos(along.axis @ level.axis))
+    assert turned == pytest.approx(abs(slope), abs=0.1)
+    user.type_text(ui.planTurn, "12")
+    slicer.app.processEvents()
+    cut = section(core)._made[0].cut
+    assert np.degrees(np.arccos(cut.axis @ level.axis)) == pytest.approx(12.0, abs=0.1)
+    assert cut.normal == pytest.approx(level.normal, abs=1e-6)
+    for _ in range(2):
+        user.click(ui.planUndoButton)
+        slicer.app.processEvents()
+    assert ui.planFall.text == "medial slope" and ui.planTurn.value == 0.0
+    assert nodes.plane.GetNormalWorld() == pytest.approx(along.normal * [-1, -1, 1], abs=1e-6)
+
+
 def test_the_hinge_follows_a_dragged_plane(core, slicer):
     nodes = planned(core, slicer)
     origin = np.array(nodes.plane.GetOriginWorld())
@@ -152,7 +175,7 @@ def test_the_console_plans_on_models_and_on_a_segmentation(core, slicer, module)
     assert found["angle_deg"] == 7.0 and found["hinge_width_mm"] == pytest.approx(10.0)
     assert nodes.parts["distal"].GetPolyData().GetNumberOfPolys() > 100
     segmentation = slicer.util.loadSegmentation(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
-    other, _ = logic.planOsteotomy(segmentation, angle=7.0, kind="closing")
+    other, _ = logic.planOsteotomy(segmentation, angle=7.0, kind="closing", inclination=9.0)
     assert other["kind"] == "closing" and 4.0 < other["height_mm"] < 12.0
 
 

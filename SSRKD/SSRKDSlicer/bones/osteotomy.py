@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.planning.cut import drawn_cut
+from SSRKDLib.planning.cut import Choices, drawn_cut
 from SSRKDLib.planning.fragments import fragments
 from SSRKDLib.planning.landmarks import find_landmarks
 from SSRKDLib.planning.markups import PLANE_MM, hinge_ends, plane_centre
@@ -39,7 +39,8 @@ class Settings:
     """What plane and hinge do not say; kept with the plane, so that undo and scenes have it.
 
     ``kind``: of :data:`SSRKDLib.planning.cut.KINDS`; ``angle``: degrees; ``entry``, ``hinge``: mm,
-    as laid out by rule; ``tubercle``: mm or None; ``side``: "L" or "R".
+    ``inclination`` (None: the medial slope) and ``turn``: degrees, as laid out by rule;
+    ``tubercle``: mm or None; ``side``: "L" or "R".
     """
 
     kind: str
@@ -48,6 +49,12 @@ class Settings:
     hinge: float
     tubercle: float | None
     side: str
+    inclination: float | None = None  # scenes of before fall and turn could be chosen have neither
+    turn: float = 0.0
+
+    @property
+    def choices(self):
+        return Choices(self.kind, self.entry, self.hinge, self.inclination, self.turn)
 
     def store(self, plane):
         plane.SetAttribute(SETTINGS, json.dumps(asdict(self)))

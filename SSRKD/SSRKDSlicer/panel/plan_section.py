@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.planning.correction import LongLeg, knee_angles, miniaci
-from SSRKDLib.planning.cut import ENTRY, KINDS, TUBERCLE, Choices, standard_cut
+from SSRKDLib.planning.cut import ENTRY, KINDS, TUBERCLE, standard_cut
 from SSRKDLib.planning.planner import knee_notes
 from SSRKDLib.planning.report_page import summary_rows
 
@@ -55,8 +55,8 @@ class PlanSection(Section):
         ui.planAngleSlider.connect("valueChanged(int)", self.onSlider)
         ui.planAngle.connect("valueChanged(double)", self.onAngle)
         ui.planKindCombo.connect("currentIndexChanged(int)", self.onKind)
-        ui.planEntry.connect("valueChanged(double)", self.onLayOut)
-        ui.planHinge.connect("valueChanged(double)", self.onLayOut)
+        for number in (ui.planEntry, ui.planHinge, ui.planFall, ui.planTurn):
+            number.connect("valueChanged(double)", self.onLayOut)
         ui.planBiplanarCheck.connect("toggled(bool)", self.onBiplanar)
         self._showNothing("")
 
@@ -69,10 +69,11 @@ class PlanSection(Section):
         return nodes if nodes.present() else None
 
     def _settings(self, side):
-        ui = self.ui
+        ui, fall = self.ui, self.ui.planFall
         return Settings(
             KINDS[ui.planKindCombo.currentIndex], ui.planAngle.value, ui.planEntry.value,
             ui.planHinge.value, TUBERCLE if ui.planBiplanarCheck.checked else None, side,
+            None if fall.value <= fall.minimum else fall.value, ui.planTurn.value,
         )  # fmt: skip
 
     def _bones(self):
@@ -150,8 +151,7 @@ class PlanSection(Section):
 
     def _layOut(self, nodes, basis):
         settings = self._settings(basis.landmarks.laterality)
-        choices = Choices(settings.kind, settings.entry, settings.hinge)
-        cut = standard_cut(basis.tibia, basis.landmarks, choices)
+        cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
         self._write(nodes, lambda: (settings.store(nodes.plane),
                                     showCut(nodes, cut, basis.landmarks)))  # fmt: skip
 
@@ -219,8 +219,7 @@ class PlanSection(Section):
         if nodes is not None:
             cut = shownCut(nodes, basis, settings.kind)
         else:
-            choices = Choices(settings.kind, settings.entry, settings.hinge)
-            cut = standard_cut(basis.tibia, basis.landmarks, choices)
+            cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
         knee = knee_angles(basis.meshes, basis.landmarks)
         leg = LongLeg(hka=ui.planHka.value)
         ui.planAngle.value = miniaci(basis.landmarks, cut, leg, ui.planTarget.value, knee.flexion)
@@ -292,13 +291,15 @@ class PlanSection(Section):
         return points, normal
 
     def _showSettings(self, settings):
-        ui = self.ui
+        ui, fall = self.ui, settings.inclination
         for widget, name, value in (
             (ui.planKindCombo, "currentIndex", KINDS.index(settings.kind)),
             (ui.planAngle, "value", settings.angle),
             (ui.planAngleSlider, "value", round(settings.angle * 10)),
             (ui.planEntry, "value", settings.entry),
             (ui.planHinge, "value", settings.hinge),
+            (ui.planFall, "value", ui.planFall.minimum if fall is None else fall),
+            (ui.planTurn, "value", settings.turn),
             (ui.planBiplanarCheck, "checked", settings.tubercle is not None),
         ):
             self._quietly(widget, name, value)
