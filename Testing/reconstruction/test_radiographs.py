@@ -80,8 +80,8 @@ def test_field_of_the_shipped_weights_is_sparse_without_a_different_label(index)
     _, rig, exposures = plain_case(index)
     pair = best_pair(exposures)
     bones = locate(pair, rig, model(), rig.laterality).field
-    sparse = evaluate(bones.query, bones.low, bones.high, 3.0, factor=4, band=bones.band)
-    dense = evaluate(bones.query, bones.low, bones.high, 3.0, factor=1, band=bones.band)
+    sparse = evaluate(bones.query, bones.low, bones.high, 4.0, factor=4, band=bones.band)
+    dense = evaluate(bones.query, bones.low, bones.high, 4.0, factor=1, band=bones.band)
     np.testing.assert_array_equal(labels(sparse), labels(dense))
     assert sparse.visited < 0.35 * sparse.total
 
