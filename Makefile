@@ -6,7 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := -m pip install --quiet --disable-pip-version-check
 # Nothing but the files whose hashes are in requirements/, and no package that is built here.
-PINNED := $(PIP) --require-hashes --no-deps --only-binary :all:
+# Python compiles what is imported; pip would compile all 12,500 files, one after the other.
+PINNED := $(PIP) --require-hashes --no-deps --only-binary :all: --no-compile
 LOCK   := requirements/user.txt requirements/training.txt requirements/test.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
 STAMP  := $(VENV)/setup-$(shell cat $(LOCK) requirements/torch*.txt | cksum | cut -d' ' -f1)
