@@ -115,6 +115,7 @@ class SSRKDWidget(ScriptedLoadableModuleWidget):
         planWidget = slicer.util.loadUI(self.resourcePath("UI/Osteotomy.ui"))
         compare = slicer.util.childWidgetVariables(uiWidget).compareSection
         uiWidget.layout().insertWidget(uiWidget.layout().indexOf(compare) + 1, planWidget)
+        uiWidget.layout().insertWidget(0, slicer.util.loadUI(self.resourcePath("UI/Cases.ui")))
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = SSRKDLogic()

@@ -3,92 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import qt
-from scipy.spatial.transform import Rotation
 
-from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.radiographs.rig_file import described, read_rig
 from SSRKDLib.reconstruction.choices import pose_sentence
-from SSRKDLib.surfaces.mesh_files import read_mesh, write_mesh
+from SSRKDLib.surfaces.mesh_files import read_mesh
 from SSRKDLib.surfaces.ply import read_ply_property
 from Testing.bench import user
-from Testing.module.cases import ballMeshes, loadSampleFiles, settle
+from Testing.module import ball_worker
+from Testing.module.ball_worker import SAID, lay
+from Testing.module.cases import loadSampleFiles, settle
 from Testing.support.ball_knee import BALLS
-
-SAID = ["The knee is bent 22 degrees more in the lateral view."]
-
-
-def motion(bone):
-    """From where a ball lay in the frontal radiograph to where in the lateral one, 4x4."""
-    matrix = np.eye(4)
-    number = 1 + BONES.index(bone)
-    matrix[:3, :3] = Rotation.from_rotvec([0.1 * number, 0.05, -0.02]).as_matrix()
-    matrix[:3, 3] = [2.0 * number, -4.0, 3.0 * number]
-    return matrix
-
-
-def lay(bone, view):
-    """The middle of a ball in the pose of a radiograph, LPS mm; it was BALLS in the frontal one."""
-    place = np.append(BALLS[bone][0], 1.0)
-    return (place if view == "frontal" else motion(bone) @ place)[:3]
-
-
-def answer(request, moved=True, order=("frontal", "lateral"), mirrored=False):
-    """What the worker answers: balls that moved, or did not, between radiographs in this order, and
-    whether it found the lateral one mirrored."""
-    pose = request["pose"]
-    output = Path(request["output"])
-    output.mkdir()
-    toLateral = {bone: motion(bone) if moved else np.eye(4) for bone in BONES}
-    back = {bone: np.linalg.inv(matrix) for bone, matrix in toLateral.items()}
-    for bone, mesh in ballMeshes().items():
-        shown = toLateral[bone] if pose == "lateral" else np.eye(4)
-        scalars = {"uncertainty_mm": np.linspace(0.5, 2.0, len(mesh.vertices))}
-        write_mesh(output / f"{bone}.ply", mesh.transformed(shown), scalars=scalars)
-    here, there = {b: np.eye(4) for b in BONES}, back if pose == "lateral" else toLateral
-    poses = {pose: here, "frontal" if pose == "lateral" else "lateral": there}
-    rig = read_rig(request["rig"])
-    if mirrored:
-        rig = replace(rig, views=(rig.views[0], rig.views[1].reversed(True, False)))
-    report = {
-        "weights": "balls", "weights_sha256": "0" * 64, "device": "cpu", "laterality": "L",
-        "spacing_mm": 1.0, "surface": "fitted", "radiographs": [],
-        "rig": described(rig),
-        "warnings": [*([*SAID, pose_sentence(pose)] if moved else []), "Something else."],
-        "views": {name: index for index, name in enumerate(order)},
-        "pose": pose if moved else None,
-        "poses": {v: {b: m.tolist() for b, m in by.items()} for v, by in poses.items()}
-        if moved else {},
-        "motion": {"moved": moved, "ratio": 1.4 if moved else 1.0, "sentences": SAID * moved},
-        "bones": {
-            bone: {"found": True, "volume_mm3": 1e4, "agreement": {"frontal": 0.9, "lateral": 0.9}}
-            for bone in BONES
-        },
-    }  # fmt: skip
-    return {"report": report}
 
 
 @pytest.fixture
 def core(panel, slicer, monkeypatch):
     """A panel with the sample's radiographs; ``asked`` are the requests, ``how`` the answers."""
-    from SSRKDSlicer.worker.worker_job import Job
-
     core = panel.panel
-    core.how, core.asked = {}, []
-
-    def submit(request, onProgress=None, onDone=None, onFailed=None):
-        core.asked.append(request)
-        job = Job(None, 0, onProgress, onDone, onFailed)
-        qt.QTimer.singleShot(0, lambda: job.done(answer(request, **core.how)))
-        return job
-
-    # Not the shared worker's own: other tests' panels use that.
-    core.tasks.worker = SimpleNamespace(submit=submit, refused=core.tasks.worker.refused)
+    ball_worker.install(core)
     loadSampleFiles()
     slicer.app.processEvents()
     return core

@@ -99,10 +99,16 @@ class CompareSection(Section):
         super().refresh()
         ui, models = self.ui, self.panel.case().models
         self._showMatching(models)
-        if self.comparison is not None and not (models and self.comparison.holds()):
-            if point_colours.isColoured(models, point_colours.DISTANCE):
+        if self.last is not None and models and not _share(self.last.models, models):
+            self.last = None  # of another case, whose nodes stay
+        if self.comparison is not None and not (
+            _share(self.comparison.models, models) and self.comparison.holds()
+        ):
+            present = slicer.mrmlScene.IsNodePresent
+            left = {b: node for b, node in self.comparison.models.items() if present(node)}
+            if point_colours.isColoured(left, point_colours.DISTANCE):
                 point_colours.colour(
-                    models, point_colours.DISTANCE, False, self.parameters.distanceRange
+                    left, point_colours.DISTANCE, False, self.parameters.distanceRange
                 )
             self.last, self.comparison = self.comparison, None
             fillTable(ui.compareTable, [])
@@ -291,3 +297,8 @@ class CompareSection(Section):
         report.saveReport(path, self.comparison, about, self._rig(), names, placed)
         self.panel.showStatus(_("The report is in {path}.").format(path=path))
         self.panel.log(_("Wrote the report '{path}'.").format(path=path))
+
+
+def _share(models, others):
+    """Whether two results have a model in common."""
+    return any(node in others.values() for node in models.values())

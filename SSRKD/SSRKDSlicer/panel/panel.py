@@ -11,19 +11,20 @@ import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled, SSRKDError
 from SSRKDLib.core.log_text import shortened
 from SSRKDLib.reconstruction.choices import SURFACES
 
 from ..radiographs.radiographs import suggestPair
 from ..radiographs.view_setup import setupFromParameters
-from ..scene import layouts
+from ..scene import cases, layouts
 from ..scene.parameters import VIEWS, Parameters
 from ..scene.words import errorText, said
-from ..tasks import CaseNodes, Options
+from ..tasks import Options
 from ..worker.worker_job import unexpected
+from . import case_nodes
 from .bindings import breakable
+from .cases_section import CasesSection
 from .compare_section import CompareSection
 from .ct_section import CtSection
 from .display_section import DisplaySection
@@ -72,11 +73,13 @@ class Panel(VTKObservationMixin):
         self.sections = (
             self.radiographs, ModelSection(self), self.run, self.results, CompareSection(self),
             CtSection(self), InstallationSection(self), PlanSection(self), MeasuresSection(self),
-            DisplaySection(self),
+            DisplaySection(self), CasesSection(self),
         )  # fmt: skip
         ui.helpButton.connect("clicked()", self.onHelp)
         ui.citeButton.connect("clicked()", self.onCite)
-        for name in ("radiographsSection", "resultsSection", "compareSection", "planSection"):
+        for name in (
+            "casesSection", "radiographsSection", "resultsSection", "compareSection", "planSection",
+        ):  # fmt: skip
             # An unfolded section shows what was hidden while it was folded.
             getattr(ui, name).connect("contentsCollapsed(bool)", self._onFolded)
         scene = slicer.mrmlScene
@@ -212,7 +215,10 @@ class Panel(VTKObservationMixin):
         """Choose the radiographs that the scene seems to offer, where none is chosen."""
         if any(self.parameters.nodeOf(view) is not None for view in VIEWS):
             return
-        known = [self.parameters.nodeOf(view, "Placed") for view in VIEWS]
+        if self.parameters.pairFolder:  # its own are loaded when their turn comes
+            return
+        known = {self.parameters.nodeOf(view, "Placed") for view in VIEWS}
+        known |= cases.usedByOthers(self.parameters)
         volumes = [
             node
             for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
@@ -227,32 +233,15 @@ class Panel(VTKObservationMixin):
 
     def case(self):
         """:class:`CaseNodes` of the parameters."""
-        nodeOf = self.parameters.nodeOf
-        models = {bone: nodeOf(bone, "Model") for bone in BONES}
-        return CaseNodes(
-            tuple(nodeOf(view, "Placed") for view in VIEWS),
-            tuple(nodeOf(view, "Masks") for view in VIEWS),
-            {bone: node for bone, node in models.items() if node is not None},
-        )
+        return case_nodes.caseNodes(self.parameters)
 
     def sameCase(self):
-        """The case so far where it is of the chosen radiographs, else an empty one: another pair
-        gets nodes of its own, and the earlier ones stay."""
-        case = self.case()
-        for radiograph, placed in zip(self.setup.radiographs, case.placed):
-            if placed is None:
-                continue
-            if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
-                return CaseNodes()
-        return case if any(case.placed) else CaseNodes()
+        """The case so far where it is of the chosen radiographs, else an empty one."""
+        return case_nodes.sameCase(self.parameters, self.setup)
 
     def storeCase(self, case):
         """Remember the nodes of a case in the parameters."""
-        for index, view in enumerate(VIEWS):
-            self.parameters.setNode(view, "Placed", case.placed[index])
-            self.parameters.setNode(view, "Masks", case.masks[index])
-        for bone in BONES:
-            self.parameters.setNode(bone, "Model", case.models.get(bone))
+        case_nodes.storeCase(self.parameters, case)
 
     def options(self):
         """How the user wants to reconstruct."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import qt
 
 
-def setColumns(table, titles, stretched=0):
+def setColumns(table, titles, stretched=0, most=None):
     """Prepare a table for rows of text.
 
     Args:
         table: QTableWidget.
         titles: of the columns.
         stretched: column that takes what the others, as wide as their texts, leave.
+        most: rows that are shown at a time, where there may be any number; None: all.
     """
     table.setColumnCount(len(titles))
     table.setHorizontalHeaderLabels(list(titles))
@@ -26,14 +27,20 @@ def setColumns(table, titles, stretched=0):
     # after the other, and rows would be as high as the narrowest column once was.
     later = qt.QTimer(table)
     later.setSingleShot(True)
-    later.connect("timeout()", lambda: fitHeight(table))
+    later.connect("timeout()", lambda: fitHeight(table, most))
     header.connect("sectionResized(int,int,int)", lambda: later.start(0))
 
 
-def fitHeight(table):
-    """Make a table as high as its header and rows."""
+def fitHeight(table, most=None):
+    """Make a table as high as its header and rows, or the first ``most`` of them."""
     table.resizeRowsToContents()
-    rows = sum(table.rowHeight(row) for row in range(table.rowCount))
+    count = table.rowCount
+    if most is not None:
+        # Never as needed: a bar narrows the column, which makes rows higher, which needs a bar.
+        on, off = qt.Qt.ScrollBarAlwaysOn, qt.Qt.ScrollBarAlwaysOff
+        table.setVerticalScrollBarPolicy(on if count > most else off)
+        count = min(count, most)
+    rows = sum(table.rowHeight(row) for row in range(count))
     table.setFixedHeight(table.horizontalHeader().sizeHint.height() + rows + 2 * table.frameWidth)
 
 

@@ -228,8 +228,12 @@ def _fromRigFile(parameters, radiographs, side, scales):
     return _fitted(read_rig(parameters.rigFile), radiographs, side), radiographs
 
 
-def _fitted(rig, radiographs, side):
-    """The views of a rig that belong to the radiographs: by name, else in order."""
+def pairOf(rig):
+    """The (view, source) of a rig's frontal and lateral view: by name, else the first two.
+
+    Raises:
+        GeometryError: it has one view.
+    """
     if len(rig.views) < len(VIEWS):
         raise GeometryError(
             _("The rig has one view; the module takes a frontal and a lateral one."),
@@ -237,7 +241,12 @@ def _fitted(rig, radiographs, side):
         )
     every = list(zip(rig.views, sources_of(rig)))
     named = [next((one for one in every if one[0].name.lower() == view), None) for view in VIEWS]
-    views, sources = zip(*(named if None not in named else every[:2]))
+    return named if None not in named else every[:2]
+
+
+def _fitted(rig, radiographs, side):
+    """The views of a rig that belong to the radiographs."""
+    views, sources = zip(*pairOf(rig))
     assumptions = rig.assumptions
     if len(rig.views) > len(views):
         names = " and ".join(f"'{view.name}'" for view in views)

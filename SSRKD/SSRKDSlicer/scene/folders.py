@@ -10,6 +10,9 @@ from SSRKDLib.core.terminology import SIDES
 #: Node attribute: which bone a node shows.
 BONE = "SSRKD.Bone"
 
+#: Attribute of a folder that the module made.
+MADE = "SSRKD.Folder"
+
 
 def boneName(bone, laterality):
     """ "Left femur", for people; "Femur" where the side ("L", "R" or None) is not known."""
@@ -40,7 +43,9 @@ def newFolder(name):
     while hierarchy.GetItemChildWithName(hierarchy.GetSceneItemID(), unique):
         number += 1
         unique = f"{name}_{number}"
-    return hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), unique)
+    item = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), unique)
+    hierarchy.SetItemAttribute(item, MADE, "true")
+    return item
 
 
 def folderOf(*nodes):

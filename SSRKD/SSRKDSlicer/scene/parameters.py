@@ -100,6 +100,8 @@ class Parameters:
     ctSide = _Text("CtSide", "auto", ("auto", "L", "R"))
     ctEnergy = _Number("CtEnergy", 60.0)
     ctNoise = _Flag("CtNoise", True)
+    pairFolder = _Text("PairFolder")  # of the case's files, where a folder of pairs was opened
+    problem = _Text("Problem")  # why its last reconstruction failed
 
     #: Defaults of the numbers per view: distances in mm, angle in degrees about the leg.
     NUMBERS = {  # noqa: RUF012

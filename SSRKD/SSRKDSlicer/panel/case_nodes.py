@@ -1,0 +1,41 @@
+"""The nodes of a case, as its parameters refer to them."""
+
+from __future__ import annotations
+
+from SSRKDLib.core.anatomy import BONES
+
+from ..scene.parameters import VIEWS
+from ..tasks import CaseNodes
+
+
+def caseNodes(parameters):
+    """:class:`CaseNodes` of a case's parameters."""
+    nodeOf = parameters.nodeOf
+    models = {bone: nodeOf(bone, "Model") for bone in BONES}
+    return CaseNodes(
+        tuple(nodeOf(view, "Placed") for view in VIEWS),
+        tuple(nodeOf(view, "Masks") for view in VIEWS),
+        {bone: node for bone, node in models.items() if node is not None},
+    )
+
+
+def sameCase(parameters, setup):
+    """The case so far where it is of the set-up's radiographs, else an empty one: another pair
+    gets nodes of its own, and the earlier ones stay."""
+    case = caseNodes(parameters)
+    for radiograph, placed in zip(setup.radiographs, case.placed):
+        if placed is None:
+            continue
+        if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
+            return CaseNodes()
+    return case if any(case.placed) else CaseNodes()
+
+
+def storeCase(parameters, case):
+    """Remember the nodes of a case in its parameters."""
+    for index, view in enumerate(VIEWS):
+        parameters.setNode(view, "Placed", case.placed[index])
+        parameters.setNode(view, "Masks", case.masks[index])
+    for bone in BONES:
+        parameters.setNode(bone, "Model", case.models.get(bone))
+    parameters.problem = ""

@@ -1,0 +1,197 @@
+"""Cases: pairs of radiographs, and what was made of each, side by side in one scene.
+
+The module's parameter node holds the case that is worked on. Each case has a node of its own
+besides, named as the case is, which keeps its parameters and references while another one is worked
+on; the parameter node refers to the one whose turn it is. All are saved with the scene.
+"""
+
+from __future__ import annotations
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import NodeModify
+
+from SSRKDLib.core.anatomy import BONES
+
+from .folders import MADE, folderOf, uniqueName
+from .parameters import VIEWS, Parameters
+
+#: Node attribute of a case's node.
+_CASE = "SSRKD.Case"
+
+#: Node references: of the parameter node, whose turn it is; of a case, what was seen of it when it
+#: was left.
+_CURRENT, _SHOWN = "Case", "Shown"
+
+#: Parameters that say how the user works, whatever the case.
+_COMMON = frozenset(
+    getattr(Parameters, name).key
+    for name in (
+        "weights", "device", "spacing", "surface", "useMasks", "outlines", "radiographsIn3D",
+        "uncertainty", "exportFormat", "exportFolder", "distanceRange", "colour",
+        "showReference", "landmarks", "ctPreset", "ctEnergy", "ctNoise",
+    )
+)  # fmt: skip
+
+#: References to what the user brought for more than one case, perhaps.
+_BROUGHT = frozenset({"ReferenceNode", "CompareCt", "CtVolume", "CtRegion", "PlanBones"})
+
+
+def casesOf():
+    """The nodes of the scene's cases, in the order in which they were begun."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
+    return [node for node in nodes if node.GetAttribute(_CASE)]
+
+
+def currentCase(parameters):
+    """The node of the case that is worked on, or None: the only one has none yet."""
+    return parameters.node.GetNodeReference(_CURRENT)
+
+
+def keptCurrent(parameters):
+    """As :func:`currentCase`, made where there is none."""
+    case = currentCase(parameters)
+    if case is None:
+        case = _newNode(nameOf(parameters))
+        parameters.node.SetNodeReferenceID(_CURRENT, case.GetID())
+    return case
+
+
+def nameOf(parameters):
+    """What the case that is worked on is called."""
+    case, frontal = currentCase(parameters), parameters.nodeOf("frontal")
+    if case is not None:
+        return case.GetName()
+    return _("Knee") if frontal is None else _("Knee of {name}").format(name=frontal.GetName())
+
+
+def parametersOf(parameters, case):
+    """The :class:`~SSRKDSlicer.scene.parameters.Parameters` of a case, be it the one that is
+    worked on or another."""
+    return parameters if case is None or case is currentCase(parameters) else Parameters(case)
+
+
+def newCase(parameters, name):
+    """Another case without radiographs; it is not gone to."""
+    keptCurrent(parameters)
+    return _newNode(name)
+
+
+def goTo(parameters, case):
+    """Work on another case: what is seen of the one before is hidden, until it is gone back to."""
+    before = keptCurrent(parameters)
+    if case is before:
+        return
+    _copy(parameters.node, before)
+    putAway(before)
+    _copy(case, parameters.node)
+    parameters.node.SetNodeReferenceID(_CURRENT, case.GetID())
+    for node in _references(case, _SHOWN):
+        if node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility(True)
+    case.RemoveNodeReferenceIDs(_SHOWN)
+
+
+def putAway(case):
+    """Hide what is seen of a case that is not worked on, and note what that was."""
+    noted = set(_references(case, _SHOWN))
+    for node in _nodesOf(case):
+        display = node.GetDisplayNode() if _isDrawn(node) else None
+        if display is not None and display.GetVisibility():
+            if node not in noted:
+                case.AddNodeReferenceID(_SHOWN, node.GetID())
+            display.SetVisibility(False)
+
+
+def removeCase(parameters, case):
+    """Remove a case with its radiographs and all that was made of them; what another case uses,
+    references and CTs stay. Its neighbour in the list is gone to, or an empty one."""
+    cases = casesOf()
+    if case is currentCase(parameters):
+        at = cases.index(case)
+        others = cases[:at][-1:] or cases[1:2]
+        goTo(parameters, others[0] if others else newCase(parameters, _("Knee")))
+    kept = set().union(*(set(_references(one)) for one in casesOf() if one is not case))
+    kept |= set(_references(parameters.node))
+    folder = _folderOf(case)
+    for node in _nodesOf(case) - kept:
+        if slicer.mrmlScene.IsNodePresent(node):  # one may go with another
+            slicer.mrmlScene.RemoveNode(node)
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    if folder and not _nodesIn(folder):
+        hierarchy.RemoveItem(folder, True, True)
+    slicer.mrmlScene.RemoveNode(case)
+
+
+def usedByOthers(parameters):
+    """Nodes that cases refer to that are not worked on."""
+    current = currentCase(parameters)
+    return {node for case in casesOf() if case is not current for node in _references(case)}
+
+
+def _newNode(name):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", uniqueName(name))
+    node.SetAttribute(_CASE, "true")
+    return node
+
+
+def _copy(source, target):
+    """Give a node another one's parameters and references, but for those of no single case."""
+    with NodeModify(target):
+        for key in set(target.GetParameterNames()) - _COMMON:
+            target.UnsetParameter(key)
+        for key in set(source.GetParameterNames()) - _COMMON:
+            target.SetParameter(key, source.GetParameter(key))
+        for role in _roles(target):
+            target.RemoveNodeReferenceIDs(role)
+        for role in _roles(source):
+            target.SetNodeReferenceID(role, source.GetNodeReferenceID(role))
+
+
+def _roles(node):
+    count = node.GetNumberOfNodeReferenceRoles()
+    roles = [node.GetNthNodeReferenceRole(index) for index in range(count)]
+    return [role for role in roles if role not in (_CURRENT, _SHOWN)]
+
+
+def _references(node, *roles):
+    """The nodes that a node refers to, in some roles or as parameters do."""
+    found = [
+        node.GetNthNodeReference(role, index)
+        for role in roles or _roles(node)
+        for index in range(node.GetNumberOfNodeReferences(role))
+    ]
+    return [one for one in found if one is not None]
+
+
+def _nodesOf(case):
+    """What is of one case alone: radiographs and what was made of them."""
+    own = (
+        node for role in _roles(case) if role not in _BROUGHT for node in _references(case, role)
+    )
+    folder = _folderOf(case)
+    return {*own, *(_nodesIn(folder) if folder else ())}
+
+
+def _folderOf(case):
+    """The folder that was made for a case, or None; never one that the user made."""
+    parameters = Parameters(case)
+    roles = ((bone, "Model") for bone in BONES)
+    views = ((view, what) for what in ("Masks", "Placed") for view in VIEWS)
+    folder = folderOf(*(parameters.nodeOf(*one) for one in (*roles, *views)))
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    return folder if folder and hierarchy.GetItemAttribute(folder, MADE) else None
+
+
+def _nodesIn(folder):
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    children = vtk.vtkIdList()
+    hierarchy.GetItemChildren(folder, children, True)
+    items = [children.GetId(index) for index in range(children.GetNumberOfIds())]
+    return list(filter(None, map(hierarchy.GetItemDataNode, items)))
+
+
+def _isDrawn(node):
+    """Whether views draw a node by its own display; volumes are chosen by the views."""
+    return node.IsA("vtkMRMLDisplayableNode") and not node.IsA("vtkMRMLVolumeNode")
