@@ -15,6 +15,23 @@ def _children(section) -> list:
     return [child for child in section.children() if isinstance(child, QtWidgets.QWidget)]
 
 
+def _fold_children(section, unfolded) -> None:
+    """As in CTK: children are hidden and come back as they were, hidden ones hidden."""
+    for child in _children(section):
+        if not unfolded:
+            child.setProperty("_visible_unfolded", not child.isHidden())
+            child.hide()
+        elif child.property("_visible_unfolded") is not False:
+            child.show()
+
+
+def _hide_added(section, event) -> None:
+    """As in CTK: a child that is added to a folded section waits until it is unfolded."""
+    child = event.child()
+    if event.added() and isinstance(child, QtWidgets.QWidget) and not section.isChecked():
+        child.hide()
+
+
 def _set_collapsed(section, collapsed) -> None:
     section.setChecked(not collapsed)
 
@@ -36,13 +53,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self.toggled.connect(self._fold)
 
     def _fold(self, unfolded):
-        # As in CTK: children are hidden and come back as they were, hidden ones hidden.
-        for child in _children(self):
-            if not unfolded:
-                child.setProperty("_visible_unfolded", not child.isHidden())
-                child.hide()
-            elif child.property("_visible_unfolded") is not False:
-                child.show()
+        _fold_children(self, unfolded)
         self.setMaximumHeight(_NO_LIMIT if unfolded else _HEADER)
         if self.layout() is not None:
             self.layout().invalidate()
@@ -51,9 +62,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
     def childEvent(self, event):
         super().childEvent(event)
-        child = event.child()
-        if event.added() and isinstance(child, QtWidgets.QWidget) and not self.isChecked():
-            child.hide()
+        _hide_added(self, event)
 
     def _shows_contents(self) -> bool:
         return self.layout() is not None and self.isChecked()
@@ -107,10 +116,14 @@ class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
         self.toggled.connect(self._show_contents)
 
     def _show_contents(self, shown):
+        _fold_children(self, shown)
         for child in _children(self):
-            child.setVisible(shown)
             child.setEnabled(True)  # folding hides, it does not disable
         self.setMaximumHeight(_NO_LIMIT if shown else _HEADER)
+
+    def childEvent(self, event):
+        super().childEvent(event)
+        _hide_added(self, event)
 
 
 WIDGETS = {

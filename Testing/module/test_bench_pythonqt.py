@@ -61,3 +61,21 @@ def test_bench_exposed_is_what_headers_name_and_nothing_of_the_benchs_own(slicer
     assert section.sizeHint.width() > 0  # a property, though the stand-in has a method
     mine = type("Mine", (ctk.ctkCollapsibleButton,), {"fold": lambda self: "folds"})()
     assert mine.fold() == "folds"
+
+
+@pytest.mark.parametrize("kind", ["ctkCollapsibleButton", "ctkCollapsibleGroupBox"])
+def test_bench_folded_sections_hide_what_is_added_to_them(slicer, kind):
+    """And unfold what was hidden in them hidden, as CTK's do."""
+    import ctk
+
+    section, before = getattr(ctk, kind)(), qt.QLabel()
+    before.setParent(section)
+    before.hide()
+    section.show()
+    section.collapsed = True
+    added = qt.QLabel()
+    added.setParent(section)
+    application.settle()
+    assert not added.visible
+    section.collapsed = False
+    assert added.visible and not before.visible
