@@ -31,9 +31,9 @@ _BOTH = 0.5
 #: Knees of two legs are at least so far apart in the patient, mm.
 _APART_MM = 110.0
 
-#: A view in which rays lose at least this share of what they lose in one that shows both legs shows
-#: both, too; with one leg it would be about half.
-_SHARE_OF_BOTH = 0.7
+#: A field so narrow is one leg's, as a user crops it, mm. How dark one leg is need not be told by
+#: values for display, whose scale is each image's own.
+_ONE_LEG_MM = 250.0
 
 #: A central ray that is nearer to the origin passes through it, mm.
 _CENTRED_MM = 1.0
@@ -84,7 +84,7 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
                 distance=np.linalg.norm(shift),
             )
         if rig.simultaneous:
-            _need_one_leg(exposures, k, SIDES[rig.laterality])
+            _need_one_leg(exposures, k, half, SIDES[rig.laterality])
         notes.append(note)
         shown[k] = Exposure(views[k], exposure.line_integral, exposure.valid & half)
     if not notes:
@@ -92,12 +92,15 @@ def one_knee(rig: Rig, exposures: Sequence[Exposure]) -> tuple[Rig, list[Exposur
     return replace(rig, views=tuple(views), assumptions=(*rig.assumptions, *notes)), shown
 
 
-def _need_one_leg(exposures: Sequence[Exposure], k: int, side: str) -> None:
-    """Refuse views that show as much as view k, which shows both legs at the same moment."""
+def _need_one_leg(exposures: Sequence[Exposure], k: int, half: np.ndarray, side: str) -> None:
+    """Refuse views that show nearly as much as view k, which shows both legs at the same moment,
+    rather than as much as its wanted leg, in half of its columns."""
     both = _lost(exposures[k])
+    most = (both.sum() + both[half].sum()) / 2
     for exposure in exposures:
         name = exposure.view.name
-        if name != exposures[k].view.name and _lost(exposure) > _SHARE_OF_BOTH * both:
+        wide = exposure.valid.any(0).sum() * _width_mm(exposure.view) > _ONE_LEG_MM
+        if name != exposures[k].view.name and wide and _lost(exposure).sum() > most:
             raise GeometryError(
                 "The {view} radiograph, taken at the same moment, shows both legs, too; where they "
                 "cover each other, their bones cannot be told apart.",
@@ -109,12 +112,15 @@ def _need_one_leg(exposures: Sequence[Exposure], k: int, side: str) -> None:
             )
 
 
-def _lost(exposure: Exposure) -> float:
-    """What rays lose across the patient, line integral times mm, the mean of the middle rows."""
-    view = exposure.view
-    return float(_profile(np.where(exposure.valid, exposure.line_integral, 0)).sum()) * float(
-        view.pixel_size(float(view.depths(np.zeros(3))))[0]
-    )
+def _lost(exposure: Exposure) -> np.ndarray:
+    """What rays lose in each column ``[columns]``, the mean of the middle rows times mm."""
+    profile = _profile(np.where(exposure.valid, exposure.line_integral, 0))
+    return profile * _width_mm(exposure.view)
+
+
+def _width_mm(view: View) -> float:
+    """Of a column, at the origin."""
+    return view.pixel_size(float(view.depths(np.zeros(3))))[0]
 
 
 def _profile(line: np.ndarray) -> np.ndarray:
