@@ -12,17 +12,16 @@ OLDEST_TORCH = (2, 10)
 _NAMES = {"torch": "PyTorch", "matplotlib": "Matplotlib"}
 
 
-def missing_package(package: str, requirement: str | None = None) -> MissingDependencyError:
+def missing_package(package: str) -> MissingDependencyError:
     """The error for a package that is not installed.
 
     Args:
-        package: what is imported.
-        requirement: what pip is given, default ``package``.
+        package: what is imported, and what pip is given.
     """
     return MissingDependencyError(
         "{name} is not installed.",
         "In Slicer, open the module's section Installation; elsewhere run: python -m "
         "pip install {package}",
         name=_NAMES.get(package, package),
-        package=shlex.quote(requirement or package),
+        package=shlex.quote(package),
     )

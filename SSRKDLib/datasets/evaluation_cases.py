@@ -45,15 +45,12 @@ RIG_CASE = ResultKind("case to evaluate")
 PHOTONS = 1e5
 
 
-def write_rig_case(
-    case_folder: Path, output: Path, lateral: float = 0.0, frontal: float = 90.0
-) -> None:
+def write_rig_case(case_folder: Path, output: Path) -> None:
     """Write one labelled case, in its own frame: as a left knee where its side is known.
 
     Args:
         case_folder: a prepared case.
         output: where to make the folder: rig.json, the images and ``truth/``.
-        lateral, frontal: angles of the two views, degrees.
 
     Raises:
         InputError: the case has no bones or no such views, or the published code prepared it,
@@ -73,7 +70,7 @@ def write_rig_case(
     rng = np.random.default_rng(zlib.crc32(case.case_id.encode()))
     views, sources = [], []
     write_truth(output, meshes)
-    for name, angle in (("frontal", frontal), ("lateral", lateral)):
+    for name, angle in (("frontal", 90.0), ("lateral", 0.0)):
         index = found.index(angle)
         line = noisy(np.asarray(found.images[index]) * found.unit, PHOTONS, rng)
         image = f"{name}.nrrd"

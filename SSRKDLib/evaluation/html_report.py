@@ -218,17 +218,15 @@ def _rig_table(rig: Rig) -> str:
 
 def curves_svg(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    size: tuple[int, int] = (640, 300),
 ) -> str:
     """Cumulative curves of distance as an SVG element.
 
     Args:
         curves: by bone, (shares in percent, distances in mm that they stay below).
-        size: of the picture, (width, height).
     """
     if not curves:
         return ""
-    width, height = size
+    width, height = 640, 300
     left, right, top, bottom = 52, 110, 14, 40
     # The last percent is the Hausdorff distance, which would squeeze the rest.
     reach = max(

@@ -56,20 +56,19 @@ def surface_distances(
     b: Mesh,
     region: np.ndarray | Region | None = None,
     samples: int = 20_000,
-    seed: int = 0,
     backend: str = "vtk",
 ) -> SurfaceDistances:
     """Point-to-surface distances between ``a`` and ``b`` (one frame, mm), both ways.
 
-    ``samples`` points per surface, drawn with a fixed ``seed`` from the part inside
+    ``samples`` points per surface, drawn the same ones every time, from the part inside
     ``region`` (a :class:`~SSRKDLib.evaluation.regions.Region` or a box [2, 3], lowest and highest
     corner; everything if None); ``backend`` is one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
     Raises :class:`~SSRKDLib.core.errors.MeshError` where either has no surface in the region.
     """
     inside_a, inside_b = _within(a, b, region)
     return SurfaceDistances(
-        point_distances(sample_surface(inside_a, samples, seed), b, backend),
-        point_distances(sample_surface(inside_b, samples, seed + 1), a, backend),
+        point_distances(sample_surface(inside_a, samples, 0), b, backend),
+        point_distances(sample_surface(inside_b, samples, 1), a, backend),
         point_distances(inside_a.vertices, b, backend),
         point_distances(inside_b.vertices, a, backend),
     )
@@ -111,7 +110,6 @@ def assd_paper(
     b: Mesh,
     region: np.ndarray | Region | None = None,
     count: int = PAPER_POINTS,
-    seed: int = 0,
 ) -> float:
     """The paper's ASSD in mm: from point to point, so never 0 (about 0.3 for equal femora).
 
@@ -122,8 +120,8 @@ def assd_paper(
     from scipy.spatial import cKDTree
 
     inside_a, inside_b = _within(a, b, region)
-    points_a = sample_surface_even(inside_a, count, seed)
-    points_b = sample_surface_even(inside_b, count, seed + 1)
+    points_a = sample_surface_even(inside_a, count, 0)
+    points_b = sample_surface_even(inside_b, count, 1)
     a_to_b, _ = cKDTree(points_b).query(points_a)
     b_to_a, _ = cKDTree(points_a).query(points_b)
     return float((a_to_b.mean() + b_to_a.mean()) / 2.0)

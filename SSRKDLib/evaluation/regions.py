@@ -69,9 +69,7 @@ def as_region(region: np.ndarray | Region | None) -> Region:
     return Region(np.asarray(region, dtype=np.float64))
 
 
-def common_region(
-    recon: dict[str, Mesh], reference: dict[str, Mesh], reach: float = REACH
-) -> dict[str, Region]:
+def common_region(recon: dict[str, Mesh], reference: dict[str, Mesh]) -> dict[str, Region]:
     """The evaluated part of every bone that both sets have (see the module's text).
 
     The joint is the reference's. Where the reference lacks femur or tibia there is no
@@ -85,8 +83,8 @@ def common_region(
             continue
         box = _around(recon[bone], truth)
         if joint is not None:
-            box[0] = np.maximum(box[0], joint - reach)
-            box[1] = np.minimum(box[1], joint + reach)
+            box[0] = np.maximum(box[0], joint - REACH)
+            box[1] = np.minimum(box[1], joint + REACH)
         notes = []
         if bone in SHAFTS:
             axis, signs = _shaft(bone, reference, joint)
@@ -101,11 +99,11 @@ def common_region(
 
 
 def region_from_rig(
-    recon: dict[str, Mesh], reference: dict[str, Mesh], rig: Rig, reach: float = REACH
+    recon: dict[str, Mesh], reference: dict[str, Mesh], rig: Rig
 ) -> dict[str, Region]:
     """The evaluated part of every bone that both sets have, from what the rig's views see.
 
-    Both sets are in the rig's frame, mm. ``reach`` is along the patient's axes, or along the
+    Both sets are in the rig's frame, mm. The reach is along the patient's axes, or along the
     leg where the rig is in a laboratory's frame and does not say how the patient lies. The
     reconstruction only bounds the box, and never makes the evaluated part smaller.
     """
@@ -124,7 +122,7 @@ def region_from_rig(
         ]
         planes = seen
         if joint is not None:
-            planes = np.concatenate([seen, _within(joint, rig, reference, reach)])
+            planes = np.concatenate([seen, _within(joint, rig, reference)])
         _tighten(box, planes)
         if bone in SHAFTS:
             axis, signs = _shaft(bone, reference, joint)
@@ -161,8 +159,8 @@ def seen_by(rig: Rig, margin: float = _MARGIN) -> np.ndarray:
     return np.array(planes)
 
 
-def _within(joint: np.ndarray, rig: Rig, reference: dict[str, Mesh], reach: float) -> np.ndarray:
-    """Planes [P, 4] at ``reach`` mm from the joint."""
+def _within(joint: np.ndarray, rig: Rig, reference: dict[str, Mesh]) -> np.ndarray:
+    """Planes [P, 4] at :data:`REACH` mm from the joint."""
     if rig.patient_to_rig is not None:
         axes = rig.patient_to_rig[:3, :3].T
     elif rig.frame == "LPS":
@@ -171,7 +169,7 @@ def _within(joint: np.ndarray, rig: Rig, reference: dict[str, Mesh], reach: floa
         ends = [reference[bone].corners().mean(axis=(0, 1)) for bone in ("femur", "tibia")]
         axes = (ends[0] - ends[1])[None] / np.linalg.norm(ends[0] - ends[1])
     axes = np.concatenate([axes, -axes])
-    return np.column_stack([axes, axes @ joint - reach])
+    return np.column_stack([axes, axes @ joint - REACH])
 
 
 def _tighten(box: np.ndarray, planes: np.ndarray) -> None:
@@ -259,6 +257,6 @@ def _has_flat_cap(mesh: Mesh, axis: int, sign: int) -> bool:
     return bool(cap >= 0.5 * section)
 
 
-def region_around(joint: np.ndarray, reach: float = 80.0) -> np.ndarray:
+def region_around(joint: np.ndarray) -> np.ndarray:
     """The box that distances are reported for: ``[2, 3]``, lowest and highest corner, mm."""
-    return np.stack([np.asarray(joint) - reach, np.asarray(joint) + reach])
+    return np.stack([np.asarray(joint) - REACH, np.asarray(joint) + REACH])

@@ -41,9 +41,9 @@ _MASK_REACH = 70.0
 _FLEXION = 5.0
 
 
-def virtual_person(index: int, seed: int = 0) -> dict[str, Mesh]:
+def virtual_person(index: int) -> dict[str, Mesh]:
     """A left knee at random, nearly straight, its joint at the origin, mm."""
-    points = random_knee(np.random.default_rng([seed, index]), flexion=_FLEXION)
+    points = random_knee(np.random.default_rng([0, index]), flexion=_FLEXION)
     bones = {bone: Mesh(points[bone], shape_model().faces[bone]) for bone in BONES}
     return placed(bones, JOINT)
 
