@@ -166,6 +166,7 @@ def test_closing_wedge_miniaci_and_what_is_missing(core, slicer):
     user.click(ui.planMiniaciButton)
     slicer.app.processEvents()
     assert 6.0 < ui.planAngle.value < 13.0
+    assert "430 mm from knee to hip" in ui.logEdit.plainText
     assert number(core, "Correction") == pytest.approx(ui.planAngle.value, abs=0.05)
 
 

@@ -222,6 +222,12 @@ class PlanSection(Section):
             cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
         knee = knee_angles(basis.meshes, basis.landmarks)
         leg = LongLeg(hka=ui.planHka.value)
+        self.panel.log(
+            _(
+                "Miniaci's construction with {femur:g} mm from knee to hip and {tibia:g} mm from "
+                "knee to ankle."
+            ).format(femur=leg.femur, tibia=leg.tibia)
+        )
         ui.planAngle.value = miniaci(basis.landmarks, cut, leg, ui.planTarget.value, knee.flexion)
 
     def onDragStarts(self, caller, event):
