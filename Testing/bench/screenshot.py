@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import slicer
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtGui
+
+from . import application
 
 _PANEL = 480  # pixels of the panel's width
 _BAR = 18  # pixels of the coloured bar above a view
@@ -49,11 +51,11 @@ def _panel_image(panel) -> QtGui.QImage:
     size = panel.size()
     panel.ensurePolished()
     panel.show()
-    for _ in range(2):  # texts that wrap need the width before they know their height
+    for _ in range(3):  # texts and tables need the width before they know their height
         layout = panel.layout()
         tall = layout.totalHeightForWidth(_PANEL) if layout and layout.hasHeightForWidth() else 0
         panel.resize(_PANEL, max(tall, panel.sizeHint().height()))
-        QtWidgets.QApplication.processEvents()
+        application.settle()
     image = panel.grab().toImage()
     panel.resize(size)
     return image.convertToFormat(_RGB)
