@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 
 from Testing import bench
-from Testing.bench import application, dicom
-from Testing.module.cases import SAMPLES, loadSampleFiles
+from Testing.bench import application, dicom, user
+from Testing.module.cases import SAMPLES, ballMeshes, loadSampleFiles
 
 
 @pytest.fixture
@@ -54,7 +55,6 @@ def test_panel_follows_bones_that_are_hidden_elsewhere_while_away(panel, slicer,
     """Their outlines go with them."""
     from SSRKDSlicer.bones.results import modelPolyData
     from SSRKDSlicer.radiographs import outlines
-    from Testing.module.cases import ballMeshes
 
     node = slicer.modules.models.logic().AddModel(modelPolyData(ballMeshes()["femur"]))
     outline = slicer.modules.models.logic().AddModel(modelPolyData(ballMeshes()["tibia"]))
@@ -143,3 +143,29 @@ def test_views_wait_while_the_nodes_of_a_result_are_made(module, slicer, tmp_pat
         Tasks(AtOnce()).run(lambda folder, kind=kind: ({}, kind), show, {})
     slicer.app.disconnect("renderPaused(bool)", happened.append)
     assert happened == [True, "nodes", False] * 2
+
+
+def test_panel_takes_distance_colours_off_bones_that_were_loaded_with_them(panel, slicer):
+    """The comparison itself is not saved; nor is the colour of what was not evaluated."""
+    from SSRKDSlicer.bones import point_colours
+    from SSRKDSlicer.bones.results import modelPolyData
+
+    polydata = modelPolyData(ballMeshes()["femur"])
+    node = slicer.modules.models.logic().AddModel(polydata)
+    distances = np.full(polydata.GetNumberOfPoints(), np.nan)
+    distances[:100] = np.linspace(-1, 1, 100)
+    assert point_colours.setDistances(node, distances)
+    kind = point_colours.DISTANCE
+    point_colours.colour({"femur": node}, kind, True, 3.0)
+    lookup = point_colours.colourNode(kind).GetLookupTable()
+    grey = lookup.GetNanColor()
+    lookup.SetNanColor(0.5, 0.0, 0.0, 1.0)  # what Slicer gives a table that it loads
+    panel.panel.parameters.setNode("femur", "Model", node)
+    panel.ui.compareSection.collapsed = False
+    application.settle()
+    assert lookup.GetNanColor() == grey
+    legend = slicer.modules.colors.logic().GetColorLegendDisplayNode(node)
+    assert legend.GetVisibility() and not legend.GetVisibility2D()
+    user.click(panel.ui.colourCheck)
+    assert not node.GetDisplayNode().GetScalarVisibility()
+    assert not legend.GetVisibility()

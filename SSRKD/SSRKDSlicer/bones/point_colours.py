@@ -149,4 +149,5 @@ def _legend(colours, modelNode, colouring):
     legend.SetNumberOfLabels(5)
     legend.SetSize(0.1, 0.45)
     legend.SetPosition(0.97, 0.5)
+    legend.SetVisibility2D(False)  # slices show outlines, in each bone's own colour
     legend.SetVisibility(True)

@@ -122,9 +122,13 @@ class CompareSection(Section):
             if models
             else _("Reconstruct first.")
         )
-        for widget in (ui.reportButton, ui.overlayButton, ui.sideBySideButton, ui.colourCheck,
-                       ui.referenceCheck, ui.landmarksCheck):  # fmt: skip
+        for widget in (ui.reportButton, ui.overlayButton, ui.sideBySideButton, ui.referenceCheck,
+                       ui.landmarksCheck):  # fmt: skip
             widget.enabled = compared
+        coloured = point_colours.isColoured(models, point_colours.DISTANCE)
+        if coloured:  # perhaps in a scene that was loaded, with the colours but for one
+            point_colours.colourNode(point_colours.DISTANCE)
+        ui.colourCheck.enabled = compared or coloured
         ui.undoAlignmentButton.enabled = compared and bool(self.comparison.transforms)
 
     def _chosen(self):
@@ -240,15 +244,19 @@ class CompareSection(Section):
     @guarded
     def onLook(self, *args):
         made = self.comparison
-        if self.panel.refreshing or made is None:
+        if self.panel.refreshing:
             return
         parameters = self.parameters
-        if parameters.colour:
+        models = made.models if made is not None else self.panel.case().models
+        coloured = point_colours.isColoured(models, point_colours.DISTANCE)
+        if made is not None and parameters.colour:
             parameters.uncertainty = False
-        if parameters.colour or point_colours.isColoured(made.models, point_colours.DISTANCE):
+        if coloured or (made is not None and parameters.colour):
             point_colours.colour(
-                made.models, point_colours.DISTANCE, parameters.colour, parameters.distanceRange
+                models, point_colours.DISTANCE, parameters.colour, parameters.distanceRange
             )
+        if made is None:
+            return
         for node in made.references.values():
             node.GetDisplayNode().SetVisibility(parameters.showReference)
         made.points.GetDisplayNode().SetVisibility(parameters.landmarks)

@@ -26,6 +26,7 @@ class DisplaySection(Section):
         """Of the chosen radiograph and of its copy on the detector plane."""
         view = VIEWS[self.ui.displayView.currentIndex]
         nodes = (self.parameters.nodeOf(view), self.parameters.nodeOf(view, "Placed"))
+        nodes = dict.fromkeys(nodes)  # one that was simulated lies there already
         displays = [node.GetDisplayNode() for node in nodes if node is not None]
         return tuple(display for display in displays if display is not None)
 
