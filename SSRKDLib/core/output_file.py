@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ def _clear_parts(path: Path) -> None:
         if name.fullmatch(entry.name):
             with suppress(OSError):
                 part = Path(entry.path)
-                release_lock(part, acquire_lock(part, wait=False))
+                release_lock(part, acquire_lock(part, wait=False), whole=True)
 
 
 def hidden(path: Path, ending: str) -> Path:
@@ -115,9 +116,11 @@ def folder_lock(path: Path) -> Iterator[None]:
 
 
 def acquire_lock(place: Path, wait: bool = True) -> int | None:
-    """Make a file and lock it; None where someone else holds it and ``wait`` is not set."""
+    """Make a file and lock it, where it is no link; None where someone else holds it and ``wait``
+    is not set."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     while True:
-        handle = os.open(place, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        handle = os.open(place, flags, 0o666)
         if not _take_lock(handle, wait):
             os.close(handle)
             return None
@@ -127,13 +130,17 @@ def acquire_lock(place: Path, wait: bool = True) -> int | None:
         os.close(handle)  # who held it before removed it
 
 
-def release_lock(place: Path, handle: int | None) -> None:
+def release_lock(place: Path, handle: int | None, whole: bool = False) -> None:
+    """Unlock a file and remove it where it is empty, as locks are; ``whole``: whatever it holds."""
     if handle is None:
         return
+    status = os.fstat(handle)
+    ours = stat.S_ISREG(status.st_mode) and (whole or status.st_size == 0)
     if _WINDOWS:  # open files cannot be removed there
         os.close(handle)
     with suppress(OSError):
-        place.unlink()
+        if ours:
+            place.unlink()
     if not _WINDOWS:
         os.close(handle)
 

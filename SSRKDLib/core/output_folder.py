@@ -228,7 +228,7 @@ def recover(path: str | os.PathLike) -> None:
     if not os.path.isdir(path.parent):
         return
     try:
-        if _begun_beside(path):
+        if _begun_beside(path) or os.path.lexists(path.with_name(f".{path.name}.lock")):
             with folder_lock(path):
                 _recover_all(path)
     except OSError as error:

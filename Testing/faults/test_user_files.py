@@ -142,6 +142,21 @@ def test_a_prepared_case_of_an_earlier_version_is_known_file_by_file(tmp_path):
     assert (tmp_path / "sampling.npz").read_text() == "mine"
 
 
+def test_files_of_others_with_the_names_of_locks_stay(tmp_path):
+    for name in (".out.lock", ".out.0123abcd.lock", f".{MANIFEST}.lock"):
+        (tmp_path / name).write_text("mine")
+    before = tree(tmp_path)
+    for _ in range(2):
+        with replaced_folder(tmp_path / "out", PREPARED_CASE) as folder:
+            (folder / "a").write_text("result")
+    write_into(tmp_path, EVALUATION, "a", "new")
+    assert before.items() <= tree(tmp_path).items()
+    (tmp_path / ".in.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError), replaced_folder(tmp_path / "in", PREPARED_CASE):
+        pass
+    assert (tmp_path / ".in.lock").is_symlink() and not (tmp_path / "elsewhere").exists()
+
+
 def test_doctor_brings_back_what_a_killed_process_left_aside(tmp_path, capsys):
     with replaced_folder(tmp_path / "out", PREPARED_CASE) as folder:
         (folder / "a").write_text("result")
