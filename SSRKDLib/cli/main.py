@@ -8,7 +8,6 @@ they need when they run.
 from __future__ import annotations
 
 import argparse
-import errno
 import inspect
 import os
 import sys
@@ -30,7 +29,13 @@ from SSRKDLib.cli import (
     weights,
     worker,
 )
-from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
+from SSRKDLib.core.errors import (
+    Cancelled,
+    InputError,
+    SSRKDError,
+    describe_unexpected,
+    of_the_system,
+)
 from SSRKDLib.core.log_text import shortened
 from SSRKDLib.core.progress import ProgressLine
 
@@ -99,25 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        told = _of_the_system(error)
+        told = of_the_system(error)
         if told is not None:
-            return _fail(told, FAILED)
+            return _fail(told, BAD_INPUT if isinstance(told, InputError) else FAILED)
         return _fail(f"{describe_unexpected(error)} {_log(argv)}", FAILED)
-
-
-def _of_the_system(error: Exception) -> str | None:
-    """A sentence about what the system lacks, which is nobody's mistake in the program."""
-    code = error.errno if isinstance(error, OSError) else None
-    if code in (errno.EMFILE, errno.ENFILE):
-        return "Too many files are open. Close other programs, or raise the limit (ulimit -n)."
-    if code in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk, or whatever the output goes to, is full. Free some space."
-    if code == errno.ENOENT:
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            return "The working folder was deleted. Change into another one (cd)."
-    return None
 
 
 def _fail(what: object, code: int) -> int:

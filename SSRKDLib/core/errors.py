@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -85,6 +87,25 @@ def script(main: Callable[[], object]) -> Callable[[], int]:
         return 0
 
     return run
+
+
+def of_the_system(error: BaseException) -> SSRKDError | None:
+    """What the system lacks or cannot do, which is nobody's mistake in the program."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.EMFILE, errno.ENFILE):
+        return SSRKDError(
+            "Too many files are open.", "Close other programs, or raise the limit (ulimit -n)."
+        )
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return SSRKDError("The disk, or whatever the output goes to, is full.", "Free some space.")
+    if code == errno.ENAMETOOLONG:
+        return InputError("A path is longer than this system allows.", "Check the paths.")
+    if code == errno.ENOENT:
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return SSRKDError("The working folder was deleted.", "Change into another one (cd).")
+    return None
 
 
 def describe_unexpected(error: BaseException) -> str:

@@ -13,7 +13,13 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from SSRKDLib import __version__
-from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
+from SSRKDLib.core.errors import (
+    Cancelled,
+    InputError,
+    SSRKDError,
+    describe_unexpected,
+    of_the_system,
+)
 from SSRKDLib.core.log_text import shortened
 from SSRKDLib.core.output_folder import abandon
 from SSRKDLib.core.progress import Progress
@@ -137,15 +143,17 @@ class Server:
             encode(reply)  # JSON cannot hold every value
         except Cancelled:
             reply = {"event": "cancelled"}
-        except SSRKDError as error:
-            reply = _error(type(error).__name__, error.cause, error.remedy)
         except Exception as error:
-            reply = _error(
-                "Unexpected",
-                describe_unexpected(error),
-                "Please report it with the log.",
-                shortened(traceback.format_exc()),
-            )
+            told = error if isinstance(error, SSRKDError) else of_the_system(error)
+            if told is not None:
+                reply = _error(type(told).__name__, told.cause, told.remedy)
+            else:
+                reply = _error(
+                    "Unexpected",
+                    describe_unexpected(error),
+                    "Please report it with the log.",
+                    shortened(traceback.format_exc()),
+                )
         del self._stops[job]
         self._send({"id": job, **reply})
 

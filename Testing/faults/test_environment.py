@@ -34,6 +34,14 @@ def test_output_that_nobody_takes_is_said(monkeypatch, capsys):
     assert "is full. Free some space." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [["--ct"], ["--weights"], []], ids=str)
+def test_a_path_that_no_system_takes_is_bad_input(tmp_path, option, capsys):
+    given = [*option, "x" * 5000, *(["--frontal", str(FRONTAL)] if "--weights" in option else [])]
+    assert main(["reconstruct", *given, "-o", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "Internal error" not in said and said.count("\n") == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows keeps folders that are in use")
 def test_a_working_folder_that_was_deleted_is_said(tmp_path, monkeypatch, capsys):
     (tmp_path / "gone").mkdir()
