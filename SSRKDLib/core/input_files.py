@@ -87,3 +87,23 @@ def read_json(
             ),
             remedy,
         ) from error
+
+
+def json_or_none(path: str | os.PathLike) -> Any:
+    """The values in a JSON file that may be there, whatever its name; None where there is none."""
+    content = beginning(path, LARGEST_TEXT + 1)
+    try:
+        return json.loads(content.decode("utf-8-sig")) if len(content) <= LARGEST_TEXT else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def beginning(path: str | os.PathLike, count: int) -> bytes:
+    """The first bytes of a file that may be there, whatever its name; none where there is none."""
+    try:
+        if not os.path.isfile(path):  # a pipe would be waited for
+            return b""
+        with open(path, "rb") as stream:
+            return stream.read(count)
+    except (OSError, ValueError):
+        return b""

@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.input_files import beginning, json_or_none
 from SSRKDLib.core.output_file import write_file
 
 MANIFEST = ".ssrkd-manifest.json"
@@ -46,14 +47,7 @@ def files_with(folder: Path, marks: Mapping[str, bytes]) -> set[str]:
     """Those of the files whose first 4 kB contain their mark: what a :class:`ResultKind`'s
     ``earlier`` goes by."""
 
-    def has(name: str) -> bool:
-        place = folder / name
-        if not place.is_file():  # a pipe would be waited for
-            return False
-        with place.open("rb") as stream:
-            return marks[name] in stream.read(4096)
-
-    return {name for name in marks if has(name)}
+    return {name for name, mark in marks.items() if mark in beginning(folder / name, 4096)}
 
 
 def own_files(path: Path, kind: ResultKind) -> dict[str, str]:
@@ -113,10 +107,7 @@ def recorded_files(folder: Path) -> tuple[str, dict[str, str]]:
     place = folder / MANIFEST
     if not stat.S_ISREG(place.lstat().st_mode):
         raise ValueError("not a file")
-    try:
-        data = json.loads(place.read_bytes())
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    data = json_or_none(place)
     kind, files = (data.get("kind"), data.get("files")) if isinstance(data, dict) else (None, None)
     before = data.get("replaced", {}) if isinstance(data, dict) else {}
     if not isinstance(kind, str) or not all(isinstance(names, dict) for names in (files, before)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.input_files import beginning, read_text_bytes
 from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.datasets.case_folder import is_case_name
 from SSRKDLib.datasets.prepare import Scan, Settings
@@ -153,7 +155,7 @@ def person_of(case_id: str) -> str:
 def _jobs_in(path: Path, side: str | None) -> list[Job]:
     if not path.exists():
         raise InputError(f"'{path}' was not found.", "Check the path.")
-    if path.is_file():
+    if not path.is_dir():
         return _table(path, side) if path.suffix.lower() == ".csv" else [_single(path, side)]
     own = _folder(path, side)
     if own is not None:
@@ -200,19 +202,16 @@ def _named(folder: Path, stem: str) -> Path | None:
 
 
 def _is_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    return beginning(path, 132)[128:] == b"DICM"
 
 
 def _table(path: Path, side: str | None) -> list[Job]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            columns = tuple(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
+        text = read_text_bytes(path).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        columns = tuple(reader.fieldnames or ())
+        rows = list(reader)
+    except (ValueError, csv.Error) as error:
         raise InputError(f"'{path}' cannot be read ({error}).", "Give a CSV in UTF-8.") from error
     unknown = [column for column in columns if column not in COLUMNS]
     if unknown or "ct" not in columns:

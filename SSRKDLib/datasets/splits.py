@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.input_files import read_json
+from SSRKDLib.core.input_files import beginning, json_or_none, read_json
 from SSRKDLib.core.output_folder import write_into
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.datasets.case_folder import CaseFolder, is_case_name
@@ -118,13 +118,10 @@ def finished_knees(processed: Path) -> list[Knee]:
 
 def _earlier(folder: Path) -> Collection[str]:
     """A file as earlier versions wrote it, not one that somebody edited."""
-    try:
-        text = (folder / INFO).read_text(encoding="utf-8")
-        data = json.loads(text)
-    except (OSError, ValueError, RecursionError):
-        return ()
+    data = json_or_none(folder / INFO)
     ours = isinstance(data, dict) and tuple(data)[: len(SPLITS)] == SPLITS
-    return (INFO,) if ours and text == json.dumps(data, indent=1) + "\n" else ()
+    text = json.dumps(data, indent=1) + "\n"
+    return (INFO,) if ours and beginning(folder / INFO, len(text) + 1) == text.encode() else ()
 
 
 #: What ``prepare`` writes, beside the folders of the cases.

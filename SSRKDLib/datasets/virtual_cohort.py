@@ -17,6 +17,7 @@ import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.input_files import json_or_none
 from SSRKDLib.core.output_file import Content, cannot_write, write_file
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
@@ -222,10 +223,7 @@ class VirtualCohort:
         path = self.folder / FINGERPRINT
         if not path.exists() and not any(self.folder.glob("[0-9][0-9][0-9]/*.npz")):
             _write(path, json.dumps(self.fingerprint, indent=1).encode() + b"\n")
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            found = {}
+        found = json_or_none(path)
         wanted = self.fingerprint
         if not isinstance(found, dict) or not found:
             raise self._refusal("does not record how its knees were made")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.forms import misfit
+from SSRKDLib.core.input_files import json_or_none
 from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
@@ -53,7 +54,7 @@ def signature(case: Path) -> list[list]:
 def read_result(case: Path, output: Path) -> dict | None:
     """The final result of a case whose files are those it was made from, its region around the
     joint's centre as now defined; None where it must be made."""
-    found = _content(_place(case, output))
+    found = json_or_none(_place(case, output))
     if not isinstance(found, dict) or misfit(found, _RESULT) or found["case"] != case.name:
         return None
     bones = [row["bone"] for row in found["rows"]]
@@ -69,7 +70,7 @@ def write_result(case: Path, output: Path, result: dict, signed: list[list]) -> 
         OutputError: it cannot be written.
     """
     place = _place(case, output)
-    found = _content(place)
+    found = json_or_none(place)
     ours = isinstance(found, dict) and {"signature", "case", "rows"} <= found.keys()
     if os.path.lexists(place) and not ours:
         try:
@@ -82,12 +83,3 @@ def write_result(case: Path, output: Path, result: dict, signed: list[list]) -> 
 
 def _place(case: Path, output: Path) -> Path:
     return output / FINISHED / f"{case.name}.json"
-
-
-def _content(place: Path) -> object:
-    if not place.is_file():
-        return None
-    try:
-        return json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None

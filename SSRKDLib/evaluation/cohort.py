@@ -33,6 +33,7 @@ from SSRKDLib.core.errors import (
     SSRKDError,
     describe_unexpected,
 )
+from SSRKDLib.core.input_files import json_or_none
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_folder import check_files, write_into
 from SSRKDLib.core.output_manifest import MANIFEST, ResultKind, files_with
@@ -94,10 +95,7 @@ class Settings:
 
 
 def _earlier(folder: Path) -> Collection[str]:
-    try:
-        found = json.loads((folder / SETTINGS).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return ()
+    found = json_or_none(folder / SETTINGS)
     ours = isinstance(found, dict) and found.keys() == Settings().as_dict().keys()
     return {SETTINGS, *files_with(folder, TOGETHER)} if ours else ()
 
@@ -148,7 +146,7 @@ def prepare_output(output: Path, settings: Settings) -> None:
         )
     try:
         if mark.is_file():
-            found = json.loads(mark.read_text(encoding="utf-8"))
+            found = json_or_none(mark)
         elif output.is_dir() and any(path.name != MANIFEST for path in output.iterdir()):
             raise OutputError(
                 "The folder '{output}' contains other things than an earlier evaluation.",
@@ -160,7 +158,7 @@ def prepare_output(output: Path, settings: Settings) -> None:
             write_into(output, EVALUATION, SETTINGS, _as_json(wanted))
             found = wanted
         if not isinstance(found, dict):
-            raise ValueError("no settings")
+            raise OutputError("'{mark}' is damaged.", "Choose another output folder.", mark=mark)
         if found != wanted:
             changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
             raise OutputError(
@@ -173,13 +171,6 @@ def prepare_output(output: Path, settings: Settings) -> None:
         (output / FINISHED).mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(output, error) from error
-    except (ValueError, RecursionError) as error:
-        raise OutputError(
-            "'{mark}' is damaged ({reason}).",
-            "Choose another output folder.",
-            mark=mark,
-            reason=str(error)[:100],
-        ) from error
 
 
 def evaluate_cases(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.input_files import read_json
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind
 
@@ -39,13 +40,7 @@ class StoredRows:
 
 
 def _read(path: Path) -> list[dict]:
-    try:
-        rows = json.loads(path.read_text()) if path.exists() else []
-        if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-            return rows
-        reason = "it is not a list of rows"
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error)
-    raise InputError(
-        "'{path}' cannot be read ({reason}).", "Choose another folder.", path=path, reason=reason
-    )
+    rows = read_json(path, InputError, "Choose another folder.") if path.exists() else []
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        return rows
+    raise InputError("'{path}' is not a list of rows.", "Choose another folder.", path=path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.input_files import beginning
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.evaluation.metrics import MEASURES, MORE_MEASURES
@@ -29,11 +30,7 @@ _COLUMNS = ("bone", *MEASURES, "region_mm", "note", *MORE_MEASURES, *_ALIGNMENT)
 
 
 def _earlier(folder: Path) -> Collection[str]:
-    try:
-        with (folder / FILE).open("rb") as file:
-            return {FILE} if file.read(100).startswith(b"bone,assd_mm,") else ()
-    except OSError:
-        return ()
+    return {FILE} if beginning(folder / FILE, 100).startswith(b"bone,assd_mm,") else ()
 
 
 #: What ``compare`` writes.

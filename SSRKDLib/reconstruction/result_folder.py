@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.input_files import json_or_none
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.surfaces.mesh_files import is_written_mesh, write_mesh
@@ -32,10 +33,7 @@ def is_reconstruction(folder: Path) -> bool:
 def read_report(folder: str | Path) -> dict:
     """What the report in a folder says; empty where there is none: surfaces that are measured or
     planned on may come from elsewhere."""
-    try:
-        report = json.loads((Path(folder) / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
+    report = json_or_none(Path(folder) / REPORT)
     return report if isinstance(report, dict) else {}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.bone_names import NamedSurface, NameMatch, match_bones
 from SSRKDLib.core.errors import MeshError, OutputError
-from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.input_files import beginning, regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.reading_child import apart
@@ -193,11 +193,7 @@ def write_mesh(
 def is_written_mesh(path: Path) -> bool:
     """Whether a file is one of :func:`write_mesh`, which no other program saved since."""
     wanted = "".join(f"comment {comment}\n" for comment in _COMMENTS).encode()
-    try:
-        with path.open("rb") as file:
-            return wanted in file.read(200)
-    except OSError:
-        return False
+    return wanted in beginning(path, 200)
 
 
 def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, Mesh]:

@@ -25,6 +25,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsError
+from SSRKDLib.core.input_files import beginning
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.training import earlier_format
@@ -189,7 +190,7 @@ def _check_output(output: Path) -> None:
     config, log = output / CONFIG, output / LOG
     foreign = [log] if log.exists() and not is_step_log(log) else []
     if config.exists():
-        if not config.read_bytes().startswith(b"# lightning.pytorch=="):
+        if not beginning(config, 100).startswith(b"# lightning.pytorch=="):
             foreign.append(config)
     elif not (output / LAST).exists():
         foreign += sorted(output.glob("step-*.ckpt"))

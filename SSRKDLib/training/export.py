@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.errors import InputError, WeightsError
+from SSRKDLib.core.input_files import read_json
 from SSRKDLib.radiographs.normalisation import LOCAL_CONTRAST, LOCAL_CONTRAST_NAMES
 from SSRKDLib.radiographs.published_input import NETWORK_UNITS
 from SSRKDLib.training.checkpoints import ENTRY, network_state, read_checkpoint, read_network
@@ -225,9 +225,4 @@ def _joined(base: dict[str, Any], manifest: dict[str, Any], networks: set[str]) 
 
 
 def _read_scores(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"The scores {path} cannot be read ({error}).", "Check the file."
-        ) from error
+    return read_json(path, InputError, "Check the file of the scores.")

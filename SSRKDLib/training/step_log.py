@@ -9,6 +9,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.input_files import read_text_bytes
 from SSRKDLib.core.output_file import write_file
 
 #: The log's name in a training's folder.
@@ -31,7 +33,7 @@ class StepLog(Callback):
     def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
         path = Path(trainer.default_root_dir) / LOG
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = read_text_bytes(path).decode().splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= trainer.global_step]
         if kept != lines:
             write_file(path, "".join(line + "\n" for line in kept))
@@ -63,8 +65,10 @@ class StepLog(Callback):
 
 def is_step_log(path: Path) -> bool:
     """Whether every line is one of a log, but the last where it was cut off."""
-    with path.open("rb") as stream:
-        lines = stream.read().splitlines(keepends=True)
+    try:
+        lines = read_text_bytes(path).splitlines(keepends=True)
+    except InputError:
+        return False
     return all(_step_of(line) < float("inf") for line in lines if line.endswith(b"\n"))
 
 

@@ -6,7 +6,7 @@ is used.
 
 from __future__ import annotations
 
-import json
+import os
 import struct
 import zipfile
 import zlib
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from SSRKDLib.core.errors import OutputError, WeightsError
-from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.input_files import beginning, json_or_none, regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.core.output_folder import replaced_folder
@@ -163,10 +163,7 @@ def _check_size(path: Path, member: str, size: int) -> None:
 
 
 def _earlier(folder: Path) -> Collection[str]:
-    try:
-        data = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return ()
+    data = json_or_none(folder / MANIFEST)
     return set(LIMITS) if isinstance(data, dict) and "networks" in data else ()
 
 
@@ -194,16 +191,15 @@ def write_members(path: Path, manifest: bytes, data: bytes, compressed: bool = F
     write_file(path, partial(_write_archive, members, compressed))
 
 
+def is_written_archive(path: Path) -> bool:
+    """Whether a file is one of :func:`write_members`; a damaged one begins as a bundle does."""
+    start = beginning(path, 30 + len(MANIFEST))
+    return start.startswith(b"PK") and start.endswith(MANIFEST.encode())
+
+
 def _check_replaceable(path: Path) -> None:
-    """Refuse to replace any other file than a bundle; a damaged one begins as a bundle does."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(30 + len(MANIFEST))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    if not (start.startswith(b"PK") and start.endswith(MANIFEST.encode())):
+    """Refuse to replace any other file than a bundle."""
+    if os.path.lexists(path) and not is_written_archive(path):
         raise OutputError(
             "'{path}' is not a weights bundle, and would be replaced.",
             "Choose another name for the weights.",

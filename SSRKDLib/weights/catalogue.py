@@ -12,6 +12,7 @@ from pathlib import Path
 
 from SSRKDLib.core.errors import OutputError, WeightsError
 from SSRKDLib.core.messages import Message, one_line
+from SSRKDLib.weights.archive import is_written_archive
 from SSRKDLib.weights.bundle import MANIFEST, copy_bundle, read_manifest
 
 SHIPPED_FOLDER = Path(__file__).resolve().parents[1] / "data" / "weights"
@@ -47,7 +48,7 @@ class BundleInfo:
     @property
     def removable(self) -> bool:
         """Whether an import wrote it; folders were put there by hand, and may hold more."""
-        return self.origin == IMPORTED and self.path.suffix == ".zip" and self.path.is_file()
+        return self.origin == IMPORTED and is_written_archive(self.path)
 
 
 def user_folder() -> Path:

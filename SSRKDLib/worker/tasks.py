@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError, InputError, SSRKDError
+from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.images.writing import write_array
@@ -338,7 +339,7 @@ def _arrays(paths: Sequence[str | None] | None, count: int) -> list[np.ndarray |
     arrays = []
     for path in paths:
         try:
-            arrays.append(None if path is None else np.load(path, allow_pickle=False))
+            arrays.append(None if path is None else np.load(regular_file(path), allow_pickle=False))
         except (OSError, ValueError) as error:
             raise InputError(
                 "'{path}' cannot be read ({reason}).",

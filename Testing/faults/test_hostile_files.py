@@ -4,21 +4,44 @@ no file at all."""
 from __future__ import annotations
 
 import os
+import re
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from SSRKDLib.core.errors import InputError
+from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.core.output_manifest import MANIFEST
+from SSRKDLib.datasets.case_folder import PREPARED_CASE
+from SSRKDLib.datasets.sources import find_jobs
+from SSRKDLib.datasets.splits import PREPARED_CASES
+from SSRKDLib.evaluation.case_results import read_result
+from SSRKDLib.evaluation.cohort import EVALUATION
+from SSRKDLib.evaluation.tables import COMPARISON
+from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, read_report
 from SSRKDLib.surfaces.label_names import label_names
 from SSRKDLib.surfaces.mesh_files import read_meshes
+from SSRKDLib.weights.archive import BUNDLE
 from Testing.fuzz import __main__ as fuzz
 from Testing.fuzz import replay
-from Testing.fuzz.readers import READERS
+from Testing.fuzz.readers import READERS, ROOT
+
+#: What writes folders, and a file that tells so.
+OWN = [
+    (RECONSTRUCTION, "report.json"), (EVALUATION, "evaluation.json"), (COMPARISON, "compare.csv"),
+    (BUNDLE, "bundle.json"), (PREPARED_CASES, "info.json"), (PREPARED_CASE, "cases.csv"),
+    (RECONSTRUCTION, MANIFEST),
+]  # fmt: skip
 
 FOUND = Path(replay.__file__).with_name("found")
 FILES = sorted(path for path in FOUND.glob("*/*") if path.is_file())
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -48,8 +71,7 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
 
 
 def test_text_of_any_size_is_not_read(tmp_path):
-    with (tmp_path / "rig.json").open("wb") as stream:
-        stream.truncate(1 << 40)
+    sparse(tmp_path / "rig.json")
     with pytest.raises(InputError, match="larger than 16 MB"):
         READERS["rig"](tmp_path / "rig.json")
 
@@ -80,7 +102,43 @@ def test_names_beside_a_label_map_are_text_of_a_size(tmp_path, name, content):
 
 
 def test_a_surface_of_any_size_is_not_read(tmp_path):
-    with (tmp_path / "femur.obj").open("wb") as stream:
-        stream.truncate(1 << 40)
+    sparse(tmp_path / "femur.obj")
     with pytest.raises(InputError, match="larger than 1 GB"):
         read_meshes(tmp_path)
+
+
+def test_files_are_read_whole_through_one_door_only():
+    """Which takes no pipe, no device and no text of any size (SSRKDLib/core/input_files.py)."""
+    whole = re.compile(r"\.read_(?:text|bytes)\(|json\.load\(|(?:stream|file)\.read\(\)")
+    library = ROOT / "SSRKDLib"
+    found = {
+        path.relative_to(library).as_posix()
+        for path in library.rglob("*.py")
+        if whole.search(path.read_text(encoding="utf-8"))
+    }
+    assert found - {"core/input_files.py"} == {
+        "core/reading_child.py",  # the system's own
+        "images/formats.py",  # from 4096 bytes before a file's end
+        "surfaces/obj.py", "surfaces/ply.py",  # whose size mesh_files.py has looked at
+        "weights/archive.py",  # members whose size was looked at
+        "weights/releases.py",  # the list of releases that comes with the program
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are of POSIX")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path), sparse])
+def test_what_a_folder_holds_beside_its_surfaces_is_looked_at_first(make, tmp_path):
+    """Under the names of what this program writes: no pipe is waited for, no device read."""
+    for number, (kind, name) in enumerate(OWN):
+        place = tmp_path / str(number) / name
+        place.parent.mkdir()
+        make(place)
+        with pytest.raises(OutputError), replaced_folder(place.parent, kind):
+            pass
+        assert os.path.lexists(place)
+    assert read_report(tmp_path / "0") == {} and read_result(tmp_path / "1", tmp_path) is None
+    (tmp_path / "cases").mkdir()
+    make(tmp_path / "cases" / "1.json")
+    assert read_result(tmp_path / "1", tmp_path) is None
+    with pytest.raises(InputError):
+        find_jobs([tmp_path / "5" / "cases.csv"])
