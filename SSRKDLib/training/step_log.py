@@ -33,7 +33,7 @@ class StepLog(Callback):
     def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
         path = Path(trainer.default_root_dir) / LOG
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = read_text_bytes(path).decode().splitlines() if path.exists() else []
+        lines = _content(path).decode().splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= trainer.global_step]
         if kept != lines:
             write_file(path, "".join(line + "\n" for line in kept))
@@ -66,10 +66,16 @@ class StepLog(Callback):
 def is_step_log(path: Path) -> bool:
     """Whether every line is one of a log, but the last where it was cut off."""
     try:
-        lines = read_text_bytes(path).splitlines(keepends=True)
+        lines = _content(path).splitlines(keepends=True)
     except InputError:
         return False
     return all(_step_of(line) < float("inf") for line in lines if line.endswith(b"\n"))
+
+
+def _content(path: Path) -> bytes:
+    """What is in a log; one whose every line was of steps that are done again is empty."""
+    empty = path.is_file() and path.stat().st_size == 0
+    return b"" if empty else read_text_bytes(path)
 
 
 def _step_of(line: str | bytes) -> float:

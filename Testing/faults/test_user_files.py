@@ -63,6 +63,9 @@ def test_a_training_replaces_only_its_own_files(name, tmp_path):
     with pytest.raises(OutputError, match=f"{name}' was not written by"):
         command._check_output(tmp_path)
     assert tree(tmp_path) == {name: b'{"mine": 1}\n'}
+    if name == "log.jsonl":
+        (tmp_path / name).write_text("")  # every line was of steps that are done again
+        command._check_output(tmp_path)
     own = {"log.jsonl": '{"step": 20, "rate": 1}\n{"st', "scores.json": '{\n "steps": 3\n}\n'}
     if name in own:
         (tmp_path / name).write_text(own[name])

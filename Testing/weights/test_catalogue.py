@@ -15,11 +15,12 @@ def test_only_files_that_an_import_wrote_are_removed(tmp_path, monkeypatch):
     by_hand.mkdir(parents=True)
     (by_hand / MANIFEST).write_text("{}")
     (by_hand / "notes.txt").write_text("a year's work")
-    (user / "imported.zip").write_bytes(b"cut off")
+    (user / "imported.zip").write_bytes(b"PK\x03\x04".ljust(30, b"\0") + b"bundle.json, cut off")
+    (user / "photos.zip").write_bytes(b"PK\x03\x04".ljust(30, b"\0") + b"holiday.jpg")
     before = tree(by_hand)
     removable = {info.name: info.removable for info in catalogue.list_bundles()}
-    assert removable == {"mine": False, "imported": True}
-    for name in ("mine", "none-such", user.name):
+    assert removable == {"mine": False, "imported": True, "photos": False}
+    for name in ("mine", "photos", "none-such", user.name):
         with pytest.raises(WeightsError, match="by hand"):
             catalogue.remove_bundle(name)
     assert tree(by_hand) == before
