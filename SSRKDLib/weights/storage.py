@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.core.messages import Message
+from SSRKDLib.weights.archive import GET_ANOTHER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,8 +86,6 @@ def _in_steps(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_steps(key: str, numbers: Tensor, steps: Tensor | None, where: str) -> None:
-    from SSRKDLib.weights.archive import GET_ANOTHER
-
     if steps is None:
         what = "it has none"
     elif not steps.is_floating_point() or numbers.dim() < 2 or steps.shape != numbers.shape[:1]:

@@ -28,15 +28,8 @@ def pairFolders(folder):
     Raises:
         InputError: it cannot be read, or has none.
     """
-    try:
-        found = [one for one in Path(folder).iterdir() if one.is_dir() and one.name[0] != "."]
-    except OSError as error:
-        raise InputError(
-            _("The folder '{folder}' cannot be read ({reason}).").format(
-                folder=folder, reason=error.strerror
-            ),
-            _("Choose another one."),
-        ) from error
+    entries = _visible(Path(folder), _("Choose another one."))
+    found = [one for one in entries if one.is_dir()]
     if not found:
         raise InputError(
             _("There are no folders in '{folder}'.").format(folder=folder),
@@ -58,15 +51,8 @@ def loadPair(parameters):
     if not parameters.pairFolder or any(parameters.nodeOf(view) is not None for view in VIEWS):
         return
     folder = Path(parameters.pairFolder)
-    try:
-        files = sorted(one for one in folder.iterdir() if one.is_file() and one.name[0] != ".")
-    except OSError as error:
-        raise InputError(
-            _("The folder '{folder}' cannot be read ({reason}).").format(
-                folder=folder, reason=error.strerror
-            ),
-            _("Connect its disk, or open the folder of pairs again."),
-        ) from error
+    entries = _visible(folder, _("Connect its disk, or open the folder of pairs again."))
+    files = sorted(one for one in entries if one.is_file())
     rigs = [one for one in files if one.suffix.lower() == ".json"]
     images = [one for one in files if one.name.lower().endswith(_ENDINGS) or _isExport(one)]
     if len(rigs) > 1:
@@ -98,6 +84,19 @@ def loadPair(parameters):
         parameters.setNode(view, "", node)
     parameters.geometry = "rig" if rigs else "images"
     parameters.rigFile = str(rigs[0]) if rigs else ""
+
+
+def _visible(folder, remedy):
+    """What a folder holds, but for hidden files. Raises InputError with the remedy."""
+    try:
+        return [one for one in folder.iterdir() if one.name[0] != "."]
+    except OSError as error:
+        raise InputError(
+            _("The folder '{folder}' cannot be read ({reason}).").format(
+                folder=folder, reason=error.strerror
+            ),
+            remedy,
+        ) from error
 
 
 def _isExport(file):
