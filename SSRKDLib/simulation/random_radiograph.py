@@ -52,6 +52,10 @@ def random_line_integral(
         transmitted += weight * np.exp(-line)
     if rng.random() < 0.25:
         transmitted *= np.exp(-_foreign_objects(paths.shape[1:], rng))
+    # Drawn apart, so that what other images of this simulator's version draw is what it was.
+    apart = rng.spawn(1)[0]
+    if apart.random() < 0.06:
+        transmitted *= np.exp(-_nail(paths[0] + paths[1], joint_row, pixel_mm, apart))
     if rng.random() < 0.12:
         transmitted *= np.exp(-_collimator(paths.shape[1:], pixel_mm, rng))
     return _detected(transmitted, pixel_mm, rng)
@@ -101,6 +105,24 @@ def _foreign_objects(shape: tuple[int, int], rng: np.random.Generator) -> np.nda
         else:  # foam or table: the beam crosses it on one side of a line
             hit, weight = across > 0, 0.3 * weight
         field[hit] += weight
+    return field
+
+
+def _nail(
+    bone: np.ndarray, joint_row: float, pixel_mm: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Line integral of a nail of steel or titanium in the shaft above or below the joint, along the
+    rows' longest paths through bone."""
+    away = rng.choice([-1, 1]) * (np.arange(len(bone)) - joint_row) * pixel_mm
+    (held,) = np.nonzero(away > rng.uniform(35, 70))
+    field = np.zeros(bone.shape, np.float32)
+    if len(held) < 2:
+        return field
+    middles = ndimage.gaussian_filter1d(bone[held], 5 / pixel_mm, axis=1).argmax(axis=1)
+    axis = np.polyval(np.polyfit(held, middles, 1), held)
+    across = (np.arange(bone.shape[1]) - axis[:, None]) * pixel_mm
+    half = rng.uniform(3.5, 6.5)
+    field[held] = rng.uniform(0.1, 0.9) * 2 * np.sqrt(np.clip(half**2 - across**2, 0, None))
     return field
 
 

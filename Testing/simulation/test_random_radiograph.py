@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.simulation.detector import add_noise, detect, noisy, to_line_integral
-from SSRKDLib.simulation.random_radiograph import random_line_integral
+from SSRKDLib.simulation.random_radiograph import _nail, random_line_integral
 
 #: Of each seed's image: mean, and a pixel behind bone, of simulator version 2.
 IMAGES = {0: (1.11752, 2.15330), 1: (1.53690, 3.09239), 4: (0.98308, 1.79923)}
@@ -37,3 +37,16 @@ def test_the_fast_noise_has_the_variance_of_counted_photons():
     assert fast.mean() == pytest.approx(counted.mean(), rel=1e-3)
     assert fast.std() == pytest.approx(counted.std(), rel=0.01)
     assert np.isfinite(to_line_integral(3000 * fast, 3000.0)).all()
+
+
+@pytest.mark.parametrize("turn", [-0.1, 0.1])
+def test_a_nail_lies_in_the_shaft_beyond_the_joint(turn):
+    rows, columns = np.mgrid[:200, :120].astype(np.float32)
+    middle = 60 + turn * (rows - 100)
+    bone = np.clip(15 - np.abs(columns - middle), 0, None)
+    nail = _nail(bone, 100.0, 1.0, np.random.default_rng(0))
+    lit = nail > 0
+    assert not lit[65:136].any()  # none within 35 mm of the joint
+    assert lit[:30].any() != lit[-30:].any()  # on one side of it
+    assert np.abs(columns - middle)[lit].max() < 8
+    assert nail[lit].reshape(-1).max() > 0.5
