@@ -332,7 +332,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
 
     def planOsteotomy(
         self, bones, angle=8.0, kind="opening", entry=None, hinge=10.0, tubercle=None, side=None,
-        inclination=None, turn=0.0,
+        inclination=None, turn=0.0, progress=None, done=None, failed=None,
     ):  # fmt: skip
         """A high tibial osteotomy by rule: plane and hinge as Markups, the parts as models.
 
@@ -347,24 +347,25 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
             inclination: fall of the cut to the back, degrees; None: as the medial slope.
             turn: of the hinge in the cut, its back end to medial, degrees.
 
+            progress, done, failed: see the class; ``done`` gets what is returned otherwise.
+
         Returns:
-            Numbers as in ``plan.json``, and the nodes: ``plane``, ``hinge`` and ``parts`` by name.
+            Numbers as in ``plan.json``, and the nodes: ``plane``, ``hinge`` and ``parts`` by name;
+            with ``done``, the running job.
         """
-        from SSRKDLib.planning.cut import ENTRY, standard_cut
-        from SSRKDSlicer.bones import osteotomy
+        from SSRKDLib.planning.cut import ENTRY
+        from SSRKDSlicer.bones.osteotomy import Settings, planByRule
 
         models, node = (bones, None) if isinstance(bones, dict) else ({}, bones)
-        basis = osteotomy.Basis(models, node, side)
-        settings = osteotomy.Settings(
-            kind, angle, ENTRY.get(kind) if entry is None else entry, hinge, tubercle,
-            basis.landmarks.laterality, inclination, turn,
+        settings = Settings(
+            kind, angle, ENTRY.get(kind) if entry is None else entry, hinge, tubercle, side,
+            inclination, turn,
         )  # fmt: skip
-        cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
-        nodes = osteotomy.newPlan(basis)
-        settings.store(nodes.plane)
-        osteotomy.showCut(nodes, cut, basis.landmarks)
-        plan, _ = osteotomy.carryOut(nodes, basis, settings, (), False)
-        return plan.as_dict(), nodes
+
+        def start(**callbacks):
+            return planByRule(self.tasks, models, node, settings, **callbacks)
+
+        return self._run(start, progress, done, failed)
 
     def _setup(self, frontal, lateral, rig, laterality):
         from SSRKDSlicer.radiographs.view_setup import setupFromRig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -46,6 +46,17 @@ class Landmarks:
         """Medial posterior tibial slope, degrees; falling to the back is positive."""
         _, y, z = self.axes @ (self.medial[2] - self.medial[1])
         return -float(np.degrees(np.arctan2(z, y)))
+
+    def as_dict(self) -> dict:
+        """For JSON; :meth:`from_dict` reads it."""
+        return {name: np.asarray(value).tolist() for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> Landmarks:
+        """What :meth:`as_dict` wrote."""
+        laterality = values["laterality"]
+        arrays = {name: np.array(value) for name, value in values.items() if name != "laterality"}
+        return cls(laterality, **arrays)
 
 
 def find_landmarks(bones: Mapping[str, Mesh], laterality: str) -> Landmarks:

@@ -38,6 +38,7 @@ REQUESTS: dict[str, dict] = {
         "laterality": {"L", "R"}, "rig?": (str, None),
     },
     "measure": {"recon": str, "output": str, "laterality": {"L", "R"}},
+    "landmarks": {"recon": str, "output": str, "laterality": {"L", "R"}},
 }  # fmt: skip
 
 

@@ -48,6 +48,7 @@ def all_tasks() -> dict[str, Task]:
         "reconstruct_ct": lambda request, progress: _reconstruct_ct(ct_models, request, progress),
         "compare": compare,
         "measure": measure,
+        "landmarks": landmarks,
         "segment": lambda request, progress: _segment(models, request, progress),
         "simulate": simulate,
     }
@@ -264,6 +265,26 @@ def measure(request: dict, progress: Progress) -> dict:
     progress("clinical", 0.2, "Measuring slopes, widths and angles")
     found = measured(bones, request["laterality"], request.get("errors"), request.get("pose"))
     return {"rows": [_without_nan(row) for row in measure_rows(found)]}
+
+
+def landmarks(request: dict, progress: Progress) -> dict:
+    """What an osteotomy of a reconstruction is planned by.
+
+    Request: ``recon`` and ``laterality``, see :func:`compare`; ``output`` is not written.
+
+    Result: ``landmarks``, see :meth:`SSRKDLib.planning.landmarks.Landmarks.as_dict`; ``knee``, the
+    angles of :class:`SSRKDLib.planning.correction.Knee` by name.
+    """
+    from SSRKDLib.planning.correction import knee_angles
+    from SSRKDLib.planning.landmarks import find_landmarks
+    from SSRKDLib.surfaces.mesh_files import read_meshes
+
+    progress("read", 0.0, "Reading the surfaces")
+    bones = read_meshes(request["recon"])
+    progress("landmarks", 0.1, "Finding the landmarks of the tibia")
+    found = find_landmarks(bones, request["laterality"])
+    progress("knee", 0.6, "Measuring how the femur stands on the tibia")
+    return {"landmarks": found.as_dict(), "knee": knee_angles(bones, found)._asdict()}
 
 
 def _without_nan(values: dict) -> dict:

@@ -165,6 +165,7 @@ def _planned(widget):
         section.collapsed = section is not ui.planSection
     slicer.app.processEvents()
     user.click(ui.planButton)
+    settle(panel)
     user.type_text(ui.planAngle, "10")
     slicer.app.processEvents()
     _frontal3D(azimuth=-15, elevation=5, nearer=1.3)

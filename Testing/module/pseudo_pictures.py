@@ -69,7 +69,7 @@ def _fill(widget) -> None:
         section.collapsed = False
     application.settle()
     user.click(ui.planButton)
-    application.settle()
+    settle(panel)
 
 
 def _open_all(ui) -> None:

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 import qt
+import vtk
 
 from Testing.bench import user
-from Testing.module.cases import SAMPLES, loadSampleFiles, sampleTruth
+from Testing.module.cases import SAMPLES, cancelAt, loadSampleFiles, sampleTruth, settle, waitUntil
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def number(core, name):
 
 def planned(core, slicer):
     user.click(core.ui.planButton)
-    slicer.app.processEvents()
+    settle(core)
     assert core.ui.planLabel.text == "", core.ui.planLabel.text
     return section(core)._nodes()
 
@@ -180,11 +181,52 @@ def test_the_console_plans_on_models_and_on_a_segmentation(core, slicer, module)
     assert other["kind"] == "closing" and 4.0 < other["height_mm"] < 12.0
 
 
-def test_without_bones_a_sentence_says_what_to_do(panel, slicer):
-    core = panel.panel
-    for section in (core.ui.radiographsSection, core.ui.planSection):
-        user.click(section)
-        slicer.app.processEvents()
-    user.click(core.ui.planButton)
-    assert "Reconstruct first, or choose a segmentation" in core.ui.statusLabel.text
+def test_a_plan_is_a_job_that_can_be_cancelled(core, slicer, monkeypatch):
+    from SSRKDSlicer.panel import run_section
+
+    monkeypatch.setattr(run_section, "_DOUBLE_CLICK", 0.0)
+    assert cancelAt(core, "landmarks", core.ui.planButton) == ["landmarks"]
+    assert "cancelled. Nothing was changed." in core.ui.statusLabel.text
+    assert section(core)._nodes() is None and not shown(core)
     assert not slicer.util.getNodesByClass("vtkMRMLMarkupsPlaneNode")
+    assert core.ui.planButton.enabled
+
+
+def test_a_plan_follows_bones_that_change(core, slicer, truth):
+    nodes = planned(core, slicer)
+    height = number(core, "Opening, medial")
+    core.showStatus("What was said before.")
+    shift = np.array([0.0, 0.0, 5.0])
+    for node in core.case().models.values():
+        polydata = vtk.vtkPolyData()
+        polydata.DeepCopy(node.GetPolyData())
+        node.SetAndObservePolyData(polydata)
+        points = slicer.util.arrayFromModelPoints(node)
+        points += shift
+    core.ui.planSection.collapsed = True
+    core.refreshSoon()
+    slicer.app.processEvents()
+    assert not shown(core) and core.job is None  # of other bones, and nobody looks
+    core.ui.planSection.collapsed = False
+    waitUntil(lambda: shown(core) or core.ui.planLabel.text, "numbers of the new bones")
+    assert core.ui.statusLabel.text == "What was said before."
+    basis = section(core)._bones.basis()
+    tip = truth["fibula"].vertices[:, 2].max() + 5.0
+    assert basis.landmarks.fibula_tip[2] == pytest.approx(tip, abs=1.0)
+    # The plane stayed where it was, so the cut is further below the joint line.
+    assert number(core, "Opening, medial") != height
+    assert nodes.present()
+
+
+def test_an_empty_scene_says_what_is_missing(panel, slicer):
+    core, ui = panel.panel, panel.ui
+    does = {button: button.toolTip for button in (ui.planButton, ui.planMiniaciButton)}
+    assert all("Reconstruct first, or choose a segmentation" in tip for tip in does.values())
+    for button in (ui.planUndoButton, ui.planRedoButton, ui.planExportButton):
+        assert not button.enabled and button.toolTip == "Click Plan first."
+    assert not any(button.enabled for button in does)
+    segmentation = slicer.util.loadSegmentation(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
+    core.parameters.setNode("plan", "Bones", segmentation)
+    slicer.app.processEvents()
+    assert all(button.enabled for button in does)
+    assert "by rule" in ui.planButton.toolTip and "Miniaci" in ui.planMiniaciButton.toolTip

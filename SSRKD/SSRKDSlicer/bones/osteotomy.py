@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,15 @@ from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.planning.cut import Choices, drawn_cut
+from SSRKDLib.planning.correction import Knee
+from SSRKDLib.planning.cut import Choices, drawn_cut, standard_cut
 from SSRKDLib.planning.fragments import fragments
-from SSRKDLib.planning.landmarks import find_landmarks
+from SSRKDLib.planning.landmarks import Landmarks
 from SSRKDLib.planning.markups import PLANE_MM, hinge_ends, plane_centre
 from SSRKDLib.planning.osteotomy import plan_osteotomy
 from SSRKDLib.planning.plan_folder import PART_COLOURS, PLAN, write_plan
+from SSRKDLib.planning.planner import knee_notes
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 from ..radiographs.outlines import updateOutlines, worldMesh
 from ..radiographs.poses import POSES
@@ -30,6 +33,8 @@ from .results import modelPolyData
 
 #: Node attribute of the cut plane: what else belongs to the plan, as JSON.
 SETTINGS = "SSRKD.Osteotomy"
+
+NOTHING_TO_PLAN_ON = _("Reconstruct first, or choose a segmentation with tibia and fibula.")
 
 _NAMES = {"proximal": _("Tibia, upper part"), "distal": _("Tibia, lower part"), "wedge": _("Wedge")}
 
@@ -64,35 +69,79 @@ class Settings:
         return cls(**json.loads(plane.GetAttribute(SETTINGS)))
 
 
+@dataclass
 class Basis:
-    """The bones that are planned on, and their landmarks, found once.
+    """The bones that are planned on, and what was found on them.
 
-    Args:
-        models: the reconstruction's model nodes by bone.
-        node: segmentation or label map node, or None: the models.
-        side: "L", "R" or None: as the bones say.
-
-    Raises:
-        InputError: no osteotomy can be planned on them.
+    Attributes:
+        models: the reconstruction's model nodes by bone; empty where a segmentation is planned on.
+        meshes: surfaces by bone, LPS mm, where they stand in the world.
+        state: of :func:`state`, when they were read.
+        landmarks: :class:`SSRKDLib.planning.landmarks.Landmarks`.
+        knee: :class:`SSRKDLib.planning.correction.Knee`.
     """
 
-    def __init__(self, models, node, side):
-        self.models = models if node is None else {}
-        self.state = state(models, node)
-        if node is None:
-            if not models:
-                raise InputError(
-                    _("There is no tibia to plan on."),
-                    _("Reconstruct first, or choose a segmentation."),
-                )
-            self.meshes = {bone: worldMesh(one) for bone, one in models.items()}
-            side = side or next(iter(models.values())).GetAttribute("SSRKD.Laterality")
-        else:
-            parts, matching = matchReference(node, side, {})
-            self.meshes = {bone: parts[name].mesh() for bone, name in matching.bones.items()}
-            side = side or matching.side
-        self.landmarks = find_landmarks(self.meshes, side)
-        self.tibia = self.meshes["tibia"]
+    models: dict
+    meshes: dict
+    state: list
+    landmarks: Landmarks
+    knee: Knee
+
+    @property
+    def tibia(self):
+        return self.meshes["tibia"]
+
+
+def findBasis(tasks, models, node, side, then=None, **callbacks):
+    """Find the landmarks of bones; ``onDone`` gets the :class:`Basis`.
+
+    Args:
+        tasks: :class:`~SSRKDSlicer.tasks.Tasks`.
+        models: the reconstruction's model nodes by bone.
+        node: segmentation or label map volume node, or None: the models.
+        side: "L", "R" or None: as the bones say.
+        then: called with the basis: ``onDone`` gets what it returns instead, ``onFailed`` what it
+            raises.
+        callbacks: onProgress, onDone, onFailed.
+    """
+
+    def prepare(folder):
+        meshes, laterality = _bones(models, node, side)
+        (folder.path / "recon").mkdir()
+        for bone, mesh in meshes.items():
+            write_mesh(folder.path / "recon" / f"{bone}.ply", mesh)
+        request = {
+            "do": "landmarks", "recon": str(folder.path / "recon"), "laterality": laterality,
+        }  # fmt: skip
+        return request, (meshes, state(models, node))
+
+    def show(folder, result, read):
+        basis = Basis(
+            dict(models) if node is None else {}, *read,
+            Landmarks.from_dict(result["landmarks"]), Knee(**result["knee"]),
+        )  # fmt: skip
+        return basis if then is None else then(basis)
+
+    return tasks.run(prepare, show, callbacks)
+
+
+def _bones(models, node, side):
+    """(surfaces by bone, side) to plan on; raises InputError where there is nothing."""
+    if node is None:
+        if not models:
+            raise InputError(_("There is no tibia to plan on."), NOTHING_TO_PLAN_ON)
+        meshes = {bone: worldMesh(one) for bone, one in models.items()}
+        side = side or next(iter(models.values())).GetAttribute("SSRKD.Laterality")
+    else:
+        parts, matching = matchReference(node, side, {})
+        meshes = {bone: parts[name].mesh() for bone, name in matching.bones.items()}
+        side = side or matching.side
+    if side not in ("L", "R"):
+        raise InputError(
+            _("It is not known whether the bones are of a left or a right knee."),
+            _("Choose the side in the section Plan osteotomy."),
+        )
+    return meshes, side
 
 
 def state(models, node):
@@ -150,6 +199,26 @@ def newPlan(basis):
             parts[name].SetAttribute(POSES, basis.models["tibia"].GetAttribute(POSES))
     putInto(item, plane, hinge, *parts.values())
     return PlanNodes(plane, hinge, parts)
+
+
+def planByRule(tasks, models, node, settings, **callbacks):
+    """A plan without the panel; ``onDone`` gets its numbers and :class:`PlanNodes`.
+
+    Args:
+        tasks, models, node, callbacks: see :func:`findBasis`.
+        settings: :class:`Settings`; its side may be None.
+    """
+
+    def planned(basis):
+        chosen = replace(settings, side=basis.landmarks.laterality)
+        cut = standard_cut(basis.tibia, basis.landmarks, chosen.choices)
+        nodes = newPlan(basis)
+        chosen.store(nodes.plane)
+        showCut(nodes, cut, basis.landmarks)
+        plan, _parts = carryOut(nodes, basis, chosen, (), False)
+        return plan.as_dict(), nodes
+
+    return findBasis(tasks, models, node, settings.side, planned, **callbacks)
 
 
 def showCut(nodes, cut, landmarks):
@@ -217,7 +286,7 @@ def _sharp(polydata):
     return normals.GetOutput()
 
 
-def export(folder, plan, basis, parts, notes, pictures):
+def export(folder, plan, basis, parts, pictures):
     """Write a plan into a folder of its own inside ``folder``; returns its path.
 
     Raises:
@@ -225,5 +294,5 @@ def export(folder, plan, basis, parts, notes, pictures):
     """
     path = Path(folder) / "osteotomy"
     with replaced_folder(path, PLAN) as fresh:
-        write_plan(fresh, plan, basis.landmarks, parts, notes, None, pictures)
+        write_plan(fresh, plan, basis.landmarks, parts, knee_notes(basis.knee), None, pictures)
     return path

@@ -27,6 +27,7 @@ class Section:
     def __init__(self, panel):
         self.panel, self.ui = panel, panel.ui
         self._readers = []
+        self._tips = {}
 
     @property
     def parameters(self):
@@ -36,6 +37,18 @@ class Section:
         """Bring the widgets in line with the parameters."""
         for read in self._readers:
             read()
+
+    def offer(self, button, missing="", busy=False):
+        """Enable a button, or disable it.
+
+        Args:
+            button: one whose tool tip says what it does.
+            missing: a sentence that is its tool tip as long as there is one.
+            busy: disable it without such a sentence.
+        """
+        does = self._tips.setdefault(button, button.toolTip)
+        button.enabled = not missing and not busy
+        button.toolTip = missing or does
 
     def scalar(self, widget, signal, show, get, store):
         """Bind a widget.

@@ -8,13 +8,13 @@ import vtk
 from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError, SSRKDError
-from SSRKDLib.planning.correction import LongLeg, knee_angles, miniaci
+from SSRKDLib.planning.correction import LongLeg, miniaci
 from SSRKDLib.planning.cut import ENTRY, KINDS, TUBERCLE, standard_cut
 from SSRKDLib.planning.planner import knee_notes
 from SSRKDLib.planning.report_page import summary_rows
 
 from ..bones.osteotomy import (
-    Basis,
+    NOTHING_TO_PLAN_ON,
     PlanNodes,
     Settings,
     carryOut,
@@ -23,11 +23,11 @@ from ..bones.osteotomy import (
     showCut,
     showHinge,
     shownCut,
-    state,
 )
 from ..bones.report import viewPictures
 from ..scene.words import errorText, said
 from .bindings import Section, breakable, guarded
+from .plan_bones import PlanBones
 from .tables import fillTable, setColumns
 
 _SIDES = (None, "L", "R")
@@ -41,8 +41,10 @@ class PlanSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
         ui = self.ui
-        self._basis = self._made = self._last = None
+        self._bones = PlanBones(panel, lambda: _SIDES[ui.planSideCombo.currentIndex])
+        self._made = self._last = None
         self._observed, self._writing = (), False
+        self._due = False  # the plan is to be brought in line with bones of unknown landmarks
         ui.planBonesSelector.setMRMLScene(slicer.mrmlScene)
         self.node(ui.planBonesSelector, "plan", "Bones")
         setColumns(ui.planTable, (_("Measure"), _("Value")))
@@ -76,29 +78,40 @@ class PlanSection(Section):
             None if fall.value <= fall.minimum else fall.value, ui.planTurn.value,
         )  # fmt: skip
 
-    def _bones(self):
-        """The landmarks of the bones that are chosen now."""
-        models, node = self.panel.case().models, self.parameters.nodeOf("plan", "Bones")
-        if self._basis is None or self._basis.state != state(models, node):
-            self._basis = None
-            self._basis = Basis(models, node, _SIDES[self.ui.planSideCombo.currentIndex])
-        return self._basis
-
     def refresh(self):
         super().refresh()
-        nodes = self._nodes()
+        ui, nodes = self.ui, self._nodes()
         watched = () if nodes is None else (nodes.plane, nodes.hinge)
         if watched != self._observed:
             self._watch(watched)
-            if nodes is None:
-                self._showNothing("")
-            else:
-                self._follow(nodes)
-        for button in (self.ui.planUndoButton, self.ui.planRedoButton):
-            button.enabled = nodes is not None
-        self.ui.planExportButton.enabled = nodes is not None and self._made is not None
-        self.ui.planTable.setVisible(self.ui.planTable.rowCount > 0)
-        self.ui.planLabel.setVisible(bool(self.ui.planLabel.text))
+            self._showNothing("")
+            self._due = nodes is not None
+        if self._made is not None and self._bones.basis() is None:
+            self._showNothing("")  # of other bones
+            self._due = nodes is not None
+        missing = "" if self._bones.suffice() else NOTHING_TO_PLAN_ON
+        for button in (ui.planButton, ui.planMiniaciButton):
+            self.offer(button, missing, busy=self.panel.job is not None)
+        unplanned = _("Click Plan first.") if nodes is None else ""
+        for button in (ui.planUndoButton, ui.planRedoButton):
+            self.offer(button, unplanned)
+        self.offer(ui.planExportButton, unplanned, busy=self._made is None)
+        ui.planTable.setVisible(ui.planTable.rowCount > 0)
+        ui.planLabel.setVisible(bool(ui.planLabel.text))
+        if self._due and not missing and self.panel.job is None and not ui.planSection.collapsed:
+            self._due = False
+            qt.QTimer.singleShot(0, self._catchUp)
+
+    @guarded
+    def _catchUp(self):
+        """Bring a plan in line with bones that are new, or that came with a scene."""
+        nodes = self._nodes()
+        if nodes is None or self.panel.closed or self.panel.job is not None:
+            return
+        told = self.ui.statusLabel.text
+        self._bones.give(_("Plan osteotomy"), lambda basis: self._follow(nodes))
+        if self.panel.job is not None:
+            self.panel.showStatus(told)
 
     def _watch(self, nodes):
         events = (
@@ -124,34 +137,40 @@ class PlanSection(Section):
 
     @guarded
     def onPlan(self):
-        with slicer.util.WaitCursor():
-            self._basis = None
-            basis = self._bones()
-            nodes = self._nodes()
-            if nodes is None:
-                slicer.mrmlScene.SetUndoOn()
-                nodes = newPlan(basis)
-                for name, node in (("Plane", nodes.plane), ("Hinge", nodes.hinge)):
-                    self.parameters.setNode("plan", name, node)
-                for name, node in nodes.parts.items():
-                    self.parameters.setNode(f"plan{name}", "Model", node)
-            else:
-                self._remember()
-            self._layOut(nodes, basis)
-            self._watch((nodes.plane, nodes.hinge))
-            tibia = basis.models.get("tibia")
-            if tibia is not None:
-                tibia.GetDisplayNode().SetOpacity(_FADED)
-            self._follow(nodes)
+        self._bones.find(_("Plan osteotomy"), self._plan)
+
+    def _plan(self, basis):
+        """Lay plane and hinge out by rule."""
+        cut = self._cut(basis)
+        nodes = self._nodes()
+        if nodes is None:
+            slicer.mrmlScene.SetUndoOn()
+            nodes = newPlan(basis)
+            for name, node in (("Plane", nodes.plane), ("Hinge", nodes.hinge)):
+                self.parameters.setNode("plan", name, node)
+            for name, node in nodes.parts.items():
+                self.parameters.setNode(f"plan{name}", "Model", node)
+        else:
+            self._remember()
+        self._layOut(nodes, basis, cut)
+        self._watch((nodes.plane, nodes.hinge))
+        tibia = basis.models.get("tibia")
+        if tibia is not None:
+            tibia.GetDisplayNode().SetOpacity(_FADED)
+        self._follow(nodes)
         self.panel.showStatus(
             _("Planned. Drag the plane or the ends of the hinge; the numbers follow.")
         )
-        self.panel.logAll(knee_notes(knee_angles(basis.meshes, basis.landmarks)))
+        self.panel.logAll(knee_notes(basis.knee))
         self.panel.refreshSoon()
 
-    def _layOut(self, nodes, basis):
+    def _cut(self, basis):
+        """The cut by rule; raises InputError where there is none."""
         settings = self._settings(basis.landmarks.laterality)
-        cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
+        return standard_cut(basis.tibia, basis.landmarks, settings.choices)
+
+    def _layOut(self, nodes, basis, cut):
+        settings = self._settings(basis.landmarks.laterality)
         self._write(nodes, lambda: (settings.store(nodes.plane),
                                     showCut(nodes, cut, basis.landmarks)))  # fmt: skip
 
@@ -201,10 +220,14 @@ class PlanSection(Section):
         nodes = self._nodes()
         if self.panel.refreshing or self._writing or nodes is None:
             return
-        basis = self._bones()
-        self._remember()
-        self._layOut(nodes, basis)
-        self._follow(nodes)
+
+        def layOut(basis):
+            cut = self._cut(basis)
+            self._remember()
+            self._layOut(nodes, basis, cut)
+            self._follow(nodes)
+
+        self._bones.give(_("Plan osteotomy"), layOut)
 
     @guarded
     def onMiniaci(self):
@@ -214,13 +237,14 @@ class PlanSection(Section):
                 _("The hip-knee-ankle angle is not known."),
                 _("Type it, from a long-leg radiograph."),
             )
-        basis = self._bones()
-        nodes, settings = self._nodes(), self._settings(basis.landmarks.laterality)
+        self._bones.give(_("Set correction"), self._setCorrection)
+
+    def _setCorrection(self, basis):
+        ui, nodes = self.ui, self._nodes()
         if nodes is not None:
-            cut = shownCut(nodes, basis, settings.kind)
+            cut = shownCut(nodes, basis, KINDS[ui.planKindCombo.currentIndex])
         else:
-            cut = standard_cut(basis.tibia, basis.landmarks, settings.choices)
-        knee = knee_angles(basis.meshes, basis.landmarks)
+            cut = self._cut(basis)
         leg = LongLeg(hka=ui.planHka.value)
         self.panel.log(
             _(
@@ -228,7 +252,9 @@ class PlanSection(Section):
                 "knee to ankle."
             ).format(femur=leg.femur, tibia=leg.tibia)
         )
-        ui.planAngle.value = miniaci(basis.landmarks, cut, leg, ui.planTarget.value, knee.flexion)
+        ui.planAngle.value = miniaci(
+            basis.landmarks, cut, leg, ui.planTarget.value, basis.knee.flexion
+        )
 
     def onDragStarts(self, caller, event):
         self._remember()
@@ -259,9 +285,7 @@ class PlanSection(Section):
         if not folder:
             return
         plan, parts = self._made
-        basis = self._bones()
-        notes = knee_notes(knee_angles(basis.meshes, basis.landmarks))
-        path = export(folder, plan, basis, parts, notes, viewPictures(_("the plan")))
+        path = export(folder, plan, self._bones.basis(), parts, viewPictures(_("the plan")))
         self.panel.showStatus(_("The plan is in {path}.").format(path=path))
         self.panel.log(_("Wrote the plan to '{path}'.").format(path=path))
 
@@ -275,8 +299,12 @@ class PlanSection(Section):
             return  # an event without a change
         self._last = seen
         self._showSettings(settings)
+        basis = self._bones.basis()
+        if basis is None:
+            self._due = True
+            self.panel.refreshSoon()
+            return
         try:
-            basis = self._bones()
             placed = [node for node in self.panel.case().placed if node is not None]
             self._made = carryOut(nodes, basis, settings, placed, self.parameters.radiographsIn3D)
         except SSRKDError as error:

@@ -58,6 +58,8 @@ class RunSection(Section):
             "simulateButton",
             "compareButton",
             "measureButton",
+            "planButton",
+            "planMiniaciButton",
         ):
             if running:
                 getattr(ui, name).enabled = False
