@@ -11,12 +11,19 @@ from typing import Any
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.messages import Message
 
-#: Largest rig, calibration, table or other text, bytes.
-LARGEST_TEXT = 16 << 20
+#: Largest rig, calibration, table or other text, and largest file of any kind, bytes: no volume is
+#: larger than 2 GB.
+LARGEST_TEXT, LARGEST_FILE = 16 << 20, 4 << 30
+
+#: How many files in a folder, and below it, are looked at; a study's are some thousands.
+MOST_FILES = 50_000
 
 
-def regular_file(path: str | os.PathLike, kind: type[InputError] = InputError) -> Path:
-    """The path of a file that is there, no folder, pipe or device, and not empty.
+def regular_file(
+    path: str | os.PathLike, kind: type[InputError] = InputError, largest: int = LARGEST_FILE
+) -> Path:
+    """The path of a file that is there, no folder, pipe or device, not empty, and not larger than
+    those of its kind, bytes.
 
     Raises:
         InputError: it is not; of the kind that is asked for.
@@ -42,7 +49,33 @@ def regular_file(path: str | os.PathLike, kind: type[InputError] = InputError) -
         raise kind("'{path}' is a pipe or a device, no file.", "Choose a file.", path=path)
     if status.st_size == 0:
         raise kind("'{path}' is empty.", "Copy or export it again.", path=path)
+    if status.st_size > largest:
+        raise kind(
+            "'{path}' is larger than {most}, and no file of its kind is.",
+            "Check the path.",
+            path=path,
+            most=f"{largest >> 30} GB" if largest >= 1 << 30 else f"{largest >> 20} MB",
+        )
     return path
+
+
+def files_below(folder: Path, kind: type[InputError] = InputError) -> list[Path]:
+    """The files in a folder and below it, by name.
+
+    Raises:
+        InputError: there are more than :data:`MOST_FILES`; of the kind asked for.
+    """
+    found: list[Path] = []
+    for place, _, names in os.walk(folder):
+        found += [Path(place, name) for name in names]
+        if len(found) > MOST_FILES:
+            raise kind(
+                "'{folder}' and what is below it are more than {most} files.",
+                "Choose the folder that contains the files of one scan.",
+                folder=folder,
+                most=MOST_FILES,
+            )
+    return sorted(path for path in found if path.is_file())
 
 
 def read_text_bytes(path: str | os.PathLike, kind: type[InputError] = InputError) -> bytes:
@@ -51,22 +84,14 @@ def read_text_bytes(path: str | os.PathLike, kind: type[InputError] = InputError
     Raises:
         InputError: absent, no regular file, not readable, or too large; of the kind asked for.
     """
-    path = regular_file(path, kind)
+    path = regular_file(path, kind, LARGEST_TEXT)
     try:
         with path.open("rb") as stream:
-            content = stream.read(LARGEST_TEXT + 1)
+            return stream.read(LARGEST_TEXT)
     except OSError as error:
         raise kind(
             "'{path}' cannot be read ({error}).", "Check the path.", path=path, error=error
         ) from error
-    if len(content) > LARGEST_TEXT:
-        raise kind(
-            "'{path}' is larger than {megabytes} MB, too large for text.",
-            "Check the path.",
-            path=path,
-            megabytes=LARGEST_TEXT >> 20,
-        )
-    return content
 
 
 def read_json(
@@ -101,7 +126,9 @@ def json_or_none(path: str | os.PathLike) -> Any:
 def beginning(path: str | os.PathLike, count: int) -> bytes:
     """The first bytes of a file that may be there, whatever its name; none where there is none."""
     try:
-        if not os.path.isfile(path):  # a pipe would be waited for
+        status = os.stat(path)
+        # A pipe would be waited for, and so would some of the system's own files, which say 0.
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
             return b""
         with open(path, "rb") as stream:
             return stream.read(count)

@@ -25,11 +25,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from SSRKDLib.core import errors
 from SSRKDLib.core.errors import InputError, SSRKDError
+from SSRKDLib.core.input_files import LARGEST_FILE, MOST_FILES
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
 
@@ -140,7 +142,7 @@ class _Child:
         Raises:
             SSRKDError: see :func:`apart`.
         """
-        size = _bytes_of(Path(path))
+        size = min(_bytes_of(Path(path)), LARGEST_FILE)
         expanded = min(_RATIO * size, LARGEST_VOLUME)
         memory = _MEMORY + _MEMORY_PER_BYTE * expanded
         seconds = math.ceil(_SECONDS + size / _BYTES_PER_SECOND + expanded / _EXPANDED_PER_SECOND)
@@ -203,14 +205,14 @@ def _python() -> str:
 
 
 def _bytes_of(path: Path) -> int:
-    """Of a file, with those beside it where these hold its pixels, or of all in a folder; 0 where
+    """Of a file, with those beside it where these hold its pixels, or of those in a folder; 0 where
     there is none, which the reader will say."""
     try:
         items = [path]
         if path.is_dir():
-            items = path.rglob("*")
+            items = islice(path.rglob("*"), MOST_FILES)
         elif path.suffix.lower() in _HEADERS:
-            items = path.parent.iterdir()
+            items = islice(path.parent.iterdir(), MOST_FILES)
         return sum(item.stat().st_size for item in items if item.is_file())
     except (OSError, ValueError):
         return 0

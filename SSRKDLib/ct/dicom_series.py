@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.input_files import files_below
 from SSRKDLib.core.messages import Message
+from SSRKDLib.images.dicom_files import is_dicom, read_dicom
 
 if TYPE_CHECKING:
     import pydicom
@@ -82,7 +84,7 @@ def find_series(folder: Path) -> Series:
     """
     slices = _slices(path for path in sorted(folder.iterdir()) if path.is_file())
     if not slices:
-        slices = _slices(path for path in sorted(folder.rglob("*")) if path.is_file())
+        slices = _slices(files_below(folder, ImageError))
     if not slices:
         raise ImageError(
             Message("The folder '{folder}' contains no DICOM series.", folder=folder), _REMEDY
@@ -116,17 +118,12 @@ def find_series(folder: Path) -> Series:
 
 def _slices(paths: Iterable[Path]) -> list[_Slice]:
     """The image files among them."""
-    import pydicom
-
     found = []
     for path in paths:
-        with path.open("rb") as stream:
-            start = stream.read(132)
-        # With a preamble, or without: then with a tag of group 2 or 8.
-        if start[128:] != b"DICM" and start[:2] not in (b"\x02\x00", b"\x08\x00"):
+        if not is_dicom(path):
             continue
+        tags = read_dicom(path, _TAGS)
         try:
-            tags = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
             if tags.get("Rows") and tags.get("SeriesInstanceUID"):
                 found.append(_Slice(path, tags))
         except Exception as error:  # pydicom raises many kinds on damaged files

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.input_files import beginning, read_text_bytes
+from SSRKDLib.core.input_files import read_text_bytes
 from SSRKDLib.ct.reading import read_scan
 from SSRKDLib.datasets.case_folder import is_case_name
 from SSRKDLib.datasets.prepare import Scan, Settings
+from SSRKDLib.images.dicom_files import has_preamble
 from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.label_maps import LABELMAP_SUFFIXES, read_reference
 
@@ -185,7 +186,7 @@ def _folder(folder: Path, side: str | None) -> Job | None:
     ct, bones = _named(folder, "ct"), _named(folder, "bones")
     if ct is not None:
         return _single(ct, side, bones, folder.name)
-    if any(_is_dicom(child) for child in sorted(folder.iterdir())[:20]):
+    if any(has_preamble(child) for child in sorted(folder.iterdir())[:20]):
         return _single(folder, side, name=folder.name)
     return None
 
@@ -199,10 +200,6 @@ def _named(folder: Path, stem: str) -> Path | None:
         if name.split(".")[0] == stem and name.endswith(CT_SUFFIXES):
             return child
     return None
-
-
-def _is_dicom(path: Path) -> bool:
-    return beginning(path, 132)[128:] == b"DICM"
 
 
 def _table(path: Path, side: str | None) -> list[Job]:

@@ -18,6 +18,7 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import LARGEST_VOLUME
+from SSRKDLib.images.dicom_files import read_dicom
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(
@@ -227,20 +228,8 @@ def jpeg_orientation(path: Path) -> int:
 
 
 def _check_dicom(path: Path) -> None:
-    import pydicom
-
-    try:
-        dataset = pydicom.dcmread(path, force=True, specific_tags=[
-            "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames", "PixelData",
-        ])  # fmt: skip
-    except Exception as error:  # pydicom raises many kinds on damaged files
-        raise ImageError(
-            Message(
-                "'{path}' is a damaged DICOM file ({error}).", path=path, error=type(error).__name__
-            ),
-            _AGAIN,
-        ) from error
-    check_dicom_pixels(dataset, path)
+    tags = ["Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames", "PixelData"]
+    check_dicom_pixels(read_dicom(path, tags, pixels=True), path)
 
 
 def check_dicom_pixels(dataset, path: Path) -> None:
@@ -261,7 +250,7 @@ def check_dicom_pixels(dataset, path: Path) -> None:
             * int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
         ) / 8  # fmt: skip
         whole = len(dataset.PixelData) >= needed
-    except Exception as error:  # as above
+    except Exception as error:  # pydicom raises many kinds on damaged files
         raise ImageError(
             Message(
                 "'{path}' is a damaged DICOM file ({error}).", path=path, error=type(error).__name__

@@ -12,14 +12,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
 
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError, SSRKDError
-from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
+from SSRKDLib.images.dicom_files import DicomFile, read_dicom
 from SSRKDLib.radiographs.dicom_oddities import oddities
 from SSRKDLib.radiographs.dicom_values import (
     find,
@@ -109,29 +108,18 @@ class DicomTags:
     patient: str = ""
 
 
-def read_dicom_dataset(path: str | os.PathLike, stream: BinaryIO | None = None):
+def read_dicom_dataset(path: str | os.PathLike, file: DicomFile | None = None):
     """The pydicom dataset of a radiograph.
 
     Args:
         path: of the file.
-        stream: the file where it is open already: then it is read with its pixels, which otherwise
+        file: the file where it is open already: then it is read with its pixels, which otherwise
             are left out.
 
     Raises:
         ImageError: absent, no DICOM file, no image, no radiograph, or several frames.
     """
-    import pydicom
-
-    path = regular_file(path, ImageError)
-    try:
-        dataset = pydicom.dcmread(stream or path, stop_before_pixels=stream is None, force=True)
-    except Exception as error:  # pydicom raises many kinds on damaged files
-        raise ImageError(
-            "'{path}' cannot be read as DICOM ({error}).",
-            "Export the radiograph again.",
-            path=path,
-            error=type(error).__name__,
-        ) from error
+    dataset = read_dicom(path) if file is None else file.dataset(pixels=True)
     with understood_tags(path, dataset):
         _check_radiograph(dataset, path)
     return dataset

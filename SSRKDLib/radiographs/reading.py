@@ -22,6 +22,7 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
+from SSRKDLib.images.dicom_files import DicomFile
 from SSRKDLib.images.formats import (
     check_dicom_pixels,
     check_size,
@@ -96,16 +97,15 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
     """
     path = regular_file(path, ImageError)
     with itk_settings():
-        with path.open("rb") as stream:
-            if stream.read(132)[128:] == b"DICM":
-                stream.seek(0)
-                dataset = read_dicom_dataset(path, stream)
+        with DicomFile(path) as file:
+            if file.has_preamble:
+                dataset = read_dicom_dataset(path, file)
                 check_dicom_pixels(dataset, path)
                 return _of_dataset(dataset, path)
         kind = whole_image_kind(path)
         if kind == "GDCMImageIO":
-            with path.open("rb") as stream:
-                return _of_dataset(read_dicom_dataset(path, stream), path)
+            with DicomFile(path) as file:
+                return _of_dataset(read_dicom_dataset(path, file), path)
         pixels, notes = _one_slice(_grey(_decode(path), path), path), ()
         if kind == "JPEGImageIO":
             orientation = jpeg_orientation(path)

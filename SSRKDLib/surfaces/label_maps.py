@@ -15,6 +15,7 @@ from SSRKDLib.core.errors import ImageError, MeshError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
+from SSRKDLib.images.dicom_files import has_preamble, read_dicom
 from SSRKDLib.images.volumes import read_volume
 from SSRKDLib.surfaces.label_checks import check_assumed, left_out, one_leg
 from SSRKDLib.surfaces.label_names import label_names, named_segments
@@ -72,7 +73,7 @@ def read_reference(
         has_meshes = any(item.suffix.lower() in SUFFIXES for item in path.iterdir())
         if has_meshes or not maps:
             for item in () if has_meshes else sorted(filter(Path.is_file, path.iterdir())):
-                if _is_dicom(item):
+                if has_preamble(item):
                     raise _of_another_kind(item)
             return _of_meshes(path, laterality, chosen)
         found = _read_mask_files(maps, laterality, chosen) if len(maps) > 1 else None
@@ -272,20 +273,13 @@ def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
     )
 
 
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
-
-
 @apart(MeshError)
 def _of_another_kind(path: Path) -> MeshError:
-    if not _is_dicom(path):
+    if not has_preamble(path):
         return MeshError(
             Message("{path} is not a kind of label map that can be read.", path=path.name), _REMEDY
         )
-    import pydicom
-
-    dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["Modality"])
+    dataset = read_dicom(path, ["Modality"])
     kind = {"SEG": "segmentation", "RTSTRUCT": "structure set"}.get(
         str(dataset.get("Modality")), "file"
     )

@@ -58,11 +58,7 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
             Message("{path} is not a kind of mesh file that can be read.", path=path.name),
             _READABLE,
         )
-    if regular_file(path, MeshError).stat().st_size > _LARGEST_FILE:
-        raise MeshError(
-            Message("{path} is larger than 1 GB, and no bone's surface is.", path=path.name),
-            _READABLE,
-        )
+    regular_file(path, MeshError, _LARGEST_FILE)
     try:
         space = _stated_space(path)
         if path.suffix.lower() == ".ply":

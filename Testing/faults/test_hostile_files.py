@@ -11,22 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core import input_files
+from SSRKDLib.core.errors import ImageError, InputError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import MANIFEST
+from SSRKDLib.ct.dicom_series import find_series
 from SSRKDLib.datasets.case_folder import PREPARED_CASE
 from SSRKDLib.datasets.sources import find_jobs
 from SSRKDLib.datasets.splits import PREPARED_CASES
 from SSRKDLib.evaluation.case_results import read_result
 from SSRKDLib.evaluation.cohort import EVALUATION
 from SSRKDLib.evaluation.tables import COMPARISON
+from SSRKDLib.images import dicom_files
+from SSRKDLib.images.dicom_files import read_dicom
 from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, read_report
 from SSRKDLib.surfaces.label_names import label_names
 from SSRKDLib.surfaces.mesh_files import read_meshes
 from SSRKDLib.weights.archive import BUNDLE
 from Testing.fuzz import __main__ as fuzz
 from Testing.fuzz import replay
-from Testing.fuzz.readers import READERS, ROOT
+from Testing.fuzz.readers import READERS, ROOT, SAMPLES
 
 #: What writes folders, and a file that tells so.
 OWN = [
@@ -70,10 +74,37 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path):
     str(caught.value).encode()
 
 
-def test_text_of_any_size_is_not_read(tmp_path):
-    sparse(tmp_path / "rig.json")
-    with pytest.raises(InputError, match="larger than 16 MB"):
-        READERS["rig"](tmp_path / "rig.json")
+@pytest.mark.parametrize(
+    ("kind", "name", "most"),
+    [
+        ("radiograph", "a.png", "4 GB"), ("dicom", "a.dcm", "4 GB"), ("ct", "a.nrrd", "4 GB"),
+        ("label_map", "a.nrrd", "4 GB"), ("checkpoint", "a.ckpt", "4 GB"),
+        ("rig", "a.json", "16 MB"), ("calibration", "a.txt", "16 MB"),
+    ],
+)  # fmt: skip
+def test_a_file_of_a_terabyte_is_refused_by_its_size(tmp_path, kind, name, most):
+    sparse(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name}' is larger than {most}"):
+        READERS[kind](tmp_path / name)
+
+
+def test_zeros_behind_a_dicom_header_are_no_elements_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(dicom_files, "_MOST_READS", 1000)
+    path = tmp_path / "a.dcm"
+    path.write_bytes((SAMPLES / "SSRKD_frontal.dcm").read_bytes()[:400] + bytes(16_000))
+    with pytest.raises(ImageError, match="elements without end"):
+        read_dicom(path)
+
+
+def test_a_folder_that_is_no_series_is_looked_through_to_a_bound(tmp_path, monkeypatch):
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a.dcm").write_bytes(b"no DICOM file")
+    with pytest.raises(ImageError, match="contains no DICOM series"):
+        find_series(tmp_path)
+    monkeypatch.setattr(input_files, "MOST_FILES", 3)
+    with pytest.raises(ImageError, match="more than 3 files. Choose the folder that contains the"):
+        find_series(tmp_path)
 
 
 def test_seconds_of_damaged_files_find_nothing(tmp_path, capsys):
