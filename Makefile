@@ -5,8 +5,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := -m pip install --quiet --disable-pip-version-check
-# Nothing but the files whose hashes are in requirements/, and no package that is built here.
-# Python compiles what is imported; pip would compile all 12,500 files, one after the other.
+# What is imported is compiled once and kept, also where the environment says otherwise: the tests
+# begin some hundreds of processes, each of which would compile PyTorch, VTK and this library anew.
+export PYTHONDONTWRITEBYTECODE =
+# Nothing but the files whose hashes are in requirements/, and no package that is built here. pip
+# would compile all 12,500 files of them, one after the other.
 PINNED := $(PIP) --require-hashes --no-deps --only-binary :all: --no-compile
 LOCK   := requirements/user.txt requirements/training.txt requirements/test.txt
 # The stamp's name holds a checksum of the lock files: others, and the set-up is done anew.
