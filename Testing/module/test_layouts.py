@@ -65,7 +65,7 @@ def test_layouts_propagation_leaves_the_radiographs_alone(slicer, layouts, radio
     assert shown(slicer, layouts) == ["frontal", "lateral"]
     after = slicer.util.arrayFromVTKMatrix(view(slicer, layouts, "lateral")[1].GetSliceToRAS())
     np.testing.assert_array_equal(pose, after)
-    layouts.showComparison(False, ct)
+    layouts.showOverlay(ct)
     application.settle()
     assert shown(slicer, layouts) == ["frontal", "lateral"]
     for name in ("Red", "Green", "Yellow"):

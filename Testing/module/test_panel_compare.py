@@ -106,9 +106,12 @@ def test_panel_compares_with_the_segmentation_of_the_ct(core, slicer, tmp_path, 
     user.click(ui.landmarksCheck)
     assert made.points.GetDisplayNode().GetVisibility()
     assert made.points.GetNumberOfControlPoints() > 8
-    user.click(ui.sideBySideButton)
+    # Without a CT the slice views would show whatever they showed before.
     assert made.references["femur"].GetDisplayNode().GetViewNodeIDs() == ("vtkMRMLViewNode2",)
     assert len(viewPictures("")) == 2
+    assert not ui.overlayButton.enabled and ui.overlayButton.toolTip == "Choose the CT first."
+    user.choose(ui.compareCtSelector, "SSRKD_CT")
+    slicer.app.processEvents()
     user.click(ui.overlayButton)
     assert made.references["femur"].GetDisplayNode().GetViewNodeIDs() == ()
     assert list(viewPictures("both")) == ["3D view: both"]  # not the one that was left

@@ -205,7 +205,8 @@ def comparison(session: Session) -> str:
     assert session.status().startswith("Compared: mean ASSD"), session.status()
     text = session.status().split("\n")[0]
     assert all(node.GetDisplayNode().GetScalarVisibility() for node in models.values())
-    for button in (ui.sideBySideButton, ui.overlayButton, ui.layoutButton):
+    assert not ui.overlayButton.enabled and ui.overlayButton.toolTip == "Choose the CT first."
+    for button in (ui.sideBySideButton, ui.layoutButton):
         session.click(button)
     _demand_in_views(session, session.panel.case().placed)
     return text

@@ -38,17 +38,17 @@ class Section:
         for read in self._readers:
             read()
 
-    def offer(self, button, missing="", busy=False):
-        """Enable a button, or disable it.
+    def offer(self, widget, missing="", busy=False):
+        """Enable a widget, or disable it.
 
         Args:
-            button: one whose tool tip says what it does.
+            widget: one whose tool tip says what it does.
             missing: a sentence that is its tool tip as long as there is one.
             busy: disable it without such a sentence.
         """
-        does = self._tips.setdefault(button, button.toolTip)
-        button.enabled = not missing and not busy
-        button.toolTip = missing or does
+        does = self._tips.setdefault(widget, widget.toolTip)
+        widget.enabled = not missing and not busy
+        widget.toolTip = missing or does
 
     def scalar(self, widget, signal, show, get, store):
         """Bind a widget.

@@ -122,9 +122,11 @@ class CompareSection(Section):
             if models
             else _("Reconstruct first.")
         )
-        for widget in (ui.reportButton, ui.overlayButton, ui.sideBySideButton, ui.referenceCheck,
-                       ui.landmarksCheck):  # fmt: skip
-            widget.enabled = compared
+        uncompared = "" if compared else _("Click Compare first.")
+        for widget in (ui.reportButton, ui.sideBySideButton, ui.referenceCheck, ui.landmarksCheck):
+            self.offer(widget, uncompared)
+        ct = self.parameters.nodeOf("compare", "Ct")
+        self.offer(ui.overlayButton, uncompared or ("" if ct else _("Choose the CT first.")))
         coloured = point_colours.isColoured(models, point_colours.DISTANCE)
         if coloured:  # perhaps in a scene that was loaded, with the colours but for one
             point_colours.colourNode(point_colours.DISTANCE)
@@ -215,7 +217,7 @@ class CompareSection(Section):
             )
             panel.log(_("Compared: {mean_text}.").format(mean_text=mean_text))
             panel.logAll(made.notes)
-            self.onOverlay()
+            self._show(sideBySide=ct is None)
 
         panel.start(_("Compare"), starter, done)
 
@@ -271,7 +273,10 @@ class CompareSection(Section):
 
     def _show(self, sideBySide):
         made = self.comparison
-        layouts.showComparison(sideBySide, self.parameters.nodeOf("compare", "Ct"))
+        if sideBySide:
+            layouts.showSideBySide()
+        else:
+            layouts.showOverlay(self.parameters.nodeOf("compare", "Ct"))
         first, second = layouts.comparisonViews()
         for node in made.references.values():
             node.GetDisplayNode().SetViewNodeIDs([second] if sideBySide else [])

@@ -77,9 +77,8 @@ class CtSection(Section):
         def done(made):
             panel.storeCase(made)
             panel.run.tellResult(made)
-            layouts.showComparison(
-                False, ctNode if slicer.mrmlScene.IsNodePresent(ctNode) else None
-            )
+            if slicer.mrmlScene.IsNodePresent(ctNode):
+                layouts.showOverlay(ctNode)
             for node in made.models.values():
                 node.GetDisplayNode().SetVisibility2D(True)
                 node.GetDisplayNode().SetSliceIntersectionThickness(2)

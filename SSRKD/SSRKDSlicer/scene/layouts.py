@@ -17,15 +17,21 @@ from .layout_descriptions import (
 )
 
 
-def showComparison(sideBySide, ctNode):
-    """Switch to a layout that shows a comparison, with a CT (or none) in the slice views."""
+def showSideBySide():
+    """Switch to the layout with two 3D views."""
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        register()
+        manager.setLayout(SIDE_BY_SIDE)
+
+
+def showOverlay(ctNode):
+    """Switch to the layout with one 3D view and a CT in the slice views."""
     manager = slicer.app.layoutManager()
     if manager is None:
         return
     register()
-    manager.setLayout(SIDE_BY_SIDE if sideBySide else OVERLAY)
-    if ctNode is None or sideBySide:
-        return
+    manager.setLayout(OVERLAY)
     logics = [manager.sliceWidget(tag).sliceLogic() for tag, *_ in STANDARD]
     for logic in logics:  # not slicer.util.setSliceViewerLayers: the radiographs have views, too
         logic.GetSliceCompositeNode().SetBackgroundVolumeID(ctNode.GetID())
