@@ -7,7 +7,7 @@ import pytest
 
 from Testing.bench import application
 from Testing.bench.pythonqt import Inside
-from Testing.module.cases import SAMPLES
+from Testing.module.cases import SAMPLES, loadSampleFiles, sampleTruth
 
 
 @pytest.fixture
@@ -106,3 +106,31 @@ def test_layouts_fit_the_radiographs_once_the_views_have_their_size(slicer, layo
     for role in radiographs:
         width, height, _ = view(slicer, layouts, role)[1].GetFieldOfView()
         assert width >= 90 and height >= 40
+
+
+def test_layouts_exposed_views_alone_are_report_pictures(module, slicer, layouts, radiographs):
+    """Views of a layout that was left stay with the layout manager, and out of reports; the
+    radiographs are in them with their outlines, whatever layout is shown."""
+    from SSRKDSlicer.bones.radiograph_pictures import radiographPictures
+    from SSRKDSlicer.bones.report import viewPictures
+    from SSRKDSlicer.bones.results import addModel
+    from SSRKDSlicer.radiographs.outlines import outlinesOf, updateOutlines
+
+    case = module.SSRKDLogic().place(*loadSampleFiles())
+    patella = addModel("patella", sampleTruth()["patella"], "L", {}, case.folder())
+    updateOutlines({"patella": patella}, case.placed, case.folder(), False)
+    layouts.showRadiographs(radiographs)
+    layouts.showSideBySide()
+    application.settle()
+    assert list(viewPictures("both")) == ["3D view: both", "3D view 2: both"]
+    layouts.showOverlay(case.placed[0])
+    application.settle()
+    assert slicer.app.layoutManager().threeDViewCount == 2
+    assert list(viewPictures("bones")) == ["3D view: bones"]
+    captions = [f"{role} radiograph with the bones' outlines" for role in ("Frontal", "Lateral")]
+    pictures = radiographPictures(case.placed, [patella])
+    assert list(pictures) == captions
+    assert all(png.startswith(b"\x89PNG") for png in pictures.values())
+    for outline in outlinesOf([patella]):
+        outline.GetDisplayNode().SetVisibility(False)
+    assert not radiographPictures(case.placed, [patella])

@@ -25,8 +25,8 @@ class Heavy:
 """
 
 
-def test_startup_imports_nothing_but_the_standard_library_and_slicer():
-    """In a process of its own, where nothing of the module was imported before."""
+def test_startup_offers_layouts_samples_and_terms_and_imports_nothing_else():
+    """In a process of its own, where nothing of the module was imported before, nor offered."""
     code = (
         "from Testing import bench\n"
         "bench.boot()\n"
@@ -35,6 +35,15 @@ def test_startup_imports_nothing_but_the_standard_library_and_slicer():
         "import sys\n"
         "from Testing.bench import faults\n"
         "assert not faults.take()\n"
+        "import slicer\n"
+        "from SSRKDSlicer.scene.layout_descriptions import OVERLAY, RADIOGRAPHS, SIDE_BY_SIDE\n"
+        "node = slicer.app.layoutManager().layoutLogic().GetLayoutNode()\n"
+        "assert all(map(node.IsLayoutDescription, (OVERLAY, RADIOGRAPHS, SIDE_BY_SIDE)))\n"
+        "assert len(slicer.modules.sampleDataSources['SSRKD']) == 2\n"
+        "terms = slicer.modules.terminologies.logic()\n"
+        "category = slicer.vtkSlicerTerminologyCategory()\n"
+        "name = 'Segmentation category and type - Knee bones (SSR-KD)'\n"
+        "assert terms.GetNthCategoryInTerminology(name, 0, category)\n"
         "print(sorted({n.split('.')[0] for n in sys.modules} & {'SSRKDLib', 'scipy', 'torch'}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -69,11 +78,12 @@ def layout_menu(slicer):
 
 def test_startup_missed_the_sample_is_loaded_all_the_same(forgotten, panel, slicer):
     """The module was dragged in, or made in the Extension Wizard."""
+    titles = [action.text for action in layout_menu(slicer).actions()]
+    assert titles == ["Knee radiographs", "Knee comparison", "Knees side by side"]
+    assert "SSRKD" in slicer.modules.sampleDataSources
     user.click(panel.ui.sampleButton)
     assert "✗" not in panel.ui.statusLabel.text
     assert panel.panel.parameters.nodeOf("lateral").GetName() == "Knee lateral"
-    titles = [action.text for action in layout_menu(slicer).actions()]
-    assert titles == ["Knee radiographs", "Knee comparison", "Knees side by side"]
 
 
 def test_startup_without_sample_data_says_what_is_missing(forgotten, panel, monkeypatch):
