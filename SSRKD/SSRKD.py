@@ -337,7 +337,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         """A high tibial osteotomy by rule: plane and hinge as Markups, the parts as models.
 
         Args:
-            bones: what :meth:`reconstruct` returns, or a segmentation or label map node.
+            bones: what :meth:`reconstruct` returns, or a segmentation or label map volume node.
             angle: of the correction into valgus, degrees.
             kind: "opening" (medial wedge) or "closing" (lateral).
             entry: mm below the joint line; None: 40 opening, 20 closing.

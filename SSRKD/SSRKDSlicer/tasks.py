@@ -79,6 +79,11 @@ class CaseNodes:
         # Simulated radiographs are no copies: they lie in a folder of their own.
         return folderOf(*self.models.values(), *self.masks, *self.placed)
 
+    def name(self):
+        """What the case's folder is called."""
+        hierarchy, folder = slicer.mrmlScene.GetSubjectHierarchyNode(), self.folder()
+        return hierarchy.GetItemName(folder) if folder else _("Knee")
+
     def stillThere(self):
         """The case without nodes that were removed meanwhile."""
 

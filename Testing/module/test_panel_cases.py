@@ -122,6 +122,36 @@ def test_panel_cases_are_removed_with_what_is_theirs_alone(core, slicer, balls, 
     assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
 
 
+def test_panel_another_pair_gets_a_case_of_its_own(core, slicer, balls):
+    """The earlier bones stay in the list, with their radiographs, and are hidden."""
+    takeRadiographs(core, balls)
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    first, pair = core.case(), core.parameters.nodeOf("lateral")
+    user.click(core.ui.reconstructButton)  # the same pair again
+    settle(core)
+    assert rows(core) == [("Knee of frontal", "4 bones")] and core.case().models == first.models
+    _frontal, again = loadRadiographs(balls)
+    user.choose(core.ui.lateralSelector, again.GetName())  # one of the two is enough
+    core.parameters.side = "R"
+    user.click(core.ui.frontalCropButton)
+    application.settle()
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    application.settle()
+    assert [state for _, state in rows(core)] == ["4 bones"] * 2
+    second = core.case()
+    assert not set(second.models.values()) & set(first.models.values())
+    assert core.parameters.nodeOf("lateral") is again
+    assert core.parameters.side == "R" and core.ui.frontalCropButton.checked
+    assert not any(node.GetDisplayNode().GetVisibility() for node in first.models.values())
+    assert "is in the case 'Knee of frontal'" in core.ui.logEdit.plainText
+    choose(core, 0)
+    assert core.case() == first and core.parameters.nodeOf("lateral") is pair
+    assert all(node.GetDisplayNode().GetVisibility() for node in first.models.values())
+    assert not any(node.GetDisplayNode().GetVisibility() for node in second.models.values())
+
+
 @pytest.fixture
 def pairs(balls, tmp_path, monkeypatch):
     """A folder of four pairs; the second has one image, an image of the third is gone, and the

@@ -30,6 +30,8 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
     models["femur"].GetDisplayNode().SetVisibility(True)  # by the eye in the Data module
     slicer.app.processEvents()
     assert check.checked
+    assert ui.resultsTable.horizontalHeaderItem(1).toolTip() == "Opacity"
+    assert ui.resultsTable.cellWidget(3, 1).accessibleName == "Opacity of the tibia."
     for _ in range(6):
         user.press(ui.resultsTable.cellWidget(3, 1), PAGE_DOWN)  # 10 % each
     assert models["tibia"].GetDisplayNode().GetOpacity() == pytest.approx(0.4)
@@ -51,7 +53,7 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
     slicer.app.layoutManager().setLayout(4)
     user.click(ui.layoutButton)
     assert slicer.app.layoutManager().layout == 20813
-    for kind, count in (("OBJ", 8), ("PLY", 4), ("labelmap", 1), ("STL", 4)):
+    for kind, count in (("OBJ", 8), ("PLY", 4), ("Label map", 1), ("STL", 4)):
         folder = tmp_path / kind
         folder.mkdir()
         user.choose(ui.exportFormatCombo, kind)

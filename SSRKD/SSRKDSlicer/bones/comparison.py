@@ -81,7 +81,7 @@ def matchReference(referenceNode, laterality, chosen):
     """Which part of a reference is which bone.
 
     Args:
-        referenceNode: segmentation or label map node, or None: models in the scene.
+        referenceNode: segmentation or label map volume node, or None: models in the scene.
         laterality: "L", "R" or None.
         chosen: names that the user picked, by bone.
 
@@ -102,7 +102,7 @@ def compare(tasks, models, referenceNode, chosen, mode, rig=None, before=None, *
     Args:
         tasks: :class:`~SSRKDSlicer.tasks.Tasks`.
         models: the reconstruction's model nodes by bone.
-        referenceNode: segmentation or label map node, or None: models in the scene.
+        referenceNode: segmentation or label map volume node, or None: models in the scene.
         chosen: names of parts that the user picked, by bone.
         mode: "none", "all", "bone", or "keep": the copies of the reference that ``before`` holds,
             with their transforms as they are now.

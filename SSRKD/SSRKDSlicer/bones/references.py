@@ -66,7 +66,7 @@ def referenceParts(node):
     """The parts of a reference.
 
     Args:
-        node: segmentation or label map node; None: the models in the scene that are not the
+        node: segmentation or label map volume node; None: the models in the scene that are not the
             module's own.
     """
     if node is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from SSRKDLib.core.anatomy import BONES
 
+from ..scene.cases import original
 from ..scene.parameters import VIEWS
 from ..tasks import CaseNodes
 
@@ -26,9 +27,20 @@ def sameCase(parameters, setup):
     for radiograph, placed in zip(setup.radiographs, case.placed):
         if placed is None:
             continue
-        if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
+        if radiograph.node not in (placed, original(placed)):
             return CaseNodes()
     return case if any(case.placed) else CaseNodes()
+
+
+def areOfOthers(earlier, case):
+    """Whether earlier nodes are of other images than those of a case that is about to be stored."""
+    if not any((*earlier.placed, *earlier.masks, *earlier.models.values())):
+        return False
+    if set(earlier.models.values()) & set(case.models.values()):
+        return False
+    if not any(earlier.placed) or not any(case.placed):  # one of them is of a CT
+        return True
+    return list(map(original, earlier.placed)) != list(map(original, case.placed))
 
 
 def storeCase(parameters, case):

@@ -240,7 +240,15 @@ class Panel(VTKObservationMixin):
         return case_nodes.sameCase(self.parameters, self.setup)
 
     def storeCase(self, case):
-        """Remember the nodes of a case in the parameters."""
+        """Remember the nodes of a case in the parameters; what was made before of other radiographs
+        stays, in a case of its own."""
+        if case_nodes.areOfOthers(self.case(), case):
+            before = cases.setApart(self.parameters, case.name(), any(case.placed))
+            self.log(
+                _("What was made of other images is in the case '{name}'.").format(
+                    name=before.GetName()
+                )
+            )
         case_nodes.storeCase(self.parameters, case)
 
     def options(self):

@@ -30,8 +30,8 @@ from .tables import fitHeight, setColumns
 #: End of the scale of uncertainty, mm: the same for every knee, so that pictures can be compared.
 _WITHIN_REACH_MM = 4.0
 
-#: The sliders of the second column say by themselves what they are.
-_COLUMNS = (_("Bone"), "", _("Volume"), _("Frontal"), _("Lateral"))
+#: The word "Opacity" would widen the panel.
+_COLUMNS = (_("Bone"), "◐", _("Volume"), _("Frontal"), _("Lateral"))
 
 
 class ResultsSection(Section):
@@ -58,6 +58,9 @@ class ResultsSection(Section):
     def _buildTable(self):
         table = self.ui.resultsTable
         setColumns(table, _COLUMNS, stretched=1)
+        title = table.horizontalHeaderItem(1)
+        title.setToolTip(_("Opacity"))
+        title.setData(qt.Qt.AccessibleTextRole, _("Opacity"))
         table.setRowCount(len(BONES))
         for row, bone in enumerate(BONES):
             check = qt.QCheckBox(capitalised(bone))
@@ -67,6 +70,7 @@ class ResultsSection(Section):
             slider = qt.QSlider(qt.Qt.Horizontal)
             slider.minimum, slider.maximum = 0, 100
             slider.toolTip = _("Opacity of the {bone}.").format(bone=word(bone))
+            slider.accessibleName = slider.toolTip
             slider.connect("valueChanged(int)", self._fader(bone))
             table.setCellWidget(row, 1, slider)
             self._checks[bone], self._sliders[bone] = check, slider

@@ -37,6 +37,12 @@ _COMMON = frozenset(
 #: References to what the user brought for more than one case, perhaps.
 _BROUGHT = frozenset({"ReferenceNode", "CompareCt", "CtVolume", "CtRegion", "PlanBones"})
 
+#: Ends of the roles of references to what the module made.
+_MADE = ("Placed", "Masks", "Model", "Segmentation", "Plane", "Hinge")
+
+#: What belongs to one radiograph, by the reference that says to which.
+_TOOLS = {"Cropped": ("Crop", "Cropped"), "Scaled": ("Scaled", "Marker", "Ball")}
+
 
 def casesOf():
     """The nodes of the scene's cases, in the order in which they were begun."""
@@ -60,10 +66,11 @@ def keptCurrent(parameters):
 
 def nameOf(parameters):
     """What the case that is worked on is called."""
-    case, frontal = currentCase(parameters), parameters.nodeOf("frontal")
+    case = currentCase(parameters)
     if case is not None:
         return case.GetName()
-    return _("Knee") if frontal is None else _("Knee of {name}").format(name=frontal.GetName())
+    source = parameters.nodeOf("frontal") or parameters.nodeOf("ct", "Volume")
+    return _("Knee") if source is None else _("Knee of {name}").format(name=source.GetName())
 
 
 def parametersOf(parameters, case):
@@ -76,6 +83,39 @@ def newCase(parameters, name):
     """Another case without radiographs; it is not gone to."""
     keptCurrent(parameters)
     return _newNode(name)
+
+
+def setApart(parameters, name, fromPair):
+    """Before something is stored that was made of another pair, or of a CT: leave what was made so
+    far to the case that is worked on, with the pair it was made of, and go on in a new one.
+
+    Args:
+        parameters: of the case that is worked on, with the new pair.
+        name: of the new case.
+        fromPair: whether it is of the chosen pair, not of a CT.
+
+    Returns:
+        The node of the case before.
+    """
+    pair = {view: parameters.nodeOf(view) for view in VIEWS}
+    for view in VIEWS:
+        parameters.setNode(view, "", original(parameters.nodeOf(view, "Placed")))
+    before = keptCurrent(parameters)
+    new = Parameters(newCase(parameters, name))
+    _copy(parameters.node, new.node)
+    new.pairFolder = new.problem = ""
+    for role in _roles(new.node):
+        if role.endswith(_MADE):
+            new.node.RemoveNodeReferenceIDs(role)
+    for view in VIEWS:
+        new.setNode(view, "", pair[view] if fromPair else None)
+        for mark, tools in _TOOLS.items():
+            owner = new.nodeOf(view, mark)
+            other = parameters if owner is not None and owner is new.nodeOf(view) else new
+            for tool in tools:
+                other.setNode(view, tool, None)
+    goTo(parameters, new.node)
+    return before
 
 
 def goTo(parameters, case):
@@ -128,6 +168,11 @@ def usedByOthers(parameters):
     """Nodes that cases refer to that are not worked on."""
     current = currentCase(parameters)
     return {node for case in casesOf() if case is not current for node in _references(case)}
+
+
+def original(placed):
+    """The radiograph that a placed one is a copy of, or itself."""
+    return placed and (placed.GetNodeReference("SSRKD.CopyOf") or placed)
 
 
 def _newNode(name):
