@@ -32,6 +32,7 @@ _NETWORK = (
     ssl.SSLError,
     ConnectionError,
     TimeoutError,
+    ValueError,  # an address to go on to that is none
 )
 
 
@@ -122,7 +123,7 @@ def fetch(release: Release, progress: Progress = no_progress) -> BundleInfo:
             reason=error.strerror or error,
         ) from error
     if found != release.sha256:
-        file.unlink()
+        file.unlink(missing_ok=True)
         raise WeightsError(
             "The file at {url} is not the one that was published (SHA-256 {found}).",
             "Try again later; if it stays so, report it.",
@@ -132,7 +133,7 @@ def fetch(release: Release, progress: Progress = no_progress) -> BundleInfo:
     try:
         info = import_bundle(file)
     finally:
-        file.unlink()
+        file.unlink(missing_ok=True)  # another process may have had it, too
     progress("done", 1.0, "")
     return info
 
@@ -150,7 +151,7 @@ def _download(release: Release, file: Path, progress: Progress) -> None:
                 size = release.size / 1e6
                 what = Message("Downloading {name}, {size:.0f} MB", name=release.name, size=size)
                 progress("download", there / release.size, what)
-                data = answer.read(min(_CHUNK, release.size - there))
+                data = answer.read1(min(_CHUNK, release.size - there))  # what has come
                 if not data:
                     raise ConnectionError("the connection was closed too early")
                 sink.write(data)

@@ -31,17 +31,28 @@ class Server(http.server.BaseHTTPRequestHandler):
         breaks: after how many bytes the next answers break off.
         ranges: what was asked for.
         resumes: whether it can begin in the middle.
+        leads: where else the file is, if anywhere.
+        pause: what is waited for after the first bytes.
     """
 
-    data, breaks, ranges, resumes = b"", [], [], True
+    data, breaks, ranges, resumes, leads, pause = b"", [], [], True, "", None
 
     def do_GET(self):
+        if self.leads:
+            self.send_response(302)
+            self.send_header("Location", self.leads)
+            self.end_headers()
+            return
         self.ranges.append(self.headers["Range"])
         start = int(self.headers["Range"].split("=")[1].rstrip("-")) if self.resumes else 0
         rest = self.data[start:]
         self.send_response(206 if self.resumes else 200)
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
+        if self.pause:
+            self.wfile.write(rest[:100])
+            self.pause.wait(20)
+            return
         self.wfile.write(rest[: self.breaks.pop(0)] if self.breaks else rest)
 
     def log_message(self, *_arguments):
@@ -113,6 +124,26 @@ def test_a_cancelled_download_goes_on_later(offered, server):
         releases.fetch(release, stop)
     releases.fetch(release)
     assert int(server.ranges[1].strip("bytes=-")) > 0.3 * release.size
+
+
+def test_a_server_that_leads_nowhere_is_a_download_that_failed(offered, server):
+    release, _ = offered
+    server.leads = "http://[bad/"
+    with pytest.raises(WeightsError, match="could not be downloaded"):
+        releases.fetch(release)
+
+
+def test_a_slow_download_can_be_cancelled(offered, server):
+    release, _ = offered
+    server.pause = threading.Event()
+
+    def stop(_stage, fraction, _message):
+        if fraction > 0:
+            server.pause.set()
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        releases.fetch(release, stop)
 
 
 def test_another_file_than_the_published_one_is_refused_and_forgotten(offered, server):
