@@ -53,6 +53,8 @@ def write_file(path: str | os.PathLike, content: Content) -> None:
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
     """What to raise where writing failed: a full disk and missing permission have own sentences."""
+    while error.errno is None and isinstance(error.__cause__, OSError):  # pydicom wraps it
+        error = error.__cause__
     cause = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(

@@ -89,10 +89,6 @@ def replaced_folder(
         with _new_folder(path) as fresh:
             try:
                 yield fresh
-            except OutputError as error:
-                cause = error.cause.replace(str(fresh), str(path))
-                raise OutputError(cause, error.remedy) from error
-            try:
                 written = file_hashes(fresh)
                 write_manifest(fresh, kind, written)
                 _flush(fresh, written)
@@ -102,6 +98,9 @@ def replaced_folder(
                         _take_place(fresh, path, kind, before, written)
                     finally:
                         _settle(fresh, path)
+            except OutputError as error:
+                cause = error.cause.replace(str(fresh), str(path))
+                raise OutputError(cause, error.remedy) from error
             except OSError as error:
                 raise cannot_write(path, error) from error
     except BaseException:

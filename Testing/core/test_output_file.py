@@ -11,7 +11,7 @@ import pytest
 
 from SSRKDLib.core import output_file
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.core.output_file import acquire_lock, release_lock, write_file
+from SSRKDLib.core.output_file import acquire_lock, cannot_write, release_lock, write_file
 
 
 def test_another_writer_that_clears_up_takes_nothing_away(tmp_path, monkeypatch):
@@ -83,3 +83,10 @@ def test_locks_of_windows(tmp_path, windows, monkeypatch):
     windows += [errno.EINVAL]
     release_lock(place, acquire_lock(place))  # a disk without locks
     assert len(waits) == 2
+
+
+def test_a_full_disk_is_told_whoever_wraps_the_error(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    wrapped = OSError("With tag (7FE0,0010) got exception\nTraceback")  # as pydicom does
+    wrapped.__cause__ = full
+    assert str(cannot_write(tmp_path, wrapped)) == str(cannot_write(tmp_path, full))

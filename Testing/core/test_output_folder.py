@@ -199,6 +199,8 @@ def test_a_full_disk_and_missing_permission_are_told_apart(out, monkeypatch, num
     assert tree(out) == before and alone(out)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
+        with pytest.raises(OutputError, match=rf"^'{out}\b.*{word}"):
+            write(out, NEW)  # fails at its manifest
         with pytest.raises(OutputError, match=word):
             write_file(out.parent / "file", "text")
     assert alone(out)
