@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
-
-from SSRKDLib.cli.main import main
 
 
 def _end(number: int, frame: object) -> None:
@@ -13,9 +12,26 @@ def _end(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _main() -> int:
+    try:
+        from SSRKDLib.cli.main import main
+    except ImportError as error:  # of numpy or scipy: there are no commands then, but one
+        if sys.argv[1:2] == ["doctor"]:
+            from SSRKDLib.cli import doctor
+
+            return doctor.run(argparse.Namespace(folder=(*sys.argv[2:], ".")[0]))
+        reason = " ".join(str(error).split())[:160]
+        print(
+            f"error: A package does not load ({reason}). See: python -m SSRKDLib doctor",
+            file=sys.stderr,
+        )
+        return 1
+    return main()
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
     # The terminal was closed; where nohup has the signal ignored, it stays so.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _end)
-    sys.exit(main())
+    sys.exit(_main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import platform
 import sys
@@ -13,6 +14,9 @@ from SSRKDLib import __version__
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.core.optional_packages import OLDEST_TORCH
 from SSRKDLib.core.output_folder import recover_in
+
+#: What is imported of distributions of another name.
+_MODULES = {"vtk": "vtkmodules.vtkCommonCore", "SimpleITK": "SimpleITK.SimpleITK"}
 
 #: Distribution and what it is for; the lists of pyproject.toml (a test compares them).
 _NEEDED = (
@@ -59,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     good = [_package(name, use, True) for name, use in _NEEDED]
     good.append(_device())
     _memory()
-    good.append(_weights())
+    good.append(all(good) and _weights())
     for name, use in _OPTIONAL:
         _package(name, use, False)
     _results(Path(arguments.folder))
@@ -77,18 +81,23 @@ def _line(state: str, text: str) -> bool:
 
 def _package(name: str, use: str, needed: bool) -> bool:
     try:
-        return _line("ok", f"{name} {metadata.version(name)} ({use})")
+        version = metadata.version(name)
+        if needed:
+            importlib.import_module(_MODULES.get(name, name))
+        return _line("ok", f"{name} {version} ({use})")
     except metadata.PackageNotFoundError:
         remedy = f"{name} ({use}): python -m pip install {name}"
-        return _line("missing" if needed else "absent", remedy)
+    except Exception as error:  # a broken installation fails in many ways; all are worth a line
+        again = f"python -m pip install --force-reinstall {name}"
+        remedy = f"{name} ({use}): does not load ({error}): {again}"
+    return _line("missing" if needed else "absent", remedy)
 
 
 def _device() -> bool:
     try:
         import torch
-    except Exception as error:  # a broken installation fails in many ways; all are worth a line
-        remedy = "python -m pip install --force-reinstall torch"
-        return _line("missing", f"device: torch does not load ({error}): {remedy}")
+    except Exception:  # said above
+        return False
     if tuple(int(n) for n in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
         wanted = ".".join(map(str, OLDEST_TORCH))
         _line("absent", f"import of official checkpoints: needs torch {wanted} or newer")

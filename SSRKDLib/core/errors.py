@@ -91,6 +91,11 @@ def script(main: Callable[[], object]) -> Callable[[], int]:
 
 def of_the_system(error: BaseException) -> SSRKDError | None:
     """What the system lacks or cannot do, which is nobody's mistake in the program."""
+    if isinstance(error, MemoryError):
+        return DeviceMemoryError(
+            "The computer's memory does not suffice.",
+            "Close other programs, or choose a coarser resolution.",
+        )
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.EMFILE, errno.ENFILE):
         return SSRKDError(

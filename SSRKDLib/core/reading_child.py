@@ -9,6 +9,7 @@ takes more than a file of its size may, is one typed error here, and the next fi
 from __future__ import annotations
 
 import atexit
+import errno
 import faulthandler
 import functools
 import importlib
@@ -164,10 +165,20 @@ class _Child:
             name, cause, remedy = details
             raise getattr(errors, name, kind)(cause, remedy)
         if what == "missing":
-            raise missing_package(details[0])
+            package, error = details
+            raise missing_package(package, error)
+        if what == "system":
+            raise kind(
+                Message("'{path}' cannot be read ({reason}).", path=path, reason=details[0]),
+                "Check that the file is there and may be read, and the space on the disk.",
+            )
         if what == "memory":
             raise kind(
-                Message("'{path}' needs more memory than a file of its size may.", path=path),
+                Message(
+                    "'{path}' needs more memory, or space for a temporary file, than a file of its "
+                    "size may.",
+                    path=path,
+                ),
                 _REMEDY,
             )
         raise kind(
@@ -307,11 +318,19 @@ def serve() -> None:
             except SSRKDError as error:
                 answer = ("error", type(error).__name__, error.cause, error.remedy)
             except ImportError as error:
-                answer = ("missing", error.name or str(error))
+                plain = type(error) in (ImportError, ModuleNotFoundError)
+                package = (error.name or "A package").partition(".")[0]
+                answer = ("missing", package, error if plain else ImportError(str(error)))
             except MemoryError:
                 answer = ("memory",)
             except Exception as error:  # libraries raise many kinds on damaged files
-                answer = ("failed", type(error).__name__)
+                number = getattr(error, "errno", None)
+                if number == errno.EFBIG:
+                    answer = ("memory",)
+                elif isinstance(error, OSError) and number is not None:
+                    answer = ("system", os.strerror(number))
+                else:
+                    answer = ("failed", type(error).__name__)
             _limit(None, None)
             faulthandler.cancel_dump_traceback_later()
         _send(sink, answer)
@@ -327,6 +346,8 @@ def _limit(memory: int | None, seconds: int | None) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         in_use = pages * os.sysconf("SC_PAGE_SIZE")
         _set_limit(resource.RLIMIT_AS, None if memory is None else in_use + memory)
+    # Of temporary files; writing beyond it raises EFBIG.
+    _set_limit(resource.RLIMIT_FSIZE, None if memory is None else memory)
 
 
 def _set_limit(which: int, wanted: int | None) -> None:

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError, describe_unexpected
+from SSRKDLib.core.errors import (
+    InputError,
+    MissingDependencyError,
+    SSRKDError,
+    describe_unexpected,
+    of_the_system,
+)
 from SSRKDLib.core.processes import process_count
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.datasets.case_folder import CaseFolder
@@ -126,6 +132,9 @@ def run_job(job: Job, processed: Path, settings: Settings) -> Outcome:
     except MemoryError:
         return Outcome(job.case_id, "The memory does not suffice. Use fewer --workers.")
     except Exception as error:
+        told = of_the_system(error)
+        if told is not None:
+            return Outcome(job.case_id, str(told))
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name}, line {place.lineno}"
         return Outcome(job.case_id, f"{describe_unexpected(error)} It came from {where}.")

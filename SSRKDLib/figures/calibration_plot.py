@@ -24,7 +24,7 @@ def plot_calibration(rows: Sequence[dict], file: Path | BinaryIO) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise missing_package("matplotlib") from error
+        raise missing_package("matplotlib", error) from error
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     vertices, bones = figure.subplots(1, 2)

@@ -28,7 +28,7 @@ def write_plots(results: Sequence[dict], output: Path) -> list[Path]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise missing_package("matplotlib") from error
+        raise missing_package("matplotlib", error) from error
     metrics = Figure(figsize=(11, 7), layout="constrained")
     for axes, (measure, title, factor, _) in zip(metrics.subplots(2, 2).ravel(), TABLE):
         groups = [

@@ -72,7 +72,7 @@ def overview(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise missing_package("matplotlib") from error
+        raise missing_package("matplotlib", error) from error
     models = [_Model(bones, truth, frame, side) for side in ("front", "outer side")]
     lying = [bones] * len(exposures) if lying is None else lying
     films = [_Film(exposure, seen, frame) for exposure, seen in zip(exposures, lying)]

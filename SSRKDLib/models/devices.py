@@ -24,7 +24,7 @@ def resolve_device(wanted: str) -> str:
     try:
         import torch
     except ImportError as error:
-        raise missing_package("torch") from error
+        raise missing_package("torch", error) from error
     try:
         torch.device("cpu" if wanted == "auto" else wanted)
     except RuntimeError as error:

@@ -255,5 +255,5 @@ def _import_safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         package = (error.name or "safetensors").partition(".")[0]
-        raise missing_package(package) from error
+        raise missing_package(package, error) from error
     return safetensors.torch

@@ -60,7 +60,7 @@ def _safe_torch() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise missing_package("torch") from error
+        raise missing_package("torch", error) from error
     numbers = re.match(r"(\d+)\.(\d+)", str(torch.__version__))
     if numbers is None or tuple(map(int, numbers.groups())) < OLDEST_TORCH:
         raise WeightsError(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +96,21 @@ def test_doctor_says_a_line_per_thing(capsys, monkeypatch):
     monkeypatch.setattr("importlib.metadata.version", _not_installed)
     assert cli.main(["doctor"]) == 1
     assert "missing  torch (networks): python -m pip install torch" in capsys.readouterr().out
+
+
+def test_a_package_that_does_not_load_is_told(tmp_path):
+    """Without numpy there are no commands but doctor."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('DLL load failed')")
+    for command, said in (
+        ("doctor", "missing  numpy (arrays): does not load (DLL load failed)"),
+        ("weights", "error: A package does not load (DLL load failed). See: "),
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-m", "SSRKDLib", command], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        )  # fmt: skip
+        assert ran.returncode == 1 and said in ran.stdout + ran.stderr
+        assert "Traceback" not in ran.stderr
 
 
 def _not_installed(name: str):

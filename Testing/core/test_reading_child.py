@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core import reading_child
-from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.errors import ImageError, MissingDependencyError
 from Testing.support import ill_readers
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
@@ -35,7 +35,9 @@ def test_result_is_the_functions_own_and_libraries_are_not_heard(tmp_path, capfd
         ("leave", r"ended the process that reads it \(exit code 7\)"),
         ("spin", r"takes longer to read than a file of its size may \(1 s\)"),
         ("sleep", r"takes longer to read than a file of its size may \(1 s\)"),
-        ("hog", "needs more memory than a file of its size may"),
+        ("hog", "needs more memory, or space"),
+        ("fill", "needs more memory, or space"),
+        ("bar", r"cannot be read \(Permission denied\). Check that"),
         ("nest", r"cannot be read \(RecursionError\)"),
         ("refuse", "It is blue. Paint it grey."),
     ],
@@ -46,6 +48,11 @@ def test_what_a_file_does_to_its_reader_is_one_error(reader, said, tmp_path, mon
     with pytest.raises(ImageError, match=said):
         getattr(ill_readers, reader)(tmp_path / "a")
     assert ill_readers.good(tmp_path / "b")["path"] == tmp_path / "b"
+
+
+def test_a_package_that_does_not_load_is_no_fault_of_the_file(tmp_path):
+    with pytest.raises(MissingDependencyError, match=r"does not load \(DLL load failed\)"):
+        ill_readers.lack(tmp_path / "a")
 
 
 @POSIX

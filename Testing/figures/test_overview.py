@@ -154,7 +154,7 @@ def test_overview_says_what_is_missing_or_not_writable(tmp_path, monkeypatch):
 
     def without_matplotlib(name, *rest, **more):
         if name.startswith("matplotlib"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
         return original(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)

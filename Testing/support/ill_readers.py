@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -51,6 +52,22 @@ def hog(path):
 @apart(ImageError)
 def nest(path):
     return nest.__wrapped__(path)
+
+
+@apart(ImageError)
+def fill(path):
+    with open(path, "wb") as stream:
+        stream.truncate(1 << 40)
+
+
+@apart(ImageError)
+def bar(path):
+    raise PermissionError(errno.EACCES, "says nothing")
+
+
+@apart(ImageError)
+def lack(path):
+    raise ImportError("DLL load failed")
 
 
 @apart(ImageError)
