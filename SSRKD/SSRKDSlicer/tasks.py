@@ -220,6 +220,19 @@ class Tasks:
 
         return self.run(prepare, show, callbacks)
 
+    def locate(self, setup, options, **callbacks):
+        """The knee in two radiographs; ``onDone`` gets, for each, (left, top, columns, rows) of
+        pixels around it, or None where it is not in it, and sentences for the log."""
+
+        def prepare(folder):
+            entries, notes = folder.writeSetup(setup)
+            return {"do": "locate", **options.request(), **entries}, notes
+
+        def show(folder, result, notes):
+            return result["regions"], (*result["notes"], *notes)
+
+        return self.run(prepare, show, callbacks)
+
     def simulate(self, ctNode, roiNode, preset, laterality, energy, noise, **callbacks):
         """Radiographs of a CT; ``onDone`` gets their (frontal, lateral) volume nodes."""
 

@@ -35,6 +35,7 @@ from SSRKDLib.reconstruction.region import region_margin
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.reconstruction.sanity_checks import find_warnings
 from SSRKDLib.reconstruction.stages import Stages
+from SSRKDLib.reconstruction.whole_legs import knee_region, places_in_whole_legs
 from SSRKDLib.surfaces.mesh import Mesh
 
 #: A fit whose outlines agree less than this with the masks (mean Dice) is compared with the field's
@@ -219,7 +220,8 @@ def reconstruct(
             for slot, name in enumerate(result.views)
         }
     warnings = [
-        *knee.rig.assumptions, *knee.notes, *bone_field.notes, *seen.notes, *doubts, *warnings,
+        *knee.rig.assumptions, *knee.notes, *places_in_whole_legs(knee.rig.views, located.frame),
+        *bone_field.notes, *seen.notes, *doubts, *warnings,
     ]  # fmt: skip
     details = {**_details(result, knee, spacing), **_evidence(result, fitted, found)}
     details["fitted_rig"] = None if fitted_rig is None else fitted_rig.report()
@@ -318,6 +320,7 @@ def _details(result: Reconstruction, knee: FoundKnee, spacing: float) -> dict:
         "locating": {
             "agreement": round(located.agreement, 4),
             "spread_mm": None if spread is None else round(spread, 3),
+            "regions": [knee_region(view, located.frame) for view in knee.rig.views],
         },
         "surface": result.surface,
         "views": result.views,

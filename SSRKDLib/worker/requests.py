@@ -29,6 +29,7 @@ REQUESTS: dict[str, dict] = {
     },
     "reconstruct_ct": {"ct": str, "laterality?": ({"L", "R"}, None), **_NETWORKS},
     "segment": _RADIOGRAPHS,
+    "locate": _RADIOGRAPHS,
     "simulate": {
         "ct": str, "rig": str, "output": str, "energy?": Within(*ENERGIES), "noise_free?": bool,
         "seed?": int, "projector?": set(PROJECTORS),

@@ -50,6 +50,7 @@ def all_tasks() -> dict[str, Task]:
         "measure": measure,
         "landmarks": landmarks,
         "segment": lambda request, progress: _segment(models, request, progress),
+        "locate": lambda request, progress: _locate(models, request, progress),
         "simulate": simulate,
     }
     return {name: checked(name, task) for name, task in tasks.items()}
@@ -171,6 +172,37 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
         "warnings": [*warnings, *found.notes],
         "rig": described(found.rig),
     }
+
+
+def _locate(models: ModelCache, request: dict, progress: Progress) -> dict:
+    """Where a knee lies in its radiographs.
+
+    Request: as for ``segment``; ``output`` is not written.
+
+    Result: ``regions``, per view left, top, columns and rows of pixels around the knee, or None
+    where it is not in it; ``notes``.
+    """
+    from SSRKDLib.models.loading import run_with_model
+    from SSRKDLib.radiographs.rig_file import read_rig
+    from SSRKDLib.reconstruction.finding import FoundKnee, find_knee
+    from SSRKDLib.reconstruction.job import Job
+    from SSRKDLib.reconstruction.stages import Stages
+    from SSRKDLib.reconstruction.whole_legs import knee_region
+
+    progress("read", 0.0, "Reading the radiographs")
+    rig = read_rig(request["rig"])
+    job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
+
+    def run(model: KneeModel) -> FoundKnee:
+        stages = Stages(progress)
+        with stages.stage("locate", 0.1, "Finding the knee"):
+            return find_knee(job.exposures, job.rig, model.finder.watched(stages.repeat))
+
+    knee, warnings = run_with_model(
+        run, models.load, request.get("weights"), request.get("device", "auto"), progress
+    )
+    regions = [knee_region(view, knee.located.frame) for view in knee.rig.views]
+    return {"regions": regions, "notes": [*warnings, *knee.notes, *job.notes]}
 
 
 def simulate(request: dict, progress: Progress) -> dict:

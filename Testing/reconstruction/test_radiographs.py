@@ -61,6 +61,8 @@ def test_a_held_out_person_is_reconstructed_in_rig_coordinates(plain):
     for bone in BONES:
         assert plain.bones[bone].volume() > 0
         assert min(plain.report["bones"][bone]["agreement"].values()) > 0.85
+    for left, top, columns, rows in plain.report["locating"]["regions"]:
+        assert max(abs(2 * left + columns - 256), abs(2 * top + rows - 256)) < 30
 
 
 def test_shafts_reach_90_mm_and_end_open_where_the_region_ends(plain):

@@ -48,6 +48,12 @@ def test_tasks_say_how_the_radiographs_lie(tmp_path, monkeypatch):
         found = rig_from_dict(answer["rig"]).views[1]
         np.testing.assert_allclose(found.detector_origin, true.views[1].detector_origin, atol=1e-9)
         assert any("as mirrored" in sentence for sentence in answer["warnings"])
+    answer = all_tasks()["locate"]({**request, "output": str(tmp_path / "none")}, lambda *_: None)
+    assert any("as mirrored" in sentence for sentence in answer["notes"])
+    assert not (tmp_path / "none").exists()
+    for (left, top, columns, rows), view in zip(answer["regions"], true.views):
+        column, row = view.project(np.zeros(3))
+        assert left < column < left + columns and top < row < top + rows
 
 
 def test_tasks_replace_only_what_they_wrote(tmp_path, monkeypatch):

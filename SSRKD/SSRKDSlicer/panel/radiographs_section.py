@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SSRKDLib.core.errors import InputError
+from SSRKDLib.reconstruction.whole_legs import shows_whole_leg
 
 from ..radiographs import outlines, sample_data
 from ..radiographs.placing import placedView, placeRadiographs
@@ -128,27 +129,73 @@ class RadiographsSection(Section):
             self.panel.refreshSoon()
             return
         radiograph = RadiographNode(self.parameters.nodeOf(view), view)
-        self.parameters.setNode(view, "Crop", _regionAround(radiograph, self._found(radiograph)))
+        found = self._found(radiograph)
+        if found is None and self._isWholeLeg(view):
+            self._propose(radiograph)
+        else:
+            self._drawRegion(radiograph, found)
+
+    def _drawRegion(self, radiograph, pixels=None):
+        if pixels is None:
+            pixels = np.array([[0, 0], radiograph.size]) - 0.5
+        view = radiograph.role
+        self.parameters.setNode(view, "Crop", _regionAround(radiograph, pixels))
         self.parameters.setNode(view, "Cropped", radiograph.node)
         layouts.showRadiographs({view: radiograph.node})
 
+    def _isWholeLeg(self, view):
+        if self.panel.setup is None or self.panel.job is not None:
+            return False
+        return shows_whole_leg(self.panel.setup.rig.views[VIEWS.index(view)])
+
+    def _propose(self, radiograph):
+        """Look for the knee, and draw the region around it."""
+        setup, options = self.panel.setup, self.panel.options()
+        index = VIEWS.index(radiograph.role)
+
+        def draw(pixels):
+            chosen = self.parameters.nodeOf(radiograph.role)
+            if chosen is radiograph.node and self.parameters.crop(radiograph.role) is None:
+                self._drawRegion(radiograph, pixels)
+
+        def done(found):
+            regions, notes = found
+            self.panel.logAll(notes)
+            if regions[index] is None:
+                draw(None)
+                return
+            left, top, columns, rows = regions[index]
+            draw(np.array([[left, top], [left + columns, top + rows]]) - 0.5)
+            self.panel.showStatus(
+                _("The crop region starts around the knee that was found. If that is another "
+                  "place, drag it.")
+            )  # fmt: skip
+
+        def failed(error):
+            draw(None)
+            self.panel.showError(error)
+
+        self.panel.start(
+            _("Find the knee"), lambda **calls: self.panel.tasks.locate(setup, options, **calls),
+            done, failed,
+        )  # fmt: skip
+
     def _found(self, radiograph):
-        """Pixels ``[2, 2]`` of a radiograph, least and greatest (column, row), around the knee that
-        was found in it; the whole image where none was."""
-        whole = np.array([[0, 0], radiograph.size]) - 0.5
+        """Pixels ``[2, 2]`` of a radiograph, least and greatest (column, row), around bones that
+        were found in it; None where none were."""
         if self.panel.setup is None:
-            return whole
+            return None
         case, role = self.panel.sameCase(), radiograph.role
         placed = dict(zip(VIEWS, case.placed))[role]
         view = None if placed is None else placedView(placed)
         if view is None or not case.models:
-            return whole
+            return None
         pixels = np.concatenate(
             [view.project(outlines.worldMesh(one, role).vertices) for one in case.models.values()]
         )
         margin = _AROUND_MM / np.array(view.pixel_spacing)
         ends = np.array([pixels.min(axis=0) - margin, pixels.max(axis=0) + margin])
-        return np.clip(ends, *whole)
+        return np.clip(ends, *(np.array([[0, 0], radiograph.size]) - 0.5))
 
 
 def _regionAround(radiograph, pixels):
