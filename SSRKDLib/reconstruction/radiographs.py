@@ -14,6 +14,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import Camera
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.models.official_model import OfficialKneeModel
+from SSRKDLib.radiographs.both_knees import need_bones_of_one_leg
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.rig_file import described
 from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhouettes_agreement
@@ -175,6 +176,8 @@ def reconstruct(
             doubts = _fit_refused(fitted, agreement, of_field) if surface == "fitted" else []
             fitted, fitted_rig, agreement = None, None, of_field
 
+    if not alone:
+        need_bones_of_one_leg(knee.rig, pair, agreement)
     cameras = framed.input.cameras
     if fitted_rig is not None:
         knee, cameras = replace(knee, rig=fitted_rig.rig), fitted_rig.cameras

@@ -9,7 +9,8 @@ import pytest
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
-from SSRKDLib.radiographs.both_knees import one_knee
+from SSRKDLib.geometry.rig_presets import orthogonal, slot
+from SSRKDLib.radiographs.both_knees import need_bones_of_one_leg, one_knee
 from SSRKDLib.radiographs.exposure import Exposure
 
 SIZE = (300, 200)
@@ -107,3 +108,24 @@ def test_of_one_film_of_both_knees_the_wanted_one_is_taken_where_it_is():
     taken, (frontal,) = one_knee(alone, [film(rig, (95.0, -105.0))])
     assert taken.views == alone.views and not frontal.valid.all()
     assert taken.assumptions[-1].endswith("the left one is taken.")
+
+
+@pytest.mark.parametrize(
+    ("what", "worst", "refused"),
+    [("wide", 0.83, True), ("wide", 0.92, False), ("cropped", 0.4, False), ("cone", 0.4, False)],
+)
+def test_bones_that_may_be_of_two_legs_are_refused_where_there_is_room_for_two(
+    what, worst, refused
+):
+    """Legs that touch show no gap between them: only that no knee fits tells of them."""
+    rig = replace((orthogonal if what == "cone" else slot)(), simultaneous=True)
+    columns = 180 if what == "cropped" else 300
+    views = tuple(replace(view, size=(columns, 256)) for view in rig.views)
+    line = np.ones((256, columns), np.float32)
+    pair = [Exposure(view, line, line > 0) for view in views]
+    agreement = {"femur": [0.97, 0.96], "patella": [0.95, worst], "fibula": [None, 0.9]}
+    if not refused:
+        need_bones_of_one_leg(rig, pair, agreement)
+        return
+    with pytest.raises(GeometryError, match=r"The patella agrees poorly .*0\.83.*both legs.*Crop"):
+        need_bones_of_one_leg(rig, pair, agreement)
