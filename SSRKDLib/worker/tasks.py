@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SSRKDLib.core.errors import ImageError, InputError, SSRKDError
-from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.progress import Progress
 from SSRKDLib.images.writing import write_array
+from SSRKDLib.worker.arrays import check_masks, read_arrays
 from SSRKDLib.worker.requests import checked
 from SSRKDLib.worker.server import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from SSRKDLib.models.knee_model import KneeModel
     from SSRKDLib.models.loading import ModelCache
     from SSRKDLib.reconstruction.segmentation import Segmentation
@@ -75,11 +73,11 @@ def _reconstruct(models: ModelCache, request: dict, progress: Progress) -> dict:
     rig = read_rig(request["rig"])
     masks = [
         None if mask is None else mask.astype(np.float32) / 255
-        for mask in _arrays(request.get("masks"), len(rig.views))
+        for mask in read_arrays(request.get("masks"), len(rig.views))
     ]
     with replaced_folder(request["output"], RECONSTRUCTION) as folder:
-        job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
-        _check_masks(masks, [exposure.valid.shape for exposure in job.exposures])
+        job = Job.read(rig, read_arrays(request.get("fields"), len(rig.views)))
+        check_masks(masks, [exposure.valid.shape for exposure in job.exposures])
         result = job.run_with(
             request.get("weights"),
             request.get("device", "auto"),
@@ -147,7 +145,7 @@ def _segment(models: ModelCache, request: dict, progress: Progress) -> dict:
 
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
-    job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
+    job = Job.read(rig, read_arrays(request.get("fields"), len(rig.views)))
 
     def run(model: KneeModel) -> tuple[Segmentation, str]:
         return segment(job.exposures, job.rig, model, progress), model.device
@@ -191,7 +189,7 @@ def _locate(models: ModelCache, request: dict, progress: Progress) -> dict:
 
     progress("read", 0.0, "Reading the radiographs")
     rig = read_rig(request["rig"])
-    job = Job.read(rig, _arrays(request.get("fields"), len(rig.views)))
+    job = Job.read(rig, read_arrays(request.get("fields"), len(rig.views)))
 
     def run(model: KneeModel) -> FoundKnee:
         stages = Stages(progress)
@@ -373,44 +371,3 @@ def describe(request: dict, progress: Progress) -> dict:
         else:
             about["weights"][info.name] = ""
     return about
-
-
-def _arrays(paths: Sequence[str | None] | None, count: int) -> list[np.ndarray | None]:
-    """Arrays from ``.npy`` files, one per view.
-
-    Raises:
-        InputError: not one per view, or a file that cannot be read.
-    """
-    paths = [None] * count if paths is None else paths
-    if len(paths) != count:
-        raise InputError(
-            "{count} arrays came for {wanted} views.",
-            "Give one per view.",
-            count=len(paths),
-            wanted=count,
-        )
-    arrays = []
-    for path in paths:
-        try:
-            arrays.append(None if path is None else np.load(regular_file(path), allow_pickle=False))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                "'{path}' cannot be read ({reason}).",
-                "Check that the disk is not full, then try again.",
-                path=path,
-                reason=" ".join(str(error).split())[:120],
-            ) from error
-    return arrays
-
-
-def _check_masks(masks: Sequence[np.ndarray | None], sizes: Sequence[tuple[int, int]]) -> None:
-    for mask, size in zip(masks, sizes):
-        if mask is not None and mask.shape != (4, *size):
-            raise ImageError(
-                "Bone masks of shape {mask_shape} do not fit a radiograph of {second_size} x "
-                "{first_size} pixels.",
-                "Segment the radiographs again.",
-                mask_shape=mask.shape,
-                second_size=size[1],
-                first_size=size[0],
-            )
