@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
-from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit, fit_surfaces
+from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit, _wide_end, fit_surfaces
 from SSRKDLib.simulation.population import shape_model
 from SSRKDLib.simulation.random_shape import random_knee
 from SSRKDLib.surfaces.mesh import Mesh
@@ -69,6 +69,15 @@ def test_a_tibia_with_its_fibula_needs_no_femur(bones, true_points):
     found = fit_surfaces({bone: bones[bone] for bone in ("tibia", "fibula")})
     assert off("tibia", found["tibia"], true_points).mean() < 0.15
     assert off("fibula", found["fibula"], true_points).mean() < 0.3
+
+
+def test_whole_tibias_are_fitted_at_the_knee():
+    """Where a fibula's axis, that of some whole tibias far from their own, would take the ankle."""
+    faces = shape_model().faces
+    for seed in (9, 28):
+        points = random_knee(np.random.default_rng(seed), 3.0)
+        legs = {bone: Mesh(points[bone], faces[bone]) for bone in ("tibia", "fibula")}
+        assert np.linalg.norm(_wide_end(legs["tibia"], legs["fibula"])) < 60, seed
 
 
 def test_without_a_long_bone_nothing_can_be_fitted(bones):

@@ -39,6 +39,9 @@ _ROLLS, _ROLL_STEPS, _ROLLS_KEPT, _STEPS = 8, 6, 3, 15
 #: Points that poses are found with.
 _POSE_POINTS = 250
 
+#: A bone so many times as long as wide tells its own axis.
+_LONG = 2.0
+
 #: A bone is between so many times as large as the mean one.
 _SIZES = (0.65, 1.5)
 
@@ -102,18 +105,29 @@ def fit_surfaces(bones: Mapping[str, Mesh]) -> dict[str, SurfaceFit]:
 
 
 def _wide_end(mesh: Mesh, slender: Mesh) -> np.ndarray:
-    """The end of a long bone at which it is wider, (3,).
-
-    A short piece of tibia is as wide as long: where there is a fibula, its axis is taken.
+    """The end of a long bone at which it is wider, (3,), along a slender bone's axis: a short piece
+    of tibia is as wide as long, and the fibula tells where it leads. Which end that is, a whole
+    tibia tells itself: the fibula's axis leaves its own so far that both ends may be equally far
+    from it.
     """
     points, _ = surface_elements(mesh, 4.0)
     guide, _ = surface_elements(slender, 4.0)
     axis = np.linalg.svd(guide - guide.mean(0), full_matrices=False)[2][0]
-    along = (points - points.mean(0)) @ axis
-    away = np.linalg.norm(points - points.mean(0) - along[:, None] * axis, axis=1)
+    middle = points.mean(0)
+    _, spread, axes = np.linalg.svd(points - middle, full_matrices=False)
+    own = axes[0] if spread[0] > _LONG * spread[1] else axis
+    along = (points - middle) @ own
     third = np.ptp(along) / 3
-    up = away[along > along.max() - third].mean() > away[along < along.min() + third].mean()
-    return points.mean(0) + (along.max() if up else along.min()) * axis
+    upper = _girth(points[along > along.max() - third], own)
+    lower = _girth(points[along < along.min() + third], own)
+    axis = axis * np.sign(axis @ own) * (1 if upper > lower else -1)
+    return middle + ((points - middle) @ axis).max() * axis
+
+
+def _girth(points: np.ndarray, axis: np.ndarray) -> float:
+    """Mean distance of points from the line along a unit axis through their middle."""
+    apart = points - points.mean(0)
+    return float(np.linalg.norm(apart - (apart @ axis)[:, None] * axis, axis=1).mean())
 
 
 _Cloud = tuple[np.ndarray, np.ndarray]
