@@ -112,8 +112,11 @@ def test_of_one_film_of_both_knees_the_wanted_one_is_taken_where_it_is():
 
 @pytest.mark.parametrize(
     ("what", "worst", "refused"),
-    [("wide", 0.83, True), ("wide", 0.92, False), ("cropped", 0.4, False), ("cone", 0.4, False)],
-)
+    [
+        ("touching", 0.88, True), ("touching", 0.92, False), ("one leg", 0.4, False),
+        ("cropped", 0.4, False), ("cone", 0.4, False),
+    ],
+)  # fmt: skip
 def test_bones_that_may_be_of_two_legs_are_refused_where_there_is_room_for_two(
     what, worst, refused
 ):
@@ -121,11 +124,17 @@ def test_bones_that_may_be_of_two_legs_are_refused_where_there_is_room_for_two(
     rig = replace((orthogonal if what == "cone" else slot)(), simultaneous=True)
     columns = 180 if what == "cropped" else 300
     views = tuple(replace(view, size=(columns, 256)) for view in rig.views)
-    line = np.ones((256, columns), np.float32)
-    pair = [Exposure(view, line, line > 0) for view in views]
-    agreement = {"femur": [0.97, 0.96], "patella": [0.95, worst], "fibula": [None, 0.9]}
+    pair = []
+    for view, wide in zip(views, (False, True) if what == "one leg" else (True, False)):
+        line = np.zeros((256, columns), np.float32)
+        line[:, 20 : 160 if wide else 140] = 1.0
+        pair.append(Exposure(view, line, line >= 0))
+    # Also what was left out as the other leg's counts.
+    pair[0].valid[:, 140:] = False
+    pair = pair[:: -1 if what == "cone" else 1]
+    agreement = {"femur": [0.97, 0.96], "patella": [0.95, worst], "fibula": [None, 0.91]}
     if not refused:
         need_bones_of_one_leg(rig, pair, agreement)
         return
-    with pytest.raises(GeometryError, match=r"The patella agrees poorly .*0\.83.*both legs.*Crop"):
+    with pytest.raises(GeometryError, match=r"The patella agrees poorly .*0\.88.*both legs.*Crop"):
         need_bones_of_one_leg(rig, pair, agreement)
