@@ -132,6 +132,13 @@ def test_the_hinge_follows_a_dragged_plane(core, slicer):
     slicer.app.processEvents()
     assert "steeper than 60 degrees" in core.ui.planLabel.text
     assert not shown(core) and not core.ui.planExportButton.enabled
+    # Back, but the hinge beside the bone.
+    nodes.plane.SetNormalWorld(*normal)
+    for index in range(2):
+        place = np.array(nodes.hinge.GetNthControlPointPositionWorld(index))
+        nodes.hinge.SetNthControlPointPositionWorld(index, *(place - [60.0, 0.0, 0.0]))
+    slicer.app.processEvents()
+    assert "cut through" in core.ui.planLabel.text and not shown(core)
 
 
 def test_a_plan_is_exported_with_a_report(core, slicer, tmp_path, monkeypatch):
@@ -169,6 +176,26 @@ def test_closing_wedge_miniaci_and_what_is_missing(core, slicer):
     assert 6.0 < ui.planAngle.value < 13.0
     assert "430 mm from knee to hip" in ui.logEdit.plainText
     assert number(core, "Correction") == pytest.approx(ui.planAngle.value, abs=0.05)
+    # In a bent knee the construction does not hold; the plan stays.
+    before, femur = shown(core), core.case().models["femur"]
+    bend(femur, 30.0)
+    user.click(ui.planMiniaciButton)
+    settle(core)
+    assert "holds for a straight leg" in ui.statusLabel.text
+    assert shown(core) == before and core.case().models["femur"] is femur
+
+
+def bend(node, degrees):
+    """Turn a model about the axis from right to left, as a flexed knee's femur."""
+    from vtkmodules.vtkCommonTransforms import vtkTransform
+    from vtkmodules.vtkFiltersGeneral import vtkTransformPolyDataFilter
+
+    turn, turned = vtkTransform(), vtkTransformPolyDataFilter()
+    turn.RotateX(degrees)
+    turned.SetTransform(turn)
+    turned.SetInputData(node.GetPolyData())
+    turned.Update()
+    node.SetAndObservePolyData(turned.GetOutput())
 
 
 def test_the_console_plans_on_models_and_on_a_segmentation(core, slicer, module):
