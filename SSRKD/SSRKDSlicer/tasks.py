@@ -23,7 +23,7 @@ from .scene import timing
 from .scene.folders import folderOf, newFolder
 from .scene.masks import editedMasks, showMasks
 from .scene.words import word
-from .worker.job_folder import JobFolder
+from .worker.job_folder import JobFolder, uncropped
 from .worker.worker_job import unexpected
 
 #: Node reference of a model: the CT that it was made of.
@@ -207,7 +207,7 @@ class Tasks:
             placed = placeRadiographs(used, item, before.placed, before.masks)
             nodes = []
             for index, radiograph in enumerate(setup.radiographs):
-                masks = _uncropped(np.load(result["masks"][index]), setup, index)
+                masks = uncropped(np.load(result["masks"][index]), setup, index)
                 nodes.append(
                     showMasks(
                         masks, placed[index], radiograph.role, result["laterality"], item,
@@ -386,16 +386,3 @@ def _edited(radiograph, placed, maskNode):
     if radiograph.node not in (placed, placed.GetNodeReference("SSRKD.CopyOf")):
         return None
     return editedMasks(maskNode, placed)
-
-
-def _uncropped(probabilities, setup, index):
-    """Masks of the cropped image on the whole one, bool ``[4, rows, columns]``."""
-    masks = probabilities > 127
-    crop = setup.crops[index]
-    if crop is None:
-        return masks
-    left, top, columns, rows = crop
-    width, height = setup.radiographs[index].size
-    whole = np.zeros((len(masks), height, width), dtype=bool)
-    whole[:, top : top + rows, left : left + columns] = masks
-    return whole

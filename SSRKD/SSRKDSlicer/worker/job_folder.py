@@ -123,3 +123,16 @@ def _cut(array, crop):
         return array
     left, top, columns, rows = crop
     return array[top : top + rows, left : left + columns]
+
+
+def uncropped(probabilities, setup, index):
+    """Masks of the cropped image on the whole one, bool ``[4, rows, columns]``."""
+    masks = probabilities > 127
+    crop = setup.crops[index]
+    if crop is None:
+        return masks
+    left, top, columns, rows = crop
+    width, height = setup.radiographs[index].size
+    whole = np.zeros((len(masks), height, width), dtype=bool)
+    whole[:, top : top + rows, left : left + columns] = masks
+    return whole
