@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from SSRKDLib.core.errors import InputError
-from SSRKDLib.core.input_files import regular_file
+from SSRKDLib.core.zip_files import open_zip
 
 #: What a pickled array names, in the modules of NumPy 1 and of NumPy 2.
 _ADMITTED = {
@@ -53,8 +53,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     again = "Prepare the case again, or get the file from someone you trust."
     try:
-        path = regular_file(path)
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             declared = sum(member.file_size for member in archive.infolist())
             if declared > max(_SMALL, _RATIO * path.stat().st_size):
                 raise ValueError(f"it would unpack to {declared} bytes")
@@ -77,7 +76,7 @@ def mapped_npz(path: str | Path, key: str) -> np.ndarray:
     """
     path = Path(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             info = archive.NameToInfo.get(f"{key}.npy")
             if info is not None and info.compress_type == zipfile.ZIP_STORED:
                 with archive.open(info) as stream:

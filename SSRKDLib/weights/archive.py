@@ -21,6 +21,7 @@ from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.core.zip_files import open_zip
 
 MANIFEST = "bundle.json"
 TENSORS = "model.safetensors"
@@ -89,7 +90,7 @@ def _read_from_archive(path: Path, member: str) -> bytes:
             "Choose a weights bundle (.zip), or import an official checkpoint first.",
             path=path,
         )
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path, WeightsError) as archive:
         members = archive.infolist()
         if any(i.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for i in members):
             raise WeightsError(

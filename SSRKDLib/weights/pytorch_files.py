@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import OLDEST_TORCH, missing_package
+from SSRKDLib.core.zip_files import open_zip
 
 _ANOTHER = "Copy or download the file again; a training keeps its last checkpoints."
 
@@ -36,7 +36,7 @@ def read_pytorch(path: str | Path) -> Any:
         raise WeightsError(Message("{path} is not a PyTorch checkpoint.", path=path), _ANOTHER)
     try:
         if start == b"PK":
-            with zipfile.ZipFile(path) as archive:
+            with open_zip(path) as archive:
                 declared = sum(member.file_size for member in archive.infolist())
             if declared > path.stat().st_size:  # PyTorch does not compress
                 raise ValueError(f"it declares {declared} bytes")

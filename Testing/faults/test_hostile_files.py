@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from SSRKDLib.core import input_files
+from SSRKDLib.core import input_files, zip_files
 from SSRKDLib.core.errors import ImageError, InputError, OutputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.ct.dicom_series import find_series
 from SSRKDLib.datasets.case_folder import PREPARED_CASE
+from SSRKDLib.datasets.npz import read_npz
 from SSRKDLib.datasets.sources import find_jobs
 from SSRKDLib.datasets.splits import PREPARED_CASES
 from SSRKDLib.evaluation.case_results import read_result
@@ -27,7 +30,8 @@ from SSRKDLib.images.dicom_files import read_dicom
 from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, read_report
 from SSRKDLib.surfaces.label_names import label_names
 from SSRKDLib.surfaces.mesh_files import read_meshes
-from SSRKDLib.weights.archive import BUNDLE
+from SSRKDLib.weights.archive import BUNDLE, read_member
+from SSRKDLib.weights.pytorch_files import read_pytorch
 from Testing.fuzz import __main__ as fuzz
 from Testing.fuzz import replay
 from Testing.fuzz.readers import READERS, ROOT, SAMPLES
@@ -86,6 +90,23 @@ def test_a_file_of_a_terabyte_is_refused_by_its_size(tmp_path, kind, name, most)
     sparse(tmp_path / name)
     with pytest.raises(InputError, match=f"{name}' is larger than {most}"):
         READERS[kind](tmp_path / name)
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["32 bits", "64 bits"])
+def test_an_archive_of_members_without_end_is_not_opened(tmp_path, monkeypatch, wide):
+    monkeypatch.setattr(zip_files, "_LARGEST_TABLE", 1000)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10 if wide else 1 << 16)
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(30):
+            archive.writestr(f"{number}.npy", b"")
+    if wide:  # as where the other record holds the size
+        path.write_bytes(path.read_bytes()[:-10] + b"\xff" * 4 + path.read_bytes()[-6:])
+    for read in (partial(read_member, member="bundle.json"), read_npz, read_pytorch):
+        with pytest.raises(InputError) as caught:
+            read(path)
+        reason = caught.value.__cause__
+        assert isinstance(reason, zipfile.BadZipFile) and "table of contents takes" in str(reason)
 
 
 def test_zeros_behind_a_dicom_header_are_no_elements_without_end(tmp_path, monkeypatch):
