@@ -123,6 +123,7 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
 def _of_dataset(dataset, path: Path) -> Radiograph:
     """The radiograph of a DICOM file whose dataset was read."""
     with understood_tags(path, dataset):
+        _check_layout(dataset, path)
         tags = tags_from_dataset(dataset)
         lut = modality_lut(dataset)
         stored = _native_pixels(dataset)
@@ -141,6 +142,30 @@ def _of_dataset(dataset, path: Path) -> Radiograph:
             tags = replace(tags, dark_bone=bone_is_dark(pixels, valid))
         values, notes = values_from_dicom(tags)
     return _radiograph(pixels, path, values=values, dicom=tags, valid=valid, notes=notes)
+
+
+def _check_layout(dataset, path: Path) -> None:
+    """Whether the file says how its pixels are stored, as radiographs' are (PS3.5, 8.1.1)."""
+    for name in ("PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelData"):
+        if name not in dataset:
+            raise ImageError(
+                "'{path}' lacks the DICOM tag {name}.",
+                "Export the radiograph again.",
+                path=path,
+                name=name,
+            )
+    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    high = int(dataset.get("HighBit", stored - 1))
+    if allocated not in (8, 16, 32) or not 1 <= stored <= high + 1 <= allocated:
+        raise ImageError(
+            "'{path}' says of its pixels that {stored} of {allocated} bits are used, up to bit "
+            "{high}; of 8, 16 or 32 bits as many as there are, or fewer, are expected.",
+            "Export the radiograph again.",
+            path=path,
+            stored=stored,
+            allocated=allocated,
+            high=high,
+        )
 
 
 def _radiograph(pixels: np.ndarray, path: Path, **details) -> Radiograph:
@@ -198,7 +223,14 @@ def _decompressed(dataset, path: Path) -> np.ndarray:
     plain.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
     with tempfile.TemporaryDirectory(prefix="ssrkd-") as folder:
         file = Path(folder) / "pixels.dcm"
-        plain.save_as(file, enforce_file_format=True)
+        try:
+            plain.save_as(file, enforce_file_format=True)
+        except ValueError as error:
+            raise ImageError(
+                "The pixels of '{path}' are not compressed as its transfer syntax says.",
+                "Export the radiograph again, uncompressed.",
+                path=path,
+            ) from error
         try:
             return _one_slice(_grey(_decode(file), path), path)
         except ImageError as error:
