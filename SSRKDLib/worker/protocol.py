@@ -69,23 +69,28 @@ class LineReader:
     """
 
     def __init__(self, keep: int = 50) -> None:
-        self._rest, self._keep = b"", keep
+        self._rest, self._keep = bytearray(), keep
         self.noise: list[str] = []
 
     def feed(self, data: bytes) -> list[dict]:
         """The messages that are complete now."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        lines = data.split(b"\n")
+        self._rest += lines[0]  # not copied for each part of a long line
+        if len(lines) > 1:
+            lines[0], self._rest = self._rest, bytearray(lines.pop())
+        else:
+            lines = []
         if len(self._rest) > LONGEST_LINE:
-            lines, self._rest = [*lines, self._rest[:200]], b""
+            lines, self._rest = [*lines, self._rest[:200]], bytearray()
         messages = []
-        for line in lines:
+        for line in filter(bytes.strip, map(bytes, lines)):
             try:
                 message = json.loads(line)
             except (ValueError, RecursionError):  # no JSON, or nested too deeply for one
                 message = None
             if isinstance(message, dict):
                 messages.append(_with_sentences(message))
-            elif line.strip():
+            else:
                 self.noise.append(line[:200].decode(errors="replace"))
                 del self.noise[: -self._keep]
         return messages

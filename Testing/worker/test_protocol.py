@@ -26,3 +26,13 @@ def test_sentences_keep_their_templates_and_values_on_the_way():
 def test_sentences_of_another_version_stay_as_they_are(said):
     (back,) = LineReader().feed(encode({"id": 1, "warnings": ["Text."], "said": said}))
     assert back == {"id": 1, "warnings": ["Text."]}
+
+
+def test_lines_come_in_any_parts():
+    reader, stream = LineReader(), b'{"a":1}\n\n {"b":\n2}\n[\n{"c":"' + b"x" * 40 + b'"}\n{"d"'
+    for size in (1, 7, 100):
+        parts = [stream[n : n + size] for n in range(0, len(stream), size)]
+        messages = [message for part in (*parts, b":3}\n") for message in reader.feed(part)]
+        assert messages == [{"a": 1}, {"c": "x" * 40}, {"d": 3}]
+        assert reader.noise == [' {"b":', "2}", "["]
+        reader.noise.clear()
