@@ -26,6 +26,8 @@ def _main() -> int:
             file=sys.stderr,
         )
         return 1
+    # Names that the terminal's or the file's encoding does not have are written all the same.
+    sys.stdout.reconfigure(errors="backslashreplace")
     return main()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from SSRKDLib.__main__ import _main
 from SSRKDLib.cli.main import main
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.radiographs.rig_file import read_rig, rig_to_dict
@@ -26,6 +27,14 @@ FRONTAL, LATERAL = SAMPLES / "SSRKD_frontal.dcm", SAMPLES / "SSRKD_lateral.dcm"
 class Full(io.StringIO):
     def write(self, text):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_names_that_an_encoding_does_not_have_are_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSRKD_WEIGHTS", str(tmp_path / "ß骨"))
+    monkeypatch.setattr(sys, "argv", ["ssrkd", "weights", "list"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
+    assert _main() == 0
+    assert b"\xdf\\u9aa8" in sys.stdout.buffer.getvalue()
 
 
 def test_output_that_nobody_takes_is_said(monkeypatch, capsys):
