@@ -2,12 +2,13 @@
 
     python Training/evaluate_moved.py [--weights NAME_OR_PATH] [--shared ../shared] -o OUT
     python Training/evaluate_moved.py --motions rigid --told all -o OUT
-    python Training/evaluate_moved.py --virtual 200 -o OUT
+    python Training/evaluate_moved.py --virtual 200 [--seed 1] [--stressed] -o OUT
 
 People 20 to 25 of LLP26 (bundled), both Visible Humans and strangers (where --shared has them),
 each rigid and with the knee bent 10, 20 and 30 degrees more in the lateral view, the leg turned by
 5 degrees and moved by 10 mm. With --virtual, random knees instead, each rigid and moved, half of
-these slightly (2 degrees, 3 mm): how many are called what they are. With --only frontal (or
+these slightly (2 degrees, 3 mm): how many are called what they are; with --stressed, half of them
+in radiographs of other dose, contrast, tissue or processing than usual. With --only frontal (or
 lateral), people who did not move, from this radiograph alone. What the columns mean:
 SSRKDLib/evaluation/moved_pairs.py. With --told, the same radiographs with a rig that is told
 otherwise than it was (SSRKDLib/evaluation/told_rigs.py). With --rig four_views [--views 3], oblique
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared")
     parser.add_argument("--virtual", type=int, metavar="N", help="N pairs of random knees instead")
     parser.add_argument("--seed", type=int, default=0, help="of the random knees")
+    parser.add_argument("--stressed", action="store_true", help="half of the virtual pairs")
     parser.add_argument("--people", nargs="+", help="names, default all")
     parser.add_argument("--motions", nargs="+", help="names, default all")
     parser.add_argument("--rig", default="orthogonal", choices=list(_RIGS))
@@ -119,7 +121,7 @@ def _pairs(arguments: argparse.Namespace) -> list:
 
 def _all_pairs(arguments: argparse.Namespace) -> list:
     if arguments.virtual is not None:
-        return list(virtual_pairs(arguments.virtual, arguments.seed))
+        return list(virtual_pairs(arguments.virtual, arguments.seed, arguments.stressed))
     shared = arguments.shared if arguments.shared.is_dir() else None
     if shared is None:
         print(f"skipped: the Visible Humans and strangers ({arguments.shared} is not there)")

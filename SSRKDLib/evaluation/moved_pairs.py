@@ -14,8 +14,9 @@ All within 80 mm of the joint as it lay in the view, mm and degrees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from SSRKDLib.evaluation.held_out_people import OFF_ORIGIN, Person, exposed, pro
 from SSRKDLib.evaluation.icp import Surface, approach, refine
 from SSRKDLib.evaluation.metrics import assd, hausdorff, surface_distances
 from SSRKDLib.evaluation.regions import region_around
+from SSRKDLib.evaluation.stress_factors import FACTORS, Factor, Scene
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.choices import VIEW_NAMES
@@ -55,6 +57,13 @@ MOTIONS = {
 #: The smallest motion of virtual people.
 _SMALL = (2.0, 2.0, 3.0)
 
+#: What differs in the radiographs of every second virtual person where that is asked for: each end
+#: of each in turn.
+_STRESSES = (
+    "gain", "gamma", "soft tissue", "photons", "scatter", "blur", "energy", "bone density",
+    "edge enhancement", "exposure clipped",
+)  # fmt: skip
+
 #: Points per surface: for shapes, and for the mean distances of poses.
 _SAMPLES, _FEW = 8000, 2500
 
@@ -70,12 +79,13 @@ MEASURES = (
 class Pair:
     """A person and a motion: ``bones`` as they lie in the first view, ``motions`` to the second.
 
-    ``motions`` is None where nothing moved.
+    ``motions`` is None where nothing moved; ``stress`` changes how the radiographs are taken.
     """
 
     person: Person
     motion: str
     motions: Motions | None
+    stress: Callable[[Scene], Scene] | None = None
 
     @property
     def name(self) -> str:
@@ -93,7 +103,13 @@ class Pair:
         taken = []
         for index, view in enumerate(rig.views):
             rngs = (np.random.default_rng(seed), np.random.default_rng([seed, index]))
-            taken.append(exposed(view, projector(self.bones(index), simulator, *rngs)(view)))
+            bones = self.bones(index)
+            if self.stress is None:
+                take = projector(bones, simulator, *rngs)
+            else:
+                here = tuple(joint_centre(bones))
+                take = self.stress(Scene(bones, offset=here, simulator=simulator)).projector(*rngs)
+            taken.append(exposed(view, take(view)))
         return taken
 
 
@@ -108,22 +124,33 @@ def held_out_pairs(people: list[Person]) -> Iterator[Pair]:
             yield Pair(person, name, moves)
 
 
-def virtual_pairs(count: int, seed: int = 0) -> Iterator[Pair]:
+def virtual_pairs(count: int, seed: int = 0, stressed: bool = False) -> Iterator[Pair]:
     """``count`` pairs of random knees, nearly straight in the first view: each knee once as it is
-    and once moved, by turns slightly and by 5 to 30 degrees."""
+    and once moved, by turns slightly and by 5 to 30 degrees. ``stressed``: every second two knees
+    are taken with one of :data:`_STRESSES` at an end of what occurs."""
+    stresses = [(f, value) for f in FACTORS if f.name in _STRESSES for value in f.values]
     faces = shape_model().faces
     for index in range(count):
         rng = np.random.default_rng([seed, index // 2])
         points = random_knee(rng, flexion=float(np.clip(rng.normal(3, 5), -8, 20)))
         bones = {bone: Mesh(points[bone] + OFF_ORIGIN, faces[bone]) for bone in BONES}
-        person = Person("virtual", f"virtual-{seed}-{index // 2}", bones)
+        name, group, stress = f"virtual-{seed}-{index // 2}", "virtual", None
+        if stressed and index % 8 >= 4:
+            factor, value = stresses[(index // 8 * 2 + index // 2 % 2) % len(stresses)]
+            name, group = f"{name}, {factor.name} {value:g}", "virtual, stressed"
+            stress = partial(_changed, factor, value)
+        person = Person(group, name, bones)
         if index % 2 == 0:
-            yield Pair(person, "rigid", None)
+            yield Pair(person, "rigid", None, stress)
             continue
         small = index % 4 == 1
         amounts = _SMALL if small else (rng.uniform(5, 30), rng.uniform(2, 6), rng.uniform(3, 12))
         moves = leg_motion(bones, amounts[0], rng, *amounts[1:])
-        yield Pair(person, "moved slightly" if small else "moved", moves)
+        yield Pair(person, "moved slightly" if small else "moved", moves, stress)
+
+
+def _changed(factor: Factor, value: float, scene: Scene) -> Scene:
+    return factor.change(scene, value)
 
 
 def measure(pair: Pair, result: Reconstruction) -> dict:

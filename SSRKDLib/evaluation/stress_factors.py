@@ -96,20 +96,26 @@ class Scene:
     def exposures(self) -> list[Exposure]:
         """The radiographs, one per view of :meth:`rig`."""
         rng = np.random.default_rng(self.seed)
+        take = self.projector(rng, rng)
+        return [exposed(view, take(view)) for view in self.rig().views]
+
+    def projector(
+        self, tissue: np.random.Generator, noise: np.random.Generator
+    ) -> Callable[[View], np.ndarray]:
+        """Radiographs by view, see :func:`~SSRKDLib.evaluation.held_out_people.projector`."""
         bones = self.placed()
         if self.simulator == "voxel":
             volume = voxel_knee(
-                bones, rng, energy=self.energy, skeleton=self.skeleton, soft=self.soft
+                bones, tissue, energy=self.energy, skeleton=self.skeleton, soft=self.soft
             )
 
-            def take(view: View) -> np.ndarray:
-                return simulate_view(volume, view, rng, **self.detector)
+            def plain(view: View) -> np.ndarray:
+                return simulate_view(volume, view, noise, **self.detector)
 
         else:
-            take = projector(bones, self.simulator, rng, rng)
-        images = [(view, take(view)) for view in self.rig().views]
+            plain = projector(bones, self.simulator, tissue, noise)
         finish = self.finish or (lambda image, view: image)
-        return [exposed(view, finish(image, view).astype(np.float32)) for view, image in images]
+        return lambda view: finish(plain(view), view).astype(np.float32)
 
 
 def _stretched(factors: tuple[float, float, float], centre: np.ndarray) -> np.ndarray:

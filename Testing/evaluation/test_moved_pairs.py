@@ -94,6 +94,15 @@ def test_virtual_knees_come_rigid_and_moved():
     assert np.degrees(turn) == pytest.approx(2.0)
 
 
+def test_every_second_two_virtual_knees_are_stressed_where_that_is_asked_for():
+    plain, stressed = (list(moved_pairs.virtual_pairs(8, 5, told)) for told in (False, True))
+    assert [pair.stress is not None for pair in stressed] == [False] * 4 + [True] * 4
+    assert stressed[4].name == "virtual-5-2, photons 2000 rigid"
+    rig = orthogonal(pixels=64)
+    taken = [pair.exposures(rig, "mesh")[0].line_integral for pair in (plain[4], stressed[4])]
+    assert (taken[0] != taken[1]).any()
+
+
 def test_only_the_second_view_sees_the_leg_moved(pair):
     rig = orthogonal(pixels=64)
     still = Pair(pair.person, "rigid", None).exposures(rig, "mesh")
