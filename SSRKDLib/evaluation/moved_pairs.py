@@ -157,14 +157,15 @@ def measure(pair: Pair, result: Reconstruction) -> dict:
     """One row (see the module's text): ``bones`` holds :data:`MEASURES` of each, None for a bone
     that was not found; ``flexion`` what the flexion is off by, degrees, and ``flexion deviation``
     what the program expects it to be off by between the views, None where it says that nothing
-    moved; ``called`` rigid or moved, for the two ratios.
+    moved; ``called`` rigid or moved, for the three ratios.
     """
     moves = pair.motions or dict.fromkeys(BONES, np.eye(4))
     told = result.report.get("motion") or {}
     row = {
         "pair": pair.name, "group": pair.person.group, "person": pair.person.name,
         "motion": pair.motion, "called": "moved" if told.get("moved") else "rigid",
-        "ratio": told.get("ratio"), "field ratio": told.get("field_ratio"),
+        "ratio": told.get("ratio"), "others ratio": told.get("others_ratio"),
+        "field ratio": told.get("field_ratio"),
         "flexion deviation": told.get("flexion_degrees", (None, None))[1],
         "seconds": result.report["seconds"]["total"], "surface": result.surface,
     }  # fmt: skip

@@ -345,12 +345,10 @@ def _evidence(result: Reconstruction, fitted: FittedBones | None, found: FieldBo
             "correspondence": None,
         }
     asked = sum(len(distances) for distances in fitted.field_distances.values())
-    ratios = (fitted.fit.ratio, fitted.fit.field_ratio)
-    ratio, field_ratio = (None if value is None else round(value, 3) for value in ratios)
+    ratios = {name: getattr(fitted.fit, name) for name in ("ratio", "others_ratio", "field_ratio")}
     motion = {
         "moved": fitted.motion is not None,
-        "ratio": ratio,
-        "field_ratio": field_ratio,
+        **{name: None if value is None else round(value, 3) for name, value in ratios.items()},
         "sentences": [] if fitted.motion is None else fitted.motion.sentences(),
     }
     if fitted.motion is not None:

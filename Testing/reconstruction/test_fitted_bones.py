@@ -105,7 +105,8 @@ def test_a_pair_of_one_moment_has_no_choice_of_pose(routine):
     at_once = dataclasses.replace(rig, simultaneous=True)
     result = reconstruct([exposures[0], expose(first, rig)[1]], at_once, model())
     assert result.report["motion"] == {
-        "moved": False, "ratio": None, "field_ratio": None, "sentences": [],
+        "moved": False, "ratio": None, "others_ratio": None, "field_ratio": None,
+        "sentences": [],
     }  # fmt: skip
     assert result.pose is None and result.poses == {} == result.report["poses"]
     assert result.bones_in("frontal") is result.bones

@@ -9,6 +9,7 @@ import numpy as np
 
 from SSRKDLib.reconstruction.fitting.joints import prior_rows
 from SSRKDLib.reconstruction.fitting.residuals import (
+    Far,
     Knee,
     Matching,
     NormalEquations,
@@ -26,8 +27,9 @@ _ROUGH = Matching(40, 6.0, 20.0, 6.0, every=2)
 _FINE = Matching(120, 3.0, 10.0, 5.0, every=2)
 FINEST = Matching(120, 1.5, 6.0, 4.0)
 
-#: Steps from wherever the knee was located.
-STEPS = (*4 * (_FAR,), *2 * (_NEAR,), *3 * (_ROUGH,), *3 * (_FINE,), *5 * (FINEST,))
+#: Steps from wherever the knee was located, and how many of them are for knees that are far off.
+FAR_STEPS = 4
+STEPS = (*FAR_STEPS * (_FAR,), *2 * (_NEAR,), *3 * (_ROUGH,), *3 * (_FINE,), *5 * (FINEST,))
 
 #: The same where distances are in doubt: a knee larger than the mean would else be brought nearer,
 #: and stay there.
@@ -51,11 +53,11 @@ class Evidence:
     others: tuple = ()
 
 
-def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEquations, float]:
-    """The normal equations at a knee's state, and the mean distance of its outlines, mm."""
+def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEquations, Far]:
+    """The normal equations at a knee's state, and how far the masks are from the bones."""
     state = knee.state
     equations = NormalEquations(state, how.components)
-    cost = evidence.outlines.add_to(equations, knee, how)
+    far = evidence.outlines.add_to(equations, knee, how)
     doubt = evidence.doubt
     equations.add_rows(prior_rows(state, evidence.film_normals, doubt and doubt.centred_mm))
     if doubt is not None:
@@ -65,7 +67,7 @@ def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEqua
         equations.add_shape()
     for term in evidence.others:
         term.add_to(equations, knee)
-    return equations, cost
+    return equations, far
 
 
 def descend(

@@ -27,9 +27,6 @@ OFFSET_SD_MM = 0.2
 #: What a user has drawn is sharper than what a network has: borders and offset, as a share.
 EDITED_SHARE = 0.5
 
-#: Distances beyond this count as this in the mean distance of outlines, mm.
-_FAR_MM = 5.0
-
 #: A match needs normals that agree, as their cosine.
 _LEAST_COSINE = 0.3
 
@@ -38,6 +35,10 @@ _CLEARANCE_MM, _CLEARANCE_SD_MM = 0.5, 0.5
 
 #: One that is deeper within another one is not pushed out of it, mm.
 _CONTACT_MM = 10.0
+
+
+#: By bone, how far each matched point of its outlines in the masks is from the bone's own, mm.
+Far = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -197,26 +198,26 @@ class OutlineTerm:
     outlines: tuple[dict[str, MaskOutline], ...]
     shares: np.ndarray
 
-    def add_to(self, equations: NormalEquations, knee: Knee, how: Matching) -> float:
-        """Add, and return the mean distance from the masks to the bones, mm (NaN: no match)."""
-        total = count = 0.0
+    def add_to(self, equations: NormalEquations, knee: Knee, how: Matching) -> Far:
+        """Add, and return how far the masks are from the bones."""
+        far = {bone: np.empty(0) for bone in BONES}
         deviations = np.repeat(OFFSET_SD_MM * self.shares[:, None], len(BONES), axis=1)
         equations.add_offsets(deviations)
         for slot in knee.state.slots:
             for bone in BONES:
                 if self.outlines[slot][bone].seen:
-                    far, points = self._add_one(equations, knee, how, slot, bone)
-                    total, count = total + far, count + points
-        return total / count if count else np.nan
+                    one = self._add_one(equations, knee, how, slot, bone)
+                    far[bone] = np.concatenate([far[bone], one])
+        return far
 
     def _add_one(
         self, equations: NormalEquations, knee: Knee, how: Matching, slot: int, bone: str
-    ) -> tuple[float, int]:
+    ) -> np.ndarray:
         contour = knee.contour(slot, bone, self.views[slot])
         mask = self.outlines[slot][bone]
         shown = _inside(self.inner[slot], contour.image)
         if shown.sum() < 10:
-            return 0.0, 0
+            return np.empty(0)
         mine = np.concatenate([contour.image, how.bend * contour.normals], axis=1)[shown]
         number = np.flatnonzero(shown)
         points, normals, sharp = (
@@ -234,7 +235,7 @@ class OutlineTerm:
         weight = np.where(ok, look * sharp * robust, 0.0)
         weights = np.bincount(nearest, weight, len(contour.image))
         pulls = np.bincount(nearest, weight * distance, len(contour.image))
-        far = np.minimum(np.abs(distance[ok]), _FAR_MM).sum()
+        far = np.abs(distance[ok])
 
         # And back, as much in all.
         chosen = theirs.query(mine)[1]
@@ -255,7 +256,7 @@ class OutlineTerm:
             slot, bone, contour.points[used], contour.directions[used], modes,
             weights[used], pulls[used], offset=True,
         )  # fmt: skip
-        return float(far), int(ok.sum())
+        return far
 
 
 def _inside(inner: np.ndarray, image: np.ndarray) -> np.ndarray:
