@@ -66,7 +66,8 @@ class CasesSection(Section):
         table.enabled = idle or self._queue is not None
         for button in (ui.newCaseButton, ui.removeCaseButton, ui.pairsButton):
             button.enabled = idle
-        ui.reconstructAllButton.enabled = idle and bool(self._waiting())
+        missing = "" if self._waiting() else _("No case waits: none has radiographs and no bones.")
+        self.offer(ui.reconstructAllButton, missing, busy=not idle)
 
     def _showRow(self, row, case):
         table = self.ui.casesTable

@@ -116,12 +116,8 @@ class CompareSection(Section):
         compared = self.comparison is not None
         for table in (ui.compareTable, ui.clinicalTable):
             table.setVisible(compared)
-        ui.compareButton.enabled = bool(models) and self.panel.job is None
-        ui.compareButton.toolTip = (
-            _("Measure distances, overlap and clinical measures; colour the bones by distance.")
-            if models
-            else _("Reconstruct first.")
-        )
+        missing = "" if models else _("Reconstruct first.")
+        self.offer(ui.compareButton, missing, busy=self.panel.job is not None)
         uncompared = "" if compared else _("Click Compare first.")
         for widget in (ui.reportButton, ui.sideBySideButton, ui.referenceCheck, ui.landmarksCheck):
             self.offer(widget, uncompared)
@@ -130,8 +126,11 @@ class CompareSection(Section):
         coloured = point_colours.isColoured(models, point_colours.DISTANCE)
         if coloured:  # perhaps in a scene that was loaded, with the colours but for one
             point_colours.colourNode(point_colours.DISTANCE)
-        ui.colourCheck.enabled = compared or coloured
-        ui.undoAlignmentButton.enabled = compared and bool(self.comparison.transforms)
+        self.offer(ui.colourCheck, "" if coloured else uncompared)
+        aligned = compared and bool(self.comparison.transforms)
+        self.offer(
+            ui.undoAlignmentButton, uncompared or ("" if aligned else _("Nothing was aligned."))
+        )
 
     def _chosen(self):
         return {

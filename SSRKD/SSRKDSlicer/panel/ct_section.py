@@ -31,14 +31,9 @@ class CtSection(Section):
 
     def refresh(self):
         super().refresh()
-        chosen = self.parameters.nodeOf("ct", "Volume") is not None
-        for button, does in (
-            (self.ui.ctReconstructButton,
-             _("Make surface models of patella, femur, fibula and tibia from the CT itself.")),
-            (self.ui.simulateButton, _("Make two radiographs from the CT and choose them above.")),
-        ):  # fmt: skip
-            button.enabled = chosen and self.panel.job is None
-            button.toolTip = does if chosen else _("Choose a CT first.")
+        missing = "" if self.parameters.nodeOf("ct", "Volume") else _("Choose a CT first.")
+        for button in (self.ui.ctReconstructButton, self.ui.simulateButton):
+            self.offer(button, missing, busy=self.panel.job is not None)
 
     @guarded
     def onRegionAdded(self, roiNode):

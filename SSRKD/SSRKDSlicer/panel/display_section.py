@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import vtk
+from slicer.i18n import tr as _
 
 from ..scene.parameters import VIEWS
 from .bindings import Section, guarded
@@ -37,7 +38,7 @@ class DisplaySection(Section):
         ui = self.ui
         widgets = (ui.displayWindow, ui.displayLevel, ui.displayInvertCheck)
         for widget in (*widgets, ui.displayAutoButton):
-            widget.enabled = bool(displays)
+            self.offer(widget, "" if displays else _("Choose the radiographs first."))
         if not displays:
             return
         blocked = [widget.blockSignals(True) for widget in widgets]

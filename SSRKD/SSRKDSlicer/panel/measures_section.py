@@ -38,8 +38,9 @@ class MeasuresSection(Section):
             fillTable(ui.measuresTable, [])
         for widget in (ui.measuresTable, ui.measuresSaveButton):
             widget.setVisible(self.measures is not None)
-        ui.measureButton.enabled = bool(models) and self.panel.job is None
-        ui.segmentationButton.enabled = bool(models)
+        missing = "" if models else _("Reconstruct first.")
+        self.offer(ui.measureButton, missing, busy=self.panel.job is not None)
+        self.offer(ui.segmentationButton, missing)
 
     @guarded
     def onMeasure(self):

@@ -58,7 +58,8 @@ class ModelSection(Section):
         super().refresh()
         chosen = self.parameters.weights
         removable = weights_list.removable(chosen)
-        self.ui.removeWeightsButton.enabled = removable and self.panel.job is None
+        missing = "" if removable else _("Only imported weights can be removed.")
+        self.offer(self.ui.removeWeightsButton, missing, busy=self.panel.job is not None)
         gpu = timing.knownGpu()
         self.ui.deviceCombo.setItemText(2, _("GPU ({gpu})").format(gpu=gpu) if gpu else _("GPU"))
         about = (weights_list.sizeAndDate(chosen), self._estimate())

@@ -269,6 +269,10 @@ class Panel(VTKObservationMixin):
             raise self.setupError
         return self.setup
 
+    def missing(self):
+        """What the set-up lacks, a sentence, or ""."""
+        return "" if self.setupError is None else errorText(self.setupError)
+
     # The job
 
     def start(self, what, starter, onDone, onFailed=None):

@@ -70,8 +70,9 @@ class RadiographsSection(Section):
             blocked = button.blockSignals(True)
             button.checked = self.parameters.crop(view) is not None
             button.blockSignals(blocked)
-            button.enabled = self.parameters.nodeOf(view) is not None
-        ui.placeButton.enabled = self.panel.setup is not None
+            chosen = self.parameters.nodeOf(view) is not None
+            self.offer(button, "" if chosen else _("Choose the radiograph first."))
+        self.offer(ui.placeButton, self.panel.missing(), busy=self.panel.job is not None)
         ui.summaryLabel.text = breakable(self._summary())
         self.scale.refresh()
 

@@ -106,14 +106,16 @@ class ResultsSection(Section):
         for row, bone in enumerate(BONES):
             self._showRow(row, bone, models.get(bone))
         ui = self.ui
+        missing = "" if models else _("Reconstruct first.")
         for widget in (ui.resultsTable, ui.outlinesCheck, ui.exportButton):
-            widget.enabled = bool(models)
-        ui.in3DCheck.enabled = bool(models) or any(case.placed)
-        ui.uncertaintyCheck.enabled = any(uncertaintyOf(n) is not None for n in models.values())
-        ui.exportButton.toolTip = (
-            _("Write the bones to files (mm, LPS).") if models else _("Reconstruct first.")
+            self.offer(widget, missing)
+        self.offer(ui.in3DCheck, "" if any(case.placed) else missing)
+        known = any(uncertaintyOf(node) is not None for node in models.values())
+        self.offer(
+            ui.uncertaintyCheck, missing or ("" if known else _("Only fitted bones have one."))
         )
-        ui.layoutButton.enabled = any(self.volumes().values())
+        shown = any(self.volumes().values())
+        self.offer(ui.layoutButton, "" if shown else _("Choose the radiographs first."))
         ui.poseWidget.setVisible(posesChoice(models) is not None)
         fitHeight(ui.resultsTable)
 

@@ -13,7 +13,7 @@ from SSRKDLib.core.errors import InputError
 from ..scene import layouts
 from ..scene.masks import editedMasks
 from ..scene.parameters import VIEWS
-from ..scene.words import errorText, kneeOf, listed, said, word
+from ..scene.words import kneeOf, listed, said, word
 from ..tasks import CaseNodes
 from ..worker import weights_list
 from .bindings import Section, guarded
@@ -36,20 +36,17 @@ class RunSection(Section):
     def refresh(self):
         super().refresh()
         self.showRunning()
-        self.ui.editMasksButton.enabled = any(self.panel.case().masks)
+        masks = any(self.panel.case().masks)
+        self.offer(self.ui.editMasksButton, "" if masks else _("Click Segment first."))
 
     def showRunning(self):
         """Buttons for the state: Reconstruct, or Cancel while a job runs."""
         ui, running = self.ui, self.panel.job is not None
-        error = self.panel.setupError
         ui.reconstructButton.text = _("Cancel") if running else _("Reconstruct")
-        ui.reconstructButton.enabled = running or error is None
-        ui.segmentButton.enabled = not running and error is None
-        ui.reconstructButton.toolTip = (
-            _("Stop the running job.") if running
-            else errorText(error) if error is not None
-            else _("Make surface models of patella, femur, fibula and tibia.")
-        )  # fmt: skip
+        self.offer(ui.segmentButton, self.panel.missing(), busy=running)
+        self.offer(ui.reconstructButton, "" if running else self.panel.missing())
+        if running:
+            ui.reconstructButton.toolTip = _("Stop the running job.")
         ui.progressBar.setVisible(running)
         # What else decides about these is known to their own sections.
         for name in (

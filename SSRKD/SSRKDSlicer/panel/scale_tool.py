@@ -54,11 +54,17 @@ class ScaleTool(Section, VTKObservationMixin):
         usable = chosen and self.parameters.geometry in ("images", "manual")
         if usable and self.parameters.geometry == "images":
             usable = not self.parameters.nodeOf(self.view).GetAttribute(STORED_RIG)
+        missing = (
+            _("Choose the radiograph first.") if not chosen
+            else "" if usable
+            else _("The geometry tells the size of its pixels.")
+        )  # fmt: skip
         for widget in (ui.ballButton, ui.rulerButton):
-            widget.enabled = usable
+            self.offer(widget, missing)
         spacing = self.parameters.scale(self.view)
         marker = self.parameters.nodeOf(self.view, "Marker")
-        ui.clearScaleButton.enabled = spacing is not None or marker is not None
+        measured = spacing is not None or marker is not None
+        self.offer(ui.clearScaleButton, "" if measured else _("Nothing was measured."))
         if spacing is not None and usable:
             ui.scaleLabel.text = _(
                 "The {view} pixels are {spacing:.4f} mm on the detector."
