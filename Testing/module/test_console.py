@@ -21,7 +21,9 @@ def test_console_examples_run_as_documented(module, slicer, tmp_path, capsys):
         folder.mkdir(parents=True)
         for view in ("frontal", "lateral"):
             shutil.copy(SAMPLES / f"SSRKD_{view}.dcm", folder / f"{view}.dcm")
-    loadSampleFiles()
+    from SSRKDSlicer.radiographs.sample_data import loadRadiographs
+
+    loadRadiographs()
     names = {
         "slicer": slicer,
         "cases": str(tmp_path / "cases"),
