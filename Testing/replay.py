@@ -358,7 +358,13 @@ def _(case: Case) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    inputs, wanted = Path(arguments[0]).absolute(), arguments[1:]
+    inputs, wanted = Path(*arguments[:1]).absolute(), arguments[1:]
+    if not any(any(inputs.glob(f"{number}-*")) for number in CASES):
+        print(
+            f"There is none of the cases 01-... to 39-... in '{inputs}'. Give the folder of the "
+            "shared data that holds them: python -m Testing.replay ../shared/inputs/public"
+        )
+        return 2
     wrong = 0
     for number, (expected, check) in sorted(CASES.items()):
         if wanted and number not in wanted:
