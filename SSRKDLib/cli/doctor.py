@@ -100,7 +100,11 @@ def _device() -> bool:
         return False
     if tuple(int(n) for n in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
         wanted = ".".join(map(str, OLDEST_TORCH))
-        _line("absent", f"import of official checkpoints: needs torch {wanted} or newer")
+        _line(
+            "absent",
+            f"import of official checkpoints: needs torch {wanted} or newer: "
+            "python -m pip install --upgrade torch",
+        )
     if not torch.cuda.is_available():
         return _line("ok", f"device: CPU, {torch.get_num_threads()} threads (no CUDA device found)")
     free, total = torch.cuda.mem_get_info()

@@ -291,6 +291,7 @@ def test_panel_broken_or_old_pytorch_is_not_a_dead_end(
     monkeypatch.setattr(installation, "installedVersion", lambda name: "2.4.1+cpu")
     user.click(core.ui.installationSection)
     slicer.app.processEvents()
+    assert core.ui.installButton.text == "Update PyTorch"
     user.click(core.ui.installButton)
     assert extension.calls == anew
     monkeypatch.setattr(installation, "installedVersion", lambda name: "2.13.0")

@@ -213,6 +213,26 @@ def test_panel_gets_safetensors_as_slicer_wants_it(
     assert "PyTorch was installed" in core.ui.statusLabel.text
 
 
+def test_panel_uninstalls_what_it_installed(core, slicer, there, extension, dialogs, monkeypatch):
+    monkeypatch.setattr(slicer.util, "pip_uninstall", there.discard)
+    core.refresh()
+    assert not core.ui.uninstallButton.enabled
+    assert core.ui.uninstallButton.toolTip == "Nothing of it is installed."
+    there.update(("torch", "safetensors"))
+    core.ui.installationLabel.text = ""
+    core.refresh()
+    assert core.ui.installationLabel.text == "PyTorch 2.13 and safetensors 2.13 are installed."
+    dialogs.answer = False
+    user.click(core.ui.uninstallButton)
+    assert there and "Other extensions" in dialogs.texts("ok_cancel")[-1]
+    dialogs.answer = True
+    user.click(core.ui.uninstallButton)
+    slicer.app.processEvents()
+    assert not there and extension.calls == ["uninstall"]
+    assert "were removed" in core.ui.statusLabel.text
+    assert "must be installed" in core.ui.installationLabel.text
+
+
 def test_intel_macs_are_asked_for_no_pytorch_that_was_never_made(monkeypatch):
     from SSRKDSlicer.worker import installation
 

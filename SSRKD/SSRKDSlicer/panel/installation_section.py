@@ -17,10 +17,17 @@ class InstallationSection(Section):
         self._broken = False
         self.ui.checkButton.connect("clicked()", self.onCheck)
         self.ui.installButton.connect("clicked()", self.onInstall)
+        self.ui.uninstallButton.connect("clicked()", self.onUninstall)
 
     def refresh(self):
         super().refresh()
-        missing = installation.missingPackages()
+        missing, there = installation.missingPackages(), installation.installed()
+        old = not missing and bool(installation.neededPackages())
+        self.ui.installButton.text = _("Update PyTorch") if old else _("Install PyTorch")
+        self.offer(
+            self.ui.uninstallButton, "" if there else _("Nothing of it is installed."),
+            busy=self.panel.job is not None,
+        )  # fmt: skip
         if missing:
             names = listed([{"torch": "PyTorch"}.get(name, name) for name in missing])
             self.ui.installationLabel.text = _(
@@ -29,7 +36,13 @@ class InstallationSection(Section):
             ).format(names=names, size=installation.SIZE, offline=installation.OFFLINE)
             self.ui.installationSection.collapsed = False
         elif not self.ui.installationLabel.text:
-            self.ui.installationLabel.text = _("PyTorch and safetensors are installed.")
+            names = listed([f"{shown} {version}" for shown, version in there])
+            text = _("{names} are installed.").format(names=names)
+            if old:
+                text += " " + _(
+                    "PyTorch {release} or newer is wanted: click 'Update PyTorch'."
+                ).format(release="{}.{}".format(*installation.oldestTorch()))
+            self.ui.installationLabel.text = text
 
     @guarded
     def onCheck(self):
@@ -56,11 +69,22 @@ class InstallationSection(Section):
         if not self._broken and not installation.neededPackages():
             self.panel.showStatus(_("Everything is installed already."))
             return
+        # Windows replaces no file in use; the next job starts a worker that sees the new ones.
+        self.panel.tasks.worker.stop()
         if installation.installPyTorch(again=self._broken):
             self._broken = False
-            self.panel.tasks.worker.stop()  # the next job starts one that sees the new packages
             self.ui.installationLabel.text = ""
             self.panel.showStatus(_("PyTorch was installed."))
             self.panel.refreshSoon()
         else:
             self.panel.showStatus(_("Nothing was installed."))
+
+    @guarded
+    def onUninstall(self):
+        self.panel.tasks.worker.stop()
+        gone = installation.uninstall()
+        self.panel.showStatus(
+            _("PyTorch and safetensors were removed.") if gone else _("Nothing was removed.")
+        )
+        self.ui.installationLabel.text = ""
+        self.panel.refreshSoon()

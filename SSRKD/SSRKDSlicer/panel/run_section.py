@@ -57,6 +57,7 @@ class RunSection(Section):
             "measureButton",
             "planButton",
             "planMiniaciButton",
+            "uninstallButton",
         ):
             if running:
                 getattr(ui, name).enabled = False

@@ -26,6 +26,9 @@ REQUESTER = "Knee Bone Reconstruction (SSR-KD)"
 #: which build suits the computer.
 SAFETENSORS = "safetensors>=0.4"
 
+#: What the worker needs, and how people call it.
+_SHOWN = {"torch": "PyTorch", "safetensors": "safetensors"}
+
 #: About how much is downloaded.
 SIZE = _("about 200 MB for the CPU, 2 to 3 GB with CUDA")
 
@@ -71,7 +74,7 @@ def installedVersion(name):
 
 def missingPackages():
     """Names of what the worker needs and Slicer's Python lacks."""
-    return [name for name in ("torch", "safetensors") if installedVersion(name) is None]
+    return [name for name in _SHOWN if installedVersion(name) is None]
 
 
 def neededPackages():
@@ -81,6 +84,12 @@ def neededPackages():
     if torch is not None and _release(torch) < oldestTorch():
         needed.insert(0, "torch")
     return needed
+
+
+def installed():
+    """(name for people, version) of each of the packages that is installed."""
+    found = [(shown, installedVersion(name)) for name, shown in _SHOWN.items()]
+    return [(shown, version) for shown, version in found if version is not None]
 
 
 def _release(version):
@@ -120,7 +129,7 @@ def installPyTorch(again=False):
     if "torch" in missing and through is None:
         _offerExtension()
         return False
-    names = listed([{"torch": "PyTorch"}.get(name, name) for name in missing])
+    names = listed([_SHOWN[name] for name in missing])
     if "torch" in missing:
         question = _(
             "{names} will be installed into Slicer's Python through the PyTorch extension "
@@ -165,6 +174,45 @@ def installPyTorch(again=False):
     return True
 
 
+def uninstall():
+    """Remove what :func:`installPyTorch` installs, after asking.
+
+    Returns:
+        Whether it is gone; False where the user declined.
+
+    Raises:
+        MissingDependencyError: it cannot be removed.
+    """
+    question = _(
+        "{names} will be removed from Slicer's Python. Other extensions that use them will not "
+        "work before they are installed again. Scenes and imported weights stay.\n\nRemove now?"
+    ).format(names=listed([shown for shown, version in installed()]))
+    if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("Uninstall PyTorch")):
+        return False
+    remedy = _("Restart Slicer, since packages in use cannot be removed, and try again.")
+    try:
+        through = pytorchExtension()
+        if through is not None:
+            through.uninstallTorch()
+        elif installedVersion("torch") is not None:  # from wheels, without internet
+            slicer.util.pip_uninstall("torch")
+        if installedVersion("safetensors") is not None:
+            slicer.util.pip_uninstall("safetensors")
+    except Exception as error:  # pip fails in many ways; all mean the same to the user
+        raise MissingDependencyError(
+            _("The packages could not be removed ({reason}).").format(
+                reason=" ".join(str(error).split())[:200]
+            ),
+            remedy,
+        ) from error
+    left = [shown for shown, version in installed()]
+    if left:
+        raise MissingDependencyError(
+            _("After the removal {names} is still there.").format(names=listed(left)), remedy
+        )
+    return True
+
+
 def _offerExtension():
     """Say that the PyTorch extension is missing, and open the Extensions Manager if wanted.
 
@@ -202,7 +250,7 @@ def describeInstallation(about):
         about: see :func:`SSRKDLib.worker.tasks.describe`.
     """
     lines = []
-    for name, shown in (("torch", "PyTorch"), ("safetensors", "safetensors")):
+    for name, shown in _SHOWN.items():
         version = about[name]
         lines.append(
             f"✓ {shown} {version}" if version else _("✗ {shown} is missing").format(shown=shown)
