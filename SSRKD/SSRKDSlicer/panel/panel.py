@@ -243,7 +243,8 @@ class Panel(VTKObservationMixin):
         """Remember the nodes of a case in the parameters; what was made before of other radiographs
         stays, in a case of its own."""
         if case_nodes.areOfOthers(self.case(), case):
-            before = cases.setApart(self.parameters, case.name(), any(case.placed))
+            pair = map(cases.original, case.placed)
+            before = cases.setApart(self.parameters, case.name(), pair)
             self.log(
                 _("What was made of other images is in the case '{name}'.").format(
                     name=before.GetName()

@@ -85,19 +85,18 @@ def newCase(parameters, name):
     return _newNode(name)
 
 
-def setApart(parameters, name, fromPair):
+def setApart(parameters, name, pair):
     """Before something is stored that was made of another pair, or of a CT: leave what was made so
     far to the case that is worked on, with the pair it was made of, and go on in a new one.
 
     Args:
-        parameters: of the case that is worked on, with the new pair.
+        parameters: of the case that is worked on.
         name: of the new case.
-        fromPair: whether it is of the chosen pair, not of a CT.
+        pair: its frontal and lateral radiograph, None and None where it is of a CT.
 
     Returns:
         The node of the case before.
     """
-    pair = {view: parameters.nodeOf(view) for view in VIEWS}
     for view in VIEWS:
         parameters.setNode(view, "", original(parameters.nodeOf(view, "Placed")))
     before = keptCurrent(parameters)
@@ -107,11 +106,11 @@ def setApart(parameters, name, fromPair):
     for role in _roles(new.node):
         if role.endswith(_MADE):
             new.node.RemoveNodeReferenceIDs(role)
-    for view in VIEWS:
-        new.setNode(view, "", pair[view] if fromPair else None)
+    for view, radiograph in zip(VIEWS, pair):
+        new.setNode(view, "", radiograph)
         for mark, tools in _TOOLS.items():
             owner = new.nodeOf(view, mark)
-            other = parameters if owner is not None and owner is new.nodeOf(view) else new
+            other = parameters if owner is not None and owner is radiograph else new
             for tool in tools:
                 other.setNode(view, tool, None)
     goTo(parameters, new.node)
