@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from Testing.slicer.scenes import sample, truth
+from Testing.slicer.scenes import bones_by_truth, sample, truth
 from Testing.slicer.session import Session, needs_torch
 
 #: Mean distance to the true surfaces that a reconstruction of the sample may have, mm.
@@ -75,6 +75,32 @@ def cancel(session: Session) -> str:
         left = sorted(_node_names(session) - before)
         assert not left, f"cancelled in {stage}, and left behind: {left}"
     return f"cancelled in {', '.join(_STAGES)}"
+
+
+def plan(session: Session) -> str:
+    """An osteotomy: cut plane and hinge as Markups; an end of the hinge dragged, and undone."""
+    bones_by_truth(session)
+    ui, parameters = session.ui, session.parameters
+    session.click(ui.planButton)
+    session.settle()
+    assert session.status().startswith("Planned."), session.status()
+    assert parameters.nodeOf("plan", "Plane").GetDisplayNode().GetHandlesInteractive()
+    hinge = parameters.nodeOf("plan", "Hinge")
+    rows = _plan_rows(session)
+    before = np.array(hinge.GetNthControlPointPositionWorld(0))
+    hinge.InvokeEvent(session.slicer.vtkMRMLMarkupsNode.PointStartInteractionEvent)
+    hinge.SetNthControlPointPositionWorld(0, *(before + (8.0, 0.0, 0.0)))
+    session.slicer.app.processEvents()
+    assert _plan_rows(session) != rows, "the numbers do not follow the hinge"
+    session.click(ui.planUndoButton)
+    assert _plan_rows(session) == rows, "Undo did not take the hinge back"
+    return ", ".join(" ".join(row) for row in rows[:2])
+
+
+def _plan_rows(session: Session) -> list[list[str]]:
+    session.slicer.app.processEvents()
+    table = session.ui.planTable
+    return [[table.item(row, k).text() for k in (0, 1)] for row in range(table.rowCount)]
 
 
 def _sample_ct(session: Session):

@@ -34,6 +34,8 @@ STEPS = (
          full.reconstruct, ("radiographs", "results")),
     Step("compare", "Compare with CT: numbers and colours; the radiographs keep their views",
          "smoke", smoke.comparison, ("results", "compare")),
+    Step("plan", "Plan osteotomy: the numbers follow a dragged hinge, and Undo takes it back",
+         "full", full.plan, ("results", "plan")),
     Step("export", "Export writes STL, OBJ, PLY and a label map volume", "smoke", smoke.export,
          ("radiographs", "results")),
     Step("save", "The scene is saved, and comes back as it was", "smoke", smoke.save_and_load,
