@@ -70,8 +70,8 @@ def panel_opens(session: Session) -> str:
     session.widget = session.host.open()
     session.fresh = False
     ui = session.ui
-    session.unfold(("radiographs", "scale", "model", "log", "results", "compare", "ct",
-                    "installation"))  # fmt: skip
+    session.unfold(("cases", "radiographs", "scale", "display", "model", "log", "results",
+                    "compare", "plan", "ct", "installation"))  # fmt: skip
     assert ui.reconstructButton.text == "Reconstruct"
     assert not ui.reconstructButton.enabled, "there is nothing to reconstruct yet"
     widest = ui.radiographsSection.parent().minimumSizeHint.width()
