@@ -79,8 +79,7 @@ class CtModel:
         self, teacher: OfficialTeacher, manifest: dict[str, Any], device: str = "cpu"
     ) -> None:
         self.name, self.manifest, self.device = manifest["name"], manifest, device
-        self.voxel, self.window = _sampling(manifest)
-        self.extent = float(manifest["geometry"].get("ct", {}).get("extent_mm", math.inf))
+        self.voxel, self.window, self.extent = _sampling(manifest)
         self._teacher = teacher.to(device).eval()
         self.notes: tuple[str, ...] = ()
         if self.voxel is None:
@@ -134,17 +133,21 @@ class CtModel:
         return found.T.reshape(-1, *values.shape)
 
 
-def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int]:
-    """Voxel edge in mm (None: stretched) and window of a bundle's teacher."""
+def _sampling(manifest: dict[str, Any]) -> tuple[float | None, int, float]:
+    """Voxel edge in mm (None: stretched), window, and edge of the cubes around the knee in mm, of a
+    bundle's teacher."""
     if manifest["kind"] == "official" and "ct" not in manifest["geometry"]:
-        return None, PUBLISHED_WINDOW
+        return None, PUBLISHED_WINDOW, math.inf
     try:
         about = manifest["geometry"]["ct"]
         voxel, window = float(about["voxel_mm"]), int(about["window"])
-    except (KeyError, TypeError, ValueError) as error:
+        extent = float(about.get("extent_mm", math.inf))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise misfit(manifest, "it does not define the voxels in which it takes a CT") from error
     if not (math.isfinite(voxel) and 0.1 <= voxel <= 10):
         raise misfit(manifest, f"voxels of {voxel:g} mm")
     if window % _MULTIPLE or not _MULTIPLE <= window <= 512:
         raise misfit(manifest, f"a window of {window} voxels")
-    return voxel, window
+    if not extent >= 10:
+        raise misfit(manifest, f"a CT of {extent:g} mm")
+    return voxel, window, extent

@@ -38,6 +38,20 @@ def test_the_teacher_s_finest_head_answers_at_the_voxels_middles():
     assert margins.shape == (4, 32, 16, 48) and margins.dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"extent_mm": []}, {"extent_mm": -1}, {"extent_mm": float("nan")}, {"window": 1e999},
+        {"window": 17}, {"voxel_mm": {}}, {"voxel_mm": 1e-9},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_geometry_that_no_teacher_has_is_refused(odd):
+    about = {"voxel_mm": 1, "window": 32, **odd}
+    with pytest.raises(WeightsError):
+        CtModel(None, {"name": "t", "kind": "ssrkd", "geometry": {"ct": about}})
+
+
 def test_the_teacher_predicts_in_smaller_batches_where_memory_is_short(monkeypatch):
     class OutOfMemoryError(RuntimeError):
         """Looks like torch's."""

@@ -207,6 +207,7 @@ def test_exchanged_tensors(bundle):
         ({"format": 2}, "format version 2"),
         ({"format": None}, "format version None"),
         ({"licence": None}, "must give text"),
+        ({"geometry": []}, "must give an object for geometry"),
         ({"name": "../evil"}, "has a name with"),
         ({"kind": "magic"}, "unknown kind"),
         ({"storage": "int4"}, "unknown storage"),
