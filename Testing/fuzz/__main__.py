@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from Testing.fuzz.mutators import damaged
-from Testing.fuzz.seeds import write_seeds
+from Testing.fuzz.seeds import SLOW, write_seeds
 from Testing.fuzz.watch import Watched
 
 FOUND = Path(__file__).with_name("found")
@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     rng = random.Random(arguments.seed)
     counts: Counter = Counter()
     with tempfile.TemporaryDirectory(prefix="ssrkd-fuzz-") as work:
-        seeds = write_seeds(Path(work))
+        seeds = write_seeds(Path(work), slow=arguments.seconds >= 30)
+        shares = [0.01 if reader in SLOW else 1 for reader, _ in seeds]
         watched = Watched()
         for reader, path in seeds:
             said = watched.read(reader, path)
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 1
         end, number = time.monotonic() + arguments.seconds, 0
         while time.monotonic() < end:
-            reader, seed = rng.choice(seeds)
+            ((reader, seed),) = rng.choices(seeds, shares)
             content = damaged(seed.read_bytes(), rng)
             unique = f"s{arguments.seed}n{number}"
             # A case's member begins the name.

@@ -4,6 +4,7 @@ it computes. Each function takes a path and raises an InputError for what cannot
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,10 +97,10 @@ def bundle(path: Path) -> None:
     tensors = read_member(shipped, TENSORS)
     with _placed(path, "bundle.json") as folder:
         # The manifest's is of another version's tensors.
-        text = (folder / "bundle.json").read_text(encoding="utf-8")
-        digest = hashlib.sha256(tensors).hexdigest()
-        text = re.sub(r'"sha256": "[0-9a-f]{64}"', f'"sha256": "{digest}"', text, count=1)
-        (folder / "bundle.json").write_text(text, encoding="utf-8")
+        text = (folder / "bundle.json").read_bytes()
+        digest = f'"sha256": "{hashlib.sha256(tensors).hexdigest()}"'.encode()
+        text = re.sub(rb'"sha256": "[0-9a-f]{64}"', digest, text, count=1)
+        (folder / "bundle.json").write_bytes(text)
         (folder / TENSORS).write_bytes(tensors)
         before, os.environ["SSRKD_WEIGHTS"] = os.environ.get("SSRKD_WEIGHTS"), str(folder / "user")
         try:
@@ -143,6 +145,32 @@ def checkpoint(path: Path) -> None:
         read_network(path, name)
 
 
+def request(path: Path) -> None:
+    """Lines to a worker in this process whose tasks do nothing once a request is one."""
+    from SSRKDLib.worker.requests import REQUESTS, checked
+    from SSRKDLib.worker.server import Server
+
+    lines = path.read_bytes() + b'\n{"id":"last","do":"describe"}\n'
+    tasks = {name: checked(name, lambda request, progress: {}) for name in REQUESTS}
+    end, start = os.pipe()
+    with os.fdopen(end, "rb", buffering=0) as source, io.BytesIO() as sink:
+        writing = threading.Thread(target=_write_all, args=(start, lines))
+        writing.start()
+        Server(source, sink, tasks, leave=lambda code: None).serve()
+        writing.join()
+        answers = [json.loads(line) for line in sink.getvalue().splitlines()]
+    assert any(answer.get("id") == "last" for answer in answers), "the worker is deaf"
+    errors = [answer for answer in answers if answer["event"] == "error"]
+    assert not any("Internal error" in error["cause"] for error in errors), errors
+    if errors:
+        raise InputError(errors[0]["cause"])
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+
+
 def worker_line(path: Path) -> None:
     """Raises InputError where the worker says so and answers the next line."""
     process = subprocess.Popen(
@@ -164,6 +192,6 @@ READERS: dict[str, Callable[[Path], None]] = {
     function.__name__: function
     for function in (
         radiograph, dicom, ct, label_map, mesh, rig, calibration, bundle, case, cohort, checkpoint,
-        worker_line,
+        request, worker_line,
     )
 }  # fmt: skip

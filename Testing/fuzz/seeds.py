@@ -7,13 +7,38 @@ from pathlib import Path
 
 import numpy as np
 
+from SSRKDLib.weights.archive import MANIFEST, read_member
+from SSRKDLib.weights.catalogue import find_bundle
 from Testing.fuzz.readers import SAMPLES
 
 DAMAGED_CAMERA = Path(__file__).parent / "found" / "calibration" / "159.txt"
 
 
-def write_seeds(folder: Path) -> list[tuple[str, Path]]:
-    """The files, each with the name of the reader that is to read it."""
+#: Lines to the worker, whose tasks are not done.
+REQUESTS = {
+    "reconstruct": {
+        "id": 1, "do": "reconstruct", "rig": "rig.json", "fields": [None, "f.npy"], "masks": None,
+        "output": "out", "weights": None, "device": "cpu", "spacing": 1.0, "surface": None,
+        "pose": "lateral",
+    },
+    "simulate": {
+        "id": "b", "do": "simulate", "ct": "ct.nrrd", "rig": "rig.json", "output": "out",
+        "energy": 60, "noise_free": True, "seed": 1, "projector": "joseph",
+    },
+    "compare": {
+        "id": 3, "do": "compare", "recon": "a", "reference": "b", "output": "out",
+        "align": "none", "laterality": "L", "rig": None,
+    },
+    "cancel": {"cancel": 1},
+}  # fmt: skip
+
+#: Readers that take a second, and are asked once in a hundred times.
+SLOW = {"bundle", "worker_line"}
+
+
+def write_seeds(folder: Path, slow: bool = False) -> list[tuple[str, Path]]:
+    """The files, each with the name of the reader that is to read it; ``slow``: those of
+    :data:`SLOW`, too."""
     made: list[tuple[str, Path]] = []
 
     def place(reader: str, name: str) -> Path:
@@ -43,6 +68,12 @@ def write_seeds(folder: Path) -> list[tuple[str, Path]]:
     np.savez_compressed(made[-1][1], mesh=np.ones(3), ct=np.ones(3))
     made.append(("checkpoint", folder / "training.ckpt"))
     _checkpoint(made[-1][1])
+    for name, one in REQUESTS.items():
+        place("request", f"{name}.json").write_text(json.dumps(one))
+    if slow:
+        place("worker_line", "cancel.json").write_text('{"cancel": 1}')
+        manifest = json.loads(read_member(find_bundle(), MANIFEST))
+        place("bundle", "bundle.json").write_text(json.dumps({**manifest, "name": "another"}))
     return made
 
 
