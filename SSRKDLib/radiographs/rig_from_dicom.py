@@ -219,7 +219,10 @@ def _slot_view(
         pixel_spacing=spacing[::order],
         size=tags.size,
         centre_pixel=tags.isocentre_pixel,
-        # Its mechanics hold both views together; the knee need not be at the isocentre.
+        # Its mechanics hold both views together; the knee need not be at the isocentre. Pixels are
+        # the patient's own there whatever the distances are, so that wrong ones hardly matter; to
+        # fit where each view stands along its beam would move knees by a centimetre where they
+        # are right.
         known=replace(_known(tags, own), detector="calibrated", knee="calibrated"),
         scan_direction=UP,
     )

@@ -30,6 +30,7 @@ def test_panel_crop_of_a_whole_leg_starts_around_the_knee(core):
     assert core.ui.frontalCropButton.checked and not core.ui.lateralCropButton.checked
     assert "around the knee that was found" in core.ui.statusLabel.text
     region = core.parameters.nodeOf("frontal", "Crop")
+    assert list(region.GetDisplayNode().GetViewNodeIDs()) == ["vtkMRMLSliceNodeSSRKDFrontal"]
     region.SetSize(*(np.array(region.GetSize()) * [1.0, 0.5, 1.0]))
     assert core.requireSetup().crops[0] == (60, 215, 220, 130)
     user.click(core.ui.frontalCropButton)

@@ -219,4 +219,6 @@ def _regionAround(radiograph, pixels):
     display.SetFillVisibility(False)
     display.SetVisibility3D(False)
     display.SetHandlesInteractive(True)
+    # Both radiographs may have been loaded into the same place.
+    display.SetViewNodeIDs([layouts.sliceNodeId(radiograph.role)])
     return node
