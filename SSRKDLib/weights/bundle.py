@@ -31,8 +31,7 @@ FORMAT = 1
 KINDS = ("ssrkd", "official")
 
 _TEXT_KEYS = ("name", "title", "kind", "licence", "sha256")
-_OBJECT_KEYS = ("geometry", "normalisation")
-_OTHER_KEYS = ("networks", "labels", *_OBJECT_KEYS, "training", "scores")
+_OTHER_KEYS = ("networks", "labels", "geometry", "normalisation", "training", "scores")
 # The name becomes a file name in the user's folder.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -193,8 +192,8 @@ def _check_manifest(manifest: Any, where: str) -> None:
         raise refuse(f"lacks {', '.join(missing)}")
     if not all(isinstance(manifest[key], str) for key in _TEXT_KEYS):
         raise refuse(f"must give text for {', '.join(_TEXT_KEYS)}")
-    if not all(isinstance(manifest[key], dict) for key in _OBJECT_KEYS):
-        raise refuse(f"must give an object for {', '.join(_OBJECT_KEYS)}")
+    if not isinstance(manifest["geometry"], dict):
+        raise refuse("must give an object for geometry")
     if not _NAME.fullmatch(manifest["name"]):
         raise refuse("has a name with other characters than letters, digits, '.', '_' and '-'")
     if manifest["kind"] not in KINDS:
