@@ -43,12 +43,12 @@ MOVED_BY, NEAR_MM = 1.1, 2 * OUTLINE_SD_MM
 FIELD_AGREES_BY = 1.15
 
 # Calibrated on 99 pairs of virtual people (seeds 0 to 5 of evaluation.moved_pairs, two in five with
-# other dose, contrast, tissue, detector or processing than usual). Of 53 in which nothing moved none
-# gains 1.09 in all, or 1.06 without the bone that gains most; of 22 that bent by 5 degrees and more
-# all but one are found, two of them by the field. Of 24 motions of 2 degrees and 3 mm two in three
-# look like knees that did not move, and lose hardly any shape when taken for such, while poses that
-# nothing moved are off by some mm: so the limits are high. The prior, the motion against its own
-# uncertainty, and squared distances did not tell them apart better.
+# other dose, contrast, tissue, detector or processing than usual). Of 53 in which nothing moved
+# none gains 1.09 in all, or 1.06 without the bone that gains most; of 22 that bent by 5 degrees and
+# more all but one are found, two of them by the field. Of 24 motions of 2 degrees and 3 mm two in
+# three look like knees that did not move, and lose hardly any shape when taken for such, while
+# poses that nothing moved are off by some mm: so the limits are high. The prior, the motion against
+# its own uncertainty, and squared distances did not tell them apart better.
 
 #: Steps with own poses from the best single ones. More are tried where they gain this much, or
 #: where the single ones fit worse than so many mm: those may be far from the best, and so may be
