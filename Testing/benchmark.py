@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
+from SSRKDLib.core import reading_child
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.ct.grid import BEYOND
@@ -28,9 +30,11 @@ from SSRKDLib.evaluation.alignment import align
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import to_grid_sample
+from SSRKDLib.images.volumes import read_stored
 from SSRKDLib.models.official_model import bone_margins
 from SSRKDLib.networks.official_student import VIEWS, OfficialStudent, StudentFeatures
 from SSRKDLib.networks.point_tables import PointTables
+from SSRKDLib.radiographs.reading import read_radiograph
 from SSRKDLib.radiographs.rig_file import write_rig
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.reconstruction.field import evaluate, labels
@@ -52,6 +56,9 @@ LEAST_GAIN = 100.0
 
 #: Of the time that aligning bones may take, to that of measuring their distances.
 LARGEST_ALIGNMENT = 1.0
+
+#: How often a file is read.
+READINGS = 20
 
 #: What every Slicer that has the extension pays at its start for importing the module, s.
 LARGEST_START_UP = 0.1
@@ -82,6 +89,8 @@ def main() -> int:
     gain = field_ratio(HELD_OUT_PEOPLE[0])
     print("\nSlicer's start-up with the module (-X importtime, what the bench has loaded left out)")
     start_up = module_start_up()
+    print("\nReading good files, CPU time (at most 5 % more is asked)")
+    reading_share()
     print("\nThe worker behind Slicer's panel, sample radiographs, 1 mm, all cores")
     worker_twice()
     print("\nAligning two sets of bones whose shafts end elsewhere")
@@ -232,6 +241,29 @@ def default_weights(person: int) -> None:
     total = stages.pop("total", sum(stages.values()))
     shares = ", ".join(f"{stage} {100 * s / total:.0f} %" for stage, s in stages.items())
     print(f"  {total:.1f} s ({shares})\n  the whole process: {wall:.1f} s, {used(usage)}")
+
+
+def reading_share() -> None:
+    """Reads good files in the process that reads strangers' files, and without it."""
+    samples = Path(__file__).parents[1] / "SSRKD" / "Resources" / "SampleData"
+    read_radiograph(samples / "SSRKD_frontal.dcm")  # starts it
+    child = psutil.Process(reading_child._child.process.pid)
+    for read, name in (
+        (read_radiograph, "SSRKD_frontal.dcm"),
+        (read_stored, "SSRKD_CT.nrrd"),
+        (read_stored, "SSRKD_CT.seg.nrrd"),
+    ):
+        seconds = {read: 0.0, read.__wrapped__: 0.0}
+        for _ in range(READINGS):
+            for one in seconds:
+                start = time.process_time() + sum(child.cpu_times()[:2])
+                one(samples / name)
+                seconds[one] += time.process_time() + sum(child.cpu_times()[:2]) - start
+        apart, here = seconds.values()
+        print(
+            f"  {name}: {1e3 * apart / READINGS:.0f} ms in a process of its own, "
+            f"{1e3 * here / READINGS:.0f} ms without; {100 * (apart / here - 1):+.0f} %"
+        )
 
 
 def module_start_up() -> float:
