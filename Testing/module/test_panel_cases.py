@@ -148,6 +148,7 @@ def test_panel_another_pair_gets_a_case_of_its_own(core, slicer, balls):
     assert "is in the case 'Knee of frontal'" in core.ui.logEdit.plainText
     choose(core, 0)
     assert core.case() == first and core.parameters.nodeOf("lateral") is pair
+    assert core.parameters.side == "auto"  # as it was when they were made
     assert all(node.GetDisplayNode().GetVisibility() for node in first.models.values())
     assert not any(node.GetDisplayNode().GetVisibility() for node in second.models.values())
 

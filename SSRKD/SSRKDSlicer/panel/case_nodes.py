@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from SSRKDLib.core.anatomy import BONES
 
-from ..scene.cases import original
+from ..scene.cases import noteSettings, original
 from ..scene.parameters import VIEWS
 from ..tasks import CaseNodes
 
@@ -51,3 +51,4 @@ def storeCase(parameters, case):
     for bone in BONES:
         parameters.setNode(bone, "Model", case.models.get(bone))
     parameters.problem = ""
+    noteSettings(parameters)

@@ -7,6 +7,8 @@ on; the parameter node refers to the one whose turn it is. All are saved with th
 
 from __future__ import annotations
 
+import json
+
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -36,6 +38,21 @@ _COMMON = frozenset(
 
 #: References to what the user brought for more than one case, perhaps.
 _BROUGHT = frozenset({"ReferenceNode", "CompareCt", "CtVolume", "CtRegion", "PlanBones"})
+
+#: Parameters that say how a pair was taken.
+_OF_A_PAIR = (
+    *(
+        getattr(Parameters, name).key
+        for name in (
+            "side", "geometry", "rigFile", "frontalCalibration", "lateralCalibration", "values",
+            "pairFolder",
+        )
+    ),
+    *(view.capitalize() + what for view in VIEWS for what in Parameters.NUMBERS),
+)  # fmt: skip
+
+#: Parameter: those, as JSON, of the pair that the bones were made of.
+_MADE_WITH = "MadeWith"
 
 #: Ends of the roles of references to what the module made.
 _MADE = ("Placed", "Masks", "Model", "Segmentation", "Plane", "Hinge")
@@ -85,9 +102,17 @@ def newCase(parameters, name):
     return _newNode(name)
 
 
+def noteSettings(parameters):
+    """Note how the pair was taken that something was made of now."""
+    node = parameters.node
+    noted = {key: node.GetParameter(key) for key in _OF_A_PAIR}
+    node.SetParameter(_MADE_WITH, json.dumps(noted))
+
+
 def setApart(parameters, name, pair):
     """Before something is stored that was made of another pair, or of a CT: leave what was made so
-    far to the case that is worked on, with the pair it was made of, and go on in a new one.
+    far to the case that is worked on, with the pair it was made of and how that was taken, and go
+    on in a new one.
 
     Args:
         parameters: of the case that is worked on.
@@ -113,6 +138,8 @@ def setApart(parameters, name, pair):
             other = parameters if owner is not None and owner is radiograph else new
             for tool in tools:
                 other.setNode(view, tool, None)
+    for key, value in json.loads(parameters.node.GetParameter(_MADE_WITH) or "{}").items():
+        parameters.node.SetParameter(key, value)
     goTo(parameters, new.node)
     return before
 
