@@ -103,6 +103,12 @@ def of_the_system(error: BaseException) -> SSRKDError | None:
         )
     if code in (errno.ENOSPC, errno.EDQUOT):
         return SSRKDError("The disk, or whatever the output goes to, is full.", "Free some space.")
+    if code in (errno.EACCES, errno.EPERM):
+        return InputError(
+            "'{path}' cannot be opened: permission is missing.",
+            "Choose another, or have it made readable.",
+            path=error.filename or "A file",
+        )
     if code == errno.ENAMETOOLONG:
         return InputError("A path is longer than this system allows.", "Check the paths.")
     if code == errno.ENOENT:

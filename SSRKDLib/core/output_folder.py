@@ -32,6 +32,7 @@ from SSRKDLib.core.output_file import (
     cannot_write,
     folder_lock,
     hidden,
+    is_elsewhere,
     release_lock,
     remove_scratch,
     resolved,
@@ -102,6 +103,8 @@ def replaced_folder(
                 cause = error.cause.replace(str(fresh), str(path))
                 raise OutputError(cause, error.remedy) from error
             except OSError as error:
+                if is_elsewhere(error, path):  # an input of what is written
+                    raise
                 raise cannot_write(path, error) from error
     except BaseException:
         for folder in missing:

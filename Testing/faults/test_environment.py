@@ -16,7 +16,9 @@ import pytest
 
 from SSRKDLib.__main__ import _main
 from SSRKDLib.cli.main import main
-from SSRKDLib.core.errors import GeometryError
+from SSRKDLib.core.errors import GeometryError, OutputError, of_the_system
+from SSRKDLib.core.output_folder import replaced_folder
+from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.radiographs.rig_file import read_rig, rig_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.fuzz.readers import ROOT, SAMPLES
@@ -35,6 +37,19 @@ def test_names_that_an_encoding_does_not_have_are_written(tmp_path, monkeypatch)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
     assert _main() == 0
     assert b"\xdf\\u9aa8" in sys.stdout.buffer.getvalue()
+
+
+def test_an_input_that_may_not_be_read_is_no_fault_of_the_output(tmp_path):
+    place = tmp_path / "out"
+    for barred, told in (
+        (tmp_path / "input", "input' cannot be opened: permission is missing"),
+        (place / "a.txt", "out' cannot be written: permission is missing"),
+        (tmp_path / ".out.lock", "out' cannot be written: permission is missing"),
+    ):
+        refused = pytest.raises((PermissionError, OutputError))
+        with refused as caught, replaced_folder(place, ResultKind("test")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(barred))
+        assert told in str(of_the_system(caught.value) or caught.value)
 
 
 def test_output_that_nobody_takes_is_said(monkeypatch, capsys):
