@@ -7,19 +7,17 @@ along the normal; neither file names nor instance numbers need to be in order.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import files_below
 from SSRKDLib.core.messages import Message
-from SSRKDLib.images.dicom_files import is_dicom, read_dicom
-
-if TYPE_CHECKING:
-    import pydicom
+from SSRKDLib.ct.dicom_slices import Slice, read_slices
+from SSRKDLib.images.volumes import check_placement
 
 #: How far slices may lie from evenly spaced ones, and beside a straight line: a share of the
 #: spacing, and mm (positions are often rounded to 0.1 mm).
@@ -42,105 +40,73 @@ _TILT_DEGREES = 0.1
 
 _REMEDY = "Give the folder of one DICOM series of a CT."
 
-_TAGS = [
-    "Modality", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "SeriesNumber",
-    "SeriesDescription", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient",
-    "PixelSpacing", "AcquisitionNumber", "InstanceNumber", "RescaleSlope", "RescaleIntercept",
-    "NumberOfFrames",
-]  # fmt: skip
-
 
 class Series(NamedTuple):
     """The slices of a CT.
 
-    ``files`` in their order along the normal; ``index_to_lps`` 4x4, (i, j, k, 1) to LPS mm, or None
-    where the files do not state it; ``notes``, sentences; ``scales``, per slice, RescaleSlope and
-    RescaleIntercept; ``places``, which slice lies at each even distance, with fractions, or None
-    where each lies at its own.
+    ``files`` in their order along the normal, and ``frames`` that the slices are in these, None for
+    the only one; ``index_to_lps`` 4x4, (i, j, k, 1) to LPS mm; ``notes``, sentences; ``scales``,
+    per slice, RescaleSlope and RescaleIntercept; ``places``, which slice lies at each even
+    distance, with fractions, or None where each lies at its own.
     """
 
     files: list[str]
-    index_to_lps: np.ndarray | None
+    frames: list[int | None]
+    index_to_lps: np.ndarray
     notes: tuple[str, ...]
     scales: list[tuple]
     places: np.ndarray | None = None
 
 
-class _Slice(NamedTuple):
-    path: Path
-    tags: pydicom.Dataset
-
-
 def find_series(folder: Path) -> Series:
-    """The slices of the CT in a folder, or, where it contains none itself, below it.
+    """The slices of the CT in a folder, or, where it contains none itself, below it; or those in an
+    enhanced file.
 
     Of several series the one with most slices is taken; scouts and slices of another orientation or
     size are left out; of slices in one place the one with the lowest acquisition and instance
     number is taken. Notes say so.
 
     Raises:
-        ImageError: no series, two patients in one, or slices that are missing, too far apart or
-            beside the others.
+        ImageError: no series, two patients in one, slices that are missing, too far apart or
+            beside the others, or tags that no CT has.
     """
-    slices = _slices(path for path in sorted(folder.iterdir()) if path.is_file())
+    inside = [folder] if folder.is_file() else sorted(folder.iterdir())
+    slices = read_slices(path for path in inside if path.is_file())
+    if not slices and folder.is_dir():
+        slices = read_slices(files_below(folder, ImageError))
     if not slices:
-        slices = _slices(files_below(folder, ImageError))
-    if not slices:
-        raise ImageError(
-            Message("The folder '{folder}' contains no DICOM series.", folder=folder), _REMEDY
-        )
+        raise ImageError(Message("'{folder}' contains no DICOM series.", folder=folder), _REMEDY)
     notes: list[str] = []
     slices = _longest_series(slices, notes)
     _check_one_patient(slices, folder)
     slices = _largest_stack(slices, notes)
-    placed = all(
-        one.tags.get(name)
-        for one in slices
-        for name in ("ImagePositionPatient", "ImageOrientationPatient")
-    )
-    matrix = places = None
-    if len(slices) > 1:
-        if not placed:
+    for one in slices:
+        one.check()
+        if one.position is None or one.directions is None or one.spacing is None:
             raise ImageError(
-                "The slices of the CT '{folder}' do not state where they lie, (0020,0032) and "
-                "(0020,0037).",
+                "The slices of the CT '{folder}' do not state where they lie, (0020,0032), "
+                "(0020,0037) and (0028,0030).",
                 "Export the scan again as CT images, or as NIfTI or NRRD.",
                 folder=folder,
             )
-        slices = _in_order(slices, notes)
-        _check_straight(slices, folder)
-        places = _even_places(slices, folder, notes)
-        matrix = _index_to_lps(slices, len(slices) if places is None else len(places), notes)
-    files = [str(one.path) for one in slices]
-    scales = [(one.tags.get("RescaleSlope"), one.tags.get("RescaleIntercept")) for one in slices]
-    return Series(files, matrix, tuple(notes), scales, places)
+    slices = _in_order(slices, notes)
+    if len(slices) < 2:
+        raise ImageError(
+            Message("'{folder}' contains a single slice, no CT.", folder=folder), _REMEDY
+        )
+    _check_straight(slices, folder)
+    places = _even_places(slices, folder, notes)
+    matrix = _index_to_lps(slices, len(slices) if places is None else len(places), notes)
+    check_placement(matrix, folder)
+    files, frames = [str(one.path) for one in slices], [one.frame for one in slices]
+    return Series(files, frames, matrix, tuple(notes), [one.scale for one in slices], places)
 
 
-def _slices(paths: Iterable[Path]) -> list[_Slice]:
-    """The image files among them."""
-    found = []
-    for path in paths:
-        if not is_dicom(path):
-            continue
-        tags = read_dicom(path, _TAGS)
-        try:
-            if tags.get("Rows") and tags.get("SeriesInstanceUID"):
-                found.append(_Slice(path, tags))
-        except Exception as error:  # pydicom raises many kinds on damaged files
-            raise ImageError(
-                "'{path}' is a damaged DICOM file ({error}).",
-                "Copy or export it again.",
-                path=path,
-                error=type(error).__name__,
-            ) from error
-    return found
-
-
-def _longest_series(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
+def _longest_series(slices: list[Slice], notes: list[str]) -> list[Slice]:
     if any(one.tags.get("Modality") == "CT" for one in slices):
         slices = [one for one in slices if one.tags.get("Modality") == "CT"]
-    series = list(_grouped(slices, lambda tags: str(tags.SeriesInstanceUID)).values())
-    longest = max(series, key=_count)
+    series = list(_grouped(slices, lambda one: str(one.tags.SeriesInstanceUID)).values())
+    longest = max(series, key=len)
     if len(series) > 1:
         others = ", ".join(_series_name(one) for one in series if one is not longest)
         notes.append(
@@ -155,21 +121,16 @@ def _longest_series(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     return longest
 
 
-def _series_name(slices: list[_Slice]) -> str:
+def _series_name(slices: list[Slice]) -> str:
     """Number, description and size of a series."""
     tags = slices[0].tags
     number, description = tags.get("SeriesNumber", "?"), tags.get("SeriesDescription", "")
-    return f"no. {number} '{description}' ({_count(slices)} slices)"
+    return f"no. {number} '{description}' ({len(slices)} slices)"
 
 
-def _count(slices: list[_Slice]) -> int:
-    """One file may hold many slices."""
-    return sum(int(one.tags.get("NumberOfFrames") or 1) for one in slices)
-
-
-def _check_one_patient(slices: list[_Slice], folder: Path) -> None:
+def _check_one_patient(slices: list[Slice], folder: Path) -> None:
     for name, what in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
-        groups = list(_grouped(slices, lambda tags, name=name: str(tags.get(name, ""))).values())
+        groups = list(_grouped(slices, lambda one, name=name: str(one.tags.get(name, ""))).values())
         if len(groups) > 1:
             raise ImageError(
                 "The DICOM series in '{folder}' has slices of {count} {what}: '{path}' and "
@@ -183,22 +144,24 @@ def _check_one_patient(slices: list[_Slice], folder: Path) -> None:
             )
 
 
-def _largest_stack(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
+def _largest_stack(slices: list[Slice], notes: list[str]) -> list[Slice]:
     """Slices of the orientation, size and kind that most have."""
-    directions = Counter(tuple(one.tags.get("ImageOrientationPatient") or ()) for one in slices)
-    usual = np.array(directions.most_common(1)[0][0], float)
+    directions = Counter(
+        () if one.directions is None else tuple(one.directions.flat) for one in slices
+    )
+    usual = np.reshape(directions.most_common(1)[0][0], (-1, 3))
 
-    def kind(tags: pydicom.Dataset) -> tuple:
-        direction, spacing = tags.get("ImageOrientationPatient"), tags.get("PixelSpacing")
+    def kind(one: Slice) -> tuple:
+        direction, spacing = one.directions, one.spacing
         return (
-            "LOCALIZER" in (tags.get("ImageType") or ()),
-            not direction
-            or len(direction) != len(usual)
-            or np.abs(np.array(direction, float) - usual).max() > _SAME_DIRECTION
-            and tuple(np.round(np.array(direction, float), 2) + 0.0),
-            None if not spacing else tuple(np.round(np.array(spacing, float), 4)),
-            tags.Rows,
-            tags.Columns,
+            "LOCALIZER" in (one.tags.get("ImageType") or ()),
+            direction is None
+            or direction.shape != usual.shape
+            or np.abs(direction - usual).max() > _SAME_DIRECTION
+            and tuple(np.round(direction.flat, 2) + 0.0),
+            None if spacing is None else tuple(np.round(spacing, 4)),
+            one.tags.Rows,
+            one.tags.Columns,
         )
 
     groups = list(_grouped(slices, kind).values())
@@ -217,28 +180,22 @@ def _largest_stack(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     return largest
 
 
-def _grouped(slices: list[_Slice], key: Callable[[pydicom.Dataset], object]) -> dict:
+def _grouped(slices: list[Slice], key: Callable[[Slice], object]) -> dict:
     groups = defaultdict(list)
     for one in slices:
-        groups[key(one.tags)].append(one)
+        groups[key(one)].append(one)
     return groups
 
 
-def _numbers(one: _Slice) -> tuple[int, ...]:
-    return tuple(int(one.tags.get(name) or 0) for name in ("AcquisitionNumber", "InstanceNumber"))
-
-
-def _heights(slices: list[_Slice]) -> np.ndarray:
+def _heights(slices: list[Slice]) -> np.ndarray:
     """Positions along the normal, mm."""
-    row, column = np.array(slices[0].tags.ImageOrientationPatient, float).reshape(2, 3)
-    positions = np.array([one.tags.ImagePositionPatient for one in slices], float)
-    return positions @ np.cross(row, column)
+    return np.array([one.position for one in slices]) @ np.cross(*slices[0].directions)
 
 
-def _in_order(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
+def _in_order(slices: list[Slice], notes: list[str]) -> list[Slice]:
     """Along the normal; one of those that lie in the same place."""
     heights = _heights(slices)
-    numbers = [_numbers(one) for one in slices]
+    numbers = [one.order for one in slices]
     # The same place is the same number here.
     ranks = np.concatenate([[0], np.cumsum(np.diff(np.sort(heights)) > _SAME_MM)])
     place = np.empty(len(slices), int)
@@ -259,9 +216,9 @@ def _in_order(slices: list[_Slice], notes: list[str]) -> list[_Slice]:
     return [slices[n] for n in first]
 
 
-def _check_straight(slices: list[_Slice], folder: Path) -> None:
+def _check_straight(slices: list[Slice], folder: Path) -> None:
     """Raise where a slice begins beside the line from the first to the last."""
-    positions = np.array([one.tags.ImagePositionPatient for one in slices], float)
+    positions = np.array([one.position for one in slices])
     heights = _heights(slices)
     share = (heights - heights[0]) / (heights[-1] - heights[0])
     beside = np.linalg.norm(
@@ -280,7 +237,7 @@ def _check_straight(slices: list[_Slice], folder: Path) -> None:
         )
 
 
-def _even_places(slices: list[_Slice], folder: Path, notes: list[str]) -> np.ndarray | None:
+def _even_places(slices: list[Slice], folder: Path, notes: list[str]) -> np.ndarray | None:
     """:attr:`Series.places`: unequal distances are the scanner's where no number is missing."""
     heights, names = _heights(slices), [one.path.name for one in slices]
     gaps = np.diff(heights)
@@ -291,7 +248,7 @@ def _even_places(slices: list[_Slice], folder: Path, notes: list[str]) -> np.nda
         return None
     off = np.abs(gaps - usual)
     worst = int(off.argmax())
-    steps = np.diff([int(one.tags.get("InstanceNumber") or 0) for one in slices])
+    steps = np.diff([one.order[1] for one in slices])
     if gaps.max() <= _GAP_MM and (np.abs(steps) == 1).all() and len(set(steps)) == 1:
         count = 1 + int(np.ceil((heights[-1] - heights[0]) / usual - 1e-6))
         even = np.linspace(heights[0], heights[-1], count)
@@ -353,13 +310,12 @@ def _words(scale: tuple) -> str:
     return ", ".join("absent" if value is None else f"{float(value):g}" for value in scale)
 
 
-def _index_to_lps(slices: list[_Slice], count: int, notes: list[str]) -> np.ndarray:
+def _index_to_lps(slices: list[Slice], count: int, notes: list[str]) -> np.ndarray:
     """From the positions themselves: with a tilted gantry each slice begins a step to the side of
     the one before, which the matrix holds exactly."""
-    first, last = slices[0].tags, slices[-1].tags
-    row, column = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
-    between_rows, between_columns = (float(mm) for mm in first.PixelSpacing)
-    positions = [np.array(tags.ImagePositionPatient, float) for tags in (first, last)]
+    row, column = slices[0].directions
+    between_rows, between_columns = slices[0].spacing
+    positions = [slices[0].position, slices[-1].position]
     step = (positions[1] - positions[0]) / (count - 1)
     matrix = np.eye(4)
     matrix[:3, 0] = row / np.linalg.norm(row) * between_columns

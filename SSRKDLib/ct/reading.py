@@ -12,11 +12,22 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.ct.dicom_series import check_scales, find_series
+from SSRKDLib.images.dicom_files import is_dicom
 from SSRKDLib.images.formats import whole_image_kind
-from SSRKDLib.images.volumes import Volume, index_to_lps, itk_settings, read_volume
+from SSRKDLib.images.volumes import itk_settings, read_volume
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
+
+#: Largest CT number, either sign: metal's are some ten thousands.
+_LARGEST_HU = 1e5
+
+#: Of a file that says so, or that says nothing.
+_UNPLACED = (
+    "Its voxels are taken as cubes of 1 mm, as those of files that state no spacing: check it."
+)
+
+_SEPARATE = "Export the scan again as CT images of one file each, or as NIfTI or NRRD."
 
 _REMEDY = "Give a CT as NIfTI, NRRD, MetaImage or a folder of one DICOM series."
 
@@ -46,7 +57,7 @@ def read_scan(path: str | Path) -> CtScan:
     """Read a CT in Hounsfield units.
 
     Args:
-        path: the file, or the folder of a series, see
+        path: the file, or the folder or enhanced file of a series, see
             :func:`~SSRKDLib.ct.dicom_series.find_series`.
 
     Raises:
@@ -57,7 +68,7 @@ def read_scan(path: str | Path) -> CtScan:
     path = Path(path)
     if not path.exists():
         raise ImageError("'{path}' was not found.", "Check the path.", path=path)
-    scan = _read_series(path) if path.is_dir() else _read_file(path)
+    scan = _read_series(path) if path.is_dir() or is_dicom(path) else _read_file(path)
     check_hounsfield(scan.hounsfield, str(path))
     return scan
 
@@ -69,7 +80,14 @@ def check_hounsfield(values: np.ndarray, name: str) -> None:
         values: of any shape.
         name: of the CT, for the message.
     """
-    if not np.isfinite(values).all() or values.min() >= 0:
+    if not np.isfinite(values).all():
+        raise ImageError(
+            "'{name}' contains voxels that are not finite numbers (NaN or infinite).",
+            "Export it again with air, -1000, where nothing was scanned.",
+            name=name,
+        )
+    low, high = values.min(), values.max()
+    if np.iscomplexobj(values) or low >= 0 or high > _LARGEST_HU or low < -_LARGEST_HU:
         raise ImageError(
             "'{name}' is not in Hounsfield units (air should be near -1000).",
             "Give the CT itself, not a label map or a rescaled copy.",
@@ -78,32 +96,46 @@ def check_hounsfield(values: np.ndarray, name: str) -> None:
 
 
 def _read_file(path: Path) -> CtScan:
-    volume = read_volume(path)
-    return CtScan(_grey_volume(volume, path), volume.index_to_lps)
+    volume, notes = read_volume(path), ()
+    if volume.array.ndim != 3 or volume.components != 1:
+        raise ImageError(
+            Message("'{path}' is not one three-dimensional grey image.", path=path), _REMEDY
+        )
+    if (volume.index_to_lps == np.eye(4)).all():
+        notes = (_UNPLACED,)
+    return CtScan(volume.array, volume.index_to_lps, notes)
 
 
 @apart(ImageError)
 def _read_series(folder: Path) -> CtScan:
     series = find_series(folder)
-    if len(series.files) == 1:  # one file may hold all slices
-        volume = read_volume(Path(series.files[0]))
-        return CtScan(_grey_volume(volume, folder), volume.index_to_lps, series.notes)
-    for file in series.files:
+    files = list(dict.fromkeys(series.files))
+    for file in files:
         whole_image_kind(file)
     import SimpleITK as sitk
 
     # At once where that holds no slice's own scale back: ITK gives all the first one's type.
-    one_scale = len(set(series.scales)) == 1
-    images = _decoded([series.files] if one_scale else series.files, folder)
-    volumes = [sitk.GetArrayFromImage(image) for image in images]
-    hounsfield, notes = volumes[0], series.notes
-    if not one_scale:
+    one_scale, notes = len(set(series.scales)) == 1, series.notes
+    framed = any(frame is not None for frame in series.frames)
+    if framed and not one_scale:  # ITK gives all frames the first one's scale
+        raise ImageError(
+            Message("The images in '{path}' differ in their rescale.", path=folder), _SEPARATE
+        )
+    volumes = [
+        sitk.GetArrayFromImage(image)
+        for image in _decoded([files] if one_scale and not framed else files, folder)
+    ]
+    hounsfield = volumes[0]
+    if framed:
+        volume_of = dict(zip(files, volumes))
+        places = zip(series.files, series.frames)
+        hounsfield = np.stack([volume_of[file][frame or 0] for file, frame in places])
+    elif not one_scale:
         hounsfield = np.concatenate(volumes).astype(np.float32)
         notes = (*notes, check_scales(hounsfield, series))
     if series.places is not None:
         hounsfield = _resampled(hounsfield, series.places)
-    affine = series.index_to_lps
-    return CtScan(hounsfield, index_to_lps(images[0]) if affine is None else affine, notes)
+    return CtScan(hounsfield, series.index_to_lps, notes)
 
 
 def _resampled(slices: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -126,11 +158,3 @@ def _decoded(files: list[str | list[str]], path: Path) -> list[sitk.Image]:
             return [sitk.ReadImage(file) for file in files]
     except RuntimeError as error:
         raise ImageError(Message("The CT '{path}' cannot be read.", path=path), _REMEDY) from error
-
-
-def _grey_volume(volume: Volume, path: Path) -> np.ndarray:
-    if volume.array.ndim != 3 or volume.components != 1:
-        raise ImageError(
-            Message("'{path}' is not one three-dimensional grey image.", path=path), _REMEDY
-        )
-    return volume.array

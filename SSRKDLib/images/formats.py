@@ -14,6 +14,8 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
+
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
@@ -126,48 +128,63 @@ def _check_header(path: Path) -> None:
 
 def _check_nifti(path: Path) -> None:
     """Header and length of NIfTI-1 and -2 (nifti.nimh.nih.gov), single files, plain or gzip."""
+    detached = path.suffix.lower() in (".hdr", ".img")
     try:
         with path.open("rb") as stream:
             packed = stream.read(2) == GZIP  # an uncompressed file called .nii.gz is read too
         with (gzip.open if packed else open)(path, "rb") as stream:
-            header = stream.read(540)
-            needed = _nifti_length(header)
-            if needed is not None and needed > LARGEST_VOLUME + (1 << 20):
+            begin, end, kind = _nifti_layout(stream.read(540)) or (0, 0, None)
+            if end > LARGEST_VOLUME + (1 << 20):
                 raise ImageError(
                     "'{path}' declares {needed} MB; {largest_volume} are the most.",
                     "Check the file, or crop it to the knee.",
                     path=path,
-                    needed=needed >> 20,
+                    needed=end >> 20,
                     largest_volume=LARGEST_VOLUME >> 20,
                 )
-            wanted = (needed or 0) - len(header)
+            stream.seek(begin)
+            wanted, finite = end - begin, True
             while wanted > 0 and (chunk := stream.read(min(wanted, 1 << 22))):
                 wanted -= len(chunk)
+                if kind is not None and not detached:  # ITK reads zeros for what is not finite
+                    whole = chunk[: len(chunk) // int(kind[-1]) * int(kind[-1])]
+                    finite = finite and bool(np.isfinite(np.frombuffer(whole, kind)).all())
     except (EOFError, OSError, zlib.error) as error:
         raise ImageError(
             Message("'{path}' is cut off or damaged ({error}).", path=path, error=error), _AGAIN
         ) from error
-    detached = path.suffix.lower() in (".hdr", ".img")
-    if needed is None or (wanted > 0 and not detached):
+    if end == 0 or (wanted > 0 and not detached):
         raise ImageError(Message("'{path}' is cut off or damaged.", path=path), _AGAIN)
+    if not finite:
+        raise ImageError(
+            "'{path}' contains voxels that are not finite numbers (NaN or infinite).",
+            "Export it again with another value there, for a CT that of air, -1000.",
+            path=path,
+        )
 
 
-def _nifti_length(header: bytes) -> int | None:
-    """Bytes of the file according to its header; None where that is not one of NIfTI."""
+def _nifti_layout(header: bytes) -> tuple[int, int, str | None] | None:
+    """From where to where in the file the voxels lie, bytes, and their NumPy type where they are
+    floating-point numbers; None where the header is not one of NIfTI."""
     for order in "<>":
         size = struct.unpack_from(f"{order}i", header)[0] if len(header) >= 4 else 0
         if size == 348 and len(header) >= 348:
             dims = struct.unpack_from(f"{order}8h", header, 40)
-            bits = struct.unpack_from(f"{order}h", header, 72)[0]
+            code, bits = struct.unpack_from(f"{order}2h", header, 70)
             offset = struct.unpack_from(f"{order}f", header, 108)[0]
         elif size == 540 and len(header) >= 540:
             dims = struct.unpack_from(f"{order}8q", header, 16)
-            bits = struct.unpack_from(f"{order}h", header, 14)[0]
+            code, bits = struct.unpack_from(f"{order}2h", header, 12)
             offset = struct.unpack_from(f"{order}q", header, 168)[0]
         else:
             continue
+        single = b"n+1" in header[344:348] or b"n+2" in header[4:8]
+        if not math.isfinite(offset) or offset < (size if single else 0):
+            return None
         voxels = math.prod(max(1, n) for n in dims[1 : 1 + max(0, min(7, dims[0]))])
-        return math.ceil(offset + voxels * bits / 8) if math.isfinite(offset) else None
+        kind = {16: "f4", 64: "f8"}.get(code)
+        end = math.ceil(offset + voxels * bits / 8)
+        return math.ceil(offset), end, kind and order + kind
     return None
 
 

@@ -73,7 +73,13 @@ def read_volume(path: Path) -> Volume:
         ImageError: as there, or of voxels that no scanner makes.
     """
     volume = read_stored(path)
-    matrix = volume.index_to_lps
+    check_placement(volume.index_to_lps, path)
+    return volume
+
+
+def check_placement(matrix: np.ndarray, path: Path) -> None:
+    """Raise :class:`~SSRKDLib.core.errors.ImageError` where a matrix [4, 4] that takes (i, j, k, 1)
+    to LPS mm is none of a scanner's."""
     edges, far = np.linalg.norm(matrix[:3, :3], axis=0), np.abs(matrix[:3, 3]).max()
     possible = np.isfinite(matrix).all() and far <= _FARTHEST_MM and abs(np.linalg.det(matrix)) > 0
     if not possible or edges.min() < _EDGE_MM[0] or edges.max() > _EDGE_MM[1]:
@@ -90,7 +96,6 @@ def read_volume(path: Path) -> Volume:
             second_edge_mm=_EDGE_MM[1],
             farthest_mm=_FARTHEST_MM,
         )
-    return volume
 
 
 def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:

@@ -35,6 +35,12 @@ def _unusual_numbers(dataset) -> tuple[str, ...]:
     """Sentences on numbers that a device wrote in another way than the standard's, or that are
     impossible."""
     notes = []
+    if number(dataset, "RescaleSlope") == 0:
+        notes.append(
+            Message(
+                "The rescale slope (0028,1053) is not used: it is 0, as of an image of one grey."
+            )
+        )
     for keyword, name in {
         "ImagerPixelSpacing": "imager pixel spacing (0018,1164)",
         "PixelSpacing": "pixel spacing (0028,0030)",

@@ -184,3 +184,101 @@ def test_of_several_series_the_longest_is_read_and_named(tmp_path):
         "The folder contains 2 DICOM series. The one with most slices was used: no. 3 'Knee bone' "
         "(20 slices); not no. 1 'Scout' (8 slices).",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Modality", "MR"), ("PhotometricInterpretation", "MONOCHROME1"), ("RescaleSlope", "0"),
+        ("RescaleSlope", "-1"), ("PixelSpacing", ["0", "0"]), ("PixelSpacing", "0.7"),
+        ("ImageOrientationPatient", ["1", "0", "0", "0.5", "0.87", "0"]),
+        ("ImageOrientationPatient", ["1", "0", "0"]), ("ImagePositionPatient", ["1", "0"]),
+    ],
+)  # fmt: skip
+def test_tags_that_no_ct_has_are_refused_by_name(tmp_path, name, value):
+    for path in write_series(image(3), tmp_path):
+        slice_ = pydicom.dcmread(path)
+        setattr(slice_, name, value)
+        slice_.save_as(path)
+    with pytest.raises(ImageError, match=f"The DICOM tag {name} of '.*000.dcm' has no value"):
+        read_scan(tmp_path)
+
+
+def test_a_series_far_away_and_a_single_slice_are_refused(tmp_path):
+    paths = write_series(image(3), tmp_path)
+    with pytest.raises(ImageError, match="contains a single slice"):
+        read_scan(paths[1])
+    for k, path in enumerate(paths):
+        slice_ = pydicom.dcmread(path)
+        slice_.ImagePositionPatient = [0, 0, 2e4 + k]
+        slice_.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        slice_.save_as(path)
+    with pytest.raises(ImageError, match=r"begin 2e\+04 mm from the origin"):
+        read_scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (None, ""), ("heights", "not evenly spaced"), ("scales", "differ in their rescale"),
+        ("groups", "8 images and does not say where each"),
+    ],
+)  # fmt: skip
+def test_images_of_an_enhanced_file_lie_where_each_says(tmp_path, fault, said):
+    """In whatever order: ITK takes them for cubes of 1 mm where they are not in order."""
+    slices = [pydicom.dcmread(path) for path in write_series(image(8), tmp_path / "series")]
+    scan = read_scan(tmp_path / "series")
+    order = [3, 0, 7, 1, 2, 6, 5, 4]
+    made, groups = slices[0], []
+    for place in order:
+        group = pydicom.Dataset()
+        for sequence, names in {
+            "PlanePositionSequence": ["ImagePositionPatient"],
+            "PlaneOrientationSequence": ["ImageOrientationPatient"],
+            "PixelMeasuresSequence": ["PixelSpacing"],
+            "PixelValueTransformationSequence": ["RescaleSlope", "RescaleIntercept"],
+        }.items():
+            item = pydicom.Dataset()
+            for name in names:
+                item[name] = slices[place][name]
+            setattr(group, sequence, [item])
+        groups.append(group)
+    if fault == "heights":
+        place = groups[0].PlanePositionSequence[0]
+        place.ImagePositionPatient = (place.ImagePositionPatient + 0.6 * OBLIQUE[:, 2]).tolist()
+    if fault == "scales":
+        groups[2].PixelValueTransformationSequence[0].RescaleIntercept = "7"
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = pydicom.uid.EnhancedCTImageStorage
+    made.NumberOfFrames = 8
+    made.PixelData = b"".join(slices[place].PixelData for place in order)
+    made.PerFrameFunctionalGroupsSequence = groups[:-1] if fault == "groups" else groups
+    made.save_as(tmp_path / "enhanced.dcm")
+    if fault:
+        with pytest.raises(ImageError, match=said):
+            read_scan(tmp_path / "enhanced.dcm")
+        return
+    found = read_scan(tmp_path / "enhanced.dcm")
+    np.testing.assert_array_equal(found.hounsfield, scan.hounsfield)
+    np.testing.assert_allclose(found.index_to_lps, scan.index_to_lps, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(np.nan, "not finite"), (1e6, "Hounsfield"), (-1e6, "Hounsfield"), (1j, "Hounsfield")],
+)
+def test_values_that_no_scanner_has_are_refused(tmp_path, value, said):
+    values = np.full((4, 5, 6), -1000, np.complex64 if value == 1j else np.float32)
+    values[2, 2, 2] = value
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "ct.nii"))
+    with pytest.raises(ImageError, match=said):
+        read_scan(tmp_path / "ct.nii")
+
+
+def test_a_file_that_states_no_spacing_is_read_with_a_word(tmp_path):
+    made = image(4)
+    made.SetSpacing((1.0, 1.0, 1.0))
+    sitk.WriteImage(made, str(tmp_path / "oblique.nrrd"))
+    made.SetDirection(np.eye(3).ravel().tolist())
+    sitk.WriteImage(made, str(tmp_path / "unplaced.nrrd"))
+    assert read_scan(tmp_path / "oblique.nrrd").notes == ()
+    assert "cubes of 1 mm" in read_scan(tmp_path / "unplaced.nrrd").notes[0]

@@ -45,6 +45,16 @@ def test_a_layout_of_pixels_that_no_radiograph_has_is_told(film, changes, said):
         reading.read_radiograph(film)
 
 
+def test_a_rescale_slope_of_zero_is_not_used_and_said(film):
+    before = reading.read_radiograph(film)
+    dataset = pydicom.dcmread(film)
+    dataset.RescaleSlope = 0
+    dataset.save_as(film)
+    radiograph = reading.read_radiograph(film)
+    np.testing.assert_array_equal(radiograph.pixels, before.pixels)
+    assert "rescale slope (0028,1053) is not used" in " ".join(radiograph.dicom.problems)
+
+
 def test_pixels_that_are_not_compressed_as_they_should_be_are_told(film):
     dataset = pydicom.dcmread(film)
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLSLossless

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 
 import numpy as np
 import pydicom
@@ -39,6 +40,16 @@ def test_a_nifti_whose_gzip_is_whole_and_whose_voxels_are_not(tmp_path):
     (tmp_path / "b.nii.gz").write_bytes(gzip.compress(path.read_bytes()[:-100]))
     with pytest.raises(ImageError, match="cut off"):
         read_radiograph(tmp_path / "b.nii.gz")
+
+
+@pytest.mark.parametrize("offset", [0.0, -100.0])
+def test_a_nifti_whose_voxels_begin_in_its_header(tmp_path, offset):
+    path = tmp_path / "a.nii"
+    sitk.WriteImage(sitk.GetImageFromArray(PIXELS), str(path))
+    content = path.read_bytes()
+    path.write_bytes(content[:108] + struct.pack("<f", offset) + content[112:])
+    with pytest.raises(ImageError, match="damaged"):
+        read_radiograph(path)
 
 
 def test_a_dicom_file_that_lacks_pixels(tmp_path):

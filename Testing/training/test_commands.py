@@ -149,7 +149,7 @@ def test_a_teacher_joins_another_bundle(trained, tmp_path):
     assert manifest["scores"] == shipped["scores"] and manifest["kind"] == "ssrkd"
     a, b = load_model(None, "cpu"), load_model(tmp_path / "both.zip", "cpu")
     images = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
-    # The shipped networks are in 8 bits; the new bundle keeps them in half precision, as it does all.
+    # The shipped networks are in 8 bits; the new bundle keeps them, as all, in half precision.
     np.testing.assert_allclose(b.segment(images), a.segment(images), atol=2e-3)
 
 
