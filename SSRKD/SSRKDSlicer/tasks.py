@@ -22,7 +22,7 @@ from .radiographs.simulation import addRadiographs, writePresetRig
 from .scene import timing
 from .scene.folders import folderOf, newFolder
 from .scene.masks import editedMasks, showMasks
-from .scene.words import word
+from .scene.words import kneeOfPair, word
 from .worker.job_folder import JobFolder, uncropped
 from .worker.worker_job import unexpected
 
@@ -363,7 +363,7 @@ def waitFor(start, progress=None):
 
 def newCaseFolder(setup):
     """A subject hierarchy folder for what is made of a pair of radiographs."""
-    return newFolder(_("Knee of {name}").format(name=setup.radiographs[0].name))
+    return newFolder(kneeOfPair([radiograph.name for radiograph in setup.radiographs]))
 
 
 def _isPresent(node):

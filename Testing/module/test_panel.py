@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_panel_two_dicom_files_and_a_click_make_four_bones(core, slicer):
     # Radiographs, outlines and bones are in one folder.
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     folder = core.case().folder()
-    assert hierarchy.GetItemName(folder) == "Knee of SSRKD_frontal"
+    assert hierarchy.GetItemName(folder) == "Knee of SSRKD"
     for node in (*core.case().placed, *models.values()):
         assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == folder
 
@@ -229,11 +230,21 @@ def test_panel_weights_folder_unplugged(core, slicer, tmp_path, monkeypatch):
     assert core.job is None
 
 
-def test_panel_two_quick_clicks_start_once(panel, slicer):
+def test_panel_two_quick_clicks_start_once(panel, slicer, monkeypatch):
+    from SSRKDSlicer.panel import run_section
+
     core = panel.panel
     core.parameters.spacing = 2.0
     loadSampleFiles()
     slicer.app.processEvents()
+    reconstruct = core.tasks.reconstruct
+
+    def slowly(*args, **callbacks):
+        """On a busy computer the second click waits while the radiographs are written."""
+        time.sleep(1.1 * run_section._DOUBLE_CLICK)
+        return reconstruct(*args, **callbacks)
+
+    monkeypatch.setattr(core.tasks, "reconstruct", slowly)
     user.click(core.ui.reconstructButton)
     user.click(core.ui.reconstructButton)
     assert core.job is not None

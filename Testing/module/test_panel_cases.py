@@ -153,6 +153,44 @@ def test_panel_another_pair_gets_a_case_of_its_own(core, slicer, balls):
     assert not any(node.GetDisplayNode().GetVisibility() for node in second.models.values())
 
 
+def test_panel_pair_of_a_running_job_cannot_be_exchanged(core, slicer, balls):
+    """Nor does one that was loaded take the place of a pair that was removed meanwhile."""
+    takeRadiographs(core, balls)
+    pair = [core.parameters.nodeOf(view) for view in ("frontal", "lateral")]
+    loadRadiographs(balls)
+    locked = ("frontalSelector", "lateralSelector", "sideCombo", "geometryCombo", "rigWidget")
+    listen, seen = core._onProgress, []
+
+    def act(*told):
+        listen(*told)
+        seen.extend(getattr(core.ui, name).enabled for name in locked)
+        for node in pair:
+            slicer.mrmlScene.RemoveNode(node)
+        application.settle()
+        seen.append(core.ui.frontalSelector.currentNode())
+
+    core._onProgress, core.how = act, {"progress": 0.4}
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    assert seen == [False] * len(locked) + [None]
+    assert all(getattr(core.ui, name).enabled for name in locked)
+    assert "A radiograph was removed meanwhile" in core.ui.statusLabel.text
+    assert rows(core) == [("Knee of frontal", "4 bones")]  # not after the pair that is left
+
+
+def test_case_names(slicer):
+    from SSRKDSlicer.scene.words import kneeOfPair
+
+    for pair, name in (
+        (("Knee frontal", "Knee lateral"), "Knee"),
+        (("P07_AP", "P07_LAT"), "Knee of P07"),
+        (("Ahrens (frontal)", "Ahrens (lateral)"), "Knee of Ahrens"),
+        (("12: AP", "13: LAT"), "Knee of 12: AP"),
+        (("frontal",), "Knee of frontal"),
+    ):
+        assert kneeOfPair(pair) == name
+
+
 @pytest.fixture
 def pairs(balls, tmp_path, monkeypatch):
     """A folder of four pairs; the second has one image, an image of the third is gone, and the

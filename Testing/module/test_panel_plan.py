@@ -141,6 +141,21 @@ def test_the_hinge_follows_a_dragged_plane(core, slicer):
     assert "cut through" in core.ui.planLabel.text and not shown(core)
 
 
+def test_what_cannot_be_planned_is_said_beside_the_plan(core, slicer):
+    ui = core.ui
+    user.type_text(ui.planAngle, "40")
+    user.click(ui.planButton)
+    settle(core)
+    assert "A correction of 40 degrees would break the hinge" in ui.planLabel.text
+    assert "Planned" not in ui.statusLabel.text and not shown(core)
+    user.type_text(ui.planAngle, "10")
+    slicer.app.processEvents()
+    assert number(core, "Correction") == 10.0 and ui.planLabel.text == ""
+    slicer.mrmlScene.RemoveNode(core.case().models["fibula"])
+    slicer.app.processEvents()
+    assert not shown(core) and "Reconstruct first" in ui.planLabel.text
+
+
 def test_a_plan_is_exported_with_a_report(core, slicer, tmp_path, monkeypatch):
     planned(core, slicer)
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *args: str(tmp_path))

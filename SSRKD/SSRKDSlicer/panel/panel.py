@@ -213,6 +213,8 @@ class Panel(VTKObservationMixin):
 
     def suggestRadiographs(self):
         """Choose the radiographs that the scene seems to offer, where none is chosen."""
+        if self.job is not None:  # its result belongs to those that it was started with
+            return
         if any(self.parameters.nodeOf(view) is not None for view in VIEWS):
             return
         if self.parameters.pairFolder:  # its own are loaded when their turn comes

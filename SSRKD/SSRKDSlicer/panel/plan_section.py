@@ -86,10 +86,12 @@ class PlanSection(Section):
             self._watch(watched)
             self._showNothing("")
             self._due = nodes is not None
+        missing = "" if self._bones.suffice() else NOTHING_TO_PLAN_ON
         if self._made is not None and self._bones.basis() is None:
             self._showNothing("")  # of other bones
             self._due = nodes is not None
-        missing = "" if self._bones.suffice() else NOTHING_TO_PLAN_ON
+        if self._due and missing:
+            self._showTexts([], f"✗ {missing}")
         for button in (ui.planButton, ui.planMiniaciButton):
             self.offer(button, missing, busy=self.panel.job is not None)
         unplanned = _("Click Plan first.") if nodes is None else ""
@@ -158,9 +160,10 @@ class PlanSection(Section):
         if tibia is not None:
             tibia.GetDisplayNode().SetOpacity(_FADED)
         self._follow(nodes)
-        self.panel.showStatus(
-            _("Planned. Drag the plane or the ends of the hinge; the numbers follow.")
-        )
+        if self._made is not None:
+            self.panel.showStatus(
+                _("Planned. Drag the plane or the ends of the hinge; the numbers follow.")
+            )
         self.panel.logAll(knee_notes(basis.knee))
         self.panel.refreshSoon()
 

@@ -64,7 +64,7 @@ class RadiographsSection(Section):
         ui.rigWidget.setVisible(geometry == "rig")
         ui.calibrationWidget.setVisible(geometry == "calibration")
         ui.manualWidget.setVisible(geometry == "manual")
-        ui.valuesCombo.enabled = geometry != "rig"
+        ui.valuesCombo.enabled = geometry != "rig"  # and no job runs, see RunSection
         for view in VIEWS:
             button = getattr(ui, f"{view}CropButton")
             blocked = button.blockSignals(True)

@@ -25,6 +25,7 @@ _DOUBLE_CLICK = 0.5
 class RunSection(Section):
     def __init__(self, panel):
         super().__init__(panel)
+        self._clicked = 0.0  # when the last click on Reconstruct was dealt with
         ui = self.ui
         self.flag(ui.useMasksCheck, "useMasks")
         ui.segmentButton.connect("clicked()", self.onSegment)
@@ -58,23 +59,31 @@ class RunSection(Section):
             "planButton",
             "planMiniaciButton",
             "uninstallButton",
+            "valuesCombo",
         ):
             if running:
                 getattr(ui, name).enabled = False
-        for name in ("importButton", "checkButton", "installButton", "sampleButton"):
+        # A job's result is stored with the pair, and how it was taken, that are chosen then.
+        for name in (
+            "importButton", "checkButton", "installButton", "sampleButton", "frontalSelector",
+            "lateralSelector", "sideCombo", "geometryCombo", "rigWidget", "calibrationWidget",
+            "manualWidget", "scaleGroup",
+        ):  # fmt: skip
             getattr(ui, name).enabled = not running
 
     @guarded
     def onReconstruct(self):
         panel = self.panel
         if panel.job is not None:
-            if time.monotonic() - panel.jobStarted < _DOUBLE_CLICK:
+            if time.monotonic() - self._clicked < _DOUBLE_CLICK:
                 panel.log(_("Running already; click again to cancel."))
             else:
                 panel.cancel()
             return
         self.checkWeights()
         self._reconstruct(panel.options())
+        # Not when it began: a second click waits while the first one's radiographs are written.
+        self._clicked = time.monotonic()
 
     def checkWeights(self):
         """Raise :class:`InputError` where the chosen weights cannot be used."""

@@ -103,6 +103,10 @@ class ScaleTool(Section, VTKObservationMixin):
             button.checked = False
             button.blockSignals(blocked)
 
+    def _onlyOn(self, node):
+        """Both radiographs may have been loaded into the same place: draw on the view's own."""
+        node.GetDisplayNode().SetViewNodeIDs([layouts.sliceNodeId(self.view)])
+
     def _needed(self):
         return 2 if self._marker.IsA("vtkMRMLMarkupsLineNode") else 1
 
@@ -129,6 +133,7 @@ class ScaleTool(Section, VTKObservationMixin):
         name = uniqueName(f"{name} ({word(self.view)})")
         self._marker = slicer.mrmlScene.AddNewNodeByClass(kind, name)
         self._marker.CreateDefaultDisplayNodes()
+        self._onlyOn(self._marker)
         self.parameters.setNode(self.view, "Marker", self._marker)
         self.addObserver(self._marker, self._marker.PointPositionDefinedEvent, self.onPoint)
         logic = slicer.app.applicationLogic()
@@ -237,6 +242,8 @@ class ScaleTool(Section, VTKObservationMixin):
             name = uniqueName(_("Sphere outline ({view})").format(view=word(self.view)))
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
             node.CreateDefaultDisplayNodes()
+            self._onlyOn(node)
+            node.GetDisplayNode().SetPropertiesLabelVisibility(False)
             node.GetDisplayNode().SetPointLabelsVisibility(False)
             node.GetDisplayNode().SetGlyphScale(0.5)
             node.SetLocked(True)

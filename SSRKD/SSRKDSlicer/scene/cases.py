@@ -18,6 +18,7 @@ from SSRKDLib.core.anatomy import BONES
 
 from .folders import MADE, folderOf, uniqueName
 from .parameters import VIEWS, Parameters
+from .words import kneeOfPair
 
 #: Node attribute of a case's node.
 _CASE = "SSRKD.Case"
@@ -82,12 +83,18 @@ def keptCurrent(parameters):
 
 
 def nameOf(parameters):
-    """What the case that is worked on is called."""
-    case = currentCase(parameters)
+    """What the case that is worked on is called: as the folder of what was made of it, else after
+    what it will be made of."""
+    case, folder = currentCase(parameters), _folderOf(parameters.node)
     if case is not None:
         return case.GetName()
-    source = parameters.nodeOf("frontal") or parameters.nodeOf("ct", "Volume")
-    return _("Knee") if source is None else _("Knee of {name}").format(name=source.GetName())
+    if folder is not None:
+        return slicer.mrmlScene.GetSubjectHierarchyNode().GetItemName(folder)
+    pair = list(filter(None, map(parameters.nodeOf, VIEWS)))
+    source = parameters.nodeOf("ct", "Volume")
+    if pair or source is None:
+        return kneeOfPair([node.GetName() for node in pair]) if pair else _("Knee")
+    return _("Knee of {name}").format(name=source.GetName())
 
 
 def parametersOf(parameters, case):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
+import re
+
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 
@@ -30,6 +33,15 @@ def capitalised(name):
 def kneeOf(side):
     """ "left knee", for people; "knee" where the side ("L", "R" or None) is not known."""
     return {"L": _("left knee"), "R": _("right knee")}.get(side, _("knee"))
+
+
+def kneeOfPair(names):
+    """What a case is called after its radiographs: after the words that both names begin with, else
+    after the first."""
+    shared = re.sub(r"[^ _(-]*$", "", os.path.commonprefix(names)).strip(" _(-")
+    if shared.casefold() == "knee":
+        return _("Knee")
+    return _("Knee of {name}").format(name=shared or names[0])
 
 
 def listed(names):
