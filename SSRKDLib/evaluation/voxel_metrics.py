@@ -1,8 +1,6 @@
-"""Overlap and distances of label maps, and of surfaces by way of voxels."""
+"""Overlap of label maps, and of surfaces by way of voxels."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -53,31 +51,6 @@ def dice_mesh_in_mask(
     inside = voxelise(in_index, low + np.array([1.3e-5, 1.7e-5, 2.3e-5]), 1.0, high - low)
     evaluated = _centres_in(region, low, high, index_to_lps)
     return dice_masks(inside & evaluated, mask[window] & evaluated)
-
-
-def mask_distances(
-    a: np.ndarray, b: np.ndarray, spacing: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distances in mm between the border voxels of two bool volumes ``[k, j, i]``, both ways.
-
-    A border voxel has a face neighbour outside; distances run from centre to centre with the
-    exact ``spacing`` (mm along i, j, k), as MONAI and medpy take them.
-
-    Returns:
-        From every border voxel of ``a`` to the nearest of ``b``, and the other way.
-
-    Raises:
-        MeshError: different shapes, or an empty volume.
-    """
-    from scipy.ndimage import binary_erosion, distance_transform_edt
-
-    _same_grid(a, b)
-    if not a.any() or not b.any():
-        raise MeshError("There is no voxel to measure.", "Give two label maps that show the bone.")
-    borders = [volume & ~binary_erosion(volume) for volume in (a, b)]
-    step = tuple(spacing)[::-1]
-    to_a, to_b = (distance_transform_edt(~border, sampling=step) for border in borders)
-    return to_b[borders[0]], to_a[borders[1]]
 
 
 def dice_meshes(
