@@ -1,21 +1,18 @@
-"""Ready-made rigs: what tests, evaluations and ``simulate --preset`` look through.
+"""Ready-made rigs: what evaluations and ``simulate --preset`` look through.
 
 World frame LPS, millimetres. ``frontal`` has its source in front of the patient (-y), ``lateral``
 at the patient's left (+x). Rows grow downwards (-z); columns grow with +x in the frontal view and
-with +y (backwards) in the lateral one. Every preset but :func:`asymmetric` sees at least 110 mm
-around its centre (measured in the plane through the centre) in each view.
+with +y (backwards) in the lateral one. Every preset sees at least 110 mm around its centre (measured
+in the plane through the centre) in each view.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from SSRKDLib.geometry.centred_views import centred_slot_view, seen_from_source, view_from_angles
-from SSRKDLib.geometry.views import Rig, View
+from SSRKDLib.geometry.views import Rig
 
 
 def orthogonal(
@@ -100,51 +97,6 @@ def four_views(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 
         for angle in (45.0, -45.0)
     ]  # fmt: skip
     return replace(pair, views=(*pair.views, *further))
-
-
-def asymmetric(*, laterality: str | None = "L", centre: Sequence[float] = (0.0, 0.0, 0.0)) -> Rig:
-    """Everything that a careless implementation mixes up, for tests.
-
-    Pixels not square, images not square, sizes that differ, detectors tilted against the beam,
-    one image turned in its plane by 25 degrees and one by 90 and mirrored, the sources raised and
-    lowered. Sees some 70 mm around the centre.
-    """
-    frontal = view_from_angles(
-        "frontal", -12.0, 1100.0, 800.0, (300, 260), (0.9, 1.1), shift=(14.0, 6.0), elevation=7.0,
-        centre=centre,
-    )  # fmt: skip
-    lateral = view_from_angles(
-        "lateral", 68.0, 1400.0, 1150.0, (220, 340), (1.2, 0.7), shift=(-8.0, -11.0),
-        elevation=-5.0, centre=centre,
-    )  # fmt: skip
-    frontal = _tilted(frontal, _rotation(frontal.column_direction, 9.0), 25.0)
-    lateral = _tilted(lateral, _rotation(lateral.row_direction, -11.0), 90.0, mirror=True)
-    return Rig(views=(frontal, lateral), laterality=laterality)
-
-
-def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:
-    """Rotation matrix about a unit vector (Rodrigues)."""
-    x, y, z = axis
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    angle = math.radians(degrees)
-    return np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
-
-
-def _tilted(view: View, tilt: np.ndarray, turn: float, mirror: bool = False) -> View:
-    """The view with its detector tilted and its image turned about the detector's middle."""
-    rotation = tilt @ _rotation(view.normal, turn)
-    column, row = rotation @ view.column_direction, rotation @ view.row_direction
-    column = -column if mirror else column
-    half = (np.array(view.size) - 1) / 2 * np.array(view.pixel_spacing)
-    return View(
-        name=view.name,
-        source=view.source,
-        detector_origin=view.detector_centre - half[0] * column - half[1] * row,
-        column_direction=column,
-        row_direction=row,
-        pixel_spacing=view.pixel_spacing,
-        size=view.size,
-    )
 
 
 #: The presets that ``simulate --preset`` offers, by name; each takes ``laterality``, ``centre``.

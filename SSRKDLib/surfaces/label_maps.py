@@ -22,7 +22,7 @@ from SSRKDLib.surfaces.label_names import label_names, named_segments
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 from SSRKDLib.surfaces.mesh_files import SUFFIXES, find_meshes
 
-#: File endings :func:`read_labelmap_meshes` understands.
+#: File endings of label maps that :func:`read_reference` understands.
 LABELMAP_SUFFIXES: tuple[str, ...] = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 _REMEDY = "Give a 3-D label map: " + ", ".join(f"{LABELS[bone]} {bone}" for bone in BONES) + "."
@@ -63,9 +63,17 @@ def read_reference(
     """The bones in ``path``: meshes in a folder or a file, a label map, a folder with one, or with
     a file of voxels per structure.
 
+    Bones of a label map are found by the names and terminology of a ``.seg.nrrd``'s segments, by
+    the names in or beside the file (see :func:`~SSRKDLib.surfaces.label_names.label_names`), by the
+    name of a file with one label, else by value, where size and place allow it: those of
+    :data:`~SSRKDLib.core.anatomy.LABELS`. Segments may overlap in layers. Their surfaces are
+    outward, smoothed without shrinking, and open where a bone leaves the volume. Bones that
+    ``path`` lacks are absent.
+
     ``laterality`` ("L", "R" or None) picks one knee of two, ``chosen`` (bone to name, or to the
     value of a label map) what the user knows better. Raises
-    :class:`~SSRKDLib.core.errors.MeshError`.
+    :class:`~SSRKDLib.core.errors.MeshError` for a file that is absent, unreadable, not 3-D or
+    without any bone.
     """
     path = Path(path)
     if path.is_dir():
@@ -98,23 +106,8 @@ def _of_meshes(path: Path, laterality: str | None, chosen: Mapping[str, str] | N
     return Reference(meshes, found.side, found.sentences, {})
 
 
-def read_labelmap_meshes(path: str | Path) -> dict[str, Mesh]:
-    """Surfaces of the bones in a label map, LPS mm, outward, smoothed without shrinking.
-
-    Bones are found by the names and terminology of a ``.seg.nrrd``'s segments, by the names in
-    or beside the file (see :func:`~SSRKDLib.surfaces.label_names.label_names`), by the name of a
-    file with one label, else by value, where size and place allow it: those of
-    :data:`~SSRKDLib.core.anatomy.LABELS`. Segments may overlap in layers. Bones the map lacks are
-    absent. Surfaces are open where a bone leaves the volume. Raises
-    :class:`~SSRKDLib.core.errors.MeshError` for a file that is absent, unreadable, not 3-D or
-    without any bone.
-    """
-    masks, _, _ = _read_masks(Path(path))
-    return {bone: mask_surface(*mask) for bone, mask in masks.items()}
-
-
 def _read_masks(
-    path: Path, laterality: str | None = None, chosen: Mapping[str, str] | None = None
+    path: Path, laterality: str | None, chosen: Mapping[str, str] | None
 ) -> tuple[dict[str, Mask], str | None, tuple[str, ...]]:
     """The bones' voxels, the side according to their names, and sentences."""
     entries, layers, affine = _read(path)

@@ -22,7 +22,7 @@ from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.radiographs.reading import read_radiograph
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from SSRKDLib.surfaces.knee import joint_centre
-from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
+from SSRKDLib.surfaces.label_maps import read_reference
 from SSRKDLib.surfaces.mesh_files import read_meshes
 from Testing.support.ball_knee import BALLS, ball
 
@@ -149,7 +149,7 @@ def test_sample_segmentation_lies_on_bone(ct):
 
 
 def test_sample_ct_is_a_right_knee(ct):
-    bones = read_labelmap_meshes(SEGMENTATION)
+    bones = read_reference(SEGMENTATION).meshes
     middle = {bone: mesh.bounds.mean(0) for bone, mesh in bones.items()}
     assert middle["fibula"][0] < middle["tibia"][0]  # the outer side is the patient's right
     assert middle["patella"][1] < middle["femur"][1]
@@ -166,7 +166,7 @@ def test_segmentation_is_written_as_slicer_writes_it(tmp_path):
     labels = label_bones(bones, affine, shape)
     path = tmp_path / "bones.seg.nrrd"
     write_segmentation(path, labels, affine, "L")
-    for bone, mesh in read_labelmap_meshes(path).items():
+    for bone, mesh in read_reference(path).meshes.items():
         np.testing.assert_allclose(mesh.bounds, bones[bone].bounds, atol=1.5)
         assert mesh.volume() == pytest.approx(bones[bone].volume(), rel=0.05)
     image = sitk.ReadImage(str(path))

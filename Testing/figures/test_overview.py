@@ -13,11 +13,11 @@ from SSRKDLib.core.errors import MissingDependencyError, OutputError
 from SSRKDLib.figures import overview as pictures
 from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
-from SSRKDLib.geometry.rig_presets import asymmetric
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.radiographs.exposure import Exposure, read_exposures
 from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.reconstruction.radiographs import Reconstruction
+from Testing.support.asymmetric_rig import asymmetric
 from Testing.support.ball_knee import BALLS, ball, write_ball_case
 
 RIGHT, UP = np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0])

@@ -21,15 +21,16 @@ from SSRKDLib.geometry.views import (
 )
 from SSRKDLib.radiographs.exposure import Source, with_sources
 from SSRKDLib.radiographs.rig_file import read_rig, rig_from_dict, rig_to_dict, write_rig
+from Testing.support.asymmetric_rig import RIGS, asymmetric
 from Testing.support.projection_truth import rotation
 
-RIGS = ("orthogonal", "c_arm", "oblique", "asymmetric", "slot")
+NAMES = ("orthogonal", "c_arm", "oblique", "asymmetric", "slot")
 
 
-@pytest.fixture(params=[(name, index) for name in RIGS for index in (0, 1)], ids=str)
+@pytest.fixture(params=[(name, index) for name in NAMES for index in (0, 1)], ids=str)
 def view(request) -> View:
     name, index = request.param
-    return getattr(rig_presets, name)().views[index]
+    return RIGS[name]().views[index]
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_geometry_presets_look_from_where_they_say():
 
 
 def test_geometry_triangulation_finds_the_point(points):
-    views = list(rig_presets.asymmetric().views)
+    views = list(asymmetric().views)
     seen = np.array([view.project(points[0]) for view in views])
     found, residual = triangulate(views, seen)
     np.testing.assert_allclose(found, points[0], atol=1e-6)
@@ -153,9 +154,9 @@ def test_geometry_grid_sample_serves_features_of_half_the_size():
     torch.testing.assert_close(read.flatten(), where[:, 0])
 
 
-@pytest.mark.parametrize("name", RIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_geometry_moved_rig_sees_the_moved_patient(name, points):
-    rig, matrix = getattr(rig_presets, name)(), rigid()
+    rig, matrix = RIGS[name](), rigid()
     moved = rig.transformed(matrix)
     points_there = points @ matrix[:3, :3].T + matrix[:3, 3]
     for before, after in zip(rig.views, moved.views):
@@ -169,9 +170,9 @@ def test_geometry_moved_rig_sees_the_moved_patient(name, points):
     assert unknown.patient_to_rig is None
 
 
-@pytest.mark.parametrize("name", RIGS)
+@pytest.mark.parametrize("name", NAMES)
 def test_geometry_rig_survives_its_file(name, tmp_path):
-    rig = getattr(rig_presets, name)().transformed(rigid())
+    rig = RIGS[name]().transformed(rigid())
     rig = replace(rig, assumptions=("SDD was guessed.",))
     rig = with_sources(rig, [Source("images/a.nrrd", "intensity", 4000.0), Source()])
     write_rig(rig, tmp_path / "rig.json")

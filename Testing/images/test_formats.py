@@ -17,7 +17,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.images.formats import whole_image_kind
 from SSRKDLib.radiographs.dicom_writing import write_dicom
 from SSRKDLib.radiographs.reading import read_radiograph
-from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
+from SSRKDLib.surfaces.label_maps import read_reference
 
 PIXELS = np.random.default_rng(0).normal(size=(64, 80)).astype(np.float32)
 
@@ -73,7 +73,7 @@ def test_ct_and_label_map_are_refused_too(tmp_path):
     with pytest.raises(ImageError, match="cut off"):
         read_scan(path)
     with pytest.raises(MeshError, match="cut off"):
-        read_labelmap_meshes(path)
+        read_reference(path)
 
 
 def test_formats_whose_readers_do_not_notice_a_cut_are_not_read(tmp_path):

@@ -206,10 +206,10 @@ def test_panel_wrong_references_are_said(core, slicer):
 
 
 def test_panel_models_in_the_scene_are_a_reference(core, slicer):
-    from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
+    from SSRKDLib.surfaces.label_maps import read_reference
     from SSRKDSlicer.bones.results import modelPolyData
 
-    for bone, mesh in read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd").items():
+    for bone, mesh in read_reference(SAMPLES / "SSRKD_CT.seg.nrrd").meshes.items():
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"CT_{bone}_right")
         node.SetAndObservePolyData(modelPolyData(mesh))
     user.choose(core.ui.referenceSelector, "Models in the scene")

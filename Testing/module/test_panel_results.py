@@ -90,7 +90,7 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
 def test_panel_from_ct_to_bones(core, slicer, tmp_path):
     """The sample's CT: radiographs around it, then bones where its segmentation is."""
     from SSRKDLib.evaluation.metrics import compare_meshes
-    from SSRKDLib.surfaces.label_maps import read_labelmap_meshes
+    from SSRKDLib.surfaces.label_maps import read_reference
     from SSRKDSlicer.radiographs.outlines import worldMesh
 
     ct = slicer.util.loadVolume(str(SAMPLES / "SSRKD_CT.nrrd"))
@@ -111,7 +111,7 @@ def test_panel_from_ct_to_bones(core, slicer, tmp_path):
     slicer.app.processEvents()
     user.click(ui.reconstructButton)
     settle(core)
-    truth = read_labelmap_meshes(SAMPLES / "SSRKD_CT.seg.nrrd")
+    truth = read_reference(SAMPLES / "SSRKD_CT.seg.nrrd").meshes
     made = {bone: worldMesh(node) for bone, node in core.case().models.items()}
     assert compare_meshes(made, truth)[-1]["assd_mm"] < 1.2
     # The simulated radiographs lie on their detectors already: no copies are made.

@@ -12,9 +12,10 @@ from PIL import Image
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.errors import InputError, SSRKDError
-from SSRKDLib.geometry.rig_presets import asymmetric, orthogonal
+from SSRKDLib.geometry.rig_presets import orthogonal
 from Testing.bench.pythonqt import Inside
 from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
+from Testing.support.asymmetric_rig import asymmetric
 from Testing.support.ball_knee import BALLS
 
 #: A shape without symmetry: a point per axis, LPS mm.

@@ -7,13 +7,14 @@ import pytest
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import GeometryError
-from SSRKDLib.geometry.rig_presets import asymmetric, c_arm, orthogonal
+from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.geometry.virtual_cameras import frame_cameras
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.intensity import guess_values
 from SSRKDLib.radiographs.network_input import framed_mask, unframed
 from SSRKDLib.reconstruction.segmentation import segment
+from Testing.support.asymmetric_rig import asymmetric
 from Testing.support.ball_knee import BallModel, ball_path
 
 

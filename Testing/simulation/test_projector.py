@@ -13,6 +13,7 @@ from SSRKDLib.geometry import rig_presets
 from SSRKDLib.geometry.centred_views import view_from_angles
 from SSRKDLib.geometry.views import View
 from SSRKDLib.simulation.joseph import Volume, project
+from Testing.support.asymmetric_rig import RIGS, asymmetric
 from Testing.support.projection_truth import (
     box_chords,
     grid,
@@ -35,7 +36,7 @@ BOX_AXES = np.array([[2, 2, -1], [-1, 2, 2], [2, -1, 2]]) / 3
 #: and 0.0058 at most. A shift by a quarter of a voxel across the rays makes the sphere's 0.021.
 SPHERE_TOLERANCE = 0.015
 BOX_TOLERANCE = 0.0065
-RIGS = ("orthogonal", "c_arm", "oblique", "asymmetric")
+NAMES = ("orthogonal", "c_arm", "oblique", "asymmetric")
 
 
 def coarser(view: View, factor: int) -> View:
@@ -52,10 +53,10 @@ def coarser(view: View, factor: int) -> View:
     )
 
 
-@pytest.fixture(params=[(name, index) for name in RIGS for index in (0, 1)], ids=str)
+@pytest.fixture(params=[(name, index) for name in NAMES for index in (0, 1)], ids=str)
 def view(request) -> View:
     name, index = request.param
-    return coarser(getattr(rig_presets, name)().views[index], 2)
+    return coarser(RIGS[name]().views[index], 2)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_project_equals_rtk(view, noise):
 def test_project_equals_rtk_on_a_mirrored_grid(noise):
     mirrored = noise.index_to_world @ np.diag([-1.0, 1, 1, 1])
     mirrored[:3, 3] = noise.index_to_world[:3, 3] + 49 * noise.index_to_world[:3, 0]
-    view = coarser(rig_presets.asymmetric().views[0], 2)
+    view = coarser(asymmetric().views[0], 2)
     flipped = Volume(noise.values.flip(2), mirrored)
     assert relative_l2(project(flipped, view), project(noise, view)) < 1e-5
 
@@ -141,7 +142,7 @@ def test_project_puts_a_blob_where_the_point_projects(name):
     """To 0.05 px in every view, by the blob's centroid; the brightest pixel is the nearest."""
     generator = np.random.default_rng(3)
     spacing = np.array([0.7, 0.8, 0.6])
-    for view in getattr(rig_presets, name)().views:
+    for view in RIGS[name]().views:
         for _ in range(4):
             point = generator.uniform(-45, 45, 3)
             turn = rotation(tuple(generator.normal(size=3)), generator.uniform(0, 180))
@@ -162,14 +163,14 @@ def test_project_puts_a_blob_where_the_point_projects(name):
 def test_project_supersamples_the_pixel():
     """Four rays a pixel are the mean of the four pixels of a detector twice as fine."""
     volume = Volume(torch.rand(20, 20, 20), grid((20, 20, 20), (3.0, 3.0, 3.0), OBLIQUE))
-    fine = coarser(rig_presets.asymmetric().views[0], 2)
+    fine = coarser(asymmetric().views[0], 2)
     coarse = coarser(fine, 2)
     pooled = project(volume, fine).reshape(65, 2, 75, 2).mean((1, 3))
     torch.testing.assert_close(project(volume, coarse, 2), pooled, rtol=1e-4, atol=1e-4)
 
 
 def test_project_gradient_is_the_adjoint():
-    view = coarser(rig_presets.asymmetric().views[1], 8)
+    view = coarser(asymmetric().views[1], 8)
     values, other = torch.rand(2, 5, 6, 7, dtype=torch.float64)
     affine = grid((5, 6, 7), (11.0, 9.0, 12.0), OBLIQUE)
     values.requires_grad_()

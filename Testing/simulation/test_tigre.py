@@ -20,6 +20,7 @@ from SSRKDLib.core.errors import GeometryError, MissingDependencyError
 from SSRKDLib.geometry import rig_presets
 from SSRKDLib.simulation import joseph, projector, tigre
 from SSRKDLib.simulation.joseph import Volume
+from Testing.support.asymmetric_rig import RIGS
 from Testing.support.projection_truth import grid, relative_l2, rotation
 
 SHAPE = (40, 44, 36)
@@ -103,7 +104,7 @@ def blobs(turn: np.ndarray, mirror: bool = False) -> Volume:
 @pytest.mark.parametrize("name", ["orthogonal", "oblique", "asymmetric"])
 def test_project_tigre_gets_the_view_that_was_asked_for(name, turn, mirror, stand_in):
     volume = blobs(turn, mirror)
-    for full in getattr(rig_presets, name)().views:
+    for full in RIGS[name]().views:
         view = replace(
             full,
             pixel_spacing=tuple(4 * s for s in full.pixel_spacing),

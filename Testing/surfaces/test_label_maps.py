@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import MeshError
-from SSRKDLib.surfaces.label_maps import read_labelmap_meshes, read_reference
+from SSRKDLib.surfaces.label_maps import read_reference
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
@@ -93,7 +93,7 @@ def test_names_of_segments_decide_over_values(tmp_path):
         image.SetMetaData(f"Segment{number}_Name", name)
         image.SetMetaData(f"Segment{number}_LabelValue", str(value))
     sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
-    meshes = read_labelmap_meshes(tmp_path / "knee.seg.nrrd")
+    meshes = read_reference(tmp_path / "knee.seg.nrrd").meshes
     assert list(meshes) == ["femur", "tibia"]
     check("femur", meshes["femur"])
     check("tibia", meshes["tibia"])
@@ -107,7 +107,7 @@ def test_segments_in_layers_may_share_a_value(tmp_path):
         image.SetMetaData(f"Segment{number}_LabelValue", "1")
         image.SetMetaData(f"Segment{number}_Layer", str(number))
     sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
-    meshes = read_labelmap_meshes(tmp_path / "knee.seg.nrrd")
+    meshes = read_reference(tmp_path / "knee.seg.nrrd").meshes
     check("femur", meshes["femur"])
     check("patella", meshes["patella"])
 
@@ -121,7 +121,7 @@ def test_a_segment_per_component_needs_no_layers(tmp_path):
     for number, name in enumerate(("tibia", "patella")):
         image.SetMetaData(f"Segment{number}_Name", name)
     sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
-    for bone, mesh in read_labelmap_meshes(tmp_path / "knee.seg.nrrd").items():
+    for bone, mesh in read_reference(tmp_path / "knee.seg.nrrd").meshes.items():
         check(bone, mesh)
 
 
@@ -265,7 +265,7 @@ def test_a_bone_that_leaves_the_volume_is_open_there(tmp_path):
     j, i = np.mgrid[:60, :60]
     array[:30, (i - 30) ** 2 + (j - 30) ** 2 <= 15**2] = 2
     sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "shaft.nrrd"))
-    mesh = read_labelmap_meshes(tmp_path / "shaft.nrrd")["femur"]
+    mesh = read_reference(tmp_path / "shaft.nrrd").meshes["femur"]
     assert len(mesh.open_loops()) == 1
     assert mesh.bounds[0, 2] == pytest.approx(0.0, abs=1e-3)
     assert mesh.volume() == pytest.approx(np.pi * 15**2 * 29.5, rel=0.03)
@@ -295,7 +295,7 @@ def test_what_is_no_label_map_is_refused_in_a_sentence(tmp_path):
     }
     for name, cause in causes.items():
         with pytest.raises(MeshError) as caught:
-            read_labelmap_meshes(tmp_path / name)
+            read_reference(tmp_path / name)
         assert cause in caught.value.cause
         assert caught.value.remedy
         assert "\n" not in str(caught.value)

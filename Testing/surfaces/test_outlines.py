@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from SSRKDLib.geometry.rig_presets import asymmetric, orthogonal
+from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.surfaces.outlines import PITCH_MM, iso_curves, outline
+from Testing.support.asymmetric_rig import asymmetric
 from Testing.support.ball_knee import ball
 
 CENTRE, RADIUS = np.array([12.0, -7.0, 21.0]), 30.0
