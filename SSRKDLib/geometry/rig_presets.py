@@ -2,8 +2,8 @@
 
 World frame LPS, millimetres. ``frontal`` has its source in front of the patient (-y), ``lateral``
 at the patient's left (+x). Rows grow downwards (-z); columns grow with +x in the frontal view and
-with +y (backwards) in the lateral one. Every preset sees at least 110 mm around its centre (measured
-in the plane through the centre) in each view.
+with +y (backwards) in the lateral one. Every preset sees at least 110 mm around its centre
+(measured in the plane through the centre) in each view.
 """
 
 from __future__ import annotations
