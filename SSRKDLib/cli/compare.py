@@ -60,18 +60,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
-    """Compare, write, and print the table.
-
-    Args:
-        arguments: as parsed by :func:`add_parser`'s parser.
-        progress: called with stage, fraction done and message; what it raises ends the job.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: anything that cannot be used; an existing output is left alone then.
-    """
+    """Compare, write, and print the table."""
     from SSRKDLib.core.output_folder import recover_absent, replaced_folder
     from SSRKDLib.evaluation.comparison import measure_distances
     from SSRKDLib.evaluation.tables import COMPARISON, FILE, format_table, write_comparison

@@ -66,12 +66,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
-    """Evaluate, write, and print the summary.
-
-    Args:
-        arguments: as parsed by :func:`add_parser`'s parser.
-        progress: called with stage, fraction done and message; what it raises ends the run, and
-            what is finished stays.
+    """Evaluate, write, and print the summary; cases that are finished stay where it is ended.
 
     Returns:
         0, or 1 where no case could be measured.

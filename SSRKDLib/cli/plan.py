@@ -68,18 +68,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
-    """Plan, write, and print the numbers.
-
-    Args:
-        arguments: as parsed by :func:`add_parser`'s parser.
-        progress: called with stage, fraction done and message; what it raises ends the job.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: anything that cannot be used; an existing output is left alone then.
-    """
+    """Plan, write, and print the numbers."""
     from SSRKDLib.core.output_folder import recover_absent, replaced_folder
     from SSRKDLib.planning.correction import knee_angles
     from SSRKDLib.planning.fragments import fragments

@@ -90,10 +90,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Prepare, write the splits, and print what was made and what failed.
 
-    Args:
-        arguments: as parsed by :func:`add_parser`'s parser.
-        progress: called with stage, fraction done and message; what it raises ends the run.
-
     Returns:
         0, or 1 where a case failed.
 

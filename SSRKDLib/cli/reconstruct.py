@@ -91,15 +91,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Reconstruct, write, and print what was found.
 
-    Args:
-        arguments: as parsed by :func:`add_parser`'s parser.
-        progress: called with stage, fraction done and message; what it raises ends the job.
-
-    Returns:
-        0.
-
     Raises:
-        InputError: anything that cannot be used; an existing output is left alone then.
         SSRKDError: what is missing on this computer.
     """
     from SSRKDLib.core.output_folder import replaced_folder

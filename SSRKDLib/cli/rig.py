@@ -56,14 +56,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the rig, write it, and print what was assumed.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: anything that cannot be used; nothing is written then.
-    """
+    """Make the rig, write it, and print what was assumed."""
     rig = _rig(arguments)
     inputs = rig.images + [camera for camera, _ in arguments.calibration or ()]
     if os.path.realpath(arguments.output) in map(os.path.realpath, inputs):

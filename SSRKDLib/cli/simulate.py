@@ -94,19 +94,7 @@ def add_projector(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
-    """Simulate, write, and print where the files are.
-
-    Args:
-        arguments: as parsed by :func:`add_parser`'s parser.
-        progress: called with stage, fraction done and message; what it raises ends the job.
-
-    Returns:
-        0.
-
-    Raises:
-        InputError: anything that cannot be used, or an output that cannot be written; an
-            existing output is left alone then.
-    """
+    """Simulate, write, and print where the files are."""
     how = _exposure_settings(arguments)
     rig = None if arguments.rig is None else read_rig(arguments.rig)
     rng = np.random.default_rng(how.seed)

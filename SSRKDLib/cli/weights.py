@@ -35,10 +35,6 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     """Do it and print the outcome.
 
-    Args:
-        arguments: of the command line.
-        progress: called while weights are downloaded.
-
     Returns:
         0; 2 where ``verify`` without a name finds a damaged bundle.
 

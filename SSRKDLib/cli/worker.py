@@ -20,11 +20,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until standard input closes.
-
-    Returns:
-        0.
-    """
+    """Serve until standard input closes."""
     from SSRKDLib.worker.server import serve_standard_streams
     from SSRKDLib.worker.tasks import all_tasks
 
