@@ -21,11 +21,10 @@ class PlainView:
         angle: azimuth of the source, degrees; 0: in front of the patient (AP), 90: at the
             patient's left, -90: at the right, 180: behind (PA).
         sdd: source to detector, mm.
-        sod: source to the knee (the point that all central rays pass through), mm.
+        sod: source to the knee (the point that all central rays pass through, in the middle of the
+            images), mm.
         pixel_spacing: mm on the detector, (between columns, between rows).
         size: (columns, rows).
-        detector_shift: mm from where the central ray meets the detector to the middle of the image,
-            along (columns, rows).
         name: label; default "view 1", "view 2", ...
         known: where the numbers came from; an image is taken to be seen from the tube, head up.
     """
@@ -35,7 +34,6 @@ class PlainView:
     sod: float
     pixel_spacing: tuple[float, float]
     size: tuple[int, int]
-    detector_shift: tuple[float, float] = (0.0, 0.0)
     name: str | None = None
     known: Known = Known("typed", "typed", "typed", "assumed")
 
@@ -66,10 +64,6 @@ def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None
                 pixel_spacing=list(plain.pixel_spacing),
             )
         check_distances(name, plain.sdd, plain.sod)
-        centre_pixel = tuple(
-            (n - 1) / 2 - shift / spacing
-            for n, shift, spacing in zip(plain.size, plain.detector_shift, plain.pixel_spacing)
-        )
         made.append(
             view_from_angles(
                 name,
@@ -78,7 +72,6 @@ def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None
                 plain.sod,
                 plain.size,
                 plain.pixel_spacing,
-                centre_pixel=centre_pixel,
                 known=plain.known,
             )
         )

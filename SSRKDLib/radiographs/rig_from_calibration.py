@@ -177,7 +177,6 @@ def rig_from_calibration(
     laterality: str | None = None,
     values: Sequence[str | None] | None = None,
     air: Sequence[float | None] | None = None,
-    patient_to_rig: np.ndarray | None = None,
 ) -> RadiographRig:
     """A rig in the calibration's own (``lab``) frame.
 
@@ -193,7 +192,6 @@ def rig_from_calibration(
             ``intensity``.
         air: per view the count behind air, or None: :data:`EIGHT_BIT_AIR` for 8-bit images of
             ``intensity``, else unknown.
-        patient_to_rig: 4x4, if known.
 
     Raises:
         GeometryError: a calibration that cannot be used, or an image of another size.
@@ -221,7 +219,6 @@ def rig_from_calibration(
         kinds,
         laterality=laterality,
         air=counts,
-        patient_to_rig=patient_to_rig,
     )
     sources = tuple(
         replace(source, image=str(image)) for source, (_, image) in zip(rig.sources, pairs)
@@ -237,7 +234,6 @@ def rig_of_cameras(
     names: Sequence[str] | None = None,
     laterality: str | None = None,
     air: Sequence[float | None] | None = None,
-    patient_to_rig: np.ndarray | None = None,
 ) -> RadiographRig:
     """:func:`rig_from_calibration` for images that are in memory already.
 
@@ -246,7 +242,7 @@ def rig_of_cameras(
         sizes: (columns, rows) of each image.
         values: kind of pixel values of each image.
         names: of the views; default "view 1", "view 2", ...
-        laterality, patient_to_rig: as there.
+        laterality: as there.
         air: per view the count behind air, or None: unknown.
 
     Raises:
@@ -289,7 +285,6 @@ def rig_of_cameras(
         ),
         frame="lab",
         laterality=laterality,
-        patient_to_rig=patient_to_rig,
         # Calibrated suites expose their views together.
         simultaneous=True,
         assumptions=assumptions,

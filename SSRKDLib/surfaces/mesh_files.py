@@ -192,15 +192,15 @@ def is_written_mesh(path: Path) -> bool:
     return wanted in beginning(path, 200)
 
 
-def read_meshes(folder: str | Path, laterality: str | None = None) -> dict[str, Mesh]:
+def read_meshes(folder: str | Path) -> dict[str, Mesh]:
     """The bones found in a folder, by file name (``femur.ply``, ``left_Femur.stl``, ...).
 
-    Names are read by :func:`~SSRKDLib.core.bone_names.match_bones`; ``laterality`` ("L", "R")
-    picks one knee of two. Bones without a file are absent from the result, which keeps the order of
-    :data:`~SSRKDLib.core.anatomy.BONES`. Raises :class:`~SSRKDLib.core.errors.MeshError` where the
-    folder is absent or contains none, two files match one bone, or the bones are of the other side.
+    Names are read by :func:`~SSRKDLib.core.bone_names.match_bones`. Bones without a file are absent
+    from the result, which keeps the order of :data:`~SSRKDLib.core.anatomy.BONES`. Raises
+    :class:`~SSRKDLib.core.errors.MeshError` where the folder is absent or contains none, or two
+    files match one bone.
     """
-    return find_meshes(folder, laterality)[0]
+    return find_meshes(folder)[0]
 
 
 def find_meshes(

@@ -17,7 +17,7 @@ from SSRKDLib.surfaces.checks import check_surfaces
 from SSRKDLib.surfaces.label_maps import read_reference
 from SSRKDLib.surfaces.label_names import label_names
 from SSRKDLib.surfaces.mesh import Mesh
-from SSRKDLib.surfaces.mesh_files import read_meshes, write_mesh
+from SSRKDLib.surfaces.mesh_files import write_mesh
 
 SNOMED = {"patella": "64234005", "femur": "71341001", "fibula": "87342007", "tibia": "12611008"}
 SIDES = {"L": "7771000^Left", "R": "24028007^Right"}
@@ -313,6 +313,6 @@ def test_folders_of_meshes_in_other_words_and_of_two_knees(tmp_path):
         "patella": 40, "femur": 80,
     }  # fmt: skip
     assert left.side == "L" and left.masks == {}
-    assert round(read_meshes(tmp_path, "R")["femur"].bounds[1, 0]) == 70
+    assert round(read_reference(tmp_path, "R").meshes["femur"].bounds[1, 0]) == 70
     with pytest.raises(MeshError, match="match the femur"):
         read_reference(tmp_path)
