@@ -18,7 +18,7 @@ from SSRKDLib.core.errors import script
 
 CONFIGS = Path(__file__).resolve().parent / "configs" / "tiny"
 COHORT = (
-    "--virtual", "9", "--labelled", "6", "--seed", "3", "--size", "32", "--detector", "64",
+    "--virtual", "7", "--labelled", "6", "--seed", "3", "--size", "32", "--detector", "64",
     "--angles", "5", "--workers", "0", "--surface-points", "500", "--uniform-points", "2000",
 )  # fmt: skip
 

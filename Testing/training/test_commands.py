@@ -16,7 +16,6 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from SSRKDLib.cli import main as cli  # noqa: E402
 from SSRKDLib.core.errors import WeightsError  # noqa: E402
 from SSRKDLib.models.loading import load_ct_model, load_model  # noqa: E402
 from SSRKDLib.training import command  # noqa: E402
@@ -27,7 +26,6 @@ from SSRKDLib.weights.bundle import read_bundle, read_manifest  # noqa: E402
 from Testing.support.prepared_cases import PIXELS, SIZE  # noqa: E402
 from Testing.support.shared_data import needs_shared, official_arrays  # noqa: E402
 from Testing.support.small_trainings import ROOT, arguments, losses, train  # noqa: E402
-from Training import experiment  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +67,7 @@ def test_resume_goes_on_within_an_epoch(processed, trained, tmp_path, task, name
 def test_resume_of_a_killed_training_continues_the_loss_curve(processed, trained, tmp_path):
     output = tmp_path / "killed"
     given = arguments("student", processed, output, 10_000, **ready(trained))
-    script = ROOT / "Training" / "learn.py"
+    script = ROOT / "Training" / "train.py"
     process = subprocess.Popen(
         [sys.executable, str(script), *given], cwd=ROOT, start_new_session=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
@@ -381,18 +379,3 @@ def test_official_checkpoints_are_where_fine_tuning_starts(
     # Sizes that do not fit are refused, not filled in part.
     assert command.run(arguments(network, processed, tmp_path / "x", 1, **{
         "model.start": info.name, "data.unlabelled": "false"})) == 2  # fmt: skip
-
-
-def test_one_command_leads_from_virtual_people_to_weights_that_reconstruct(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "Training" / "pipeline.py"), "-o", str(tmp_path / "tiny")],
-        cwd=ROOT, capture_output=True, encoding="utf-8", timeout=600, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = experiment.measured(tmp_path / "tiny" / "evaluation")
-    assert found["dsc"] > 30 and found["missing"] <= 1, found
-    rig = next((tmp_path / "tiny" / "cases").glob("*/rig.json"))
-    output = tmp_path / "bones"
-    weights = str(tmp_path / "tiny" / "tiny.zip")
-    code = cli.main(["reconstruct", str(rig), "-o", str(output), "--weights", weights])
-    assert code == cli.OK and len(list(output.glob("*.ply"))) >= 3

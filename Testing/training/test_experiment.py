@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from SSRKDLib.core.errors import TrainingError
 from Training import experiment
 
 HEADER = "case,bone,dsc,assd_mm\n"
@@ -27,6 +28,18 @@ def test_who_loses_bones_does_not_look_better(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(experiment.__file__).parent))
     ablation = importlib.import_module("ablation")
     assert ablation.spread([1.5, found["assd_mm"]]) == "–" != ablation.spread([1.5, 2.5])
+
+
+def test_a_step_is_a_command_that_is_not_repeated_and_whose_failure_is_said(tmp_path, capsys):
+    result = tmp_path / "made"
+    good = experiment.Step("good", ("-c", f"open({str(result)!r}, 'x'); print('hello')"), result)
+    for _ in range(2):  # it could not make the file twice
+        experiment.run_steps([good], tmp_path / "logs")
+    assert (tmp_path / "logs" / "good.log").read_text() == "hello\n"
+    assert "good: finished before" in capsys.readouterr().out
+    bad = experiment.Step("bad", ("-c", "exit('no film')"), tmp_path / "never")
+    with pytest.raises(TrainingError, match=r"bad ended with code 1 \(no film\)"):
+        experiment.run_steps([bad], tmp_path / "logs")
 
 
 def test_a_preparation_with_failed_cases_is_not_finished(tmp_path):
