@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 
 from SSRKDLib.core.errors import script
-from SSRKDLib.training import earlier_format
-from SSRKDLib.training.checkpoints import LAST
 from SSRKDLib.training.export import export
 from SSRKDLib.weights.storage import STORAGES
 
@@ -36,16 +34,10 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     export(
-        [_present(path) for path in arguments.checkpoints], arguments.output,
-        arguments.name, arguments.base, arguments.scores, arguments.storage,
+        arguments.checkpoints, arguments.output, arguments.name, arguments.base, arguments.scores,
+        arguments.storage,
     )  # fmt: skip
     print(f"{arguments.output}: written")
-
-
-def _present(checkpoint: Path) -> Path:
-    """Where an earlier version's name of a checkpoint was given, today's."""
-    earlier = checkpoint.name == earlier_format.CHECKPOINT and not checkpoint.exists()
-    return checkpoint.with_name(LAST) if earlier else checkpoint
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from SSRKDLib.networks.bone_locator import BoneLocator
 from SSRKDLib.networks.locator import Locator
 from SSRKDLib.networks.segmenter import Segmenter
 from SSRKDLib.networks.student import Student
-from SSRKDLib.training import earlier_format
 from SSRKDLib.weights.bundle import read_bundle, read_manifest
 from SSRKDLib.weights.catalogue import find_bundle
 from SSRKDLib.weights.official_import import architecture_class
@@ -91,17 +90,13 @@ def network_class(architecture: str) -> type[nn.Module]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """A checkpoint that :class:`~SSRKDLib.training.tasks.base.Task` wrote, or the first version's
-    training of the default weights; no code in it is run.
+    """A checkpoint that :class:`~SSRKDLib.training.tasks.base.Task` wrote; no code in it is run.
 
     Raises:
         WeightsError: absent, damaged, or of another program.
     """
     checkpoint = read_pytorch(path)
     try:
-        if earlier_format.is_earlier(checkpoint):
-            entry = {"format": FORMAT, **earlier_format.described(checkpoint)}
-            checkpoint = {ENTRY: entry, "state_dict": earlier_format.tensors(checkpoint)}
         wrong = misfit(checkpoint, _FORM, "its content")
     except (AttributeError, KeyError, TypeError) as error:
         raise WeightsError(f"The checkpoint {path} is damaged ({error!r}).", _ANOTHER) from error

@@ -28,7 +28,6 @@ from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsErr
 from SSRKDLib.core.input_files import beginning
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
-from SSRKDLib.training import earlier_format
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint
 from SSRKDLib.training.configuration import check_files, check_values
 from SSRKDLib.training.data.modules import SegmentationData, TeacherData
@@ -140,11 +139,8 @@ def run(arguments: Sequence[str]) -> int:
         output = Path(command.config["output"])
         _check_output(output)
         newest = newest_sound(output)
-        earlier = output / earlier_format.CHECKPOINT
         if newest is not None:
             _check_same(command.model, newest)
-        elif earlier.exists() and isinstance(command.model, DefaultTask):
-            _continue_from(command, earlier)
         command.trainer.fit(command.model, command.datamodule, ckpt_path=newest, weights_only=True)
         command.trainer.save_checkpoint(output / LAST)
         _test(command, output)
@@ -233,19 +229,6 @@ def _check_same(model: Task, last: Path) -> None:
             f"{last} belongs to a training of other networks or sizes.",
             "Choose another --output, or delete that folder to begin anew.",
         )
-
-
-def _continue_from(command: _Command, earlier: Path) -> None:
-    """Go on from an earlier version's checkpoint."""
-    state = read_pytorch(earlier)
-    if not earlier_format.is_earlier(state):
-        raise WeightsError(
-            f"{earlier} is not a checkpoint of this program's trainings.",
-            "Choose another --output, or delete that file to begin anew.",
-        )
-    command.model.continue_from(state)
-    steps = command.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress.total
-    steps.ready = steps.completed = state["step"]
 
 
 def _without_trace(error: SSRKDError) -> str:

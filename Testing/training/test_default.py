@@ -21,7 +21,7 @@ from SSRKDLib.core.errors import InputError, WeightsError  # noqa: E402
 from SSRKDLib.datasets.virtual_cohort import FINGERPRINT, ViewRanges, VirtualCohort  # noqa: E402
 from SSRKDLib.geometry.virtual_cameras import Framing  # noqa: E402
 from SSRKDLib.models.knee_model import KneeModel  # noqa: E402
-from SSRKDLib.training import command, earlier_format, step_log  # noqa: E402
+from SSRKDLib.training import command, step_log  # noqa: E402
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_network  # noqa: E402
 from SSRKDLib.training.data.virtual_dataset import KneeSamples  # noqa: E402
 from SSRKDLib.training.export import export  # noqa: E402
@@ -118,52 +118,8 @@ sys.exit(command.run(sys.argv[1:]))
 """
 
 
-def test_an_earlier_version_s_checkpoint_is_continued_or_refused(
-    cohort, straight, tmp_path, capsys
-):
-    output = tmp_path / "earlier"
-    half = torch.load(go(cohort, tmp_path / "half", STEPS // 2), weights_only=True)
-    output.mkdir()
-    state = {
-        part: {k.partition(".")[2]: v for k, v in half["state_dict"].items() if k.startswith(part)}
-        for part in ("networks", "average")
-    }
-    state |= {"optimiser": half["optimizer_states"][0], "step": STEPS // 2, "settings": {
-        "networks": SMALL["default"]["model"]["networks"], "batch": 2, "knees": 3,
-        "framing": vars(FRAMING)}}  # fmt: skip
-    torch.save(state, output / earlier_format.CHECKPOINT)
-    assert_same_state(straight, go(cohort, output, STEPS))
-    # It can be exported, too, as it is.
-    export([output / earlier_format.CHECKPOINT], tmp_path / "earlier.zip")
-    export([tmp_path / "half" / LAST], tmp_path / "today.zip")
-    a, b = (read_bundle(tmp_path / f"{name}.zip") for name in ("earlier", "today"))
-    assert all(torch.equal(b.tensors[key], value) for key, value in a.tensors.items())
-    assert a.manifest["geometry"] == b.manifest["geometry"]
-    (output / LAST).unlink()
-    other = arguments("default", cohort, output, STEPS, **{"model.networks.locator.width": 16})
-    assert command.run(other) == 2
-    torch.save({"state_dict": {}}, output / earlier_format.CHECKPOINT)
-    assert command.run(arguments("default", cohort, output, STEPS)) == 2
-    errors = capsys.readouterr().err.splitlines()
-    errors = [line for line in errors if line.startswith("error: ")]
-    assert "does not fit" in errors[0] or "do not fit" in errors[0]
-    assert "is not a checkpoint of this program's trainings" in errors[1]
-
-
-def test_the_first_form_of_the_command_is_the_same_training_also_with_a_loader_s_process(
-    cohort, straight, tmp_path
-):
-    settings = {"batch": 2, "knees": 3, "points": 200, "framing": vars(FRAMING),
-                "networks": SMALL["default"]["model"]["networks"]}  # fmt: skip
-    config = tmp_path / "flat.yaml"
-    config.write_text(json.dumps(settings))
-    output = tmp_path / "first"
-    subprocess.run(
-        [sys.executable, ROOT / "Training" / "train.py", config, "--cohort", cohort, "--output",
-         output, "--steps", str(STEPS), "--threads", "1", "--workers", "1"],
-        cwd=ROOT, check=True, capture_output=True, timeout=240,
-    )  # fmt: skip
-    assert_same_state(straight, output / LAST)
+def test_a_loader_s_process_changes_nothing(cohort, straight, tmp_path):
+    assert_same_state(straight, go(cohort, tmp_path / "beside", STEPS, **{"data.workers": 1}))
 
 
 def test_training_lowers_its_losses(straight, cohort, tmp_path):
@@ -230,26 +186,6 @@ def test_an_export_reads_back_as_a_model_and_describes_its_training(straight, tm
     np.testing.assert_allclose(model.segment(images), expected, atol=5e-3)
     for key, value in segmenter.state_dict().items():
         assert torch.equal(value, checkpoint["state_dict"][f"average.segmenter.{key}"])
-
-
-def test_bones_are_marked_by_bundles_that_have_a_bone_locator(straight, tmp_path):
-    export([straight], tmp_path / "small.zip")
-    images = np.random.default_rng(0).normal(size=(2, 3, 64, 64)).astype(np.float32)
-    marks, deviations = KneeModel.load(tmp_path / "small.zip").mark_bones(images)
-    assert marks.shape == (2, 4, 5, 2) and deviations.shape == (2, 4, 5)
-    assert (marks > -1).all() and (marks < 64).all() and (deviations > 0).all()
-    network = read_network(straight, "bone_locator")
-    # Every view is read alone.
-    swapped = images.copy()
-    swapped[1] = 0
-    found = network(torch.from_numpy(swapped)[None])
-    np.testing.assert_allclose(found.positions[0, 0], marks[0], atol=0.05)
-    bundle = read_bundle(tmp_path / "small.zip")
-    manifest = {**bundle.manifest, "networks": dict(bundle.manifest["networks"])}
-    del manifest["networks"]["bone_locator"]
-    tensors = {k: v for k, v in bundle.tensors.items() if not k.startswith("bone_locator.")}
-    write_bundle(tmp_path / "earlier.zip", manifest, tensors)
-    assert KneeModel.load(tmp_path / "earlier.zip").mark_bones(images) is None
 
 
 def test_a_training_begins_with_a_bundle_s_networks_and_sizes(straight, tmp_path):

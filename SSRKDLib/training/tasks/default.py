@@ -27,7 +27,6 @@ from SSRKDLib.training.checkpoints import networks_of
 from SSRKDLib.training.losses import certainty_loss, distance_loss, landmark_loss, mask_loss
 from SSRKDLib.training.step_log import StepLog
 from SSRKDLib.training.tasks.base import Exported, Task, last_parts
-from SSRKDLib.weights.state_dict import load_state
 
 NETWORKS = {
     "segmenter": Segmenter,
@@ -124,7 +123,6 @@ class DefaultTask(Task):
         for name in begun.keys() & NETWORKS.keys():
             self.start_from(start, name, self.networks[name])
         self.average = deepcopy(self.networks).requires_grad_(False)
-        self._earlier: dict[str, Any] | None = None
 
     def _adamw(self, parameters: Any) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
@@ -163,25 +161,6 @@ class DefaultTask(Task):
                 f"A decay over the last {self.decay} steps needs as many steps.",
                 f"Set trainer.max_steps to {self.decay} or more.",
             )
-
-    def continue_from(self, state: dict[str, Any]) -> None:
-        """Go on from an earlier version's checkpoint, before the training starts.
-
-        Args:
-            state: see :mod:`SSRKDLib.training.earlier_format`.
-
-        Raises:
-            WeightsError: it is of other networks or sizes.
-        """
-        load_state(self.networks, state["networks"], "The checkpoint")
-        load_state(self.average, state["average"], "The checkpoint")
-        self._earlier = state
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        optimiser = super().configure_optimizers()
-        if self._earlier is not None:
-            optimiser.load_state_dict(self._earlier["optimiser"])
-        return optimiser
 
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> dict[str, torch.Tensor]:
         """One step; returns the losses and the rate."""
