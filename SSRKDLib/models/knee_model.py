@@ -67,7 +67,6 @@ class KneeModel:
             MissingDependencyError: torch is not installed.
         """
         device = resolve_device(device)
-        from SSRKDLib.networks.bone_locator import BoneLocator
         from SSRKDLib.networks.locator import Locator
         from SSRKDLib.networks.segmenter import Segmenter
         from SSRKDLib.networks.student import Student
@@ -98,8 +97,6 @@ class KneeModel:
             return class_of
 
         kinds = {"segmenter": Segmenter, "locator": Locator, "student": Student}
-        if "bone_locator" in bundle.manifest["networks"]:
-            kinds["bone_locator"] = BoneLocator
         networks = {
             name: load_network(bundle, name, expected(kind)) for name, kind in kinds.items()
         }
@@ -130,28 +127,6 @@ class KneeModel:
         with self._torch.inference_mode():
             logits = self._networks["segmenter"](self._tensor(images))
             return self._torch.sigmoid(logits).cpu().numpy()
-
-    def mark_bones(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where points of each bone's own frame lie, every view read alone; None where the bundle
-        has no bone locator.
-
-        Args:
-            images: near images ``[2, 3, n, n]``.
-
-        Returns:
-            ``[2, 4, 5, 2]`` (column, row) of :data:`~SSRKDLib.geometry.virtual_cameras.BONE_POINTS`
-            in pixels of the images (views, bones in the order of ``BONES``, points), and the
-            standard deviation of column and row that the network expects, ``[2, 4, 5]``, pixels.
-            Points beyond the images' edges are not marked where they are.
-        """
-        if "bone_locator" not in self._networks:
-            return None
-        self._before()
-        with self._torch.inference_mode():
-            marks = self._networks["bone_locator"](self._tensor(images)[None])
-            positions, scales = (part[0].cpu().numpy().astype(np.float64) for part in marks[:2])
-        # A Laplace distribution's standard deviation is the root of two times its scale.
-        return positions, np.sqrt(2) * np.exp(scales)
 
     def read(self, radiographs: FramedRadiographs) -> BoneField:
         """The bones' field: signed distances in mm."""
