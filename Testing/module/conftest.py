@@ -14,6 +14,7 @@ import pytest
 
 from Testing import bench, system_packages
 from Testing.bench import check
+from Testing.module import remembering_worker
 
 _MISSING = check.missing_system_packages()
 _SKIPPED = bool(_MISSING) and not system_packages.demanded()
@@ -79,6 +80,32 @@ def module(booted):
     bench.start_up()
     yield loaded
     worker_of(loaded).stop()
+
+
+@pytest.fixture(scope="session")
+def remembered(tmp_path_factory):
+    """Where the worker keeps what it reconstructed, see ``remembering_worker.py``."""
+    return tmp_path_factory.mktemp("remembered")
+
+
+@pytest.fixture(autouse=True)
+def _remembering(request, slicer, monkeypatch, remembered):
+    """The module's worker remembers."""
+    if "module" in request.fixturenames:
+        request.getfixturevalue("module")
+        from SSRKDSlicer.worker import worker_client  # a reload makes it anew
+
+        program = worker_client.workerCommand()[0]
+        command = [program, "-m", remembering_worker.__name__, str(remembered)]
+        monkeypatch.setattr(worker_client, "workerCommand", lambda: command)
+
+
+@pytest.fixture
+def afresh(remembered):
+    """For a test that needs the worker at work: it computes what it may have computed before."""
+    (remembered / remembering_worker.FORGETFUL).touch()
+    yield
+    (remembered / remembering_worker.FORGETFUL).unlink()
 
 
 def worker_of(module):

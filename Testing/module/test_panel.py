@@ -98,7 +98,7 @@ def test_panel_shows_bones_outlines_and_radiographs(core, slicer):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_panel_cancel_in_each_stage_changes_nothing(core, slicer, stage):
+def test_panel_cancel_in_each_stage_changes_nothing(core, slicer, afresh, stage):
     loadSampleFiles()
     slicer.app.processEvents()
     before = slicer.mrmlScene.GetNumberOfNodes()
@@ -204,7 +204,7 @@ def test_panel_scene_closed_in_the_middle(core, slicer):
     assert modelCount(slicer) == 4
 
 
-def test_panel_radiograph_deleted_in_the_middle(core, slicer):
+def test_panel_radiograph_deleted_in_the_middle(core, slicer, afresh):
     frontal, _ = loadSampleFiles()
     slicer.app.processEvents()
     core.parameters.spacing = 2.0

@@ -131,7 +131,7 @@ def test_panel_segment_editor_is_opened_on_visible_masks(core, slicer, monkeypat
     assert case.masks[0].GetDisplayNode().GetVisibility()
 
 
-def test_panel_nodes_deleted_during_a_job_lose_nothing(core, slicer):
+def test_panel_nodes_deleted_during_a_job_lose_nothing(core, slicer, afresh):
     run(core)
     run(core, "segmentButton")
     for what in ("models", "masks"):
@@ -228,7 +228,7 @@ def test_panel_that_was_reloaded_no_longer_writes(module, slicer):
         shut_down_module("SSRKD")
 
 
-def test_panel_queued_job_is_cancelled_alone(core, module, slicer):
+def test_panel_queued_job_is_cancelled_alone(core, module, slicer, afresh):
     ended = []
     job = module.SSRKDLogic().reconstruct(
         core.ui.frontalSelector.currentNode(), core.ui.lateralSelector.currentNode(),
