@@ -175,6 +175,14 @@ def test_a_plan_is_exported_with_a_report(core, slicer, tmp_path, monkeypatch):
     assert storage.ReadData(again)
     assert again.GetNormalWorld() == pytest.approx(nodes.plane.GetNormalWorld(), abs=1e-6)
     assert again.GetOriginWorld() == pytest.approx(nodes.plane.GetOriginWorld(), abs=1e-4)
+    # Opened again in a Slicer that has just started, it can be undone, too.
+    user.click(core.ui.planSection)  # folded, it looks for no landmarks
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    slicer.mrmlScene.SetUndoOff()
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    slicer.app.processEvents()
+    assert slicer.mrmlScene.GetUndoFlag() and section(core)._nodes().plane.GetUndoEnabled()
 
 
 def test_closing_wedge_miniaci_and_what_is_missing(core, slicer):

@@ -179,7 +179,6 @@ def newPlan(basis):
     plane = scene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", uniqueName(_("Cut plane")))
     hinge = scene.AddNewNodeByClass("vtkMRMLMarkupsLineNode", uniqueName(_("Hinge")))
     for node in (plane, hinge):
-        node.SetUndoEnabled(True)
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SetPropertiesLabelVisibility(False)
     display = plane.GetDisplayNode()

@@ -126,6 +126,8 @@ class PlanSection(Section):
                 if self.panel.hasObserver(node, event, call):
                     self.panel.removeObserver(node, event, call)
         for node in nodes:
+            node.SetUndoEnabled(True)  # scenes do not say
+            slicer.mrmlScene.SetUndoOn()
             for event, call in zip(events, (self.onDragged, self.onDragStarts, self.onDragged)):
                 self.panel.addObserver(node, event, call)
         self._observed = nodes
@@ -146,7 +148,6 @@ class PlanSection(Section):
         cut = self._cut(basis)
         nodes = self._nodes()
         if nodes is None:
-            slicer.mrmlScene.SetUndoOn()
             nodes = newPlan(basis)
             for name, node in (("Plane", nodes.plane), ("Hinge", nodes.hinge)):
                 self.parameters.setNode("plan", name, node)
