@@ -127,9 +127,24 @@ def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_pat
     np.testing.assert_allclose(middles(models)["fibula"], lay("fibula", "frontal"), atol=0.05)
 
 
-def test_panel_poses_survive_saving_and_loading(core, slicer, tmp_path):
+def scaleBars(slicer):
+    """How many the 3D view draws."""
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    actors = [
+        actor
+        for renderer in view.renderWindow().GetRenderers()
+        for actor in renderer.GetActors2D()
+        if actor.IsA("vtkSlicerScalarBarActor")
+    ]
+    return sum(bool(actor.GetVisibility()) for actor in actors)
+
+
+def test_panel_poses_and_colours_survive_saving_and_loading(core, slicer, tmp_path):
     reconstruct(core)
     user.choose(core.ui.poseCombo, "Frontal")
+    user.click(core.ui.uncertaintyCheck)
+    slicer.app.processEvents()
+    assert scaleBars(slicer) == 1
     path = str(tmp_path / "scene.mrb")
     assert slicer.util.saveScene(path)
     slicer.mrmlScene.Clear(0)
@@ -138,6 +153,7 @@ def test_panel_poses_survive_saving_and_loading(core, slicer, tmp_path):
     slicer.util.loadScene(path)
     slicer.app.processEvents()
     assert core.ui.poseCombo.visible and core.ui.poseCombo.currentText == "Frontal"
+    assert core.ui.uncertaintyCheck.checked and scaleBars(slicer) == 1
     user.choose(core.ui.poseCombo, "Lateral")
     slicer.app.processEvents()
     for bone, place in middles(core.case().models).items():

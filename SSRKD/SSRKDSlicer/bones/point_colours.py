@@ -151,3 +151,16 @@ def _legend(colours, modelNode, colouring):
     legend.SetPosition(0.97, 0.5)
     legend.SetVisibility2D(False)  # slices show outlines, in each bone's own colour
     legend.SetVisibility(True)
+
+
+def redrawLegends():
+    """Add scale bars that came with a scene anew: views draw none that was not added to them."""
+    colours = slicer.modules.colors.logic()
+    for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
+        node, shown = legend.GetDisplayableNode(), legend.GetVisibility()
+        active = node.GetDisplayNode().GetActiveScalarName() if node is not None else None
+        for colouring in (DISTANCE, WITHIN):
+            if active == colouring.array:
+                slicer.mrmlScene.RemoveNode(legend)
+                _legend(colours, node, colouring)
+                colours.GetColorLegendDisplayNode(node).SetVisibility(shown)

@@ -41,6 +41,7 @@ class ResultsSection(Section):
         self._observed = []
         self._sliders = {}
         self._checks = {}
+        self._loaded = True  # a scene, since the last refresh
         self._buildTable()
         self.flag(ui.outlinesCheck, "outlines")
         self.flag(ui.in3DCheck, "radiographsIn3D")
@@ -54,6 +55,7 @@ class ResultsSection(Section):
         ui.poseCombo.connect("currentIndexChanged(int)", self.onPose)
         ui.layoutButton.connect("clicked()", self.onLayout)
         ui.exportButton.connect("clicked()", self.onExport)
+        panel.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onLoaded)
 
     def _buildTable(self):
         table = self.ui.resultsTable
@@ -98,8 +100,14 @@ class ResultsSection(Section):
 
         return onFade
 
+    def onLoaded(self, caller, event):
+        self._loaded = True
+
     def refresh(self):
         super().refresh()
+        if self._loaded and self.panel.entered:
+            self._loaded = False
+            point_colours.redrawLegends()
         case = self.panel.case()
         models = case.models
         self._observe(models.values())
