@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from SSRKDLib.core.errors import DeviceMemoryError
@@ -60,18 +60,20 @@ def run_in_processes(
     Args:
         function: defined at the top of a module.
         items: its arguments.
-        processes: how many at a time, each with one thread; with 1, in this process.
+        processes: how many at a time, each with one thread; with 1, in this process, where there
+            is no ``ended``.
         ended: gives the result of an item that ends its process, a process of its own too; the
             others are not lost then.
 
     Raises:
         DeviceMemoryError: a process was ended from outside, and there is no ``ended``.
     """
-    if processes == 1 or len(items) < 2:
+    alone = processes == 1 or len(items) < 2
+    if alone and ended is None:
         yield from map(function, items)
         return
     waiting = list(items)
-    with _one_thread_each():
+    with nullcontext() if alone else _one_thread_each():
         while waiting:
             try:
                 for result in _pooled(function, waiting[:], processes):
@@ -86,7 +88,7 @@ def run_in_processes(
                 # It may have been this one, or one beside it.
                 first = waiting.pop(0)
                 try:
-                    (result,) = _pooled(function, [first], 1)
+                    (result,) = _pooled(function, [first], 1) if not alone else [ended(first)]
                 except BrokenProcessPool:
                     result = ended(first)
                 yield result

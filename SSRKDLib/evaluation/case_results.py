@@ -12,8 +12,9 @@ import uuid
 from pathlib import Path
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.forms import misfit
-from SSRKDLib.core.input_files import json_or_none
+from SSRKDLib.core.input_files import files_below, json_or_none
 from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
@@ -44,9 +45,8 @@ def signature(case: Path) -> list[list]:
     """Name, size and time of every file of a case: another one means that the case has changed.
     Empty where they cannot be looked at."""
     try:
-        files = sorted(path for path in case.rglob("*") if path.is_file())
-        stats = [(path, path.stat()) for path in files]
-    except OSError:
+        stats = [(path, path.stat()) for path in files_below(case)]
+    except (InputError, OSError):
         return []
     return [[path.relative_to(case).as_posix(), s.st_size, s.st_mtime_ns] for path, s in stats]
 

@@ -186,7 +186,7 @@ def evaluate_cases(
         cases: of :func:`find_cases`.
         output: of :func:`prepare_output`; every finished case is written there at once.
         settings: see there.
-        processes: how many cases at a time; with 1, in this process.
+        processes: how many cases at a time, each in another process than this.
         progress: called with stage, fraction done and message; what it raises ends the run.
 
     Returns:

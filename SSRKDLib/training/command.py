@@ -7,6 +7,7 @@ training whose output folder contains a checkpoint goes on from it.
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -22,10 +23,12 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsError
 from SSRKDLib.core.input_files import beginning
+from SSRKDLib.core.output_file import cannot_write, write_file
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint
@@ -98,12 +101,26 @@ class _Command(LightningCLI):
             auto_insert_metric_name=False, enable_version_counter=False, save_top_k=2,
             monitor="step", mode="max", every_n_train_steps=self.config["checkpoint_every"],
         )  # fmt: skip
-        given = self.config_init["trainer"].get("callbacks") or []
-        given = given if isinstance(given, list) else [given]
+        callbacks, plugins = (
+            given if isinstance(given, list) else [given]
+            for name in ("callbacks", "plugins")
+            for given in [self.config_init["trainer"].get(name) or []]
+        )
         return super().instantiate_trainer(
             **options, default_root_dir=self.config["output"],
-            callbacks=[*given, keep, _SaveWhenStopped()],
+            callbacks=[*callbacks, keep, _SaveWhenStopped()],
+            plugins=[*plugins, _WholeCheckpoints()],
         )  # fmt: skip
+
+
+class _WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints are written completely or not at all, also where the disk becomes full."""
+
+    def save_checkpoint(self, checkpoint: dict, path: Path, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_file(path, content.getvalue())
 
 
 class _SaveWhenStopped(Callback):
@@ -153,7 +170,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error}. Choose an --output that you may write to.", file=sys.stderr)
+        print(f"error: {cannot_write(error.filename or 'A file', error)}", file=sys.stderr)
         return 2
     return 0
 

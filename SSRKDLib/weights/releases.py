@@ -86,7 +86,8 @@ def find_release(name: str) -> Release:
 def fetch(release: Release, progress: Progress = no_progress) -> BundleInfo:
     """Download weights into the user's folder, check them, and import them.
 
-    What was downloaded before an interruption is kept, and the next call goes on from there.
+    What was downloaded before an interruption, or could not be imported for want of space or of a
+    package, is kept, and the next call goes on from there.
 
     Args:
         release: see :func:`find_release`.
@@ -132,8 +133,10 @@ def fetch(release: Release, progress: Progress = no_progress) -> BundleInfo:
         )
     try:
         info = import_bundle(file)
-    finally:
-        file.unlink(missing_ok=True)  # another process may have had it, too
+    except WeightsError:
+        file.unlink(missing_ok=True)
+        raise
+    file.unlink(missing_ok=True)  # another process may have had it, too
     progress("done", 1.0, "")
     return info
 

@@ -30,6 +30,7 @@ from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.support.command_checks import refused, tree
+from Testing.support.one_process import in_this_process  # noqa: F401  (a fixture for every test)
 
 BALL_MESHES = {bone: ball(*BALLS[bone]) for bone in BONES}
 
@@ -106,8 +107,7 @@ def test_a_row_per_bone_and_case(cases, tmp_path, capsys, quick):
         assert float(row["hd_mm"]) == pytest.approx(shift, rel=0.05)
     assert {path.name for path in output.iterdir()} == {
         "evaluation.json", "cases", "metrics.csv", "clinical.csv", "summary.csv",
-        "clinical_summary.csv", "summary.md", "metrics.png", "clinical.png",
-        MANIFEST,
+        "clinical_summary.csv", "summary.md", "metrics.png", "clinical.png", MANIFEST,
     }  # fmt: skip
     shown = capsys.readouterr().out
     assert "| | Average | Patella | Femur | Fibula | Tibia |" in shown

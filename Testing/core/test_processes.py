@@ -40,6 +40,8 @@ def test_cores_and_memory_limit_the_number(monkeypatch, memory, wanted):
     assert process_count(1e9) == wanted
 
 
-def test_an_item_that_ends_its_process_costs_no_other():
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_item_that_ends_its_process_costs_no_other(count):
     items = ["1 + 1", "__import__('os')._exit(9)", "1 + 2"]
-    assert list(run_in_processes(eval, items, 2, ended=len)) == [2, len(items[1]), 3]
+    assert list(run_in_processes(eval, items, count, ended=len)) == [2, len(items[1]), 3]
+    assert list(run_in_processes(eval, items[1:2], count, ended=len)) == [len(items[1])]

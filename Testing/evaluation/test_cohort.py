@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from SSRKDLib.core import input_files
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.evaluation.case_results import signature
 from SSRKDLib.evaluation.cohort import (
     FINISHED,
     SETTINGS,
@@ -13,6 +15,7 @@ from SSRKDLib.evaluation.cohort import (
     find_cases,
     prepare_output,
 )
+from Testing.support.one_process import in_this_process  # noqa: F401  (a fixture for every test)
 
 NOT_OURS = ["", "[1]", "3", "[" * 100_000, "\xff"]
 
@@ -34,3 +37,11 @@ def test_a_damaged_result_is_made_again(tmp_path, text):
     result.write_bytes(text.encode("latin-1"))
     (found,) = evaluate_cases(find_cases(tmp_path / "cases"), output, settings)
     assert "no truth" in found["error"] and result.read_bytes().startswith(b"{")
+
+
+def test_a_case_of_files_without_end_has_no_signature(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / str(number)).touch()
+    assert len(signature(tmp_path)) == 3
+    monkeypatch.setattr(input_files, "MOST_FILES", 2)
+    assert signature(tmp_path) == []

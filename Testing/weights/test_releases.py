@@ -15,7 +15,7 @@ pytest.importorskip("safetensors")
 import torch  # noqa: E402
 
 from SSRKDLib.cli import main as cli  # noqa: E402
-from SSRKDLib.core.errors import Cancelled, WeightsError  # noqa: E402
+from SSRKDLib.core.errors import Cancelled, OutputError, WeightsError  # noqa: E402
 from SSRKDLib.weights import releases  # noqa: E402
 from SSRKDLib.weights.bundle import write_bundle  # noqa: E402
 from SSRKDLib.weights.catalogue import import_bundle, list_bundles  # noqa: E402
@@ -152,6 +152,23 @@ def test_another_file_than_the_published_one_is_refused_and_forgotten(offered, s
     with pytest.raises(WeightsError, match="is not the one that was published"):
         releases.fetch(release)
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_full_disk_keeps_from_being_imported_is_not_fetched_again(
+    offered, server, monkeypatch
+):
+    release, folder = offered
+
+    def full(path):
+        raise OutputError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(releases, "import_bundle", full)
+        with pytest.raises(OutputError):
+            releases.fetch(release)
+    releases.fetch(release)
+    assert server.ranges == ["bytes=0-"]
+    assert [path.name for path in folder.iterdir()] == ["large.zip"]
 
 
 def test_the_command_lists_and_fetches_and_says_what_is_wrong(offered, server, capsys):
