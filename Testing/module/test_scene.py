@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import vtk
 from PIL import Image
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.errors import InputError, SSRKDError
+from SSRKDLib.core.errors import InputError, OutputError, SSRKDError
 from SSRKDLib.geometry.rig_presets import orthogonal
 from Testing.bench.pythonqt import Inside
 from Testing.module.cases import ballMeshes, loadRadiographs, writeRadiographs
@@ -343,7 +344,7 @@ def test_scene_what_is_no_radiograph_is_refused(module, slicer, shape, words):
         RadiographNode(node, "frontal")
 
 
-def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path):
+def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path, monkeypatch):
     import SimpleITK
 
     from SSRKDLib.surfaces.mesh_files import read_mesh
@@ -362,6 +363,15 @@ def test_scene_exports_are_where_the_models_are(placed, slicer, tmp_path):
         assert image[image.TransformPhysicalPointToIndex(centre)] == label
         beside = np.array(centre) + [radius + 2, 0, 0]
         assert image[image.TransformPhysicalPointToIndex(beside.tolist())] != label
+    with monkeypatch.context() as patch:
+        export = slicer.util.exportNode
+
+        def full(node, path, *more, **options):
+            return export(node, path, *more, **options) and not os.truncate(path, 20_000)
+
+        patch.setattr(slicer.util, "exportNode", full)
+        with pytest.raises(OutputError, match="disk with space left"):
+            exportModels(models, str(tmp_path), "OBJ")
     with pytest.raises(InputError, match="not a folder|does not exist"):
         exportModels(models, str(tmp_path / "absent"), "STL")
     with pytest.raises(InputError, match="Reconstruct"):

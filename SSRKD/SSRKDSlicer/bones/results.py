@@ -235,12 +235,23 @@ def exportModels(models, folder, kind):
             known = uncertaintyOf(node)
             scalars = {} if known is None else {UNCERTAINTY_IN_FILES: known}
             write_mesh(path, worldMesh(node), COLOURS[bone], scalars)
-        elif not slicer.util.exportNode(node, path, {}, world=True) or not os.path.isfile(path):
+        elif not slicer.util.exportNode(node, path, {}, world=True) or not _isWhole(path, node):
             raise OutputError(
                 _("'{path}' cannot be written.").format(path=path),
                 _("Choose a folder that you may write to, on a disk with space left."),
             )
     return list(paths.values())
+
+
+def _isWhole(path, node):
+    """Whether a file was written, and an OBJ to its end: VTK does not say that a disk is full."""
+    if not os.path.isfile(path):
+        return False
+    if not path.endswith(".obj"):
+        return True
+    with open(path, "rb") as file:
+        faces = [line for line in file if line.startswith(b"f ") and line.endswith(b"\n")]
+    return len(faces) >= node.GetPolyData().GetNumberOfPolys()
 
 
 def _writeLabels(models, path):
