@@ -28,8 +28,9 @@ _GAP = 0.5
 #: The leg seen the less is at least this share as dense as the other.
 _BOTH = 0.5
 
-#: Knees of two legs are at least so far apart in the patient, mm.
-_APART_MM = 110.0
+#: Knees of two legs are at least so far apart in the patient, mm, and each shadow, seen at half its
+#: depth, is so wide: a collimator's blade that lets some radiation through is a shadow, too.
+_APART_MM, _LEG_MM = 110.0, 40.0
 
 #: A field so narrow is one leg's, as a user crops it, mm. How dark one leg is need not be told by
 #: values for display, whose scale is each image's own.
@@ -41,6 +42,9 @@ _AGREEING = 0.9
 
 #: One leg is no wider from the front, mm, and wider than from the side by no more than this factor.
 _FRONT_MM, _FRONT_TO_SIDE = 160.0, 1.03
+
+#: Where an image is densest if its border is this share as dense.
+_BORDER = 0.9
 
 #: A leg begins where the image is this share as dense as where it is densest.
 _EDGE = 0.25
@@ -200,9 +204,15 @@ def _legs(line: np.ndarray, view: View) -> tuple[int, tuple[float, float]] | Non
     peaks = profile[:gap].max(), profile[gap:].max()
     if min(peaks) < _BOTH * max(peaks) or profile[gap] > _GAP * min(peaks):
         return None
+    # Of one leg whose air is taken for bone, the borders are the densest.
+    outer = profile[0], profile[-1]
+    if all(edge >= _BORDER * peak for edge, peak in zip(outer, peaks)):
+        return None
     middles = []
     for first, part in ((0, profile[:gap]), (gap, profile[gap:])):
         weights = np.maximum(part - part.max() / 2, 0)
+        if (weights > 0).sum() * _width_mm(view) < _LEG_MM:
+            return None
         middles.append(first + float(np.average(np.arange(len(part)), weights=weights)))
     places = [_beside_the_axis(view, column) for column in middles]
     if np.linalg.norm(places[1] - places[0]) < _APART_MM:

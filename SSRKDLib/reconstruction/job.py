@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models import loading
 from SSRKDLib.radiographs.both_knees import one_knee
@@ -30,6 +32,18 @@ SPACINGS = (0.5, 1.0, 2.0)
 
 #: Memory that a process which reconstructs takes at its peak on the CPU, bytes.
 PEAK_BYTES = 1.4e9
+
+
+def _need_different_images(exposures: Sequence[Exposure]) -> None:
+    """Refuse an image that is given twice: no two exposures have the same noise."""
+    for first, second in combinations(exposures, 2):
+        if np.array_equal(first.line_integral, second.line_integral):
+            raise ImageError(
+                "The views '{first}' and '{second}' show the same image.",
+                "Choose two radiographs that were taken from different directions.",
+                first=first.view.name,
+                second=second.view.name,
+            )
 
 
 @dataclass(frozen=True)
@@ -62,10 +76,11 @@ class Job:
 
         Raises:
             ImageError, GeometryError: see :func:`~SSRKDLib.radiographs.exposure.read_exposures` and
-                :func:`~SSRKDLib.radiographs.both_knees.one_knee`.
+                :func:`~SSRKDLib.radiographs.both_knees.one_knee`; or two views show one image.
         """
         start = time.perf_counter()
         exposures, notes = read_exposures(rig, fields, radiographs)
+        _need_different_images(exposures)
         rig, exposures = one_knee(rig, exposures)
         notes = [*notes, *higher_than_detectors(rig)]
         return cls(rig, exposures, notes, round(time.perf_counter() - start, 3))

@@ -153,6 +153,28 @@ def other_side(
     return localise_from(exposures, model, located.frame @ MIRROR, side)
 
 
+def localise_alone(
+    exposure: Exposure, rig: Rig, model: KneeModel, located: Localisation
+) -> Localisation:
+    """The knee in one radiograph of a pair, by itself: from where it was located in both, or from
+    :func:`start_alone`, whichever has less misfit."""
+    starts = (located.frame, start_alone(exposure, rig, located))
+    found = (localise_from((exposure,), model, start, located.laterality) for start in starts)
+    return min(found, key=attrgetter("misfit"))
+
+
+def start_alone(exposure: Exposure, rig: Rig, located: Localisation) -> np.ndarray:
+    """A frame in the middle of what a radiograph shows, turned as the rig says that the patient is;
+    the located one where it does not say so, or puts the knee elsewhere."""
+    rotation = known_rotation(rig)
+    if rotation is None:
+        return located.frame
+    try:
+        return _start(rotation, middle_of_one(exposure, rig), located.laterality)
+    except GeometryError:
+        return located.frame
+
+
 def _most_agreeing(
     exposures: tuple[Exposure, ...], rig: Rig, model: KneeModel, laterality: str | None
 ) -> Localisation:

@@ -82,7 +82,7 @@ def find_warnings(
     other = None if rig.laterality is None else other_side(pair, model, located)
     if len(pair) == 1:
         return warnings + doubts_of_one(pair[0], model, located, other)
-    return warnings + find_explanation(pair, model, located, other, explained)
+    return warnings + find_explanation(pair, rig, model, located, other, explained)
 
 
 def femur_warnings(vertices: np.ndarray) -> list[str]:

@@ -65,6 +65,17 @@ def test_one_leg_is_left_alone():
         assert one_knee(rig, exposures) == (rig, exposures)
 
 
+def test_what_is_dense_at_the_border_is_no_leg():
+    """A blade that lets some radiation through, and air that is taken for bone."""
+    rig = rig_of("L")
+    one = film(rig, (20.0,))
+    bladed, inverted = one.line_integral.copy(), one.line_integral.max() - one.line_integral
+    bladed[:, :25] += 2.0
+    for line in (bladed, inverted):
+        exposures = [Exposure(one.view, line, one.valid), film(rig, (0.0,))]
+        assert one_knee(rig, exposures) == (rig, exposures)
+
+
 def test_two_knees_of_unknown_side_are_refused():
     rig = rig_of(None)
     with pytest.raises(GeometryError, match="shows both knees.*L or R"):

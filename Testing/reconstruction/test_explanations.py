@@ -1,6 +1,7 @@
 """What else radiographs may show than the knee that was asked for: the side, how images lie."""
 
 import dataclasses
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from SSRKDLib.evaluation.held_out_people import RIGS, held_out_people
 from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction.explanations import find_explanation, looks_like_other_side
+from SSRKDLib.reconstruction.frame_quality import FrameQuality
 from SSRKDLib.reconstruction.localisation import locate, other_side
 from Testing.support.bundled import model, plain_case
 from Training.calibrate_side import held_out_knees, measure
@@ -55,5 +57,45 @@ def test_radiographs_that_lie_wrong_are_named(reversed_axes, changed, sentence):
         for index, e in enumerate(exposures)
     )
     located = locate(pair, rig, model(), "L")
-    warnings = find_explanation(pair, model(), located, other_side(pair, model(), located))
+    warnings = find_explanation(pair, rig, model(), located, other_side(pair, model(), located))
     assert len(warnings) == 1 and sentence in warnings[0], warnings
+
+
+@lru_cache(maxsize=1)
+def _poorly_located():
+    """A pair's own knee, as if it agreed poorly with both."""
+    _, rig, exposures = plain_case()
+    located = locate(tuple(exposures), rig, model(), "L")
+    return rig, exposures, dataclasses.replace(located, quality=FrameQuality(0.6, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda first, second: (first, second), "check that both are of the same person"),
+        (
+            lambda first, second: (first, Exposure(second.view, first.line_integral, first.valid)),
+            "The lateral radiograph looks like a frontal one",
+        ),
+        (
+            lambda first, second: (
+                first,
+                Exposure(
+                    second.view, second.line_integral.max() - second.line_integral, second.valid
+                ),
+            ),
+            "In the lateral radiograph bone appears to be dark where it is taken to be bright",
+        ),
+        (
+            lambda first, second: (
+                first,
+                Exposure(second.view, np.zeros_like(second.line_integral), second.valid),
+            ),
+            "No knee is recognised in the lateral radiograph",
+        ),
+    ],
+)
+def test_what_each_radiograph_shows_by_itself_is_named(change, sentence):
+    """Knees that do not fit each other, one view twice, bone taken for air, and no knee."""
+    rig, exposures, located = _poorly_located()
+    assert sentence in "".join(find_explanation(change(*exposures), rig, model(), located, None))
