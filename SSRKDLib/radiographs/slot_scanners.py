@@ -152,3 +152,22 @@ def higher_than_detectors(rig: Rig) -> list[str]:
         if not isinstance(view, SlotView)
         and (height := max(n * mm for n, mm in zip(view.size, view.pixel_spacing))) > _HIGHEST_MM
     ]
+
+
+def pixels_of_slot_scanners(rig: Rig) -> list[str]:
+    """A sentence on each view of a cone beam whose pixels are longer across than along by just the
+    magnification: bones would come out too short."""
+    middle = [*rig.central_point(), 1.0]
+    return [
+        Message(
+            "The pixels of the {view} radiograph are {ratio:.2f} times as long across as along the "
+            "leg, as where a slot scanner magnifies across only, and it is described as one "
+            "exposure of a cone beam: if a slot scanner took it, the bones are too short, and its "
+            "view should say so ('type': 'slot').",
+            view=view.name,
+            ratio=view.pixel_spacing[0] / view.pixel_spacing[1],
+        )
+        for view in rig.views
+        if not isinstance(view, SlotView)
+        and is_slot_spacing(view.pixel_spacing, 1.0, (view.projection_matrix @ middle)[2])
+    ]

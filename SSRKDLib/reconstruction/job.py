@@ -16,7 +16,7 @@ from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models import loading
 from SSRKDLib.radiographs.both_knees import one_knee
 from SSRKDLib.radiographs.exposure import read_exposures
-from SSRKDLib.radiographs.slot_scanners import higher_than_detectors
+from SSRKDLib.radiographs.slot_scanners import higher_than_detectors, pixels_of_slot_scanners
 from SSRKDLib.reconstruction.choices import POSES
 
 if TYPE_CHECKING:
@@ -151,4 +151,5 @@ class Job:
         total = round(stages.pop("total") + self.seconds, 3)
         result.report["seconds"] = {"read": self.seconds, **stages, "total": total}
         result.report["radiographs"] = self.notes
+        result.report["warnings"] += pixels_of_slot_scanners(self.rig)
         return result

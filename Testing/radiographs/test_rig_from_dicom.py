@@ -12,14 +12,15 @@ import pytest
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.centred_views import centred_view
 from SSRKDLib.geometry.detector_pose import seen_from_detector
+from SSRKDLib.geometry.rig_presets import PRESETS
 from SSRKDLib.geometry.slot_view import SlotView
-from SSRKDLib.geometry.views import Rig
+from SSRKDLib.geometry.views import Rig, View
 from SSRKDLib.radiographs.dicom_distances import Overrides
 from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tags_to_dict
 from SSRKDLib.radiographs.dicom_words import side_key, view_key
 from SSRKDLib.radiographs.exposure import read_exposures
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom, rig_from_tags
-from SSRKDLib.radiographs.slot_scanners import higher_than_detectors
+from SSRKDLib.radiographs.slot_scanners import higher_than_detectors, pixels_of_slot_scanners
 from Testing.radiographs.test_rig_sources import (
     SIZE,
     assert_same_projection,
@@ -294,3 +295,12 @@ def test_a_cone_beams_image_higher_than_a_detector_is_pointed_out(tmp_path):
     assert higher_than_detectors(Rig((slot,))) == []
     (said,) = higher_than_detectors(Rig((tall,)))
     assert "more than any detector" in said and "'type': 'slot'" in said
+
+
+def test_a_cone_beam_with_a_slot_scanners_pixels_is_warned_of():
+    rig = PRESETS["slot"]()
+    assert pixels_of_slot_scanners(rig) == [] == pixels_of_slot_scanners(PRESETS["orthogonal"]())
+    kept = [entry.name for entry in fields(View)]
+    cones = [View(**{name: getattr(view, name) for name in kept}) for view in rig.views]
+    said = pixels_of_slot_scanners(replace(rig, views=tuple(cones)))
+    assert len(said) == 2 and all("the bones are too short" in one for one in said)
