@@ -151,6 +151,13 @@ def test_what_cannot_be_planned_is_said_beside_the_plan(core, slicer):
     user.type_text(ui.planAngle, "10")
     slicer.app.processEvents()
     assert number(core, "Correction") == 10.0 and ui.planLabel.text == ""
+    # Typed beyond a limit, a number is refused, and not cut down to its first digit.
+    for spin, wrong in ((ui.planHinge, "45"), (ui.planFall, "45"), (ui.planTurn, "60")):
+        before = spin.value
+        user.type_text(spin, wrong)
+        assert spin.value == float(wrong) and f"is {wrong} " in ui.statusLabel.text
+        assert number(core, "Correction") == 10.0
+        user.type_text(spin, f"{before:g}")
     slicer.mrmlScene.RemoveNode(core.case().models["fibula"])
     slicer.app.processEvents()
     assert not shown(core) and "Reconstruct first" in ui.planLabel.text
