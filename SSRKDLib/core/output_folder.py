@@ -100,7 +100,8 @@ def replaced_folder(
                     finally:
                         _settle(fresh, path)
             except OutputError as error:
-                cause = error.cause.replace(str(fresh), str(path))
+                old = str(fresh.with_suffix(".old"))
+                cause = error.cause.replace(str(fresh), str(path)).replace(old, str(path))
                 raise OutputError(cause, error.remedy) from error
             except OSError as error:
                 if is_elsewhere(error, path):  # an input of what is written

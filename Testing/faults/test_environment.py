@@ -16,9 +16,11 @@ import pytest
 
 from SSRKDLib.__main__ import _main
 from SSRKDLib.cli.main import main
+from SSRKDLib.core import output_folder
 from SSRKDLib.core.errors import GeometryError, OutputError, of_the_system
+from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
 from SSRKDLib.radiographs.rig_file import read_rig, rig_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.fuzz.readers import ROOT, SAMPLES
@@ -50,6 +52,22 @@ def test_an_input_that_may_not_be_read_is_no_fault_of_the_output(tmp_path):
         with refused as caught, replaced_folder(place, ResultKind("test")):
             raise PermissionError(errno.EACCES, "Permission denied", str(barred))
         assert told in str(of_the_system(caught.value) or caught.value)
+
+
+def test_a_read_only_folder_is_called_by_its_own_name(tmp_path, monkeypatch):
+    """Not by the one that it has while it steps aside."""
+
+    def barred(folder, *about):
+        if folder.suffix == ".old":
+            error = PermissionError(errno.EACCES, "Permission denied")
+            raise cannot_write(folder / MANIFEST, error)
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(output_folder, "write_manifest", barred)
+    with pytest.raises(OutputError) as caught, replaced_folder(tmp_path / "out", ResultKind("x")):
+        pass
+    assert str(caught.value).startswith(f"'{tmp_path / 'out' / MANIFEST}' cannot be written")
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_output_that_nobody_takes_is_said(monkeypatch, capsys):
