@@ -42,13 +42,7 @@ def difference(first, second):
 
 @pytest.fixture(scope="module")
 def plain():
-    bones, rig, exposures = plain_case()
-    return reconstruct(exposures, rig, model())
-
-
-@pytest.fixture(scope="module")
-def coarse():
-    """The same at 2 mm, to compare with other reconstructions at 2 mm."""
+    """As of every spacing: the surfaces are fitted."""
     _, rig, exposures = plain_case()
     return reconstruct(exposures, rig, model(), spacing=2.0)
 
@@ -88,7 +82,7 @@ def test_field_of_the_shipped_weights_is_sparse_without_a_different_label(index)
     assert sparse.visited < 0.35 * sparse.total
 
 
-def test_radiographs_are_read_once_in_each_frame(coarse, monkeypatch):
+def test_radiographs_are_read_once_in_each_frame(plain, monkeypatch):
     """Reconstruction takes images, masks and features of the frame that localisation chose; only
     masks that the user edited are read anew, and change what is found."""
     frames = []
@@ -108,7 +102,7 @@ def test_radiographs_are_read_once_in_each_frame(coarse, monkeypatch):
     assert not edited.masks[0].any() and edited.masks[1].any()
     assert any(
         bone not in edited.bones
-        or assd(surface_distances(edited.bones[bone], coarse.bones[bone])) > 0.02
+        or assd(surface_distances(edited.bones[bone], plain.bones[bone])) > 0.02
         for bone in BONES
     )
 
@@ -143,11 +137,11 @@ def test_a_job_can_be_ended_before_every_run_of_a_network(monkeypatch):
     assert runs == [2, 3, 2, 3]
 
 
-def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(coarse):
+def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(plain):
     """The view mirrored, and its pixels too: they are averaged over other blocks then (D28)."""
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     bones = person(21, mirror=True)
-    reference = mean_assd(coarse.bones, plain_case()[0])
+    reference = mean_assd(plain.bones, plain_case()[0])
     for pixels_too, tolerance in ((False, 0.05), (True, 0.2)):
         exposures = [mirrored(exposure, mirror, pixels_too) for exposure in plain_case()[2]]
         views = tuple(exposure.view for exposure in exposures)
@@ -156,7 +150,7 @@ def test_geometry_a_right_knee_comes_out_as_the_mirrored_left_one(coarse):
         assert result.laterality == "R"
         assert abs(mean_assd(result.bones, bones)["mean"] - reference["mean"]) < tolerance
         back = {bone: mesh.transformed(mirror) for bone, mesh in result.bones.items()}
-        assert difference(back, coarse.bones) < tolerance, pixels_too
+        assert difference(back, plain.bones) < tolerance, pixels_too
 
 
 def mirrored(exposure, mirror, pixels_too):
@@ -170,7 +164,7 @@ def mirrored(exposure, mirror, pixels_too):
     return Exposure(view, exposure.line_integral[:, ::-1], exposure.valid[:, ::-1])
 
 
-def test_geometry_knee_and_rig_moved_together_give_the_same_bones(coarse):
+def test_geometry_knee_and_rig_moved_together_give_the_same_bones(plain):
     _, rig, exposures = plain_case()
     move = np.eye(4)
     move[:3, :3] = Rotation.from_euler("xyz", [70, -40, 130], degrees=True).as_matrix()
@@ -181,20 +175,20 @@ def test_geometry_knee_and_rig_moved_together_give_the_same_bones(coarse):
     ]
     result = reconstruct(moved, moved_rig, model(), spacing=2.0)
     back = {bone: m.transformed(np.linalg.inv(move)) for bone, m in result.bones.items()}
-    assert difference(back, coarse.bones) < 0.2
+    assert difference(back, plain.bones) < 0.2
 
     unknown = dataclasses.replace(moved_rig, patient_to_rig=None)
     result = reconstruct(moved, unknown, model(), spacing=2.0)
     back = {bone: m.transformed(np.linalg.inv(move)) for bone, m in result.bones.items()}
-    assert difference(back, coarse.bones) < 0.5
+    assert difference(back, plain.bones) < 0.5
     assert any("pose" in warning for warning in result.report["warnings"])
 
 
 @pytest.mark.parametrize("shift", [(15.0, -10.0, 20.0), (-18.0, 14.0, -14.0)])
-def test_a_knee_moved_within_its_rig_costs_little(coarse, shift):
+def test_a_knee_moved_within_its_rig_costs_little(plain, shift):
     bones, rig = person(21, shift), plain_case()[1]
     result = reconstruct(expose(bones, rig, shift), rig, model(), spacing=2.0)
-    reference = mean_assd(coarse.bones, plain_case()[0])
+    reference = mean_assd(plain.bones, plain_case()[0])
     assert mean_assd(result.bones, bones, shift)["mean"] < reference["mean"] + 0.1
 
 
