@@ -30,14 +30,6 @@ class Section(NamedTuple):
         gap = np.linalg.norm(steps.sum(axis=0))
         return bool(gap <= _OPEN_SHARE * np.linalg.norm(steps, axis=1).sum())
 
-    def moment(self) -> tuple[float, np.ndarray]:
-        """Area, and centroid (2,) of the inside (NaN where there is no area)."""
-        cross = self.start[:, 0] * self.end[:, 1] - self.start[:, 1] * self.end[:, 0]
-        area = cross.sum() / 2.0
-        if area <= 0:
-            return 0.0, np.full(2, np.nan)
-        return float(area), ((self.start + self.end) * cross[:, None]).sum(axis=0) / (6.0 * area)
-
 
 def section(vertices: np.ndarray, faces: np.ndarray, height: float) -> Section:
     """The section of a surface (``vertices`` [N, 3], ``faces`` [M, 3]) with z = ``height``."""

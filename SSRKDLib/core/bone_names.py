@@ -72,12 +72,11 @@ class NamedSurface(NamedTuple):
 
 
 class NameMatch(NamedTuple):
-    """What was found: ``bones`` (bone to name), ``unmatched`` bones, ``sentences`` that give the
-    reasons, the ``side`` ("L", "R" or None) of names and codes, and ``candidates``: names that
-    match one bone equally well, of which none was taken."""
+    """What was found: ``bones`` (bone to name), ``sentences`` that give the reasons where one is
+    not, the ``side`` ("L", "R" or None) of names and codes, and ``candidates``: names that match
+    one bone equally well, of which none was taken."""
 
     bones: dict[str, str]
-    unmatched: tuple[str, ...]
     sentences: tuple[str, ...]
     side: str | None
     candidates: dict[str, tuple[str, ...]]
@@ -147,8 +146,7 @@ def match_bones(
     if wrong or (other_side and not bones and not candidates):
         _refuse(laterality, (wrong or other_side)[0])
     side = _common_side({bone: known[name][1] for bone, name in bones.items()})
-    unmatched = tuple(bone for bone in BONES if bone not in bones)
-    return NameMatch(bones, unmatched, tuple(sentences), side or laterality, candidates)
+    return NameMatch(bones, tuple(sentences), side or laterality, candidates)
 
 
 def identify(item: NamedSurface) -> str | None:

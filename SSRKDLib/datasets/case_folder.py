@@ -239,16 +239,11 @@ class CaseFolder:
         images, angles = self._images(MASKS, "projs")
         return images > 0, angles
 
-    def bone_masks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where each bone is, bool ``[views, bones, rows, columns]``, and angles, radians.
+    def bone_bits(self) -> np.ndarray:
+        """Where each bone is: uint8 ``[views, rows, columns]``, bit k for a bone.
 
         The published code stores none.
         """
-        bits, angles = self._images(MASKS, "bones")
-        return np.stack([bits >> k & 1 for k in range(len(BONES))], axis=1) > 0, angles
-
-    def bone_bits(self) -> np.ndarray:
-        """:meth:`bone_masks` as stored: uint8 ``[views, rows, columns]``, bit k for a bone."""
         return self._images(MASKS, "bones")[0].astype(np.uint8)
 
     def meshes(self) -> dict[str, Mesh]:

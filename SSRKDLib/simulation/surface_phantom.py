@@ -20,9 +20,6 @@ from SSRKDLib.simulation.path_lengths import path_lengths
 from SSRKDLib.simulation.random_shape import Bones
 from SSRKDLib.surfaces.mesh import Mesh
 
-#: Materials whose path lengths make a radiograph, in the order of :func:`material_paths`.
-MATERIALS = ("cortical", "trabecular", "muscle", "fat")
-
 _ANGLES = 64
 _RING_STEP = 8.0
 _LEG_REACH = 264.0
@@ -202,7 +199,7 @@ def material_paths(leg: Leg, view: View) -> tuple[np.ndarray, np.ndarray]:
     """Path lengths through each material, and which bones each pixel's ray meets.
 
     Returns:
-        ``[4, rows, columns]`` float32 mm in the order of :data:`MATERIALS`, and
+        ``[4, rows, columns]`` float32 mm (cortical, trabecular, muscle, fat), and
         ``[4, rows, columns]`` bool in the order of ``BONES``.
     """
     surfaces = [leg.outer[bone] for bone in BONES] + [leg.inner[bone] for bone in BONES]

@@ -35,30 +35,6 @@ def find_misfit(expected: Mapping[str, Tensor], found: Mapping[str, Any]) -> str
     return f"{len(problems)} {verb} not fit ({len(expected)} expected), first {problems[0]}"
 
 
-def load_state(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Fill ``module`` with ``tensors``, or leave it alone.
-
-    Args:
-        what: Names the tensors in the message, for example ``"bundle virtual-knee, student"``.
-
-    Raises:
-        WeightsError: A key is missing, unknown, or of another shape.
-    """
-    _check_fit(module, tensors, what)
-    module.load_state_dict(dict(tensors))
-
-
-def _check_fit(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    found = find_misfit(module.state_dict(), tensors)
-    if found:
-        raise WeightsError(
-            "The weights of {what} are for another architecture: {found}.",
-            "Use weights made for this version of SSRKD.",
-            what=what,
-            found=found,
-        )
-
-
 def load_network(
     bundle: Bundle, name: str, class_of: Callable[[str], type[nn.Module]]
 ) -> nn.Module:
@@ -89,7 +65,7 @@ def built(
     tensors for it: a file may ask for a network of any size.
 
     Args:
-        what: as for :func:`load_state`.
+        what: names the tensors in the message, for example ``"virtual-knee: student"``.
 
     Raises:
         ValueError: the arguments make no network.
@@ -113,7 +89,13 @@ def built(
         raise ValueError(" ".join(str(error).split())[:200]) from error
     finally:
         hook.remove()
-    _check_fit(plan, tensors, what)
+    if found := find_misfit(plan.state_dict(), tensors):
+        raise WeightsError(
+            "The weights of {what} are for another architecture: {found}.",
+            "Use weights made for this version of SSRKD.",
+            what=what,
+            found=found,
+        )
     network = kind(**arguments)
     network.load_state_dict(dict(tensors))
     return network

@@ -208,7 +208,7 @@ def test_a_case_of_the_published_code_is_read(tmp_path):
         case.volume(96)
     assert case.masks()[0].all() and case.spacing()["mesh"][0] == 90
     with pytest.raises(InputError, match="has no 'bones'"):
-        case.bone_masks()
+        case.bone_bits()
     bones = case.meshes()
     assert list(bones) == list(BONES) and bones["femur"].volume() > 0
     assert np.abs(bones["femur"].vertices).max(axis=0) == pytest.approx(
