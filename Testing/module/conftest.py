@@ -113,11 +113,17 @@ def worker_of(module):
     return module.sharedWorker()
 
 
+def keep_worker(monkeypatch):
+    """Let the worker live when the module is closed."""
+    current = sys.modules["SSRKD"]  # a reload, which some test does, makes it anew
+    monkeypatch.setattr(current, "stopSharedWorker", lambda: None)
+
+
 @pytest.fixture
 def panel(module, slicer, monkeypatch):
     """The open panel: the object of class SSRKDWidget. Its worker goes on from test to test, which
     saves each of them some seconds."""
-    monkeypatch.setattr(module, "stopSharedWorker", lambda: None)
+    keep_worker(monkeypatch)
     yield bench.open_module("SSRKD")
     bench.shut_down_module("SSRKD")
 

@@ -9,12 +9,13 @@ import pytest
 from Testing import bench
 from Testing.bench import absent
 from Testing.bench.pythonqt import Inside
+from Testing.module.conftest import keep_worker
 
 
 @pytest.fixture
 def run(module, slicer, monkeypatch, caplog):
     """Runs the self-test; returns what it said. Its panel is shut down afterwards."""
-    monkeypatch.setattr(module, "stopSharedWorker", lambda: None)
+    keep_worker(monkeypatch)
 
     def run():
         with caplog.at_level(logging.INFO):
