@@ -60,7 +60,7 @@ class Volume:
         return self.index_to_world[:3, :3] @ middle + self.index_to_world[:3, 3]
 
 
-def project(volume: Volume, view: View, supersample: int = 1) -> torch.Tensor:
+def project(volume: Volume, view: View) -> torch.Tensor:
     """Line integrals of the volume along the rays from the source to every pixel.
 
     The volume is zero beyond its voxels. At its rim, Joseph's method ramps: within a slice the
@@ -72,21 +72,14 @@ def project(volume: Volume, view: View, supersample: int = 1) -> torch.Tensor:
     Args:
         volume: ``[k, j, i]`` values in 1/mm, with their affine.
         view: source and detector in the volume's world frame.
-        supersample: rays per pixel edge; the line integrals of ``supersample**2`` rays spread
-            evenly over the pixel are averaged.
 
     Returns:
         ``[rows, columns]`` tensor without unit, of the values' type and device; differentiable
         with respect to ``volume.values``.
     """
     columns, rows = view.size
-    image = volume.values.new_zeros(rows * columns)
-    offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2)
-    for row_offset in offsets:
-        for column_offset in offsets:
-            image = image + _rays(volume, view, grid + [column_offset, row_offset])
-    return (image / supersample**2).reshape(rows, columns)
+    return _rays(volume, view, grid).reshape(rows, columns)
 
 
 def _rays(volume: Volume, view: View, image_points: np.ndarray) -> torch.Tensor:

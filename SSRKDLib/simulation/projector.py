@@ -10,26 +10,23 @@ from SSRKDLib.simulation import joseph, tigre
 from SSRKDLib.simulation.joseph import Volume
 
 
-def project_view(
-    volume: Volume, view: View, supersample: int = 1, projector: str = "joseph"
-) -> torch.Tensor:
+def project_view(volume: Volume, view: View, projector: str = "joseph") -> torch.Tensor:
     """Line integrals of a volume through a view, ``[rows, columns]``, without unit.
 
     Args:
         volume: attenuation, 1/mm.
         view: source and detector in the volume's world frame.
-        supersample: rays per pixel edge (see :func:`joseph.project`); 1 for TIGRE.
         projector: one of :data:`~SSRKDLib.simulation.writing.PROJECTORS`. TIGRE's has no gradient.
 
     Raises:
         MissingDependencyError: 'tigre' was given, and TIGRE is not installed, or finds no GPU.
         GeometryError: TIGRE cannot express the volume or the view.
-        ValueError: another projector, or supersampling by TIGRE.
+        ValueError: another projector.
     """
     if projector == "joseph":
-        return joseph.project(volume, view, supersample)
-    if projector != "tigre" or supersample != 1:
-        raise ValueError("the projector must be 'joseph' or, without supersampling, 'tigre'")
+        return joseph.project(volume, view)
+    if projector != "tigre":
+        raise ValueError("the projector must be 'joseph' or 'tigre'")
     if not tigre.available():
         raise MissingDependencyError(
             "The projector 'tigre' needs TIGRE and a GPU, and one of them was not found.",

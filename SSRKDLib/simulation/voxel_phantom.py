@@ -143,7 +143,6 @@ def simulate_view(
     electronic_sd: float = 5.0,
     scatter_fraction: float = 0.15,
     blur_px: float = 0.4,
-    supersample: int = 1,
     projector: str = "joseph",
 ) -> np.ndarray:
     """A radiograph of a volume: projected, detected with noise, turned back to line integrals.
@@ -153,13 +152,13 @@ def simulate_view(
         view: where from.
         rng: the noise.
         photons, electronic_sd, scatter_fraction, blur_px: see :func:`detector.detect`.
-        supersample, projector: see :func:`~SSRKDLib.simulation.projector.project_view`.
+        projector: see :func:`~SSRKDLib.simulation.projector.project_view`.
 
     Returns:
         Line integrals with noise, float32 ``[rows, columns]``.
     """
     with torch.no_grad():
-        clean = project_view(volume, view, supersample, projector).cpu().numpy()
+        clean = project_view(volume, view, projector).cpu().numpy()
     counts = detector.detect(clean, photons, electronic_sd, rng, scatter_fraction, blur_px)
     return detector.to_line_integral(counts, photons).astype(np.float32)
 

@@ -176,9 +176,7 @@ def _expose(
 
     if how.noise_free:
         with torch.no_grad():
-            return (
-                project_view(volume, view, projector=how.projector).cpu().numpy().astype(np.float32)
-            )
+            return project_view(volume, view, how.projector).cpu().numpy().astype(np.float32)
     return simulate_view(
         volume, view, rng, photons=how.photons, scatter_fraction=how.scatter,
         projector=how.projector,

@@ -160,15 +160,6 @@ def test_project_puts_a_blob_where_the_point_projects(name):
             assert np.abs(np.array([column, row]) - expected).max() < 0.6
 
 
-def test_project_supersamples_the_pixel():
-    """Four rays a pixel are the mean of the four pixels of a detector twice as fine."""
-    volume = Volume(torch.rand(20, 20, 20), grid((20, 20, 20), (3.0, 3.0, 3.0), OBLIQUE))
-    fine = coarser(asymmetric().views[0], 2)
-    coarse = coarser(fine, 2)
-    pooled = project(volume, fine).reshape(65, 2, 75, 2).mean((1, 3))
-    torch.testing.assert_close(project(volume, coarse, 2), pooled, rtol=1e-4, atol=1e-4)
-
-
 def test_project_gradient_is_the_adjoint():
     view = coarser(asymmetric().views[1], 8)
     values, other = torch.rand(2, 5, 6, 7, dtype=torch.float64)
