@@ -72,6 +72,9 @@ _SURE_OF_ONE, _MARKED_MM = 0.8, 3.0
 #: than the second.
 _KNEE_BY_ITSELF, _KNEE_OTHERWISE = 0.012, 0.02
 
+#: Its leg stands upright as the rig says, but for less than 45 degrees (cosine).
+_UPRIGHT = 0.7
+
 #: Explanations of two radiographs neither of which shows a knee by itself agree at least so well.
 _CREDIBLE = 0.75
 
@@ -133,7 +136,9 @@ def find_explanation(
         return found
 
     alone = [localise_alone(exposure, rig, model, located) for exposure in pair]
-    known = [_is_known(knee) for knee in alone]
+    known = [
+        _is_known(knee, start_alone(exposure, rig, located)) for exposure, knee in zip(pair, alone)
+    ]
     if sum(known) == 1:
         index = known.index(False)
         return [_looks_like(pair[index], rig, model, located, alone[index], side)]
@@ -155,8 +160,10 @@ def find_explanation(
     return [_looks_like(one, rig, model, located, knee) for one, knee in zip(pair, alone)]
 
 
-def _is_known(alone: Localisation) -> bool:
-    return alone.misfit < _KNEE_BY_ITSELF and alone.estimate.spread < _MARKED_MM
+def _is_known(alone: Localisation, start: np.ndarray) -> bool:
+    # The locator follows a leg that lies across the image.
+    upright = alone.frame[:3, 2] @ start[:3, 2] > _UPRIGHT
+    return upright and alone.misfit < _KNEE_BY_ITSELF and alone.estimate.spread < _MARKED_MM
 
 
 def _looks_like(
@@ -205,11 +212,15 @@ def _looks_like(
         for one, sentence in ways
     )
     misfit, sentence = min(found, key=itemgetter(0))
-    if misfit < min(_KNEE_OTHERWISE, alone.misfit / _SIDE_OF_ONE):
+    if alone.misfit < _KNEE_BY_ITSELF:  # turned, or its marks lie as in no radiograph
+        limit = _KNEE_BY_ITSELF
+    else:
+        limit = min(_KNEE_OTHERWISE, alone.misfit / _SIDE_OF_ONE)
+    if misfit < limit:
         return sentence
     return Message(
-        "No knee is recognised in the {view} radiograph; check what it shows, how it lies, and the "
-        "distances.",
+        "No knee is recognised in the {view} radiograph; check what it shows, how it lies, how far "
+        "the knee is bent, and the distances.",
         view=name,
     )
 
