@@ -6,6 +6,7 @@ import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
 
+from SSRKDLib.core import reading_child
 from Testing.packaging import installed  # noqa: F401  (a fixture for every test)
 from Testing.support.prepared_cases import processed  # noqa: F401  (likewise)
 from Testing.system_packages import pytest_unconfigure  # noqa: F401  (pytest calls it)
@@ -43,6 +44,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files:
     """How xdist shares tests out."""
     config.option.loadscopereorder = False
     return Files(config, log)
+
+
+def pytest_sessionfinish() -> None:
+    """The process that reads files ends by itself: one that is killed does not tell ``make
+    coverage`` which lines it ran."""
+    child = reading_child._child
+    if child is not None and child.process.poll() is None:
+        child.process.stdin.close()
+        child.process.wait(10)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

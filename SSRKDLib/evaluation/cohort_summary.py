@@ -11,6 +11,7 @@ import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.messages import one_line
 from SSRKDLib.core.output_folder import write_into
 from SSRKDLib.evaluation.cohort import EVALUATION
 from SSRKDLib.evaluation.metrics import MEASURES
@@ -205,8 +206,11 @@ def _write_csv(output: Path, name: str, rows: Sequence[tuple]) -> None:
 
 
 def as_text(cell: object) -> object:
-    """A cell that a spreadsheet takes for text, not for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
+    """A cell that a spreadsheet takes for text, not for a formula, and a terminal for a line."""
+    if not isinstance(cell, str):
+        return cell
+    cell = one_line(cell)
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
 
 
 def _is_empty(cell: object) -> bool:

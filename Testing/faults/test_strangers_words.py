@@ -46,6 +46,7 @@ def test_titles_and_assumptions_forge_no_line(tmp_path, monkeypatch):
 def test_cells_are_no_formulas():
     for cell in ("=1+1", "+1", "-x", "@SUM(A1)"):
         assert as_text(cell) == f"'{cell}"
+    assert as_text("\t=1\n\x1b[31m") == "'=1 ?[31m"
     text = io.StringIO()
     csv.writer(text).writerow([as_text("femur"), as_text(-1.5), as_text(None)])
     assert text.getvalue() == "femur,-1.5,\r\n"
