@@ -22,6 +22,7 @@ from SSRKDLib.reconstruction.fitting.confidence import Confidence, confidences
 from SSRKDLib.reconstruction.fitting.fit import Fit, Views, fit_knee
 from SSRKDLib.reconstruction.fitting.motion import Motion, motion_of
 from SSRKDLib.reconstruction.fitting.own_rig import FieldTerm, common_field, own_fields
+from SSRKDLib.reconstruction.fitting.radiograph_term import edge_image
 from SSRKDLib.reconstruction.fitting.rig_doubt import RigDoubt
 from SSRKDLib.reconstruction.fitting.state import PAIR
 from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
@@ -212,6 +213,7 @@ def _views(framed: FramedRadiographs, rig: Rig, doubt: RigDoubt | None) -> Views
         ),
         simultaneous=rig.simultaneous,
         doubt=doubt,
+        frontal=edge_image(framed, PAIR[0]),
     )
 
 

@@ -20,6 +20,7 @@ from SSRKDLib.reconstruction.fitting.gauss_newton import (
     descend,
 )
 from SSRKDLib.reconstruction.fitting.outlines import depth_inside, mask_outline
+from SSRKDLib.reconstruction.fitting.radiograph_term import EdgeImage, RadiographTerm
 from SSRKDLib.reconstruction.fitting.residuals import (
     EDITED_SHARE,
     OUTLINE_SD_MM,
@@ -62,8 +63,8 @@ _FAR_MM = 5.0
 #: better. Of virtual knees those that lay alike reach 1.02, others 1.3 and more.
 _ALIKE = 1.1
 
-#: Steps when further evidence joined.
-_AGAIN = 5
+#: Steps when further evidence joined, and when the radiograph itself did.
+_AGAIN, _BY_RADIOGRAPH = 5, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,7 @@ class Views:
             it may lie in any way.
         simultaneous: whether nothing can have moved between the views; of one view, nothing has.
         doubt: what of the rig may be wrong; None where nothing is.
+        frontal: the first radiograph itself; None: its masks are all there is.
     """
 
     views: tuple[View, ...]
@@ -88,6 +90,7 @@ class Views:
     film_normals: tuple[np.ndarray, ...] | None = None
     simultaneous: bool = False
     doubt: RigDoubt | None = None
+    frontal: EdgeImage | None = None
 
 
 class SurfaceEvidence(Protocol):
@@ -163,7 +166,7 @@ class _Steps:
         self._told, self._done = told, 0
         # With own poses in full, of which each further view's may be those of any one before it.
         shared = sum(range(len(PAIR), views))
-        self._most = (3 + shared) * len(STEPS) - FAR_STEPS + _PROBE + _AGAIN
+        self._most = (3 + shared) * len(STEPS) - FAR_STEPS + _PROBE + _BY_RADIOGRAPH + _AGAIN
 
     def __call__(self) -> None:
         self._told(self._done / self._most)
@@ -210,13 +213,29 @@ def fit_knee(
         return still if ask is None else still.with_term(ask(still), step)
     own = replace(_sharing(own, step), ratio=ratio, others_ratio=others)
     moved = others >= MOVED_BY
+    if moved:
+        own = _by_radiograph(own, seen, step)
     if ask is None:
         return own if moved else still
     term, own_term = ask(still), ask(own)
     field_ratio = _times_better(term.misfits(still.state), own_term.misfits(own.state))
-    if moved or field_ratio >= FIELD_AGREES_BY:
-        return replace(own, field_ratio=field_ratio).with_term(own_term, step)
-    return replace(still, field_ratio=field_ratio).with_term(term, step)
+    if not moved and field_ratio < FIELD_AGREES_BY:
+        return replace(still, field_ratio=field_ratio).with_term(term, step)
+    if not moved:
+        own = _by_radiograph(own, seen, step)
+        own_term = ask(own)
+    return replace(own, field_ratio=field_ratio).with_term(own_term, step)
+
+
+def _by_radiograph(own: Fit, seen: Views, step: Callable[[], None]) -> Fit:
+    """Fitted on, with the first view's radiograph itself. Only where bones moved: of those that did
+    not the other view's outlines tell the turns out of its plane. Whether they moved is told
+    before, without it."""
+    if seen.frontal is None:
+        return own
+    evidence = replace(own.evidence, radiograph=RadiographTerm(seen.frontal, PAIR[0]))
+    again = _descended(own.state, evidence, [FINEST] * _BY_RADIOGRAPH, step)
+    return replace(own, state=again.state, cost=again.cost, near=again.near, evidence=evidence)
 
 
 def _sharing(own: Fit, step: Callable[[], None]) -> Fit:
@@ -256,7 +275,7 @@ def _descended(
     start: FitState, evidence: Evidence, plan: Sequence[Matching], step: Callable[[], None]
 ) -> Fit:
     state = descend(start, evidence, plan, step)
-    far = assembled(Knee(state), evidence, FINEST)[1]
+    far = assembled(Knee(state), replace(evidence, radiograph=None), FINEST)[1]
     every = np.concatenate(list(far.values()))
     cost = float(np.minimum(every, _FAR_MM).mean()) if len(every) else np.nan
     near = {b: np.array([np.minimum(one, NEAR_MM).sum(), len(one)]) for b, one in far.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from SSRKDLib.reconstruction.fitting.joints import prior_rows
+from SSRKDLib.reconstruction.fitting.radiograph_term import RadiographTerm
 from SSRKDLib.reconstruction.fitting.residuals import (
     Far,
     Knee,
@@ -45,12 +46,15 @@ class Evidence:
         film_normals: see :func:`SSRKDLib.reconstruction.fitting.joints.prior_rows`.
         doubt: what of the rig may be wrong; None where nothing is.
         others: further terms, each with ``add_to(equations, knee)``.
+        radiograph: the last of all terms, since it asks what the others leave open; None where
+            outlines tell the poses.
     """
 
     outlines: OutlineTerm
     film_normals: tuple[np.ndarray, ...] | None = None
     doubt: RigDoubt | None = None
     others: tuple = ()
+    radiograph: RadiographTerm | None = None
 
 
 def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEquations, Far]:
@@ -67,6 +71,8 @@ def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEqua
         equations.add_shape()
     for term in evidence.others:
         term.add_to(equations, knee)
+    if evidence.radiograph is not None:
+        evidence.radiograph.add_to(equations, knee)
     return equations, far
 
 

@@ -135,14 +135,30 @@ class NormalEquations:
         self.side[at] -= (self.state.offsets / deviations**2).ravel()
 
     def solution(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """``[K]``, ``[blocks, 6]``, ``[views, 4]`` and ``[views - 1, 3]``, for
+        """For :meth:`FitState.stepped`, see :meth:`split`."""
+        return self.split(np.linalg.solve(self._sure_matrix(), self.side))
+
+    def split(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All unknowns as ``[K]``, ``[blocks, 6]``, ``[views, 4]`` and ``[views - 1, 3]``, for
         :meth:`FitState.stepped`; the last has no rows where there are no shifts."""
-        found = np.linalg.solve(self._sure_matrix(), self.side)
         shape = np.zeros_like(self.state.coefficients)
         shape[: self.components] = found[: self.components]
         motions = found[self.motions : self.shifts].reshape(-1, 6)
         offsets = found[self.offsets :].reshape(self.state.offsets.shape)
         return shape, motions, offsets, found[self.shifts : self.offsets].reshape(-1, 3)
+
+    def following(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """How all unknowns ``[size, M]`` most likely change, where each of some combinations in
+        turn changes by one, and the other ones do not.
+
+        Args:
+            columns: ``[C]`` which unknowns the combinations are of.
+            rows: ``[M, C]`` the combinations.
+        """
+        whole = np.zeros((len(self.side), len(rows)))
+        whole[columns] = rows.T
+        spread = np.linalg.solve(self._sure_matrix(), whole)
+        return spread @ np.linalg.inv(rows @ spread[columns])
 
     def covariance(self) -> np.ndarray:
         """Of all unknowns, in the order of the matrix."""

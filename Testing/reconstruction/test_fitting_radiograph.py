@@ -1,0 +1,103 @@
+"""The radiograph itself as evidence of turns out of its plane, on images made of known bones."""
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial.transform import Rotation
+
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.virtual_cameras import frame_cameras
+from SSRKDLib.reconstruction.fitting import radiograph_term
+from SSRKDLib.reconstruction.fitting.fit import _evidence
+from SSRKDLib.reconstruction.fitting.gauss_newton import FINEST, Evidence, descend
+from SSRKDLib.reconstruction.fitting.radiograph_term import (
+    EdgeImage,
+    RadiographTerm,
+    cast,
+    local_gradients,
+)
+from SSRKDLib.reconstruction.fitting.residuals import NormalEquations
+from SSRKDLib.reconstruction.fitting.shape_model import BoneModel, KneeShapeModel
+from SSRKDLib.reconstruction.fitting.state import FitState
+from Testing.support.fitted_knees import (
+    bent,
+    exact_views,
+    flexion_error,
+    knee,
+    random_shape,
+    turned_leg,
+)
+
+LEG = turned_leg((3.0, -2.0, 2.0), (4.0, -3.0, 5.0))
+VIEW = frame_cameras(orthogonal().views, np.eye(4), 120, 1.0)[0].view
+FULL = np.ones((120, 120), bool)
+
+
+@pytest.fixture(scope="module")
+def bent_further():
+    """A knee, what its masks tell, and the same knee with its shank bent by 4 degrees less in the
+    frontal view, which its outlines hardly tell."""
+    true = knee(0 * random_shape(8), bent(2.0), bent(22.0, LEG))
+    wrong = knee(true.coefficients, bent(-2.0), true.poses[1])
+    return true, _evidence(exact_views(true)), wrong
+
+
+def fitted(evidence: Evidence, start: FitState, image: np.ndarray | None) -> FitState:
+    term = None
+    if image is not None:
+        term = RadiographTerm(EdgeImage(VIEW, local_gradients(image), FULL), 0)
+    both = Evidence(evidence.outlines, evidence.film_normals, radiograph=term)
+    return descend(start, both, [FINEST] * 3, lambda: None)
+
+
+def test_a_knee_is_bent_back_to_what_the_radiograph_shows(bent_further):
+    """Seen through soft tissue that grows to one side, and with another contrast."""
+    true, evidence, wrong = bent_further
+    image = 0.02 * cast(true, 0, VIEW, tuple(true.model.bones)).sum(0) + np.linspace(0, 2, 120)
+    by_outlines = flexion_error(fitted(evidence, wrong, None), true, 0)
+    by_both = flexion_error(fitted(evidence, wrong, image), true, 0)
+    assert abs(by_outlines) > 3.0
+    assert abs(by_both) < 2.0
+
+
+def test_an_image_of_something_else_leaves_the_outlines_fit(bent_further):
+    true, evidence, wrong = bent_further
+    inverted = -cast(true, 0, VIEW, tuple(true.model.bones)).sum(0)
+    alone, both = fitted(evidence, wrong, None), fitted(evidence, wrong, inverted)
+    assert np.array_equal(alone.coefficients, both.coefficients)
+
+
+def test_a_ball_of_bone_absorbs_as_its_cortex_and_core_do():
+    """Through the middle of a ball: 40 mm of spongy bone, and 3 mm of cortex that is denser."""
+    ball = trimesh.creation.icosphere(4, 20.0)
+    count = len(ball.vertices)
+    modes = np.zeros((count, 3, 1), np.float32)
+    bone = BoneModel.of_mesh(np.asarray(ball.vertices), modes, ball.faces, np.arange(count))
+    still = {"femur": np.eye(4)}
+    state = FitState(KneeShapeModel({"femur": bone}, 1), np.zeros(1), (still,), (0,))
+    image = cast(state, 0, VIEW, ("femur",))[0]
+    denser = radiograph_term._DENSER
+    assert image[59:61, 59:61] == pytest.approx(40.0 + 3.0 * denser, abs=0.3)
+    assert not image[:, :30].any()
+
+
+def test_contrast_does_not_change_where_edges_are():
+    image = np.random.default_rng(0).normal(size=(60, 60)).cumsum(0)
+    assert local_gradients(3 * image + 5) == pytest.approx(local_gradients(image), abs=1e-3)
+
+
+def test_what_follows_a_combination_holds_it_and_costs_least():
+    """Of all changes with one combination by one and the other still, by the matrix."""
+    equations = NormalEquations(FitState.mean(knee(random_shape(1), bent(0)).model), 0)
+    rng = np.random.default_rng(2)
+    root = rng.normal(size=equations.matrix.shape)
+    equations.matrix += root @ root.T
+    columns = np.array([3, 4, 5])
+    rows = Rotation.random(random_state=3).as_matrix()[:2]
+    found = equations.following(columns, rows)
+    assert rows @ found[columns] == pytest.approx(np.eye(2), abs=1e-9)
+    free = rng.normal(size=len(found))
+    free[columns] -= rows.T @ rows @ free[columns]
+    assert free @ (equations.matrix + 1e-6 * np.eye(len(free))) @ found == pytest.approx(
+        0, abs=1e-6
+    )
