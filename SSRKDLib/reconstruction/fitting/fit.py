@@ -141,7 +141,9 @@ class Fit:
     def equations(self, others: bool = True) -> NormalEquations:
         """The normal equations at the fit, for its uncertainty; without what else than outlines it
         was fitted to, if not ``others``."""
-        evidence = self.evidence if others else replace(self.evidence, others=())
+        evidence = self.evidence
+        if not others:
+            evidence = replace(evidence, others=(), radiograph=None)
         return assembled(Knee(self.state), evidence, FINEST)[0]
 
     def seen(self, bone: str) -> tuple[bool, ...]:

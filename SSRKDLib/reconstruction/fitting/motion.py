@@ -96,7 +96,8 @@ def motion_of(fit: Fit) -> Motion:
 
     Its uncertainty is what the normal matrix leaves: what outlines and priors do not tell. The
     network's field is left out: it was asked where the fit had put each bone, so it is no evidence
-    of where that is.
+    of where that is. So is the radiograph itself: an edge may be taken for another one, and a fit
+    that was is off by as much as outlines alone would be.
     """
     equations = fit.equations(others=False)
     poses = slice(equations.motions, equations.shifts)
