@@ -174,6 +174,7 @@ class Tasks:
                 "ct": str(path),
                 "weights": options.weights or None,
                 "device": options.device,
+                "surface": options.surface,
                 "laterality": laterality,
             }, ctNode.GetName()
 

@@ -73,9 +73,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--surface", choices=SURFACES,
-        help="fitted: a population's shape model, fitted to the radiographs (default with the "
-        "project's own weights); field: the isosurface of the network's field (default with "
-        "imported weights)",
+        help="fitted: a population's shape model, fitted to the radiographs or the CT (default "
+        "with the project's own weights); field: the isosurface of the network's field (default "
+        "with imported weights)",
     )  # fmt: skip
     parser.add_argument(
         "--pose",
@@ -138,16 +138,14 @@ def _of_ct(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:
             "A CT is reconstructed on the grid that the weights were trained on.",
             "Omit --spacing.",
         )
-    if arguments.surface is not None or arguments.pose is not None:
-        raise InputError(
-            "A CT has one pose, and its surfaces are those of its labels.",
-            "Omit --surface and --pose.",
-        )
+    if arguments.pose is not None:
+        raise InputError("A CT has one pose.", "Omit --pose.")
 
     def reconstruct(progress: Progress) -> CtReconstruction:
         return reconstruct_ct_file(
-            arguments.ct, arguments.weights, arguments.device, arguments.laterality, progress
-        )
+            arguments.ct, arguments.weights, arguments.device, arguments.laterality, progress,
+            arguments.surface,
+        )  # fmt: skip
 
     return [arguments.ct], reconstruct
 

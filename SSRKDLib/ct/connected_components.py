@@ -150,7 +150,12 @@ def one_knee(
 def _choice(found: Mapping[str, list[Component]], chosen: dict[str, Component]) -> list[str]:
     """A sentence where the CT seems to show two knees."""
     others = {
-        bone: [one for one in _large(_at_a_knee(bone, found)) if one is not component]
+        bone: [
+            one
+            for one in _large(_at_a_knee(bone, found))
+            # In the same leg it is a piece of another bone that was taken for this one.
+            if not _same_leg(one.centre, component.centre)
+        ]
         for bone, component in chosen.items()
     }
     doubled = [bone for bone in chosen if others[bone]]

@@ -73,6 +73,8 @@ class CtModel:
         extent: edge of the cubes around the knee that it was trained on, mm; infinite where
             unknown.
         notes: sentences that belong to every result.
+        surface: what is delivered by default, see
+            :data:`SSRKDLib.reconstruction.choices.SURFACES`.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class CtModel:
     ) -> None:
         self.name, self.manifest, self.device = manifest["name"], manifest, device
         self.voxel, self.window, self.extent = _sampling(manifest)
+        self.surface = "field" if manifest["kind"] == "official" else "fitted"
         self._teacher = teacher.to(device).eval()
         self.notes: tuple[str, ...] = ()
         if self.voxel is None:

@@ -1,4 +1,5 @@
-"""A CT in, four bones out: the teacher's predictions, window by window.
+"""A CT in, four bones out: the teacher's predictions, window by window, and the shape model's bones
+fitted to them.
 
 At 256^3 voxels with a network of the published size the whole process takes 2.9 GB at its peak,
 most of it the features of one window of 128^3, and 373 s of one core of a CPU (27 windows;
@@ -26,7 +27,11 @@ from SSRKDLib.ct.reading import CtScan, read_scan
 from SSRKDLib.ct.sliding_window import Blend, window_starts
 from SSRKDLib.models import loading
 from SSRKDLib.models.ct_model import PUBLISHED_SIZE, check_teacher
+from SSRKDLib.reconstruction.choices import chosen_surface
+from SSRKDLib.reconstruction.ct_bones import fit_ct_bones
 from SSRKDLib.reconstruction.field import NOT_SEEN, FieldGrid
+from SSRKDLib.reconstruction.fitting.shape_model import SHAFT_MM
+from SSRKDLib.reconstruction.fitting.template import correspondence
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.surfaces.mesh import Mesh
@@ -66,6 +71,7 @@ def reconstruct_ct_file(
     device: str = "auto",
     laterality: str | None = None,
     progress: Progress = no_progress,
+    surface: str | None = None,
     load: Callable[[str | Path | None, str], CtModel] | None = None,
 ) -> CtReconstruction:
     """Read a CT, load weights and reconstruct; on the CPU where ``auto`` found a GPU too small.
@@ -73,14 +79,14 @@ def reconstruct_ct_file(
     Args:
         path: see :func:`~SSRKDLib.ct.reading.read_scan`.
         weights, device: see :func:`SSRKDLib.models.loading.load_ct_model`.
-        laterality, progress: see :func:`reconstruct_ct`.
+        laterality, progress, surface: see :func:`reconstruct_ct`.
         load: gives the model of weights and device, default
             :func:`SSRKDLib.models.loading.load_ct_model`.
 
     Raises:
         WeightsError: the weights are absent, damaged, or contain no teacher.
         ImageError: the CT cannot be used, or no bone is found in it.
-        InputError: a device that is not there.
+        InputError: a device that is not there, or another surface.
         MissingDependencyError: torch or safetensors is not installed.
         DeviceMemoryError: memory ran out.
     """
@@ -91,7 +97,7 @@ def reconstruct_ct_file(
     read = round(time.perf_counter() - start, 3)
 
     result, warnings = loading.run_with_model(
-        lambda model: reconstruct_ct(scan, model, laterality, progress),
+        lambda model: reconstruct_ct(scan, model, laterality, progress, surface),
         load or loading.load_ct_model, weights, device, progress,
     )  # fmt: skip
     result.report["warnings"][:0] = warnings
@@ -106,6 +112,7 @@ def reconstruct_ct(
     model: CtModel,
     laterality: str | None = None,
     progress: Progress = no_progress,
+    surface: str | None = None,
 ) -> CtReconstruction:
     """Reconstruct the bones of one knee.
 
@@ -114,10 +121,15 @@ def reconstruct_ct(
         model: the teacher.
         laterality: "L", "R" or None: from where the fibula lies beside the tibia.
         progress: called with stage, fraction done and message; what it raises ends the job.
+        surface: one of :data:`~SSRKDLib.reconstruction.choices.SURFACES`: the shape model's bones,
+            fitted to what was segmented and to the CT's edges, or the isosurface of the network's
+            labels; None: ``model.surface``.
 
     Raises:
         ImageError: a CT of impossible size, or no bone is found.
+        InputError: another surface.
     """
+    surface = chosen_surface(surface, model.surface)
     start = time.perf_counter()
     if model.voxel is None:
         grid = CtGrid.stretched(scan, PUBLISHED_SIZE)
@@ -136,11 +148,27 @@ def reconstruct_ct(
         )
     seconds["surface"] = round(time.perf_counter() - start, 3)
     side, doubts = _side(bones, laterality)
+    fitted = None
+    if surface == "fitted":
+        start = time.perf_counter()
+        progress("fit", 0.98, "Fitting the bones to the CT")
+        fitted = fit_ct_bones(bones, side, scan)
+        if fitted is None:
+            doubts.append(
+                "The shape model does not fit what was segmented, so the network's own surfaces "
+                "are delivered."
+            )
+        else:
+            bones = fitted.bones
+            doubts += _cut_short(scan)
+        seconds["fit"] = round(time.perf_counter() - start, 3)
     missing = [
         Message("The {bone} was not found.", bone=bone) for bone in BONES if bone not in bones
     ]
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
+    report["surface"] = "field" if fitted is None else "fitted"
+    report["correspondence"] = None if fitted is None else correspondence(fitted.cuts)
     longer = _outside_training_range(scan, model)
     report["warnings"] = [*scan.notes, *model.notes, *longer, *missing, *choices, *doubts]
     return CtReconstruction(bones, side, report)
@@ -158,6 +186,18 @@ def _outside_training_range(scan: CtScan, model: CtModel) -> list[str]:
             "taken for other bones.",
             extent=model.extent,
             length=length,
+        )
+    ]
+
+
+def _cut_short(scan: CtScan) -> list[str]:
+    """A sentence where the CT shows more of the shafts than the shape model has."""
+    if float((scan.spacing * scan.hounsfield.shape[::-1]).max()) <= 2 * SHAFT_MM:
+        return []
+    return [
+        Message(
+            "Bones are fitted to {shaft:.0f} mm from the joint, and left out beyond.",
+            shaft=SHAFT_MM,
         )
     ]
 

@@ -21,8 +21,8 @@ from SSRKDLib.reconstruction.agreement import Agreement, mean_agreement, silhoue
 from SSRKDLib.reconstruction.choices import (
     FURTHER_NAMES,
     POSES,
-    SURFACES,
     VIEW_NAMES,
+    chosen_surface,
     pose_sentence,
 )
 from SSRKDLib.reconstruction.doubted_rig import fit_in_doubt
@@ -256,15 +256,7 @@ def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel, alone: bo
             "The network reads two radiographs, and one is given.",
             "Add a second one, or use fitted surfaces and the weights that come with SSRKD.",
         )
-    if surface is None:
-        return model.surface
-    if surface not in SURFACES:
-        raise InputError(
-            "There is no surface called '{surface}'.",
-            "Use one of {surfaces}.",
-            surface=surface,
-            surfaces=", ".join(SURFACES),
-        )
+    surface = chosen_surface(surface, model.surface)
     if surface == "fitted" and model.surface != "fitted":
         raise InputError(
             "The weights '{model}' give no bone's own outline, which surfaces are fitted to.",

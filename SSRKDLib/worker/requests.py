@@ -27,7 +27,10 @@ REQUESTS: dict[str, dict] = {
         **_RADIOGRAPHS, "masks?": _FILES, "spacing?": Within(0.1, 10),
         "surface?": (set(SURFACES), None), "pose?": set(POSES),
     },
-    "reconstruct_ct": {"ct": str, "laterality?": ({"L", "R"}, None), **_NETWORKS},
+    "reconstruct_ct": {
+        "ct": str, "laterality?": ({"L", "R"}, None), "surface?": (set(SURFACES), None),
+        **_NETWORKS,
+    },  # fmt: skip
     "segment": _RADIOGRAPHS,
     "locate": _RADIOGRAPHS,
     "simulate": {

@@ -98,7 +98,7 @@ def _reconstruct_ct(models: ModelCache, request: dict, progress: Progress) -> di
     """Surfaces from a CT.
 
     Request: ``ct`` (file, Hounsfield units), ``output``, ``weights``, ``device``, ``laterality``
-    ("L", "R" or None: from the bones).
+    ("L", "R" or None: from the bones), ``surface`` as of ``reconstruct``.
 
     Result: as of ``reconstruct``.
     """
@@ -113,6 +113,7 @@ def _reconstruct_ct(models: ModelCache, request: dict, progress: Progress) -> di
             request.get("device", "auto"),
             request.get("laterality"),
             progress,
+            request.get("surface"),
             models.load,
         )
         _name_gpu(result.report)

@@ -63,7 +63,7 @@ def test_ct_command_writes_surfaces_and_a_report(files, tmp_path, capsys):
     is_the_knee(read_meshes(out))
     report = json.loads((out / "report.json").read_text())
     assert report["weights"] == "bands" and len(report["weights_sha256"]) == 64
-    assert list(report["seconds"]) == ["read", "field", "surface", "total"]
+    assert list(report["seconds"]) == ["read", "field", "surface", "fit", "total"]
     assert report["laterality"] == "R" and report["spacing_mm"] == 3.6
     assert all(report["bones"][bone]["found"] for bone in BONES)
     assert report["note"] == "For research, not for diagnosis."
@@ -85,6 +85,7 @@ def test_ct_command_refuses_what_it_cannot_use(files, tmp_path, capsys):
     refused([*plain, "--frontal", "a.dcm"], capsys, "Both a CT and radiographs")
     refused([*plain, "rig.json"], capsys, "Both a CT and radiographs")
     refused([*plain, "--spacing", "1"], capsys, "Omit --spacing")
+    refused([*plain, "--pose", "frontal"], capsys, "Omit --pose")
     refused([*plain, "--weights", "none-such"], capsys, "none-such")
     refused(arguments(files, out)[:1] + ["--ct", labels, *arguments(files, out)[3:]], capsys,
             "Hounsfield")  # fmt: skip
@@ -155,7 +156,7 @@ def test_ct_task_writes_surfaces_and_keeps_its_network(files, tmp_path, monkeypa
     is_the_knee(read_meshes(tmp_path / "out"))
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == result["report"]
     assert list(dict.fromkeys(stage for stage, *_ in steps)) == [
-        "read", "load", "resample", "field", "surface", "write",
+        "read", "load", "resample", "field", "surface", "fit", "write",
     ]  # fmt: skip
     fractions = [fraction for _, fraction, _ in steps]
     assert fractions == sorted(fractions)

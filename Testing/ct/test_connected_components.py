@@ -66,6 +66,17 @@ def test_what_is_longer_than_any_patella_is_none():
     assert "patella" not in chosen and "patella cannot be" in sentences[0]
 
 
+def test_a_piece_of_shaft_taken_for_another_bone_is_no_second_knee():
+    """Far from the joint a network may take as much tibia for femur as it sees of the femur."""
+    upper, lower = ((16, 15, 15), (29, 25, 25)), ((2, 15, 15), (16, 25, 25))
+    leg = {**{name: [block] for name, block in LEG.items()}, "tibia": [upper]}
+    _, sentences = one_knee(found_in(**{**leg, "femur": [LEG["femur"], lower]}))
+    assert sentences == []
+    beside = shifted(LEG["femur"], i=40)
+    _, sentences = one_knee(found_in(**{**leg, "femur": [LEG["femur"], beside]}))
+    assert len(sentences) == 1 and "two knees" in sentences[0]
+
+
 def test_a_joint_is_not_made_of_a_left_femur_and_a_right_tibia():
     other = {bone: shifted(block, i=40) for bone, block in LEG.items()}
     chosen, sentences = one_knee(found_in(femur=[LEG["femur"]], tibia=[other["tibia"]]))

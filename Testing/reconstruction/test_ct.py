@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core.anatomy import BONES
-from SSRKDLib.core.errors import Cancelled, ImageError
+from SSRKDLib.core.errors import Cancelled, ImageError, InputError
 from SSRKDLib.ct.grid import CtGrid
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.ct.sliding_window import window_starts
@@ -25,6 +25,7 @@ class Bright:
     """A femur where it is brighter than the middle; knows no other bone."""
 
     name, device, window, notes, extent = "bright", "cpu", 32, (), np.inf
+    surface = "field"
     manifest = {"sha256": "0" * 64}  # noqa: RUF012
 
     def __init__(self, voxel=2.0):
@@ -106,6 +107,19 @@ def test_four_bones_are_told_apart_and_measured():
     assert report["ct"] == {
         "size": [80, 90, 110], "voxel_mm": [1.8, 1.6, 1.6], "seen_as_voxel_mm": [1.8] * 3,
     }  # fmt: skip
+
+
+def test_what_the_shape_model_does_not_fit_is_delivered_as_it_was_segmented():
+    values, affine = band_ct()
+    plain = reconstruct_ct(CtScan(values, affine), BandModel(voxel=1.8))
+    assert (plain.report["surface"], plain.report["correspondence"]) == ("field", None)
+    fitted = reconstruct_ct(CtScan(values, affine), BandModel(voxel=1.8), surface="fitted")
+    assert fitted.report["surface"] == "field"
+    assert "shape model does not fit" in fitted.report["warnings"][0]
+    for bone in BONES:
+        np.testing.assert_array_equal(fitted.bones[bone].vertices, plain.bones[bone].vertices)
+    with pytest.raises(InputError, match="no surface called 'smooth'"):
+        reconstruct_ct(CtScan(values, affine), BandModel(), surface="smooth")
 
 
 # What the network sees

@@ -138,7 +138,7 @@ class BandModel:
         asked: shapes of the windows that it was asked about.
     """
 
-    name, device = "bands", "cpu"
+    name, device, surface = "bands", "cpu", "field"
     manifest = {"sha256": "0" * 64}  # noqa: RUF012
 
     def __init__(self, voxel: float | None = 3.6, window: int = 48) -> None:
