@@ -23,6 +23,7 @@ class Recorder:
     """A network that finds nothing, and keeps what it was given."""
 
     name, device, window, notes, extent = "recorder", "cpu", 64, (), np.inf
+    surface = "field"
     manifest = {"sha256": "0" * 64}  # noqa: RUF012
 
     def __init__(self, voxel):
