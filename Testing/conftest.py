@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from xdist.scheduler import LoadScopeScheduling
@@ -44,6 +46,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files:
     """How xdist shares tests out."""
     config.option.loadscopereorder = False
     return Files(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: the module's tests wait for their worker, trainings for
+    processes of their own, and a core would idle."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_sessionfinish() -> None:
