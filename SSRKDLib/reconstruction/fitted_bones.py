@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -213,7 +213,7 @@ def _views(framed: FramedRadiographs, rig: Rig, doubt: RigDoubt | None) -> Views
         ),
         simultaneous=rig.simultaneous,
         doubt=doubt,
-        frontal=edge_image(framed, PAIR[0]),
+        frontal=partial(edge_image, framed, PAIR[0]),
     )
 
 

@@ -1,5 +1,8 @@
 """The radiograph itself as evidence of turns out of its plane, on images made of known bones."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import trimesh
@@ -7,8 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.virtual_cameras import frame_cameras
+from SSRKDLib.reconstruction.fitting import fit as fitting
 from SSRKDLib.reconstruction.fitting import radiograph_term
-from SSRKDLib.reconstruction.fitting.fit import _evidence
+from SSRKDLib.reconstruction.fitting.fit import Fit, Views, _by_radiograph, _evidence
 from SSRKDLib.reconstruction.fitting.gauss_newton import FINEST, Evidence, descend
 from SSRKDLib.reconstruction.fitting.radiograph_term import (
     EdgeImage,
@@ -67,18 +71,64 @@ def test_an_image_of_something_else_leaves_the_outlines_fit(bent_further):
     assert np.array_equal(alone.coefficients, both.coefficients)
 
 
+def femur_alone(mesh: trimesh.Trimesh, pose: np.ndarray) -> FitState:
+    count = len(mesh.vertices)
+    modes = np.zeros((count, 3, 1), np.float32)
+    bone = BoneModel.of_mesh(np.asarray(mesh.vertices), modes, mesh.faces, np.arange(count))
+    model = KneeShapeModel({"femur": bone}, 1)
+    return FitState(model, np.zeros(1), ({"femur": pose},), (0,))
+
+
 def test_a_ball_of_bone_absorbs_as_its_cortex_and_core_do():
     """Through the middle of a ball: 40 mm of spongy bone, and 3 mm of cortex that is denser."""
-    ball = trimesh.creation.icosphere(4, 20.0)
-    count = len(ball.vertices)
-    modes = np.zeros((count, 3, 1), np.float32)
-    bone = BoneModel.of_mesh(np.asarray(ball.vertices), modes, ball.faces, np.arange(count))
-    still = {"femur": np.eye(4)}
-    state = FitState(KneeShapeModel({"femur": bone}, 1), np.zeros(1), (still,), (0,))
+    state = femur_alone(trimesh.creation.icosphere(4, 20.0), np.eye(4))
     image = cast(state, 0, VIEW, ("femur",))[0]
     denser = radiograph_term._DENSER
     assert image[59:61, 59:61] == pytest.approx(40.0 + 3.0 * denser, abs=0.3)
     assert not image[:, :30].any()
+
+
+@pytest.mark.parametrize(("turned", "spongy", "cortices"), [(0.0, 40.0, 2), (90.0, 100.0, 1)])
+def test_a_shaft_that_is_cut_open_absorbs_as_one_that_is_solid(turned, spongy, cortices):
+    """A shaft of 40 by 40 by 100 mm across and along, where one of the two ends is cut."""
+    box = trimesh.creation.box((40.0, 40.0, 100.0)).subdivide().subdivide()
+    box.update_faces(box.triangles_center[:, 2] > -49.9)
+    box.remove_unreferenced_vertices()
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("xyz", [turned, 3, 2], degrees=True).as_matrix()
+    image = cast(femur_alone(box, pose), 0, VIEW, ("femur",))[0]
+    expected = spongy + cortices * radiograph_term._CORTEX_MM * radiograph_term._DENSER
+    assert image[58:62, 58:62] == pytest.approx(expected, abs=0.3)
+
+
+def test_shafts_that_end_within_the_image_are_as_thick_as_bones(monkeypatch):
+    """The knee is bent so far that the radiograph looks along the tibia."""
+    state, bones = knee(0 * random_shape(0), bent(75.0)), ("femur", "tibia", "fibula")
+    assert cast(state, 0, VIEW, bones).min() > -1e-6
+    monkeypatch.setattr(radiograph_term, "_DENSER", 0.0)  # mm of bone, whatever it is
+    lengths = cast(state, 0, VIEW, bones)
+    assert lengths.min() > -1e-6
+    assert 100.0 < lengths[1].max() < 150.0
+
+
+@pytest.mark.parametrize(("times", "taken"), [(1.01, True), (1.5, False)])
+def test_edges_that_lead_away_from_the_outlines_are_not_followed(monkeypatch, times, taken):
+    known = Evidence(None)
+    before = Fit(None, 0.4, {"femur": np.array([40.0, 100.0])}, known)
+    after = replace(before, near={"femur": np.array([times * 40.0, 100.0])})
+    monkeypatch.setattr(fitting, "_descended", lambda *_: after)
+    seen = Views((), None, None, frontal=lambda: None)
+    found = _by_radiograph(before, seen, lambda: None)
+    assert (found.near is after.near) == taken
+    assert (found.evidence is known) != taken
+
+
+def test_what_a_fit_is_sure_of_does_not_rest_on_the_radiograph(bent_further):
+    true, evidence, _ = bent_further
+    term = SimpleNamespace(add_to=lambda equations, knee: pytest.fail("asked"))
+    with_it = Fit(true, 0.4, {}, replace(evidence, radiograph=term))
+    without = replace(with_it, evidence=evidence)
+    assert np.array_equal(with_it.equations().matrix, without.equations().matrix)
 
 
 def test_contrast_does_not_change_where_edges_are():

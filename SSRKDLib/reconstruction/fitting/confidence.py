@@ -105,7 +105,8 @@ def confidences(
 
 def vertex_deviations(fit: Fit) -> dict[str, np.ndarray]:
     """Standard deviations ``[N]`` mm of each bone's vertices along their normals, which outlines,
-    field and the population leave; poses are marginalised."""
+    field and the population leave; poses are marginalised. The radiograph itself is left out, as it
+    was when :data:`SHARE_POWER` was chosen."""
     state, equations = fit.state, fit.equations()
     count = equations.components
     covariance = equations.covariance()

@@ -94,7 +94,8 @@ def cast(state: FitState, slot: int, view: View, bones: tuple[str, ...]) -> np.n
         part = state.model.bones[bone]
         outer = part.shape(state.coefficients)
         for points in (outer, outer - _CORTEX_MM * part.normals(outer)):
-            surfaces.append((moved_points(state.poses[slot][bone], points), part.faces))
+            vertices, faces = part.closed(points)
+            surfaces.append((moved_points(state.poses[slot][bone], vertices), faces))
     lengths = path_lengths(surfaces, view)
     return (1 + _DENSER) * lengths[::2] - _DENSER * lengths[1::2]
 
@@ -132,6 +133,7 @@ class RadiographTerm:
         for k, change in enumerate(equations.following(columns, turns).T):
             bone = _TURNED[k // 2]
             turned = state.stepped(*equations.split(_TRIED * change))
+            # Other bones follow, too, but are left where they are: drawing takes most of the time.
             other = whole - drawn[BONES.index(bone)] + cast(turned, self.slot, view, (bone,))[0]
             rates[:, k] = (local_gradients(other)[:, used].ravel() - edges) / _TRIED
         apart = seen - share * edges

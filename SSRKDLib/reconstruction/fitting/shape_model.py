@@ -102,6 +102,16 @@ class BoneModel:
         vectors = self._corners @ cross_products(b - a, c - a)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
+    def closed(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices and faces of the bone with its vertices at ``points``, its rim closed by a fan
+        about the rim's middle."""
+        if not self.rim.any():
+            return points, self.faces
+        middle = np.full((len(self.rim_edges), 1), len(points))
+        fan = np.concatenate([self.rim_edges[:, ::-1], middle], axis=1)
+        vertices = np.concatenate([points, points[self.rim].mean(0, keepdims=True)])
+        return vertices, np.concatenate([self.faces, fan])
+
 
 @dataclass(frozen=True, eq=False)
 class KneeShapeModel:
