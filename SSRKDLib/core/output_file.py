@@ -76,11 +76,13 @@ def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
 
 
 def is_elsewhere(error: OSError, path: Path) -> bool:
-    """Whether an error's file is neither in a place that is written to, nor hidden beside it, nor
-    above it."""
-    if not isinstance(error.filename, str) or Path(error.filename) in path.parents:
+    """Whether an error's file is neither in a place that is written to (resolved), nor hidden
+    beside it, nor above it."""
+    if not isinstance(error.filename, str):
         return False
-    place = Path(error.filename)
+    place = resolved(error.filename)
+    if place in path.parents:
+        return False
     inside = place.parts[len(path.parent.parts) :] if path.parent in place.parents else ("",)
     return inside[0] != path.name and not inside[0].startswith(f".{path.name}.")
 

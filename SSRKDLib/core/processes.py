@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
-from SSRKDLib.core.errors import DeviceMemoryError
+from SSRKDLib.core.errors import DeviceMemoryError, SSRKDError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -67,6 +67,7 @@ def run_in_processes(
 
     Raises:
         DeviceMemoryError: a process was ended from outside, and there is no ``ended``.
+        SSRKDError: no process starts, as in a script without ``if __name__ == "__main__":``.
     """
     alone = processes == 1 or len(items) < 2
     if alone and ended is None:
@@ -103,6 +104,14 @@ def _pooled(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(processes, len(items)), mp_context=context)
     try:
+        try:
+            pool.submit(int).result()
+        except BrokenProcessPool as error:  # before any item
+            raise SSRKDError(
+                "A process ended before it began its work.",
+                'In a script of your own, put the call below `if __name__ == "__main__":`. '
+                "Otherwise memory may be lacking: close other programs.",
+            ) from error
         yield from pool.map(function, items)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -94,7 +94,7 @@ class Slice(NamedTuple):
 
     def _impossible(self, name: str) -> ImageError:
         return ImageError(
-            "The DICOM tag {name} of '{path}' has no value that a slice of a CT has.",
+            "The DICOM tag {name} of '{path}' has a value that no CT slice can have.",
             "Give the CT's own series, or export it again, as NIfTI or NRRD for example.",
             name=name,
             path=self.path,
@@ -129,10 +129,10 @@ def read_slices(paths: Iterable[Path]) -> list[Slice]:
 
 def _slices(path: Path, tags: pydicom.Dataset) -> Iterator[Slice]:
     frames = tags.get("NumberOfFrames") or 1
-    if frames == 1:
+    shared, groups = (tags.get(name) or [] for name in _GROUPS)
+    if frames == 1 and not groups:
         yield Slice(path, tags)
         return
-    shared, groups = (tags.get(name) or [] for name in _GROUPS)
     if len(groups) != frames:
         raise ImageError(
             "'{path}' contains {frames} images and does not say where each of them lies.",
@@ -148,5 +148,6 @@ def _slices(path: Path, tags: pydicom.Dataset) -> Iterator[Slice]:
             for element in item:
                 if element.VR == "SQ" and element.value:
                     one.update(element.value[0])
-        one.InstanceNumber = frame + 1
-        yield Slice(path, one, frame)
+        if frames > 1:
+            one.InstanceNumber = frame + 1
+        yield Slice(path, one, frame if frames > 1 else None)

@@ -24,7 +24,8 @@ _LARGEST_HU = 1e5
 
 #: Of a file that says so, or that says nothing.
 _UNPLACED = (
-    "Its voxels are taken as cubes of 1 mm, as those of files that state no spacing: check it."
+    "The CT states no voxel size other than 1 mm; if it was lost in an export, the bones have the "
+    "wrong size. Check the spacing."
 )
 
 _SEPARATE = "Export the scan again as CT images of one file each, or as NIfTI or NRRD."

@@ -186,13 +186,17 @@ def evaluate_cases(
         cases: of :func:`find_cases`.
         output: of :func:`prepare_output`; every finished case is written there at once.
         settings: see there.
-        processes: how many cases at a time, each in another process than this.
+        processes: how many cases at a time, each in another process than this: a script calls it
+            below ``if __name__ == "__main__":``, since those processes import the script.
         progress: called with stage, fraction done and message; what it raises ends the run.
 
     Returns:
         One dict per case: ``case``, ``error`` ("" or why it failed), ``side``, ``seconds``,
         ``warnings``, ``rows`` (of :func:`SSRKDLib.evaluation.metrics.compare_meshes`) and
         ``clinical`` (of :func:`SSRKDLib.clinical.comparison.compare_measures`).
+
+    Raises:
+        SSRKDError: the other processes do not start.
     """
     results = {case.name: read_result(case, output) for case in cases}
     open_cases = [case for case in cases if results[case.name] is None]

@@ -142,8 +142,8 @@ def higher_than_detectors(rig: Rig) -> list[str]:
     return [
         Message(
             "The {view} radiograph is {height:.0f} mm high, more than any detector, and described "
-            "as one exposure of a cone beam: if a slot scanner took it, its heights are not "
-            "magnified, and its view should say so ('type': 'slot'); if it was joined from several "
+            "as one exposure of a cone beam. If a slot scanner took it, its heights are not "
+            "magnified, and its view should say so ('type': 'slot'). If it was joined from several "
             "exposures, use the one of the knee.",
             view=view.name,
             height=height,
@@ -161,8 +161,8 @@ def pixels_of_slot_scanners(rig: Rig) -> list[str]:
     return [
         Message(
             "The pixels of the {view} radiograph are {ratio:.2f} times as long across as along the "
-            "leg, as where a slot scanner magnifies across only, and it is described as one "
-            "exposure of a cone beam: if a slot scanner took it, the bones are too short, and its "
+            "leg, as where a slot scanner magnifies across only, but it is described as one "
+            "exposure of a cone beam. If a slot scanner took it, the bones are too short, and its "
             "view should say so ('type': 'slot').",
             view=view.name,
             ratio=view.pixel_spacing[0] / view.pixel_spacing[1],

@@ -26,9 +26,15 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsError
+from SSRKDLib.core.errors import (
+    InputError,
+    OutputError,
+    SSRKDError,
+    WeightsError,
+    of_the_system,
+)
 from SSRKDLib.core.input_files import beginning
-from SSRKDLib.core.output_file import cannot_write, write_file
+from SSRKDLib.core.output_file import cannot_write, is_elsewhere, resolved, write_file
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint
@@ -142,6 +148,7 @@ def run(arguments: Sequence[str]) -> int:
         0; 2 after an error in the input, which is reported in one line; 143 where SIGTERM stopped
         the training, which has then kept its last step.
     """
+    output = None
     try:
         if not arguments or arguments[0] not in TASKS:
             raise InputError(
@@ -170,9 +177,22 @@ def run(arguments: Sequence[str]) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {cannot_write(error.filename or 'A file', error)}", file=sys.stderr)
+        print(f"error: {_of_files(error, output)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _of_files(error: OSError, output: Path | None) -> SSRKDError:
+    """What an error of the system says of a training's data or, where it is known by then, of its
+    output."""
+    loaders = error.errno is None and "Traceback" in str(error)  # of a loader's process
+    if output is None or loaders or is_elsewhere(error, resolved(output)):
+        _, _, told = str(error).strip().rpartition("\n")
+        return of_the_system(error) or InputError(
+            f"A training's file cannot be opened ({told}).",
+            "Check that it is still there; the training goes on from its last checkpoint.",
+        )
+    return cannot_write(error.filename or output, error)
 
 
 def _made(task: type[Task], data: type, arguments: list[str]) -> _Command:

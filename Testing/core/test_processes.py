@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from SSRKDLib.core import processes
 from SSRKDLib.core.errors import DeviceMemoryError
 from SSRKDLib.core.processes import process_count, run_in_processes
+from Testing.structure.repository import ROOT
 
 START = Path("/proc/self/environ")
 
@@ -45,3 +48,19 @@ def test_an_item_that_ends_its_process_costs_no_other(count):
     items = ["1 + 1", "__import__('os')._exit(9)", "1 + 2"]
     assert list(run_in_processes(eval, items, count, ended=len)) == [2, len(items[1]), 3]
     assert list(run_in_processes(eval, items[1:2], count, ended=len)) == [len(items[1])]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_script_without_a_guard_is_told_so_and_no_item_is_blamed(tmp_path, count):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from SSRKDLib.core.processes import run_in_processes\n"
+        f"print(list(run_in_processes(abs, [-1, -2], {count}, ended=abs)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and not done.stdout
+    assert "SSRKDError: A process ended before it began its work." in done.stderr
+    assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]

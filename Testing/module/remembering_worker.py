@@ -9,6 +9,7 @@ the last bit, the result comes from a file in the folder that it is started with
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import sys
 from dataclasses import fields
@@ -44,7 +45,9 @@ def remembering(function, folder: Path):
             steps.append(step)
 
         result = function(exposures, rig, model, *rest[:place], listen, *rest[place:])
-        file.write_bytes(pickle.dumps((steps, result)))
+        part = file.with_suffix(f".{os.getpid()}")  # tests kill the worker
+        part.write_bytes(pickle.dumps((steps, result)))
+        part.replace(file)
         return result
 
     return remembered

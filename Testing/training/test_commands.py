@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import subprocess
@@ -279,16 +278,6 @@ def test_a_torn_last_checkpoint_is_replaced_by_the_newest_sound_one_and_said(
         path.write_bytes(torn)
     assert command.run(arguments("segmentation", processed, tmp_path / "run", 2)) == 2
     assert "is damaged" in capsys.readouterr().err
-
-
-def test_a_full_disk_leaves_no_torn_checkpoint(processed, tmp_path, monkeypatch, capsys):
-    def full(handle):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    assert command.run(arguments("segmentation", processed, tmp_path / "run", 1)) == 2
-    assert "ckpt' cannot be written: the disk is full" in capsys.readouterr().err
-    assert not list((tmp_path / "run").rglob("*.ckpt*"))
 
 
 def test_features_of_another_width_are_refused_before_any_step(
