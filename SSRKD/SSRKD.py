@@ -219,8 +219,8 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         return made if done is not None else made.models
 
     def reconstructFromCt(
-        self, ct, region=None, laterality=None, weights=None, device="auto", case=None,
-        progress=None, done=None, failed=None,
+        self, ct, region=None, laterality=None, weights=None, device="auto", surface=None,
+        case=None, progress=None, done=None, failed=None,
     ):  # fmt: skip
         """Surface models of the bones in a CT, under the CT's parent transform.
 
@@ -230,6 +230,8 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
             laterality: "L", "R" or None (from where the fibula lies).
             weights: name or path of a bundle with a teacher; None: the bundled ones.
             device: "auto", "cpu" or "cuda".
+            surface: "fitted" (a population's shape model), "field" (the network's own), or None:
+                by the weights.
             case: what ``done`` got earlier of the same CT: its models get new surfaces.
             progress, done, failed: see the class; ``done`` gets the case.
 
@@ -238,7 +240,7 @@ class SSRKDLogic(ScriptedLoadableModuleLogic):
         """
         from SSRKDSlicer.tasks import Options
 
-        options = Options(weights, device)
+        options = Options(weights, device, surface=surface)
 
         def start(**callbacks):
             return self.tasks.reconstructCt(ct, region, laterality, options, case, **callbacks)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.messages import Message
 
-#: The population's shape model fitted to the radiographs, or the isosurface of the network's field.
+#: The population's shape model fitted to the radiographs or the CT, or the isosurface of the
+#: network's field.
 SURFACES = ("fitted", "field")
 
 #: The views of a pair, in the order of their virtual cameras, and further ones that bones are

@@ -28,10 +28,9 @@ from SSRKDLib.ct.sliding_window import Blend, window_starts
 from SSRKDLib.models import loading
 from SSRKDLib.models.ct_model import PUBLISHED_SIZE, check_teacher
 from SSRKDLib.reconstruction.choices import chosen_surface
-from SSRKDLib.reconstruction.ct_bones import fit_ct_bones
+from SSRKDLib.reconstruction.ct_bones import fit_ct_bones, left_out_beyond
 from SSRKDLib.reconstruction.field import NOT_SEEN, FieldGrid
-from SSRKDLib.reconstruction.fitting.shape_model import SHAFT_MM
-from SSRKDLib.reconstruction.fitting.template import correspondence
+from SSRKDLib.reconstruction.fitting.template import CutBone, correspondence
 from SSRKDLib.reconstruction.isosurface import extract
 from SSRKDLib.reconstruction.report import report_of
 from SSRKDLib.surfaces.mesh import Mesh
@@ -51,8 +50,8 @@ class CtReconstruction:
     """What came out.
 
     Attributes:
-        bones: surfaces in the patient's LPS mm, outward; closed except where the CT ends; a bone
-            that was not found is absent.
+        bones: surfaces in the patient's LPS mm, outward; closed except where the CT, or the fitted
+            shaft, ends; a bone that was not found is absent.
         laterality: "L", "R", or None where neither the caller nor the bones decide.
         report: plain JSON values, as written to report.json.
         within_mm: as of :class:`~SSRKDLib.reconstruction.radiographs.Reconstruction`; of a CT
@@ -159,8 +158,8 @@ def reconstruct_ct(
                 "are delivered."
             )
         else:
-            bones = fitted.bones
-            doubts += _cut_short(scan)
+            doubts += _beyond(bones, fitted)
+            bones = {bone: cut.mesh for bone, cut in fitted.items()}
         seconds["fit"] = round(time.perf_counter() - start, 3)
     missing = [
         Message("The {bone} was not found.", bone=bone) for bone in BONES if bone not in bones
@@ -168,7 +167,7 @@ def reconstruct_ct(
     report = _report(grid, model, bones, seconds, windows)
     report["laterality"] = side
     report["surface"] = "field" if fitted is None else "fitted"
-    report["correspondence"] = None if fitted is None else correspondence(fitted.cuts)
+    report["correspondence"] = None if fitted is None else correspondence(fitted)
     longer = _outside_training_range(scan, model)
     report["warnings"] = [*scan.notes, *model.notes, *longer, *missing, *choices, *doubts]
     return CtReconstruction(bones, side, report)
@@ -176,7 +175,7 @@ def reconstruct_ct(
 
 def _outside_training_range(scan: CtScan, model: CtModel) -> list[str]:
     """A sentence where the CT shows much more of the leg than the network was trained on."""
-    length = float((scan.spacing * scan.hounsfield.shape[::-1]).max())
+    length = float(np.abs(scan.index_to_lps[2, :3]) @ scan.hounsfield.shape[::-1])  # of the leg
     if length <= LONGER * model.extent:
         return []
     return [
@@ -190,14 +189,16 @@ def _outside_training_range(scan: CtScan, model: CtModel) -> list[str]:
     ]
 
 
-def _cut_short(scan: CtScan) -> list[str]:
-    """A sentence where the CT shows more of the shafts than the shape model has."""
-    if float((scan.spacing * scan.hounsfield.shape[::-1]).max()) <= 2 * SHAFT_MM:
+def _beyond(bones: dict[str, Mesh], fitted: dict[str, CutBone]) -> list[str]:
+    """A sentence where shafts were segmented beyond the shape model's."""
+    reach = left_out_beyond(bones, fitted)
+    if reach is None:
         return []
     return [
         Message(
-            "Bones are fitted to {shaft:.0f} mm from the joint, and left out beyond.",
-            shaft=SHAFT_MM,
+            "Only the {reach:.0f} mm on each side of the joint are fitted; the rest of the shafts "
+            "is left out.",
+            reach=reach,
         )
     ]
 

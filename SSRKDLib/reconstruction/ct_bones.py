@@ -8,7 +8,8 @@ a thin fibula; a bone's shape says how its shaft goes on, and the CT says where 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import numpy as np
 
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import MeshError
@@ -18,33 +19,21 @@ from SSRKDLib.reconstruction.ct_edges import depth_in_scan, drawn_to_edges
 from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
 from SSRKDLib.reconstruction.fitting.surface_fit import SurfaceFit, fit_surfaces
 from SSRKDLib.reconstruction.fitting.template import CutBone, cut_bone
+from SSRKDLib.surfaces.knee import joint_centre
 from SSRKDLib.surfaces.mesh import Mesh
 
-#: The shape model is none of what was segmented where that lies farther from it, mean in mm, or
-#: where its shape is so strange. Of the held-out people both are up to 1.2, although a third of a
-#: shaft was taken for another bone.
+#: What was segmented is not this bone if its mean distance from the shape model exceeds the first,
+#: mm, or the shape is as unusual as the second, standard deviations. Of the held-out people both
+#: are up to 1.2, although a third of a shaft was taken for another bone.
 _MISFIT_MM, _STRANGE = 2.5, 2.0
 
-
-@dataclass(frozen=True, eq=False)
-class CtBones:
-    """What the fit delivers.
-
-    Attributes:
-        cuts: per bone what of its template the CT shows, LPS mm.
-        distances: per bone, mean distance from the segmented surface to the shape model, mm.
-    """
-
-    cuts: dict[str, CutBone]
-    distances: dict[str, float]
-
-    @property
-    def bones(self) -> dict[str, Mesh]:
-        """Surfaces, LPS mm."""
-        return {bone: cut.mesh for bone, cut in self.cuts.items()}
+#: So much of a shaft beyond the fitted one is worth a word, mm.
+_BEYOND_MM = 10.0
 
 
-def fit_ct_bones(bones: Mapping[str, Mesh], laterality: str | None, scan: CtScan) -> CtBones | None:
+def fit_ct_bones(
+    bones: Mapping[str, Mesh], laterality: str | None, scan: CtScan
+) -> dict[str, CutBone] | None:
     """Fit the shape model to the bones of a CT.
 
     Args:
@@ -53,8 +42,8 @@ def fit_ct_bones(bones: Mapping[str, Mesh], laterality: str | None, scan: CtScan
         scan: the CT.
 
     Returns:
-        None where the shape model does not fit one of the bones, or there is neither femur nor
-        tibia.
+        Per bone what of its template the CT shows, LPS mm. None where the shape model does not fit
+        one of the bones, or there is neither femur nor tibia.
     """
     try:
         tried = {side: _fitted(bones, side) for side in ([laterality] if laterality else "LR")}
@@ -66,16 +55,36 @@ def fit_ct_bones(bones: Mapping[str, Mesh], laterality: str | None, scan: CtScan
         return None
     cuts = {}
     seen = scan if side == "L" else CtScan(scan.hounsfield, MIRROR @ scan.index_to_lps)
-    for bone in BONES:
-        if bone not in fits:
-            continue
+    for bone in (bone for bone in BONES if bone in fits):
         template = knee_shape_model().bones[bone]
         points = drawn_to_edges(template, fits[bone].points, seen)
         cut = cut_bone(template, points, depth_in_scan(points, seen))
-        if cut is not None:
-            mesh = cut.mesh if side == "L" else cut.mesh.transformed(MIRROR)
-            cuts[bone] = CutBone(mesh, cut.kept)
-    return CtBones(cuts, {bone: fits[bone].distance for bone in cuts})
+        if cut is None:
+            return None
+        mesh = cut.mesh if side == "L" else cut.mesh.transformed(MIRROR)
+        cuts[bone] = CutBone(mesh, cut.kept)
+    return cuts
+
+
+def left_out_beyond(bones: Mapping[str, Mesh], cuts: Mapping[str, CutBone]) -> float | None:
+    """Where what was segmented goes on beyond the fitted shafts: how far from the joint these
+    reach, mm; None where it does not, or femur or tibia is not there.
+
+    Args:
+        bones: what was segmented.
+        cuts: the fitted bones, in the same frame.
+    """
+    if not {"femur", "tibia"} <= set(cuts):
+        return None
+    joint = joint_centre({bone: cut.mesh for bone, cut in cuts.items()})
+    for bone in ("femur", "tibia"):
+        far, reach = (
+            float(np.linalg.norm(mesh.vertices - joint, axis=1).max())
+            for mesh in (bones[bone], cuts[bone].mesh)
+        )
+        if far > reach + _BEYOND_MM:
+            return reach
+    return None
 
 
 def _is_bone(fit: SurfaceFit) -> bool:

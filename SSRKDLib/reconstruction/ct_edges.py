@@ -33,17 +33,24 @@ _LEAST_FALL, _SURE_FALL = 40.0, 150.0
 #: muscle falls into fat, too.
 _RIND_MM, _BONE_HU = 1.5, 150.0
 
-#: Where voxels are so long along the normal, mm, an edge counts half: thick slices blur what faces
-#: along them.
+#: Where voxels are so long along the normal, mm, an edge counts half, and soon nothing: thick
+#: slices blur what faces along them.
 _COARSE_MM = 1.0
 
-#: Edges that stand apart from their neighbours' by more than this count less and less, mm.
-_ROBUST_MM = 0.7
+#: Edges that stand apart from their neighbours' by more than this count less and less, mm, and how
+#: often these weights are found anew: few change after.
+_ROBUST_MM, _REWEIGHTINGS = 0.7, 3
+
+#: Keeps a surface of which no edge is found where it is.
+_REST = 1e-4
+
+#: Samples beyond the farthest edge that is looked for, mm: what smooths reaches so far.
+_BEYOND_MM = 1.0
 
 
 def drawn_to_edges(bone: BoneModel, points: np.ndarray, scan: CtScan) -> np.ndarray:
     """Vertices moved along their normals to the edge of bone, where one is found within 4 mm; the
-    others, and those outside the CT, go with their neighbours.
+    others, and those whose search leaves the CT, go with their neighbours.
 
     Args:
         bone: the template.
@@ -60,9 +67,9 @@ def drawn_to_edges(bone: BoneModel, points: np.ndarray, scan: CtScan) -> np.ndar
         normals = bone.normals(points)
         distance, sure = _edges(points, normals, scan, reach, usual)
         sure = np.where(bone.rim, 0.0, sure)
-        bending = stiffness * laplacian + 1e-4 * identity(len(points))
-        moved, weights = np.zeros(len(points)), sure
-        for _ in range(4):
+        bending = stiffness * laplacian + _REST * identity(len(points))
+        weights = sure
+        for _ in range(1 + _REWEIGHTINGS):
             moved = spsolve((diags(weights) + bending).tocsc(), weights * distance)
             weights = sure / (1 + ((distance - moved) / _ROBUST_MM) ** 2) ** 2
         points = points + moved[:, None] * normals
@@ -81,7 +88,8 @@ def _edges(
     points: np.ndarray, normals: np.ndarray, scan: CtScan, reach: float, usual: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far out the edge lies, ``[N]`` mm, and how sure it is, 0 to 1."""
-    ticks = np.arange(-reach - 1, reach + 1 + _STEP_MM / 2, _STEP_MM)
+    most = reach + _BEYOND_MM
+    ticks = np.arange(-most, most + _STEP_MM / 2, _STEP_MM)
     samples = (points[:, None] + ticks[:, None] * normals[:, None]).reshape(-1, 3)
     values = ndimage.map_coordinates(
         scan.hounsfield, _in_voxels(samples, scan).T[::-1], order=1, mode="nearest",

@@ -56,8 +56,8 @@ def test_sample_bones_from_the_ct_lie_on_its_segmentation(frozen):
     reference = read_reference(FOLDER / "SSRKD_CT.seg.nrrd")
     rows = compare_meshes(read_meshes(frozen / CT / "bones"), reference.meshes, samples=4000)
     distances = {row["bone"]: row["assd_mm"] for row in rows}
-    # Measured 0.26 to 0.29 mm; the network's voxels have 2.1 mm.
-    assert all(distances[bone] < 0.5 for bone in BONES), distances
+    # Measured 0.24 to 0.26 mm; the segmentation is voxels, and the surfaces are smooth.
+    assert all(distances[bone] < 0.35 for bone in BONES), distances
     report = json.loads((frozen / CT / "bones" / "report.json").read_text())
     assert report["weights"] == "virtual-knee" and report["laterality"] == reference.side
 

@@ -90,8 +90,8 @@ def remembered(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _remembering(request, slicer, monkeypatch, remembered):
-    """The module's worker remembers."""
-    if "module" in request.fixturenames:
+    """The module's worker remembers; one that a test starts itself (``worker``) does not."""
+    if "module" in request.fixturenames and "worker" not in request.fixturenames:
         request.getfixturevalue("module")
         from SSRKDSlicer.worker import worker_client  # a reload makes it anew
 
