@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import numpy as np
 
@@ -20,6 +20,12 @@ from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig, View, triangulate
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.reconstruction.explanations_of_one import (
+    ORIENTATIONS,
+    is_known,
+    looks_like,
+    seen_by,
+)
 from SSRKDLib.reconstruction.localisation import (
     GOOD_AGREEMENT,
     Localisation,
@@ -49,31 +55,6 @@ _BETTER_THAN_SIDE = 1.5
 _JUDGED, _ROUNDS = 3, 2
 
 _SCALES = (0.25, 0.5, 0.7, 1.4, 2.0, 4.0)
-
-#: How an image can lie in its rectangle: whether columns and rows are reversed, and its name.
-_ORIENTATIONS = {
-    (True, False): "mirrored left to right",
-    (False, True): "upside down",
-    (True, True): "turned by 180 degrees",
-}
-
-#: The other side is reported of one frontal radiograph where it has so many times less misfit:
-#: right sides have 0.07 to 0.99 times that of the wrong ones. A lateral one does not tell.
-_SIDE_OF_ONE = 1.3
-
-#: One radiograph is tried otherwise where the mean knee agrees with it less (Dice), and doubted
-#: where the locator's marks lie further from any knee's, mm: right ones reach 2.1, a lateral
-#: radiograph that is taken for a frontal one 3.8.
-_SURE_OF_ONE, _MARKED_MM = 0.8, 3.0
-
-#: A radiograph of a pair shows, by itself, the view that it is said to be where it has less misfit
-#: than the first, and its marks lie as in one radiograph: right ones of virtual people reach 0.011
-#: and 1.9 mm, others have 0.015 or 4.9 mm and more. It looks otherwise where that has less misfit
-#: than the second.
-_KNEE_BY_ITSELF, _KNEE_OTHERWISE = 0.012, 0.02
-
-#: Its leg stands upright as the rig says, but for less than 45 degrees (cosine).
-_UPRIGHT = 0.7
 
 #: Explanations of two radiographs neither of which shows a knee by itself agree at least so well.
 _CREDIBLE = 0.75
@@ -135,14 +116,16 @@ def find_explanation(
                 found.append((knee.misfit, knee.agreement, explanation.sentence))
         return found
 
+    cameras = sorted(located.radiographs.input.cameras, key=attrgetter("index"))
+    names = [camera.view.name for camera in cameras]
     alone = [localise_alone(exposure, rig, model, located) for exposure in pair]
     known = [
-        _is_known(knee, start_alone(exposure, rig, located)) for exposure, knee in zip(pair, alone)
+        is_known(knee, start_alone(exposure, rig, located)) for exposure, knee in zip(pair, alone)
     ]
     if sum(known) == 1:
         index = known.index(False)
-        return [_looks_like(pair[index], rig, model, located, alone[index], side)]
-    found = [] if all(known) else tried(_otherwise_arranged(pair, located.frame))
+        return [looks_like(pair[index], names[index], rig, model, located, alone[index], side)]
+    found = [] if all(known) else tried(_otherwise_arranged(pair, names, located.frame))
     if side is not None:
         found = [entry for entry in found if entry[0] < other.misfit / _BETTER_THAN_SIDE]
         found.append((other.misfit, other.agreement, side))
@@ -157,72 +140,10 @@ def find_explanation(
             "Each radiograph by itself looks like one of a knee, but the two do not fit each "
             "other; check that both are of the same person and side, and the distances."
         ]
-    return [_looks_like(one, rig, model, located, knee) for one, knee in zip(pair, alone)]
-
-
-def _is_known(alone: Localisation, start: np.ndarray) -> bool:
-    # The locator follows a leg that lies across the image.
-    upright = alone.frame[:3, 2] @ start[:3, 2] > _UPRIGHT
-    return upright and alone.misfit < _KNEE_BY_ITSELF and alone.estimate.spread < _MARKED_MM
-
-
-def _looks_like(
-    exposure: Exposure, rig: Rig, model: KneeModel, located: Localisation, alone: Localisation,
-    side: Message | None = None,
-) -> Message:  # fmt: skip
-    """What one radiograph of a pair looks like by itself, for a user, where not like what it is
-    said to be.
-
-    Args:
-        exposure: the radiograph.
-        rig, model, located: as for :func:`find_explanation`.
-        alone: the knee that was located in it by itself.
-        side: the sentence of a mirrored frontal one, where the sides are in doubt.
-    """
-    view, name = exposure.view, exposure.view.name
-    frame = start_alone(exposure, rig, located)
-    lateral = abs(view.axis @ frame[:3, 0]) > abs(view.axis @ frame[:3, 1])
-    ways = [
-        (_seen_by(changed, exposure), sentence)
-        for changed, sentence in _otherwise_taken(view, frame, lateral)
+    return [
+        looks_like(one, name, rig, model, located, knee)
+        for one, name, knee in zip(pair, names, alone)
     ]
-    if side is not None and not lateral:
-        ways.append(
-            (_seen_by(_about(frame[:3, 3], view, view.reversed(True, False)), exposure), side)
-        )
-    # A slot scanner's rows are the patient's heights.
-    for reversal in () if view.travel.any() else ((True, False), (False, True)):
-        turned = replace(
-            view, column_direction=view.row_direction, row_direction=view.column_direction
-        ).reversed(*reversal)
-        sentence = Message(
-            "The {view} radiograph appears to be turned by 90 degrees; check how it lies.",
-            view=name,
-        )
-        ways.append((_seen_by(turned, exposure), sentence))
-    dark = exposure.line_integral[exposure.valid].max() - exposure.line_integral
-    sentence = Message(
-        "In the {view} radiograph bone appears to be dark where it is taken to be bright, or the "
-        "other way round; check the kind of its pixel values.",
-        view=name,
-    )
-    ways.append((Exposure(view, dark, exposure.valid), sentence))
-    found = (
-        (localise_from((one,), model, frame, located.laterality).misfit, sentence)
-        for one, sentence in ways
-    )
-    misfit, sentence = min(found, key=itemgetter(0))
-    if alone.misfit < _KNEE_BY_ITSELF:  # turned, or its marks lie as in no radiograph
-        limit = _KNEE_BY_ITSELF
-    else:
-        limit = min(_KNEE_OTHERWISE, alone.misfit / _SIDE_OF_ONE)
-    if misfit < limit:
-        return sentence
-    return Message(
-        "No knee is recognised in the {view} radiograph; check what it shows, how it lies, how far "
-        "the knee is bent, and the distances.",
-        view=name,
-    )
 
 
 def _likeliest(explanations: Iterator[Explanation], model: KneeModel) -> list[Explanation]:
@@ -235,103 +156,28 @@ def _likeliest(explanations: Iterator[Explanation], model: KneeModel) -> list[Ex
     return [explanation for _, explanation in sorted(near, key=itemgetter(0))[:_JUDGED]]
 
 
-def doubts_of_one(
-    exposure: Exposure, model: KneeModel, located: Localisation, other: Localisation | None
-) -> list[str]:
-    """Sentences on one radiograph that does not look like the knee that was located.
-
-    Args:
-        exposure: the radiograph.
-        model, located, other: as for :func:`find_explanation`.
-    """
-    lateral = located.radiographs.input.cameras[0].view.name == "lateral"
-    said = []
-    if other is None and lateral:
-        said.append(Message("A lateral radiograph by itself tells little of the side; state it."))
-    tried = []
-    if other is not None and not lateral and other.misfit * _SIDE_OF_ONE < located.misfit:
-        sentence = Message(
-            "The radiograph looks like one of a {side} knee; check the side, and that it is not "
-            "mirrored.",
-            side=SIDES[other.laterality],
-        )
-        tried.append((other.misfit, sentence))
-    if located.agreement < _SURE_OF_ONE:
-        for view, sentence in _otherwise_taken(exposure.view, located.frame, lateral):
-            changed = (_seen_by(view, exposure),)
-            knee = localise_from(changed, model, located.frame, located.laterality)
-            if knee.misfit * _SIDE_OF_ONE < located.misfit:
-                tried.append((knee.misfit, sentence))
-    if tried:
-        said.append(min(tried)[1])
-    elif not located.good or located.misfit == np.inf or located.estimate.spread > _MARKED_MM:
-        said.append(
-            Message(
-                "The radiograph agrees poorly with a knee; check which view it is, how it lies, "
-                "and the distances."
-            )
-        )
-    return said
-
-
-def _otherwise_taken(view: View, frame: np.ndarray, lateral: bool) -> Iterator[tuple[View, str]]:
-    """As the other view of the same knee, and reversed; of a frontal one left and right are its
-    side's question."""
-    turn = np.eye(4)
-    turn[:2, :2] = [[0.0, -1.0], [1.0, 0.0]]
-    name = "frontal" if lateral else "lateral"
-    for matrix in (turn, turn.T):
-        moved = frame @ matrix @ np.linalg.inv(frame)
-        sentence = Message(
-            "The {said} radiograph looks like a {view} one; check which view it is.",
-            said="lateral" if lateral else "frontal",
-            view=name,
-        )
-        yield view.transformed(moved), sentence
-    for reversal, name in _ORIENTATIONS.items():
-        if lateral or reversal != (True, False):
-            yield (
-                _about(frame[:3, 3], view, view.reversed(*reversal)),
-                Message(
-                    "The {view} radiograph appears to be {way}; check how it lies.",
-                    view="lateral" if lateral else "frontal",
-                    way=name,
-                ),
-            )
-
-
-def _about(centre: np.ndarray, view: View, changed: View) -> View:
-    """A changed view that shows a point where it lies in the image by the view as it was."""
-    ends = changed.points_on_detector(view.project(centre))
-    source = changed.focal_spots(ends)
-    on_ray = source + float(view.depths(centre)) * (ends - source)
-    shift = np.eye(4)
-    shift[:3, 3] = centre - on_ray
-    return changed.transformed(shift)
-
-
-def _otherwise_arranged(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
+def _otherwise_arranged(pair: Pair, names: list[str], frame: np.ndarray) -> Iterator[Explanation]:
     """Swapped, and one or both of them reversed."""
     first, second = pair
     yield Explanation(
         "The frontal and the lateral radiograph seem to be swapped; exchange them.",
         (
-            _seen_by(_with_detector_of(first.view, second.view), second),
-            _seen_by(_with_detector_of(second.view, first.view), first),
+            seen_by(_with_detector_of(first.view, second.view), second),
+            seen_by(_with_detector_of(second.view, first.view), first),
         ),
         frame,
     )
-    for reversal, name in _ORIENTATIONS.items():
-        turned = tuple(_seen_by(exposure.view.reversed(*reversal), exposure) for exposure in pair)
+    for reversal, way in ORIENTATIONS.items():
+        turned = tuple(seen_by(exposure.view.reversed(*reversal), exposure) for exposure in pair)
         for changed in ((turned[0], second), (first, turned[1]), turned):
             if changed[0] is turned[0] and changed[1] is turned[1]:
                 subject = "Both radiographs appear"
             else:
                 index = 0 if changed[0] is turned[0] else 1
-                subject = Message("The {view} radiograph appears", view=pair[index].view.name)
+                subject = Message("The {view} radiograph appears", view=names[index])
             yield Explanation(
                 Message(
-                    "{subject} to be {name}; check how the image lies.", subject=subject, name=name
+                    "{subject} to be {name}; check how the image lies.", subject=subject, name=way
                 ),
                 changed,
                 _recentred(frame, pair, changed),
@@ -343,8 +189,7 @@ def _otherwise_scaled(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
     for scale in _SCALES:
         try:
             resized = tuple(
-                _seen_by(_resized(exposure.view, scale, frame[:3, 3]), exposure)
-                for exposure in pair
+                seen_by(_resized(exposure.view, scale, frame[:3, 3]), exposure) for exposure in pair
             )
         except GeometryError:
             continue  # no rig is of that size
@@ -357,11 +202,6 @@ def _otherwise_scaled(pair: Pair, frame: np.ndarray) -> Iterator[Explanation]:
             resized,
             frame,
         )
-
-
-def _seen_by(view: View, exposure: Exposure) -> Exposure:
-    """The exposure's image, taken by another view."""
-    return Exposure(view, exposure.line_integral, exposure.valid)
 
 
 def _recentred(frame: np.ndarray, pair: Pair, changed: Pair) -> np.ndarray:

@@ -100,7 +100,9 @@ class Localisation:
     @property
     def misfit(self) -> float:
         """How far the radiographs are from what the networks were trained on, left knees: grows
-        with what every one of them finds wrong. Only ratios of it have a meaning; infinite where
+        with what every one of them finds wrong. Only ratios of it have a meaning, or limits
+        that were measured with the same weights, as
+        :mod:`~SSRKDLib.reconstruction.explanations_of_one` has of the bundled ones; infinite where
         the locator found no knee.
 
         ``1 - agreement``, times the segmenter's and the student's uncertainty, times the root of

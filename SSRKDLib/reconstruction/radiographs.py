@@ -25,7 +25,8 @@ from SSRKDLib.reconstruction.choices import (
     chosen_surface,
     pose_sentence,
 )
-from SSRKDLib.reconstruction.doubted_rig import fit_in_doubt
+from SSRKDLib.reconstruction.doubted_rig import FittedRig, fit_in_doubt
+from SSRKDLib.reconstruction.explanations_of_one import no_knee_in
 from SSRKDLib.reconstruction.field_bones import FieldBones, extract_bones
 from SSRKDLib.reconstruction.finding import FoundKnee, find_knee
 from SSRKDLib.reconstruction.fitted_bones import FittedBones
@@ -181,7 +182,6 @@ def reconstruct(
     cameras = framed.input.cameras
     if fitted_rig is not None:
         knee, cameras = replace(knee, rig=fitted_rig.rig), fitted_rig.cameras
-        doubts = fitted_rig.sentences()
 
     shown = 0 if alone else VIEW_NAMES.index(pose)
     with stages.stage("check", 0.95, "Checking against the radiographs"):
@@ -193,6 +193,8 @@ def reconstruct(
         warnings = find_warnings(
             pair, knee.rig, finder, located, bones, agreement, explained=explained
         )
+        if fitted_rig is not None:
+            doubts = rig_doubts(fitted_rig, warnings)
     confidence, names = {}, (*VIEW_NAMES, *FURTHER_NAMES)
     if fitted is not None:
         confidence = fitted.confidence()
@@ -264,6 +266,12 @@ def _chosen(surface: str | None, model: KneeModel | OfficialKneeModel, alone: bo
             model=model.name,
         )
     return surface
+
+
+def rig_doubts(fitted: FittedRig, warnings: list[str]) -> list[str]:
+    """What the bones say of the rig; nothing where a radiograph shows none."""
+    unseen = {no_knee_in(name) for name in VIEW_NAMES}
+    return [] if unseen & set(warnings) else fitted.sentences()
 
 
 def _fit_refused(

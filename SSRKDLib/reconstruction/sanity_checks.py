@@ -10,7 +10,8 @@ from SSRKDLib.core.terminology import SIDES
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.models.knee_model import KneeModel
 from SSRKDLib.radiographs.exposure import Exposure
-from SSRKDLib.reconstruction.explanations import doubts_of_one, find_explanation
+from SSRKDLib.reconstruction.explanations import find_explanation
+from SSRKDLib.reconstruction.explanations_of_one import doubts_of_one
 from SSRKDLib.reconstruction.localisation import Localisation, other_side
 from SSRKDLib.surfaces.mesh import Mesh
 

@@ -7,10 +7,21 @@ import numpy as np
 import pytest
 
 from SSRKDLib.evaluation.held_out_people import RIGS, held_out_people
+from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.reconstruction import explanations, explanations_of_one
+from SSRKDLib.reconstruction.doubted_rig import FittedRig
 from SSRKDLib.reconstruction.explanations import find_explanation, looks_like_other_side
+from SSRKDLib.reconstruction.explanations_of_one import no_knee_in
+from SSRKDLib.reconstruction.fitting.motion import Measured
 from SSRKDLib.reconstruction.frame_quality import FrameQuality
-from SSRKDLib.reconstruction.localisation import locate, other_side
+from SSRKDLib.reconstruction.localisation import (
+    localise_alone,
+    locate,
+    other_side,
+    start_alone,
+)
+from SSRKDLib.reconstruction.radiographs import rig_doubts
 from Testing.support.bundled import model, plain_case
 from Training.calibrate_side import held_out_knees, measure
 
@@ -69,33 +80,94 @@ def _poorly_located():
     return rig, exposures, dataclasses.replace(located, quality=FrameQuality(0.6, 0.1))
 
 
+@lru_cache(maxsize=1)
+def _first_alone():
+    """The knee in the radiograph that every one of these tests leaves as it is."""
+    rig, (first, _), located = _poorly_located()
+    return localise_alone(first, rig, model(), located)
+
+
+def _turned(exposure, rows):
+    """The middle rows of a radiograph, turned by 90 degrees: portrait where they are few. Its
+    view is called as those of a calibration are."""
+    view, k = exposure.view, (exposure.view.size[1] - rows) // 2
+    size = (rows, view.size[0])
+    corner = [(n - 1) / 2 * mm for n, mm in zip(size, view.pixel_spacing)]
+    said = dataclasses.replace(
+        view,
+        name="view 2",
+        size=size,
+        detector_origin=view.detector_centre
+        - corner[0] * view.column_direction
+        - corner[1] * view.row_direction,
+    )
+    image, valid = (np.rot90(one[k : k + rows]) for one in (exposure.line_integral, exposure.valid))
+    return Exposure(said, image, valid)
+
+
+def _imaged(exposure, line_integral):
+    return Exposure(exposure.view, line_integral, exposure.valid)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda first, second: (first, second), "check that both are of the same person"),
+        (lambda first, second: second, "check that both are of the same person"),
         (
-            lambda first, second: (first, Exposure(second.view, first.line_integral, first.valid)),
+            lambda first, second: _imaged(second, first.line_integral),
             "The lateral radiograph looks like a frontal one",
         ),
         (
-            lambda first, second: (
-                first,
-                Exposure(
-                    second.view, second.line_integral.max() - second.line_integral, second.valid
-                ),
+            lambda first, second: _imaged(
+                second, second.line_integral.max() - second.line_integral
             ),
             "In the lateral radiograph bone appears to be dark where it is taken to be bright",
         ),
         (
-            lambda first, second: (
-                first,
-                Exposure(second.view, np.zeros_like(second.line_integral), second.valid),
-            ),
+            lambda first, second: _imaged(second, np.zeros_like(second.line_integral)),
             "No knee is recognised in the lateral radiograph",
+        ),
+        (
+            lambda first, second: _turned(second, second.view.size[1]),
+            "The lateral radiograph appears to be turned by 90 degrees",
+        ),
+        (
+            lambda first, second: _turned(second, 150),
+            "The lateral radiograph appears to be turned by 90 degrees",
         ),
     ],
 )
-def test_what_each_radiograph_shows_by_itself_is_named(change, sentence):
-    """Knees that do not fit each other, one view twice, bone taken for air, and no knee."""
-    rig, exposures, located = _poorly_located()
-    assert sentence in "".join(find_explanation(change(*exposures), rig, model(), located, None))
+def test_what_each_radiograph_shows_by_itself_is_named(monkeypatch, change, sentence):
+    """Knees that do not fit each other, one view twice, bone taken for air, no knee, and images
+    that lie across."""
+    rig, (first, second), located = _poorly_located()
+    pair = (first, change(first, second))
+
+    def once(exposure, *about):
+        return _first_alone() if exposure is first else localise_alone(exposure, *about)
+
+    monkeypatch.setattr(explanations, "localise_alone", once)
+    assert sentence in "".join(find_explanation(pair, rig, model(), located, None))
+
+
+def test_what_bones_say_of_the_rig_is_left_out_where_a_radiograph_shows_none():
+    shift = np.array([0.0, 0.0, 20.0])
+    fitted = FittedRig(orthogonal(), (), shift, (900.0,), (Measured(950.0, 9.0),))
+    assert len(rig_doubts(fitted, ["The patella was not found."])) == 2
+    assert rig_doubts(fitted, ["The patella was not found.", no_knee_in("lateral")]) == []
+
+
+def test_every_way_that_an_image_may_lie_shows_the_knee_in_its_place(monkeypatch):
+    rig, (_, second), located = _poorly_located()
+    portrait = _turned(second, 150)
+    knee = start_alone(portrait, rig, located)[:3, 3]
+    seen = []
+
+    def looked_at(exposures, *about):
+        seen.append(exposures[0].view.project(knee))
+        return located
+
+    monkeypatch.setattr(explanations_of_one, "localise_from", looked_at)
+    explanations_of_one.looks_like(portrait, "lateral", rig, None, located, located)
+    assert len(seen) == 8
+    np.testing.assert_allclose(seen, 8 * [portrait.view.project(knee)], atol=1e-6)
