@@ -87,21 +87,26 @@ def _first_alone():
     return localise_alone(first, rig, model(), located)
 
 
-def _turned(exposure, rows):
-    """The middle rows of a radiograph, turned by 90 degrees: portrait where they are few. Its
-    view is called as those of a calibration are."""
+def _turned(exposure, rows, every=1):
+    """The middle rows of a radiograph, turned by 90 degrees: portrait where they are few.
+    Of several rows one is kept, and the view states the pixels' edges as before the turn. It has
+    the name of a calibration's."""
     view, k = exposure.view, (exposure.view.size[1] - rows) // 2
-    size = (rows, view.size[0])
-    corner = [(n - 1) / 2 * mm for n, mm in zip(size, view.pixel_spacing)]
+    size = (rows // every, view.size[0])
+    spacing = (view.pixel_spacing[0], every * view.pixel_spacing[1])
+    corner = [(n - 1) / 2 * mm for n, mm in zip(size, spacing)]
     said = dataclasses.replace(
         view,
         name="view 2",
         size=size,
+        pixel_spacing=spacing,
         detector_origin=view.detector_centre
         - corner[0] * view.column_direction
         - corner[1] * view.row_direction,
     )
-    image, valid = (np.rot90(one[k : k + rows]) for one in (exposure.line_integral, exposure.valid))
+    image, valid = (
+        np.rot90(one[k : k + rows : every]) for one in (exposure.line_integral, exposure.valid)
+    )
     return Exposure(said, image, valid)
 
 
@@ -132,7 +137,7 @@ def _imaged(exposure, line_integral):
             "The lateral radiograph appears to be turned by 90 degrees",
         ),
         (
-            lambda first, second: _turned(second, 150),
+            lambda first, second: _turned(second, 150, every=2),
             "The lateral radiograph appears to be turned by 90 degrees",
         ),
     ],
