@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.images.dicom_files import is_dicom, read_dicom
+from SSRKDLib.images.dicom_files import damage_told, is_dicom, read_dicom
 from SSRKDLib.radiographs.dicom_values import decimal, number, values_of
 
 if TYPE_CHECKING:
@@ -112,18 +112,9 @@ def read_slices(paths: Iterable[Path]) -> list[Slice]:
         if not is_dicom(path):
             continue
         tags = read_dicom(path, _TAGS)
-        try:
+        with damage_told(path):
             if tags.get("Rows") and tags.get("SeriesInstanceUID"):
                 found += _slices(path, tags)
-        except ImageError:
-            raise
-        except Exception as error:  # pydicom raises many kinds on damaged files
-            raise ImageError(
-                "'{path}' is a damaged DICOM file ({error}).",
-                "Copy or export it again.",
-                path=path,
-                error=type(error).__name__,
-            ) from error
     return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import beginning, regular_file
@@ -60,19 +62,27 @@ class DicomFile(io.BufferedReader):
                 "Choose the file of a radiograph.",
                 path=self._path,
             )
-        try:
+        with damage_told(self._path):
             return pydicom.dcmread(
                 self, stop_before_pixels=not pixels, force=True, specific_tags=tags
             )
-        except ImageError:
-            raise
-        except Exception as error:  # pydicom raises many kinds on damaged files
-            raise ImageError(
-                "'{path}' is a damaged DICOM file ({error}).",
-                "Copy or export it again.",
-                path=self._path,
-                error=type(error).__name__,
-            ) from error
+
+
+@contextmanager
+def damage_told(path: str | os.PathLike) -> Iterator[None]:
+    """Whatever pydicom raises while a file or its tags are read becomes an
+    :class:`~SSRKDLib.core.errors.ImageError` that names the file."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:  # pydicom raises many kinds on damaged files
+        raise ImageError(
+            "'{path}' is a damaged DICOM file ({error}).",
+            "Copy or export it again.",
+            path=path,
+            error=type(error).__name__,
+        ) from error
 
 
 def has_preamble(path: str | os.PathLike) -> bool:

@@ -20,7 +20,7 @@ from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import LARGEST_VOLUME
-from SSRKDLib.images.dicom_files import read_dicom
+from SSRKDLib.images.dicom_files import damage_told, read_dicom
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(
@@ -256,7 +256,7 @@ def check_dicom_pixels(dataset, path: Path) -> None:
     Raises:
         ImageError: pixels are missing.
     """
-    try:
+    with damage_told(path):
         syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
         if (syntax is not None and syntax.is_compressed) or "PixelData" not in dataset:
             return
@@ -267,12 +267,5 @@ def check_dicom_pixels(dataset, path: Path) -> None:
             * int(dataset.get("SamplesPerPixel") or 1) * int(dataset.get("NumberOfFrames") or 1)
         ) / 8  # fmt: skip
         whole = len(dataset.PixelData) >= needed
-    except Exception as error:  # pydicom raises many kinds on damaged files
-        raise ImageError(
-            Message(
-                "'{path}' is a damaged DICOM file ({error}).", path=path, error=type(error).__name__
-            ),
-            _AGAIN,
-        ) from error
     if not whole:
         raise ImageError(Message("'{path}' is cut off: pixels are missing.", path=path), _AGAIN)

@@ -13,6 +13,7 @@ from scipy import ndimage
 from scipy.sparse import csr_matrix, diags, identity
 from scipy.sparse.linalg import spsolve
 
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.ct.reading import CtScan
 from SSRKDLib.reconstruction.fitting.shape_model import BoneModel
 
@@ -79,7 +80,7 @@ def drawn_to_edges(bone: BoneModel, points: np.ndarray, scan: CtScan) -> np.ndar
 def depth_in_scan(points: np.ndarray, scan: CtScan) -> np.ndarray:
     """How far points ``[N, 3]`` LPS mm lie inside the middles of a CT's outermost voxels, ``[N]``
     mm; negative outside."""
-    where = _in_voxels(points, scan)
+    where = moved_points(np.linalg.inv(scan.index_to_lps), points)
     last = np.array(scan.hounsfield.shape[::-1]) - 1
     return (np.minimum(where, last - where) * scan.spacing).min(axis=1)
 
@@ -92,8 +93,8 @@ def _edges(
     ticks = np.arange(-most, most + _STEP_MM / 2, _STEP_MM)
     samples = (points[:, None] + ticks[:, None] * normals[:, None]).reshape(-1, 3)
     values = ndimage.map_coordinates(
-        scan.hounsfield, _in_voxels(samples, scan).T[::-1], order=1, mode="nearest",
-        output=np.float32,
+        scan.hounsfield, moved_points(np.linalg.inv(scan.index_to_lps), samples).T[::-1],
+        order=1, mode="nearest", output=np.float32,
     )  # fmt: skip
     values = np.clip(values, *_HOUNSFIELD).reshape(len(points), -1)
     fall = -ndimage.gaussian_filter1d(values, _SMOOTH_MM / _STEP_MM, axis=1, order=1) / _STEP_MM
@@ -110,8 +111,3 @@ def _edges(
     sure = np.where(bone & shown & (peak > _LEAST_FALL), np.minimum(peak / _SURE_FALL, 1.0), 0.0)
     across = np.linalg.norm(normals @ scan.index_to_lps[:3, :3], axis=1)
     return distance, sure / (1 + (across / _COARSE_MM) ** 4)
-
-
-def _in_voxels(points: np.ndarray, scan: CtScan) -> np.ndarray:
-    to_voxels = np.linalg.inv(scan.index_to_lps)
-    return points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
