@@ -36,6 +36,13 @@ LONGEST_SIDE, MOST_PIXELS = 20_000, 400_000_000
 #: What a TIFF or BigTIFF file begins with, and how many pages it may have.
 _TIFF, _MOST_PAGES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), 10_000
 
+#: Millimetres of the units of length that NRRD and MetaImage files state, and their words for none.
+_UNIT_MM = {
+    "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0, "meter": 1000.0,
+    "um": 0.001, "micrometer": 0.001, "micron": 0.001, "in": 25.4, "inch": 25.4,
+}  # fmt: skip
+_NO_UNIT = {"", "?", "???", "none", "unknown"}
+
 #: What a gzip stream begins with.
 GZIP = b"\x1f\x8b"
 
@@ -104,12 +111,12 @@ def _check_header(path: Path) -> None:
     lie beside the header: it could show any file of the computer as an image."""
     with path.open("rb") as stream:
         header = stream.read(1 << 20)
-    for dimensions in re.findall(rb"(?im)^\s*NDims\s*=\s*([^\r\n]*)", header):
+    for dimensions in re.findall(rb"(?im)^[^\S\n]*NDims\s*=\s*([^\r\n]*)", header):
         if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
             raise ImageError(
                 Message("'{path}' declares an absurd number of dimensions.", path=path), _AGAIN
             )
-    pattern = rb"(?im)^\s*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"
+    pattern = rb"(?im)^[^\S\n]*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"
     for named in re.finditer(pattern, header):
         name = os.fsdecode(named[1].strip())
         if name.upper() == "LOCAL":
@@ -124,6 +131,42 @@ def _check_header(path: Path) -> None:
                 name=name,
             )
         regular_file(data, ImageError)
+
+
+def unit_mm(path: Path, kind: str) -> float:
+    """Millimetres of the unit in which an image file says where its voxels lie; 1 where it states
+    none. ITK's reader sees to NIfTI's units, and not to those of NRRD (field ``space units``, or
+    ``units`` of each axis; teem.sourceforge.net/nrrd) and MetaImage (``DistanceUnits``).
+
+    Args:
+        path: the file, or its header where its voxels lie in another.
+        kind: what :func:`whole_image_kind` makes of it.
+
+    Raises:
+        ImageError: a unit that is not known, or several.
+    """
+    field, end = {
+        "NrrdImageIO": (rb"(?:space )?units:(?!=)", rb"\r?\n\r?\n"),
+        "MetaImageIO": (rb"DistanceUnits\s*[=:]", rb"(?m)^[^\S\n]*ElementDataFile"),
+    }.get(kind, (None, None))
+    if field is None:
+        return 1.0
+    with path.open("rb") as stream:
+        header = re.split(end, stream.read(1 << 20), maxsplit=1)[0]
+    lines = re.findall(rb"(?im)^[^\S\n]*" + field + rb"([^\r\n]*)", header)
+    text = b"\n".join(lines).decode(errors="replace")
+    words = re.findall(r'"([^"]*)"', text) if kind == "NrrdImageIO" else text.split("\n")
+    stated = {word.strip().lower() for word in words} - _NO_UNIT
+    plain = (re.sub("[\xb5\u03bc]", "u", word).replace("metre", "meter") for word in stated)
+    factors = {_UNIT_MM.get(word) or _UNIT_MM.get(word.rstrip("s")) for word in plain}
+    if len(factors) > 1 or None in factors:
+        raise ImageError(
+            "'{path}' states its lengths in '{units}', which is no unit that is known, or several.",
+            "Save it in millimetres.",
+            path=path,
+            units=", ".join(sorted(stated))[:40],
+        )
+    return factors.pop() if factors else 1.0
 
 
 def _check_nifti(path: Path) -> None:

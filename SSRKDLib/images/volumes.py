@@ -18,7 +18,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.reading_child import apart
-from SSRKDLib.images.formats import GZIP, check_size, whole_image_kind
+from SSRKDLib.images.formats import GZIP, check_size, unit_mm, whole_image_kind
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -104,6 +104,7 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
     with _unpacked(path) as file, itk_settings():
         try:
             kind = whole_image_kind(file)
+            unit = unit_mm(file, kind)
         except ImageError as error:
             raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
         try:
@@ -118,7 +119,7 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
             with _permissive():
                 check_size(file, volume=True)
                 return sitk.ReadImage(str(file)), sform
-    return image, index_to_lps(image)
+    return image, np.diag([unit, unit, unit, 1.0]) @ index_to_lps(image)
 
 
 def index_to_lps(image: SimpleITK.Image) -> np.ndarray:

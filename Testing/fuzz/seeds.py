@@ -95,6 +95,14 @@ def _images(place) -> None:
     for ending in ("nrrd", "mha", "nii", "nii.gz"):
         sitk.WriteImage(scan, str(place("ct", f"ct.{ending}")))
         sitk.WriteImage(bones, str(place("label_map", f"knee.{ending}")))
+    scan.SetSpacing((0.4, 0.4, 0.4))
+    for ending, before, field in (
+        ("nrrd", b"space directions", b'space units: "cm" "cm" "cm"\n'),
+        ("mha", b"ElementDataFile", b"DistanceUnits = cm\n"),
+    ):
+        path = place("ct", f"centimetres.{ending}")
+        sitk.WriteImage(scan, str(path))
+        path.write_bytes(path.read_bytes().replace(before, field + before, 1))
 
 
 def _meshes(place) -> None:

@@ -1,9 +1,10 @@
-"""Volumes in one file: numbers in every locale, and voxels that no scanner makes."""
+"""Volumes in one file: numbers in every locale and unit, and voxels that no scanner makes."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError
-from SSRKDLib.images.volumes import read_volume
+from SSRKDLib.images.volumes import read_stored, read_volume
 from Testing.structure.repository import ROOT
 
 
@@ -70,3 +71,65 @@ def test_voxels_that_no_scanner_makes_are_refused(tmp_path, spacing, origin):
     sitk.WriteImage(volume(spacing, origin), str(tmp_path / "a.nrrd"))
     with pytest.raises(ImageError, match="0.02 to 20 mm and at most 10000 mm are expected"):
         read_volume(tmp_path / "a.nrrd")
+
+
+def stating(path, field: str, spacing=(0.07, 0.08, 0.125)):
+    """:func:`volume` in another unit, in a file whose header has this field, too."""
+    sitk.WriteImage(volume(spacing, (-19.492, 0.35, 70.025)), str(path))
+    before = b"space directions:" if path.suffix == ".nrrd" else b"ElementDataFile"
+    made = path.read_bytes().replace(before, field.encode() + b"\n" + before, 1)
+    if field.startswith("units"):  # such a file says nothing else of the patient
+        made = re.sub(rb"(?m)^space directions:.*$", b"spacings: %g %g %g" % spacing, made)
+        made = re.sub(rb"(?m)^space( origin)?:.*\n", b"", made)
+    path.write_bytes(made)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "mm"),
+    [
+        ("a.nrrd", 'space units: "cm" "cm" "cm"', 10),
+        ("a.nrrd", 'Space units: "meters" "meters" "meters"', 1000),
+        ("a.nrrd", 'space units: "mm" "mm" "mm"', 1),
+        ("a.nrrd", 'space units: "" "???" "none"', 1),
+        ("a.nrrd", 'space units:="cm" "cm" "cm"', 1),  # an entry of its own, no field
+        ("a.nrrd", 'units: "cm" "cm" "cm"', 10),
+        ("a.nrrd", 'units: "\u00b5m" "um" "microns"', 0.001),
+        ("a.mha", "DistanceUnits = cm", 10),
+        ("a.mha", "DistanceUnits = m", 1000),
+        ("a.mha", "DistanceUnits = ?", 1),
+    ],
+)
+def test_lengths_are_read_in_the_unit_that_the_file_states(tmp_path, name, field, mm):
+    path = stating(tmp_path / name, field)
+    wanted = np.diag([0.07 * mm, 0.08 * mm, 0.125 * mm])
+    matrix = read_stored(path).index_to_lps
+    np.testing.assert_allclose(matrix[:3, :3], wanted, rtol=1e-6)
+    if not field.startswith("units"):  # such a file has no origin
+        np.testing.assert_allclose(matrix[:3, 3], np.array([-19.492, 0.35, 70.025]) * mm, rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1, 2, 3])
+def test_lengths_of_nifti_are_read_in_the_unit_that_the_file_states(tmp_path, unit):
+    sitk.WriteImage(volume(), str(tmp_path / "a.nii"))
+    stored = bytearray((tmp_path / "a.nii").read_bytes())
+    stored[123] = unit
+    (tmp_path / "a.nii").write_bytes(stored)
+    mm = {1: 1000, 2: 1, 3: 0.001}[unit]
+    wanted = mm * np.array([[0.7, 0, 0, -194.92], [0, 0.8, 0, 3.5], [0, 0, 1.25, 700.25]])
+    matrix = read_stored(tmp_path / "a.nii").index_to_lps[:3]
+    np.testing.assert_allclose(matrix, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("a.nrrd", 'space units: "ell" "ell" "ell"'),
+        ("a.nrrd", 'space units: "mm" "mm" "cm"'),
+        ("a.nrrd", 'units: "s" "mm" "mm"'),
+        ("a.mha", "DistanceUnits = furlong"),
+    ],
+)
+def test_a_unit_that_is_not_known_is_refused(tmp_path, name, field):
+    with pytest.raises(ImageError, match="states its lengths in '.*no unit that is known"):
+        read_stored(stating(tmp_path / name, field))
