@@ -119,6 +119,27 @@ def remove_scratch(folder: Path) -> None:
 
 
 @contextmanager
+def new_parents(path: Path) -> Iterator[None]:
+    """Make the folders above a path; those that are new go again where the block raises.
+
+    Raises:
+        OutputError: they cannot be made.
+    """
+    missing = [folder for folder in path.parents if not os.path.exists(folder)]
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):  # not empty: someone else uses it by now
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def folder_lock(path: Path) -> Iterator[None]:
     """One process at a time replaces a folder."""
     place = path.with_name(f".{path.name}.lock")

@@ -33,6 +33,7 @@ from SSRKDLib.core.output_file import (
     folder_lock,
     hidden,
     is_elsewhere,
+    new_parents,
     release_lock,
     remove_scratch,
     resolved,
@@ -85,33 +86,26 @@ def replaced_folder(
     recover(path)
     _check_place(path, inputs)
     before = _own_files(path, kind)
-    missing = [folder for folder in path.parents if not os.path.exists(folder)]
-    try:
-        with _new_folder(path) as fresh:
-            try:
-                yield fresh
-                written = file_hashes(fresh)
-                write_manifest(fresh, kind, written)
-                _flush(fresh, written)
-                with folder_lock(path):
-                    _recover_all(path)  # who held the lock before may have been killed
-                    try:
-                        _take_place(fresh, path, kind, before, written)
-                    finally:
-                        _settle(fresh, path)
-            except OutputError as error:
-                old = str(fresh.with_suffix(".old"))
-                cause = error.cause.replace(str(fresh), str(path)).replace(old, str(path))
-                raise OutputError(cause, error.remedy) from error
-            except OSError as error:
-                if is_elsewhere(error, path):  # an input of what is written
-                    raise
-                raise cannot_write(path, error) from error
-    except BaseException:
-        for folder in missing:
-            with suppress(OSError):  # not empty: someone else uses it by now
-                folder.rmdir()
-        raise
+    with new_parents(path), _new_folder(path) as fresh:
+        try:
+            yield fresh
+            written = file_hashes(fresh)
+            write_manifest(fresh, kind, written)
+            _flush(fresh, written)
+            with folder_lock(path):
+                _recover_all(path)  # who held the lock before may have been killed
+                try:
+                    _take_place(fresh, path, kind, before, written)
+                finally:
+                    _settle(fresh, path)
+        except OutputError as error:
+            old = str(fresh.with_suffix(".old"))
+            cause = error.cause.replace(str(fresh), str(path)).replace(old, str(path))
+            raise OutputError(cause, error.remedy) from error
+        except OSError as error:
+            if is_elsewhere(error, path):  # an input of what is written
+                raise
+            raise cannot_write(path, error) from error
 
 
 def _own_files(path: Path, kind: ResultKind) -> dict[str, str]:
@@ -135,7 +129,6 @@ def _new_folder(path: Path) -> Iterator[Path]:
     _begun[fresh] = path
     try:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             handle = acquire_lock(lock)
             fresh.mkdir()
         except OSError as error:

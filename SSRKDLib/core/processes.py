@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TypeVar
 
 from SSRKDLib.core.errors import DeviceMemoryError, SSRKDError
@@ -98,11 +103,10 @@ def run_in_processes(
 def _pooled(
     function: Callable[[_Item], _Result], items: Sequence[_Item], processes: int
 ) -> Iterator[_Result]:
-    import multiprocessing
-
     # Spawned, not forked: CUDA does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(processes, len(items)), mp_context=context)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(min(processes, len(items)), context, _heed_parent)
     try:
         try:
             pool.submit(int).result()
@@ -112,9 +116,37 @@ def _pooled(
                 'In a script of your own, put the call below `if __name__ == "__main__":`. '
                 "Otherwise memory may be lacking: close other programs.",
             ) from error
-        yield from pool.map(function, items)
+        yield from pool.map(partial(_result_of, function), items)
+    except BrokenProcessPool:
+        raise
+    except BaseException:  # a signal, or who takes the results: nobody waits for what is begun
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _heed_parent() -> None:
+    """In a process of its own: the terminal's signals are for the parent, and the parent's one
+    unwinds, so that working folders are removed."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+    def outlive_nobody() -> None:  # a parent that is killed tells nothing
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=outlive_nobody, daemon=True).start()
+
+
+def _result_of(function: Callable[[_Item], _Result], item: _Item) -> _Result:
+    try:
+        return function(item)
+    except SystemExit as end:  # which the pool would take for a result, and go on
+        os._exit(end.code)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import BinaryIO
 from SSRKDLib.core.errors import OutputError, WeightsError
 from SSRKDLib.core.input_files import beginning, json_or_none, regular_file
 from SSRKDLib.core.messages import Message
-from SSRKDLib.core.output_file import cannot_write, write_file
+from SSRKDLib.core.output_file import new_parents, write_file
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import ResultKind
 from SSRKDLib.core.zip_files import open_zip
@@ -185,11 +185,8 @@ def write_members(path: Path, manifest: bytes, data: bytes, compressed: bool = F
                 write_file(folder / name, content)
         return
     _check_replaceable(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    write_file(path, partial(_write_archive, members, compressed))
+    with new_parents(path):
+        write_file(path, partial(_write_archive, members, compressed))
 
 
 def is_written_archive(path: Path) -> bool:

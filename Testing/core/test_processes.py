@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,35 @@ def test_a_script_without_a_guard_is_told_so_and_no_item_is_blamed(tmp_path, cou
     assert done.returncode == 1 and not done.stdout
     assert "SSRKDError: A process ended before it began its work." in done.stderr
     assert 'if __name__ == "__main__":' in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGKILL"])
+def test_processes_end_with_the_one_that_began_them_and_leave_nothing(tmp_path, number):
+    scratch, script = tmp_path / "scratch", tmp_path / "script.py"
+    scratch.mkdir()
+    item = (
+        "import tempfile, time\n"
+        "with tempfile.TemporaryDirectory():\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(100)\n"
+    )
+    script.write_text(
+        "import signal\n"
+        "from SSRKDLib.__main__ import _end\n"
+        "from SSRKDLib.core.processes import run_in_processes\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGTERM, _end)\n"
+        f"    list(run_in_processes(exec, [{item!r}] * 3, 1, ended=abs))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
+    with subprocess.Popen(
+        [sys.executable, script], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.Signals[number])
+        # Its end comes when the last process that could write is gone.
+        assert process.communicate(timeout=60)[0] == ""
+    assert process.returncode in (128 + signal.Signals[number], -signal.Signals[number])
+    assert not list(scratch.iterdir())

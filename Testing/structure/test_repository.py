@@ -41,3 +41,15 @@ def test_only_known_names_are_at_the_top():
 
 def test_the_module_s_folder_does_not_shadow_the_module():
     assert not (ROOT / "SSRKD" / "__init__.py").exists()
+
+
+def test_one_function_removes_folders_that_are_not_empty():
+    """What belongs to the user can be lost in one place only, which a reader can look through."""
+    rooms = ("SSRKD", "SSRKDLib", "Training")
+    files = [path for path in repository_files() if path.suffix == ".py"]
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if path.relative_to(ROOT).parts[0] in rooms and "rmtree" in path.read_text(encoding="utf-8")
+    ]
+    assert found == ["SSRKDLib/core/output_file.py"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -99,6 +100,20 @@ def test_round_trip(tmp_path, name):
     with pytest.raises(WeightsError, match="contain no locator"):
         found.network_tensors("locator")
     assert [p.name for p in path.parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a-folder"])
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, name):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_bundle(tmp_path / name, manifest(), tensors())
+    before = tree(tmp_path)
+    monkeypatch.setattr(os, "fsync", full)
+    for path in (tmp_path / name, tmp_path / "new" / "er" / name):
+        with pytest.raises(OutputError, match=f"{name}.* cannot be written: the disk is full"):
+            write_bundle(path, manifest(title="Another"), tensors())
+        assert tree(tmp_path) == before
 
 
 def test_same_weights_make_the_same_file(tmp_path):
