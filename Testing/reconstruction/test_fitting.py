@@ -7,12 +7,16 @@ import pytest
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES
+from SSRKDLib.core.rigid import moved_points
 from SSRKDLib.geometry.virtual_cameras import MIRROR
 from SSRKDLib.reconstruction.fitting import fit as fitting
 from SSRKDLib.reconstruction.fitting.confidence import confidences, vertex_deviations
 from SSRKDLib.reconstruction.fitting.fit import fit_knee
 from SSRKDLib.reconstruction.fitting.joints import flexion
 from SSRKDLib.reconstruction.fitting.motion import motion_of
+from SSRKDLib.reconstruction.fitting.residuals import Knee, NormalEquations, add_contacts
+from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
+from SSRKDLib.reconstruction.fitting.state import PIVOTS, FitState, moved_by
 from SSRKDLib.reconstruction.fitting.template import cut_bone
 from Testing.support.fitted_knees import (
     bent,
@@ -127,6 +131,28 @@ def test_what_was_exposed_at_one_moment_has_one_pose(moved):
     true, _ = moved
     fit = fit_knee(exact_views(true, simultaneous=True))
     assert not fit.moved and fit.ratio is None
+
+
+def test_bones_in_contact_push_each_other_and_nothing_else():
+    """Touching bones go together wherever all else draws them: along the rays, they have far to
+    go."""
+    state = FitState.mean(knee_shape_model())
+    pressed = {bone: moved_by((0.0, 10.0 * (bone == "patella"), 0.0)) for bone in BONES}
+    state = replace(state, poses=(pressed, pressed))
+    equations = NormalEquations(state, components=0)
+    add_contacts(equations, Knee(state))
+    _, motions, offsets, _ = equations.solution()
+    apart = motions[:, 3:][[BONES.index("femur"), BONES.index("patella")]]
+    assert apart[0, 1] - apart[1, 1] > 1.0
+    turn, shift = np.array([0.1, -0.2, 0.3]), np.array([1.0, 2.0, 3.0])
+    places = [moved_points(pressed[bone], PIVOTS[bone]) for bone in BONES]
+    together = np.array([[*turn, *(np.cross(turn, place) + shift)] for place in places])
+    alone = together * [[bone == "femur"] for bone in BONES]
+    held, free = (
+        equations.matrix @ np.concatenate([motion.ravel(), offsets.ravel()])
+        for motion in (alone, together)
+    )
+    assert np.abs(held).max() > 1.0 and np.abs(free).max() < 1e-6
 
 
 def test_fitting_twice_gives_the_same(still):

@@ -83,7 +83,6 @@ def test_films_that_were_centred_differently_leave_the_size_right(off):
     believed = fit_knee(replace(seen, simultaneous=True)).state
     doubted = fit_knee(replace(seen, doubt=doubt_of(TYPED), simultaneous=True))
     wrong = abs(condylar_width(believed) / condylar_width(true) - 1)
-    assert wrong > 0.03
     assert abs(condylar_width(doubted.state) / condylar_width(true) - 1) < 0.02 < wrong
     # Height is told by both views, the rest by distances and by how large knees are.
     shift = doubted.state.shifts[0]

@@ -100,10 +100,8 @@ class NormalEquations:
             offset: whether the mask's offset is in the residual.
         """
         pose = self.state.poses[slot][bone]
-        arms = points - moved_points(pose, PIVOTS[bone])
-        parts = [cross_products(arms, directions), directions]
-        at = self.motions + 6 * self.state.block(slot, bone)
-        columns = [np.arange(at, at + 6)]
+        moved, rows = self.motion_columns(slot, bone, points, directions)
+        columns, parts = [moved], [rows]
         if slot and self.state.free:
             parts.append(directions)
             columns.append(self.shifts + 3 * (slot - 1) + np.arange(3))
@@ -115,6 +113,17 @@ class NormalEquations:
             parts.append(np.ones((len(points), 1)))
             columns.append([self.offsets + len(BONES) * slot + BONES.index(bone)])
         self.add(np.concatenate(columns), np.concatenate(parts, axis=1), weights, pull)
+
+    def motion_columns(
+        self, slot: int, bone: str, points: np.ndarray, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which unknowns move a bone in a view, ``[6]``, and the Jacobian ``[N, 6]`` by them of how
+        far points ``[N, 3]`` of it (mm, world) lie along directions ``[N, 3]``."""
+        arms = points - moved_points(self.state.poses[slot][bone], PIVOTS[bone])
+        at = self.motions + 6 * self.state.block(slot, bone)
+        return np.arange(at, at + 6), np.concatenate(
+            [cross_products(arms, directions), directions], axis=1
+        )
 
     def add_rows(self, rows: Rows) -> None:
         """Add residuals of poses, or of poses and shifts, in standard deviations (the value
@@ -323,5 +332,9 @@ def add_contacts(equations: NormalEquations, knee: Knee) -> None:
                 continue
             points, normals, lack = points[deep], normals[deep], lack[deep]
             weights = np.full(len(lack), 1 / _CLEARANCE_SD_MM**2 / max(len(lack), 4))
-            for which, sign, at in ((bone, 1.0, points), ("femur", -1.0, femur[nearest[deep]])):
-                equations.add_points(slot, which, at, sign * normals, None, weights, weights * lack)
+            # In one residual: a bone that is held where the other one lies now would brake all that
+            # they do together, such as coming nearer along the rays.
+            pushed = equations.motion_columns(slot, bone, points, normals)
+            yielding = equations.motion_columns(slot, "femur", points, -normals)
+            columns, rows = (np.concatenate(both, axis=-1) for both in zip(pushed, yielding))
+            equations.add(columns, rows, weights, weights * lack)
