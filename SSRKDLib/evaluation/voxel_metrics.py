@@ -84,15 +84,20 @@ def _centres_in(
     region: Region, low: np.ndarray, high: np.ndarray, index_to_mm: np.ndarray
 ) -> np.ndarray:
     """Which voxels from index ``low`` to ``high`` have their centres in ``region``, [k, j, i]."""
-    # A plane seen from the indices is a plane: one number per axis, added up by broadcasting.
+    # A plane seen from the indices is a plane: it leaves of each row what lies on one side of a
+    # place, all of it or nothing.
     i, j, k = (np.arange(start, stop) for start, stop in zip(low, high))
-    inside = np.ones((len(k), len(j), len(i)), dtype=bool)
+    first, last = (np.full((len(k), len(j)), limit) for limit in (-np.inf, np.inf))
     for side in region.sides():
-        normal, offset = side[:3], side[3]
-        gradient = normal @ index_to_mm[:3, :3]
-        value = gradient[2] * k[:, None, None] + gradient[1] * j[:, None] + gradient[0] * i
-        inside &= value + normal @ index_to_mm[:3, 3] >= offset
-    return inside
+        gradient, offset = side[:3] @ index_to_mm[:3, :3], side[3] - side[:3] @ index_to_mm[:3, 3]
+        needed = offset - gradient[2] * k[:, None] - gradient[1] * j
+        if gradient[0] > 0:
+            first = np.maximum(first, needed / gradient[0])
+        elif gradient[0] < 0:
+            last = np.minimum(last, needed / gradient[0])
+        else:
+            first[needed > 0] = np.inf
+    return (i >= first[..., None]) & (i <= last[..., None])
 
 
 def _extent(mask: np.ndarray) -> np.ndarray:
