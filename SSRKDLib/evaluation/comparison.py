@@ -10,10 +10,9 @@ import numpy as np
 
 from SSRKDLib.clinical.comparison import compare_measures
 from SSRKDLib.clinical.measures import Measure, measure
-from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.alignment import Alignment, align
-from SSRKDLib.evaluation.metrics import compare_meshes, surface_distances
+from SSRKDLib.evaluation.metrics import SurfaceDistances, compare_meshes
 from SSRKDLib.evaluation.regions import Region, common_region, region_from_rig
 from SSRKDLib.evaluation.tables import note_alignment
 from SSRKDLib.geometry.views import Rig
@@ -32,13 +31,15 @@ class Measured(NamedTuple):
 
     ``rows``: of :func:`SSRKDLib.evaluation.metrics.compare_meshes`, with how the reference was
     moved; ``alignment``: of the reference to the reconstruction; ``moved``: the reference after
-    it, by bone; ``regions``: the evaluated part, by bone.
+    it, by bone; ``regions``: the evaluated part, by bone; ``distances``: within it, by bone that
+    could be evaluated.
     """
 
     rows: list[dict]
     alignment: Alignment
     moved: dict[str, Mesh]
     regions: dict[str, Region]
+    distances: dict[str, SurfaceDistances]
 
 
 def measure_distances(
@@ -70,9 +71,12 @@ def measure_distances(
         bone: mask._replace(index_to_lps=alignment.matrices[bone] @ mask.index_to_lps)
         for bone, mask in (masks or {}).items()
     }
-    rows = compare_meshes(recon, moved, regions, masks=in_place, backend=backend)
+    distances = {}
+    rows = compare_meshes(
+        recon, moved, regions, masks=in_place, backend=backend, distances=distances
+    )
     note_alignment(rows, mode, alignment)
-    return Measured(rows, alignment, moved, regions)
+    return Measured(rows, alignment, moved, regions, distances)
 
 
 @dataclass(frozen=True)
@@ -121,18 +125,17 @@ def compare_knees(
         MeshError: nothing can be compared; see :func:`SSRKDLib.evaluation.alignment.align`.
     """
     progress("compare", 0.1, "Laying the reference on the reconstruction, measuring distances")
-    rows, alignment, moved, regions = measure_distances(recon, reference, mode, rig)
+    rows, alignment, moved, regions, distances = measure_distances(recon, reference, mode, rig)
     progress("colour", 0.7, "Colouring by distance")
-    signed, curves = {}, {}
-    for bone in (bone for bone in recon if bone in moved):
-        region = regions.get(bone)
-        signed[bone] = signed_in_region(recon[bone], moved[bone], region)
-        try:
-            found = surface_distances(recon[bone], moved[bone], region)
-        except MeshError:
-            continue  # its row says why
-        both = np.concatenate([found.a_to_b, found.b_to_a])
-        curves[bone] = np.percentile(both, SHARES)
+    signed = {
+        bone: signed_in_region(recon[bone], moved[bone], regions.get(bone))
+        for bone in recon
+        if bone in moved
+    }
+    curves = {
+        bone: np.percentile(np.concatenate([found.a_to_b, found.b_to_a]), SHARES)
+        for bone, found in distances.items()
+    }
     progress("clinical", 0.9, "Measuring slopes, widths and angles")
     measures = measure(recon, laterality, errors, pose)
     clinical = compare_measures(measures, measure(moved, laterality, {}))

@@ -115,10 +115,16 @@ def sampled_distance(moving: RigidBody, fixed: RigidBody, matrix: np.ndarray) ->
     back = np.linalg.inv(matrix)
     for bone, source in moving.items():
         target = fixed[bone]
-        one = target.tree.query(moved_points(matrix, source.points[:_COARSE]))[0]
-        other = source.tree.query(moved_points(back, target.points[:_COARSE]))[0]
+        # What is farther than the bound is found at an infinite distance, in no time.
+        one, other = (
+            np.minimum(tree.query(points, distance_upper_bound=_CAP)[0], _CAP).mean()
+            for tree, points in (
+                (target.tree, moved_points(matrix, source.points[:_COARSE])),
+                (source.tree, moved_points(back, target.points[:_COARSE])),
+            )
+        )
         share = min(source.area, target.area)
-        total += share * min(np.minimum(one, _CAP).mean(), np.minimum(other, _CAP).mean())
+        total += share * min(one, other)
         weight += share
     return total / weight
 

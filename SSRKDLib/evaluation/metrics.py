@@ -134,6 +134,7 @@ def compare_meshes(
     samples: int = 20_000,
     masks: dict[str, Mask] | None = None,
     backend: str = "vtk",
+    distances: dict[str, SurfaceDistances] | None = None,
 ) -> list[dict]:
     """A row per bone that either set has, in the usual order, and a row ``mean``.
 
@@ -151,6 +152,7 @@ def compare_meshes(
         samples: points per surface.
         masks: the reference's voxels by bone, in the same frame, for ``dsc_voxel``.
         backend: one of :data:`SSRKDLib.surfaces.distance.BACKENDS`.
+        distances: gets those of every bone that can be evaluated.
 
     Raises:
         MeshError: the reference is empty.
@@ -175,7 +177,9 @@ def compare_meshes(
         else:
             place = regions.get(bone, everywhere)
             mask = (masks or {}).get(bone)
-            _measure(row, recon[bone], reference[bone], place, samples, mask, backend)
+            found = _measure(row, recon[bone], reference[bone], place, samples, mask, backend)
+            if found is not None and distances is not None:
+                distances[bone] = found
     rows.append(_mean_row([row for row in rows if row["bone"] in reference]))
     return rows
 
@@ -188,8 +192,8 @@ def _measure(
     samples: int,
     mask: Mask | None,
     backend: str,
-) -> None:
-    """Fill one row of :func:`compare_meshes` in place."""
+) -> SurfaceDistances | None:
+    """Fill one row of :func:`compare_meshes` in place; None where nothing can be evaluated."""
     row["note"] = region.note
     if np.isfinite(region.box).all():
         row["region"] = np.round(region.box, 1).tolist()
@@ -197,7 +201,7 @@ def _measure(
         distances = surface_distances(recon, truth, region, samples, backend=backend)
     except MeshError as error:
         row["note"] = joined(filter(None, [row["note"], error.cause]))
-        return
+        return None
     row["assd_mm"] = assd(distances)
     row["assd_paper_mm"] = assd_paper(recon, truth, region, PAPER_POINTS)
     row["hd_mm"] = hausdorff(distances)
@@ -207,6 +211,7 @@ def _measure(
     row["hd95_to_reference_mm"], row["hd95_to_recon_mm"] = directed_hausdorff95(distances)
     if mask is not None:
         row["dsc_voxel"] = dice_mesh_in_mask(recon, mask.array, mask.index_to_lps, region)
+    return distances
 
 
 def _mean_row(rows: list[dict]) -> dict:

@@ -24,7 +24,7 @@ class Nearest:
         from vtkmodules.vtkCommonDataModel import vtkStaticCellLocator
 
         if not len(mesh.faces):
-            raise MeshError("There is no surface to measure to.", "Give a surface with triangles.")
+            raise _no_surface()
         self._locator = vtkStaticCellLocator()
         self._locator.SetDataSet(to_polydata(mesh))
         self._locator.BuildLocator()
@@ -36,11 +36,12 @@ class Nearest:
 
         cell, cell_id, part = vtkGenericCell(), reference(0), reference(0)
         place, squared = [0.0, 0.0, 0.0], reference(0.0)
-        places, faces = np.empty((len(points), 3)), np.empty(len(points), dtype=np.int64)
-        for index, point in enumerate(np.asarray(points, dtype=np.float64).tolist()):
+        places, faces = [], []
+        for point in np.asarray(points, dtype=np.float64).tolist():
             self._locator.FindClosestPoint(point, place, cell, cell_id, part, squared)
-            places[index], faces[index] = place, cell_id.get()
-        return places, faces
+            places += place
+            faces.append(cell_id.get())
+        return np.reshape(np.array(places), (-1, 3)), np.array(faces, dtype=np.int64)
 
 
 def point_distances(points: np.ndarray, mesh: Mesh, backend: str = "vtk") -> np.ndarray:
@@ -57,8 +58,13 @@ def point_distances(points: np.ndarray, mesh: Mesh, backend: str = "vtk") -> np.
     """
     if backend == "pytorch3d":
         return _with_pytorch3d(np.asarray(points, dtype=np.float64), mesh)
-    places, _ = Nearest(mesh).places(points)
-    return np.linalg.norm(np.asarray(points, dtype=np.float64) - places, axis=1)
+    if not len(mesh.faces):
+        raise _no_surface()
+    return np.abs(signed_distances(np.asarray(points, dtype=np.float64), mesh))
+
+
+def _no_surface() -> MeshError:
+    return MeshError("There is no surface to measure to.", "Give a surface with triangles.")
 
 
 def signed_distances(points: np.ndarray, mesh: Mesh) -> np.ndarray:
@@ -99,7 +105,7 @@ def _with_pytorch3d(points: np.ndarray, mesh: Mesh) -> np.ndarray:
             error=error,
         ) from error
     if not len(mesh.faces):
-        raise MeshError("There is no surface to measure to.", "Give a surface with triangles.")
+        raise _no_surface()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Its kernels are float32: about the middle of the mesh, digits suffice for 1e-3 mm.
     middle = mesh.bounds.mean(axis=0)
