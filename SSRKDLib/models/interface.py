@@ -22,6 +22,9 @@ class BoneField:
         margin: points to how far inside the model's own field of view they lie, ``[N]`` mm; None
             where the box is all that limits it.
         notes: sentences that belong to every result.
+        where_judged: what ``query`` answers where every frame is judged
+            (:func:`SSRKDLib.reconstruction.frame_quality.judged_points`), of a field that is the
+            same for all; None: it is asked.
     """
 
     query: Query
@@ -30,3 +33,4 @@ class BoneField:
     high: np.ndarray
     margin: Callable[[np.ndarray], np.ndarray] | None = None
     notes: tuple[str, ...] = ()
+    where_judged: np.ndarray | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import ndimage
@@ -38,14 +39,19 @@ class FrameQuality:
 NOT_SHOWN = FrameQuality(0.0, np.inf)
 
 
+@lru_cache(maxsize=1)
+def judged_points() -> np.ndarray:
+    """Where a frame is judged, ``[N, 3]`` mm in its coordinates."""
+    ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
+    return np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
+
+
 def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQuality:
     """How well coarsely reconstructed bones project onto the segmenter's masks, and how sure the
     networks are. A bone that is in neither counts as one that does not agree; a frame of which a
     view shows nothing has no agreement and an infinite uncertainty. The field is asked where the
     masks of all views are near."""
-    detail, masks = radiographs.input, radiographs.masks
-    ticks = np.arange(-_JUDGED_REACH, _JUDGED_REACH + 1, _JUDGED_PITCH)
-    points = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij"), -1).reshape(-1, 3)
+    detail, masks, points = radiographs.input, radiographs.masks, judged_points()
 
     # The projected grid has a pitch of about five pixels; blocks of six have no holes.
     cells = masks.shape[-1] // 6
@@ -65,7 +71,8 @@ def frame_quality(radiographs: FramedRadiographs, field: BoneField) -> FrameQual
         rows = slice(int(limits.min() // 6) + 1, int(limits.max() // 6))
         where.append((cell, rows))
     distances = np.full((len(points), 4), -_FAR_MM, np.float32)
-    distances[near] = field.query(points[near])
+    known = field.where_judged
+    distances[near] = field.query(points[near]) if known is None else known[near]
 
     scores = []
     for slot, (cell, rows) in enumerate(where):

@@ -21,6 +21,7 @@ from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import NetworkInput
 from SSRKDLib.reconstruction.choices import VIEW_NAMES
 from SSRKDLib.reconstruction.fitting.shape_model import knee_shape_model
+from SSRKDLib.reconstruction.frame_quality import judged_points
 
 #: Standard deviations: of the locator's marks, mm at the joint, of how a leg is turned against what
 #: is said of it, degrees, and of its distance, mm.
@@ -111,4 +112,4 @@ def mean_knee_field() -> BoneField:
             values[:, k] = np.clip(np.where(inside > 0, far, -far), -_CUT_OFF_MM, _CUT_OFF_MM)
         return values
 
-    return BoneField(query, "metric", -REACH, REACH)
+    return BoneField(query, "metric", -REACH, REACH, where_judged=query(judged_points()))
