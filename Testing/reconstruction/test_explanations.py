@@ -26,12 +26,17 @@ from Testing.support.bundled import model, plain_case
 from Training.calibrate_side import held_out_knees, measure
 
 
+@lru_cache(maxsize=1)
+def people():
+    return held_out_people(None)
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_every_wrong_side_is_doubted_and_no_right_one(number):
     """Of the 72 knees that Training/calibrate_side.py measures, both sides of each person, in each
     rig, and (it takes seconds to make one) two from the voxel simulator. Between the ratios of
     right and wrong sides there is a gap, in which the limit lies."""
-    person = held_out_people(None)[number]
+    person = people()[number]
     for offset, side in enumerate("LR"):
         simulator = "voxel" if (number, side) in ((0, "L"), (3, "R")) else "mesh"
         rig_name = list(RIGS)[(number + offset) % 3]
@@ -42,7 +47,7 @@ def test_every_wrong_side_is_doubted_and_no_right_one(number):
 
 
 def test_an_unknown_side_is_decided_as_a_given_one_is_doubted():
-    (knee,) = held_out_knees(held_out_people(None)[3], "R", "mesh", ("orthogonal",))
+    (knee,) = held_out_knees(people()[3], "R", "mesh", ("orthogonal",))
     pair = tuple(knee.exposures)
     located = locate(pair, dataclasses.replace(knee.rig, laterality=None), model(), None)
     assert located.laterality == "R"
