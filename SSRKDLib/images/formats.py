@@ -70,7 +70,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     elif kind == "JPEGImageIO":
         _check_jpeg(path)
     elif kind in ("NrrdImageIO", "MetaImageIO"):
-        _check_header(path)
+        _check_header(path, kind)
     return kind
 
 
@@ -106,11 +106,18 @@ def check_size(path: Path, volume: bool) -> None:
         )
 
 
-def _check_header(path: Path) -> None:
+def _header(path: Path, kind: str) -> bytes:
+    """Of NRRD up to the empty line that ends it; of MetaImage with pixels behind it, since what
+    ends it for MetaIO is not sure."""
+    with path.open("rb") as stream:
+        start = stream.read(1 << 20)
+    return re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0] if kind == "NrrdImageIO" else start
+
+
+def _check_header(path: Path, kind: str) -> None:
     """Of NRRD and MetaImage. MetaIO trusts any number of dimensions. Pixels in a file of their own
     lie beside the header: it could show any file of the computer as an image."""
-    with path.open("rb") as stream:
-        header = stream.read(1 << 20)
+    header = _header(path, kind)
     for dimensions in re.findall(rb"(?im)^[^\S\n]*NDims\s*=\s*([^\r\n]*)", header):
         if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
             raise ImageError(
@@ -145,15 +152,14 @@ def unit_mm(path: Path, kind: str) -> float:
     Raises:
         ImageError: a unit that is not known, or several.
     """
-    field, end = {
-        "NrrdImageIO": (rb"(?:space )?units:(?!=)", rb"\r?\n\r?\n"),
-        "MetaImageIO": (rb"DistanceUnits\s*[=:]", rb"(?m)^[^\S\n]*ElementDataFile"),
-    }.get(kind, (None, None))
-    if field is None:
+    fields = {
+        "NrrdImageIO": rb"(?:space )?units:(?!=)",
+        "MetaImageIO": rb"DistanceUnits\s*[=:]",
+    }
+    if kind not in fields:
         return 1.0
-    with path.open("rb") as stream:
-        header = re.split(end, stream.read(1 << 20), maxsplit=1)[0]
-    lines = re.findall(rb"(?im)^[^\S\n]*" + field + rb"([^\r\n]*)", header)
+    pattern = rb"(?im)^[^\S\n]*" + fields[kind] + rb"([^\r\n]*)"
+    lines = re.findall(pattern, _header(path, kind))
     text = b"\n".join(lines).decode(errors="replace")
     words = re.findall(r'"([^"]*)"', text) if kind == "NrrdImageIO" else text.split("\n")
     stated = {word.strip().lower() for word in words} - _NO_UNIT

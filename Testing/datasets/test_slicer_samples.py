@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.util
+import sys
+import types
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pydicom
@@ -33,11 +36,13 @@ CT, SEGMENTATION = FOLDER / "SSRKD_CT.nrrd", FOLDER / "SSRKD_CT.seg.nrrd"
 
 
 def registration():
-    """sample_data.py, which loads without Slicer."""
+    """sample_data.py, which takes nothing of Slicer but its translation."""
     path = ROOT / "SSRKD" / "SSRKDSlicer" / "radiographs" / "sample_data.py"
     spec = importlib.util.spec_from_file_location("sample_data_alone", path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    slicer = {"slicer": types.ModuleType("slicer"), "slicer.i18n": types.SimpleNamespace(tr=str)}
+    with mock.patch.dict(sys.modules, slicer):
+        spec.loader.exec_module(module)
     return module
 
 
