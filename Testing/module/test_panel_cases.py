@@ -8,6 +8,7 @@ import pytest
 import qt
 
 from SSRKDLib.geometry.rig_presets import orthogonal
+from Testing import bench
 from Testing.bench import application, user
 from Testing.module import ball_worker
 from Testing.module.cases import loadRadiographs, settle, writeRadiographs
@@ -97,6 +98,42 @@ def test_panel_cases_keep_their_radiographs_rig_and_bones(core, slicer, balls, t
     assert models["femur"].GetDisplayNode().GetOpacity() == 0.5
     seen = {bone: bool(node.GetDisplayNode().GetVisibility()) for bone, node in models.items()}
     assert seen == {"patella": True, "femur": True, "fibula": True, "tibia": False}
+
+
+def test_panel_cases_stay_when_another_scene_is_added(core, slicer, balls, tmp_path):
+    """Its parameter node takes the place of the one that is there."""
+    without, path = str(tmp_path / "without.mrb"), str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(without)
+    takeRadiographs(core, balls)
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    assert slicer.util.saveScene(path)
+    mine = core.case()
+    bench.close_module("SSRKD")  # to the Data module, say
+    slicer.util.loadScene(without, {"clear": False})
+    bench.open_module("SSRKD")
+    application.settle()
+    assert core.case() == mine and rows(core) == [("Knee of frontal", "4 bones")]
+    assert mine.models["femur"].GetDisplayNode().GetVisibility()
+    slicer.util.loadScene(path, {"clear": False})
+    application.settle()
+    assert [state for _, state in rows(core)] == ["4 bones"] * 2
+    assert not set(core.case().models.values()) & set(mine.models.values())
+    assert not mine.models["femur"].GetDisplayNode().GetVisibility()
+    choose(core, 0)
+    assert core.case() == mine and mine.models["femur"].GetDisplayNode().GetVisibility()
+
+
+def test_panel_bone_whose_display_was_deleted_is_shown_again(core, slicer, balls):
+    takeRadiographs(core, balls)
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    femur = core.case().models["femur"]
+    colour = femur.GetDisplayNode().GetColor()
+    slicer.mrmlScene.RemoveNode(femur.GetDisplayNode())
+    application.settle()
+    assert femur.GetDisplayNode().GetVisibility() and femur.GetDisplayNode().GetColor() == colour
+    assert "✗" not in core.ui.logEdit.plainText
 
 
 def test_panel_cases_are_removed_with_what_is_theirs_alone(core, slicer, balls, dialogs):
@@ -255,6 +292,15 @@ def test_panel_many_pairs_are_cancelled_and_gone_on_with(core, pairs, monkeypatc
     settle(core)
     application.settle()
     assert rows(core)[0][1] == "4 bones"
+
+
+def test_panel_many_pairs_end_with_a_closed_scene(core, slicer, pairs):
+    core._onProgress, core.how = lambda *told: slicer.mrmlScene.Clear(0), {"progress": 0.4}
+    user.click(core.ui.pairsButton)
+    settle(core)
+    application.settle()
+    assert rows(core) == [("Knee", "No radiographs")]
+    assert core.ui.statusLabel.text == "0 of 4 cases were reconstructed."  # none to go on with
 
 
 def test_panel_many_pairs_need_folders(core, tmp_path, monkeypatch):

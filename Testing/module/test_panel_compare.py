@@ -221,6 +221,15 @@ def test_panel_models_in_the_scene_are_a_reference(core, slicer):
     assert made.rows[-1]["assd_mm"] < 1.2
 
 
+def test_panel_reference_has_no_holes_where_slicer_crops_a_segmentation(module, slicer):
+    """The patella is the most anterior of the bones, to which Slicer crops the voxels it read."""
+    from SSRKDSlicer.bones.references import referenceParts
+
+    slicer.util.loadSegmentation(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
+    patella = next(part for part in referenceParts(reference(slicer)) if part.name == "Patella")
+    assert patella.mesh().is_closed
+
+
 def test_panel_comparison_ends_with_what_it_compared(core, slicer):
     """Another reconstruction: old numbers and colours must not stay on the new bones."""
     made = compareNow(core, slicer)

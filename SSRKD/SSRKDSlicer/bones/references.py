@@ -139,8 +139,9 @@ def _segmentMesh(node, segmentId):
     toRas = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(toRas)
     affine = slicer.util.arrayFromVTKMatrix(toRas)
-    affine[:3, 3] = (affine @ [i0, j0, k0, 1.0])[:3]
-    mesh = mask_surface(mask.reshape(shape), flipLpsRas(affine))
+    affine[:3, 3] = (affine @ [i0 - 1, j0 - 1, k0 - 1, 1.0])[:3]
+    # Slicer crops it to where segments are: the most anterior voxels may lie at its face.
+    mesh = mask_surface(np.pad(mask.reshape(shape), 1), flipLpsRas(affine))
     if node.GetParentTransformNode() is None:
         return mesh
     return Mesh(flipLpsRas(_toWorld(node, flipLpsRas(mesh.vertices))), mesh.faces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from SSRKDLib.core.anatomy import BONES
 
 from ..scene.cases import noteSettings, original
+from ..scene.folders import boneColour
 from ..scene.parameters import VIEWS
 from ..tasks import CaseNodes
 
@@ -13,11 +14,16 @@ def caseNodes(parameters):
     """:class:`CaseNodes` of a case's parameters."""
     nodeOf = parameters.nodeOf
     models = {bone: nodeOf(bone, "Model") for bone in BONES}
-    return CaseNodes(
+    made = CaseNodes(
         tuple(nodeOf(view, "Placed") for view in VIEWS),
         tuple(nodeOf(view, "Masks") for view in VIEWS),
         {bone: node for bone, node in models.items() if node is not None},
     )
+    for bone, node in made.models.items():
+        if node.GetDisplayNode() is None:  # the Data module's list of all nodes has these, too
+            node.CreateDefaultDisplayNodes()
+            node.GetDisplayNode().SetColor(*boneColour(bone))
+    return made
 
 
 def sameCase(parameters, setup):

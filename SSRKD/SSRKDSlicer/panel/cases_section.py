@@ -227,7 +227,7 @@ class CasesSection(Section):
             )
             if queue.failed:
                 text += " " + _("{count} failed; their rows say why.").format(count=queue.failed)
-            if queue.cancelling:
+            if queue.cancelling and self._waiting():  # none does where the scene was closed
                 text += " " + _("Cancelled: 'Reconstruct all' goes on with the others.")
             panel.showStatus(text)
             panel.log(text)

@@ -22,7 +22,7 @@ from ..scene import layouts
 from ..scene.parameters import ALIGNMENTS, VIEWS
 from ..scene.words import capitalised, errorText, said, word
 from .bindings import Section, breakable, guarded
-from .tables import fillTable, fitHeight, setColumns
+from .tables import fillTable, fitHeight, measured, setColumns
 
 _NOTHING = _("(none)")
 
@@ -231,14 +231,11 @@ class CompareSection(Section):
         fillTable(self.ui.compareTable, rows)
         rows = []
         for row in made.clinical:
-            unit = f" {row['unit']}" if row["unit"] else ""
-            decimals = 1 if unit else 2
             numbers = [
-                "–" if row[key] is None else f"{row[key]:{sign}.{decimals}f}{unit}"
-                for key, sign in (("reconstruction", ""), ("reference", ""), ("error", "+"))
+                measured(row["reconstruction"], row["unit"], expected=row["expected_error"]),
+                measured(row["reference"], row["unit"]),
+                measured(row["error"], row["unit"], "+"),
             ]
-            if row["expected_error"] is not None:
-                numbers[0] += f" ± {row['expected_error']:.{decimals}f}"
             rows.append(([said(row["title"]), *numbers], said(row["note"])))
         fillTable(self.ui.clinicalTable, rows)
 

@@ -17,7 +17,7 @@ from ..bones.results import aboutModel, reconstructionRig
 from ..bones.segmentation import bonesAsSegmentation
 from ..scene.words import said
 from .bindings import Section, guarded
-from .tables import fillTable, setColumns
+from .tables import fillTable, measured, setColumns
 
 
 class MeasuresSection(Section):
@@ -100,9 +100,5 @@ class MeasuresSection(Section):
 
 
 def _row(row):
-    unit = {"deg": "°"}.get(row["unit"], f" {row['unit']}" if row["unit"] else "")
-    decimals = 1 if row["unit"] else 2
-    text = "–" if row["value"] is None else f"{row['value']:.{decimals}f}{unit}"
-    if row["value"] is not None and row["expected_error"] is not None:
-        text += f" ± {row['expected_error']:.{decimals}f}"
+    text = measured(row["value"], row["unit"], expected=row["expected_error"])
     return [said(row["title"]), text], said(row["note"])

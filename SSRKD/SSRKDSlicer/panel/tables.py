@@ -44,6 +44,23 @@ def fitHeight(table, most=None):
     table.setFixedHeight(table.horizontalHeader().sizeHint.height() + rows + 2 * table.frameWidth)
 
 
+def measured(value, unit, sign="", expected=None):
+    """A clinical measure as a table shows it: degrees by their sign, with the error to be expected.
+
+    Args:
+        value: number or None, which is a dash.
+        unit: "deg", "mm" or "".
+        sign: "+": also of positive numbers.
+        expected: number or None.
+    """
+    if value is None:
+        return "–"
+    decimals = 1 if unit else 2
+    after = {"deg": "°", "": ""}.get(unit, f" {unit}")
+    error = "" if expected is None else f" ± {expected:.{decimals}f}"
+    return f"{value:{sign}.{decimals}f}{after}{error}"
+
+
 def fillTable(table, rows):
     """Show rows: (texts, tool tip) each."""
     table.setRowCount(len(rows))

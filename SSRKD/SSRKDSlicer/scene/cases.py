@@ -166,6 +166,32 @@ def goTo(parameters, case):
     case.RemoveNodeReferenceIDs(_SHOWN)
 
 
+def keepBeforeImport(parameters):
+    """Before a scene is added, whose parameters will take the place of these: leave the case that
+    is worked on to a node of its own; None where it is empty."""
+    if not _nodesOf(parameters.node) and not parameters.pairFolder:
+        return None
+    case = keptCurrent(parameters)
+    _copy(parameters.node, case)
+    return case
+
+
+def afterImport(parameters, before):
+    """Work on what a scene that was added was left at, or on as before where it held no case.
+
+    Args:
+        before: what :func:`keepBeforeImport` returned.
+    """
+    if before is None or currentCase(parameters) is before:  # the scene had no parameters
+        return
+    if _nodesOf(parameters.node) or parameters.pairFolder:
+        keptCurrent(parameters)  # saved with its only case, which had no node yet
+        putAway(before)
+    else:
+        _copy(before, parameters.node)
+        parameters.node.SetNodeReferenceID(_CURRENT, before.GetID())
+
+
 def putAway(case):
     """Hide what is seen of a case that is not worked on, and note what that was."""
     noted = set(_references(case, _SHOWN))
