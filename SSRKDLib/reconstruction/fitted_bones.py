@@ -213,7 +213,7 @@ def _views(framed: FramedRadiographs, rig: Rig, doubt: RigDoubt | None) -> Views
         ),
         simultaneous=rig.simultaneous,
         doubt=doubt,
-        frontal=partial(edge_image, framed, PAIR[0]),
+        edges=partial(edge_image, framed),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.virtual_cameras import frame_cameras
 from SSRKDLib.reconstruction.fitting import fit as fitting
@@ -29,11 +30,13 @@ from Testing.support.fitted_knees import (
     flexion_error,
     knee,
     random_shape,
+    turn_error,
     turned_leg,
 )
 
 LEG = turned_leg((3.0, -2.0, 2.0), (4.0, -3.0, 5.0))
-VIEW = frame_cameras(orthogonal().views, np.eye(4), 120, 1.0)[0].view
+VIEWS = tuple(c.view for c in frame_cameras(orthogonal().views, np.eye(4), 120, 1.0))
+VIEW = VIEWS[0]
 FULL = np.ones((120, 120), bool)
 
 
@@ -46,11 +49,13 @@ def bent_further():
     return true, _evidence(exact_views(true)), wrong
 
 
-def fitted(evidence: Evidence, start: FitState, image: np.ndarray | None) -> FitState:
-    term = None
+def fitted(
+    evidence: Evidence, start: FitState, image: np.ndarray | None, slot: int = 0
+) -> FitState:
+    terms = ()
     if image is not None:
-        term = RadiographTerm(EdgeImage(VIEW, local_gradients(image), FULL), 0)
-    both = Evidence(evidence.outlines, evidence.film_normals, radiograph=term)
+        terms = (RadiographTerm(EdgeImage(VIEWS[slot], local_gradients(image), FULL), slot),)
+    both = Evidence(evidence.outlines, evidence.film_normals, radiographs=terms)
     return descend(start, both, [FINEST] * 3, lambda: None)
 
 
@@ -62,6 +67,22 @@ def test_a_knee_is_bent_back_to_what_the_radiograph_shows(bent_further):
     by_both = flexion_error(fitted(evidence, wrong, image), true, 0)
     assert abs(by_outlines) > 3.0
     assert abs(by_both) < 2.0
+
+
+def test_a_shank_is_turned_back_to_what_the_lateral_radiograph_shows(bent_further):
+    """About its own axis, which outlines hardly tell where the fibula is not segmented."""
+    true, _, _ = bent_further
+    seen = exact_views(true)
+    seen.masks[1, BONES.index("fibula")] = 0
+    evidence = _evidence(seen)
+    turn = turned_leg((0.0, 0.0, 6.0), (0.0, 0.0, 0.0))
+    shank = {bone: true.poses[1][bone] @ turn for bone in ("tibia", "fibula")}
+    wrong = replace(true, poses=(true.poses[0], true.poses[1] | shank))
+    image = 0.02 * cast(true, 1, VIEWS[1], tuple(true.model.bones)).sum(0)
+    by_outlines, by_both = (
+        abs(turn_error(fitted(evidence, wrong, shown, 1), true, 1)[2]) for shown in (None, image)
+    )
+    assert by_both < by_outlines / 2 < 1.0
 
 
 def test_an_image_of_something_else_leaves_the_outlines_fit(bent_further):
@@ -117,8 +138,10 @@ def test_edges_that_lead_away_from_the_outlines_are_not_followed(monkeypatch, ti
     before = Fit(None, 0.4, {"femur": np.array([40.0, 100.0])}, known)
     after = replace(before, near={"femur": np.array([times * 40.0, 100.0])})
     monkeypatch.setattr(fitting, "_descended", lambda *_: after)
-    seen = Views((), None, None, frontal=lambda: None)
+    asked = []
+    seen = Views((), None, None, edges=asked.append)
     found = _by_radiograph(before, seen, lambda: None)
+    assert asked == [0, 1]
     assert (found.near is after.near) == taken
     assert (found.evidence is known) != taken
 
@@ -126,7 +149,7 @@ def test_edges_that_lead_away_from_the_outlines_are_not_followed(monkeypatch, ti
 def test_what_a_fit_is_sure_of_does_not_rest_on_the_radiograph(bent_further):
     true, evidence, _ = bent_further
     term = SimpleNamespace(add_to=lambda equations, knee: pytest.fail("asked"))
-    with_it = Fit(true, 0.4, {}, replace(evidence, radiograph=term))
+    with_it = Fit(true, 0.4, {}, replace(evidence, radiographs=(term,)))
     without = replace(with_it, evidence=evidence)
     assert np.array_equal(with_it.equations().matrix, without.equations().matrix)
 

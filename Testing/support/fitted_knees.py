@@ -85,8 +85,9 @@ def exact_views(state: FitState, **changed) -> Views:
     return Views(**{**known, **changed})
 
 
-def flexion_error(found: FitState, true: FitState, slot: int) -> float:
-    """Degrees that the tibia is bent further against the femur than in truth, by the surfaces."""
+def turn_error(found: FitState, true: FitState, slot: int) -> np.ndarray:
+    """Degrees ``(3,)`` about the femur's axes that the tibia is turned further against it than in
+    truth, by the surfaces; about x it is bent."""
     turns = {}
     for bone in ("femur", "tibia"):
         points = true.points(bone, slot)
@@ -94,7 +95,12 @@ def flexion_error(found: FitState, true: FitState, slot: int) -> float:
         turns[bone] = rigid_fit(points[near], found.points(bone, slot)[near])[:3, :3]
     axes = true.poses[slot]["femur"][:3, :3]
     between = axes.T @ turns["femur"].T @ turns["tibia"] @ axes
-    return float(Rotation.from_matrix(between).as_rotvec(degrees=True)[0])
+    return Rotation.from_matrix(between).as_rotvec(degrees=True)
+
+
+def flexion_error(found: FitState, true: FitState, slot: int) -> float:
+    """Degrees that the tibia is bent further against the femur than in truth."""
+    return float(turn_error(found, true, slot)[0])
 
 
 def mean_distance(found: FitState, true: FitState, bone: str, slot: int) -> float:

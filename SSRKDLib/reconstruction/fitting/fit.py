@@ -63,13 +63,13 @@ _FAR_MM = 5.0
 #: better. Of virtual knees those that lay alike reach 1.02, others 1.3 and more.
 _ALIKE = 1.1
 
-#: Steps when further evidence joined, and when the radiograph itself did.
+#: Steps when further evidence joined, and when the radiographs themselves did.
 _AGAIN, _BY_RADIOGRAPH = 5, 3
 
-#: The radiograph itself is not believed where it makes the outlines so many times worse. Of ten
-#: moved virtual pairs it makes them 0.95 to 1.02 times as far (1.02 where it bends the knee by 5
-#: degrees to where it was): more is a fit that went astray.
-_WORSE = 1.05
+#: The radiographs themselves are not believed where they make the outlines so many times worse. Of
+#: ten moved virtual pairs they make them 0.99 to 1.05 times as far (1.05 where they bend the knee
+#: by 5 degrees to where it was): more is a fit that went astray.
+_WORSE = 1.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +85,8 @@ class Views:
             it may lie in any way.
         simultaneous: whether nothing can have moved between the views; of one view, nothing has.
         doubt: what of the rig may be wrong; None where nothing is.
-        frontal: makes the edges of the first radiograph itself, which takes long and only moved
-            knees need; None: its masks are all there is.
+        edges: makes the edges of the radiograph itself of one of the views, which takes long and
+            only moved knees need; None: masks are all there is.
     """
 
     views: tuple[View, ...]
@@ -96,7 +96,7 @@ class Views:
     film_normals: tuple[np.ndarray, ...] | None = None
     simultaneous: bool = False
     doubt: RigDoubt | None = None
-    frontal: Callable[[], EdgeImage] | None = None
+    edges: Callable[[int], EdgeImage] | None = None
 
 
 class SurfaceEvidence(Protocol):
@@ -148,7 +148,7 @@ class Fit:
         """The normal equations at the fit, for its uncertainty; without what else than outlines it
         was fitted to, if not ``others``. The radiograph itself is in neither: an edge may have been
         taken for another one."""
-        evidence = replace(self.evidence, radiograph=None)
+        evidence = replace(self.evidence, radiographs=())
         if not others:
             evidence = replace(evidence, others=())
         return assembled(Knee(self.state), evidence, FINEST)[0]
@@ -237,12 +237,13 @@ def fit_knee(
 
 
 def _by_radiograph(own: Fit, seen: Views, step: Callable[[], None]) -> Fit:
-    """Fitted on, with the first view's radiograph itself. Only where bones moved: of those that did
-    not the other view's outlines tell the turns out of its plane. Whether they moved is told
-    before, without it."""
-    if seen.frontal is None:
+    """Fitted on, with the pair's radiographs themselves. Only where bones moved: of those that did
+    not the other view's outlines tell the turns out of a view's plane. Whether they moved is told
+    before, without them."""
+    if seen.edges is None:
         return own
-    evidence = replace(own.evidence, radiograph=RadiographTerm(seen.frontal(), PAIR[0]))
+    terms = tuple(RadiographTerm(seen.edges(slot), slot) for slot in PAIR)
+    evidence = replace(own.evidence, radiographs=terms)
     again = _descended(own.state, evidence, [FINEST] * _BY_RADIOGRAPH, step)
     if again.near_cost() > _WORSE * own.near_cost():
         return own
@@ -286,7 +287,7 @@ def _descended(
     start: FitState, evidence: Evidence, plan: Sequence[Matching], step: Callable[[], None]
 ) -> Fit:
     state = descend(start, evidence, plan, step)
-    far = assembled(Knee(state), replace(evidence, radiograph=None), FINEST)[1]
+    far = assembled(Knee(state), replace(evidence, radiographs=()), FINEST)[1]
     every = np.concatenate(list(far.values()))
     cost = float(np.minimum(every, _FAR_MM).mean()) if len(every) else np.nan
     near = {b: np.array([np.minimum(one, NEAR_MM).sum(), len(one)]) for b, one in far.items()}

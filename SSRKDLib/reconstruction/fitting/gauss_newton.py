@@ -46,7 +46,7 @@ class Evidence:
         film_normals: see :func:`SSRKDLib.reconstruction.fitting.joints.prior_rows`.
         doubt: what of the rig may be wrong; None where nothing is.
         others: further terms, each with ``add_to(equations, knee)``.
-        radiograph: the last of all terms, since it asks what the others leave open; None where
+        radiographs: the last of all terms, since they ask what the others leave open; none where
             outlines tell the poses.
     """
 
@@ -54,7 +54,7 @@ class Evidence:
     film_normals: tuple[np.ndarray, ...] | None = None
     doubt: RigDoubt | None = None
     others: tuple = ()
-    radiograph: RadiographTerm | None = None
+    radiographs: tuple[RadiographTerm, ...] = ()
 
 
 def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEquations, Far]:
@@ -71,8 +71,8 @@ def assembled(knee: Knee, evidence: Evidence, how: Matching) -> tuple[NormalEqua
         equations.add_shape()
     for term in evidence.others:
         term.add_to(equations, knee)
-    if evidence.radiograph is not None:
-        evidence.radiograph.add_to(equations, knee)
+    for term in evidence.radiographs:
+        term.add_to(equations, knee)
     return equations, far
 
 
