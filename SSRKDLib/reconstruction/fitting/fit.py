@@ -64,7 +64,7 @@ _FAR_MM = 5.0
 _ALIKE = 1.1
 
 #: Steps when further evidence joined, and when the radiographs themselves did.
-_AGAIN, _BY_RADIOGRAPH = 5, 3
+_AGAIN, _BY_RADIOGRAPH = 5, 5
 
 #: The radiographs themselves are not believed where they make the outlines so many times worse. Of
 #: ten moved virtual pairs they make them 0.99 to 1.05 times as far (1.05 where they bend the knee

@@ -103,7 +103,8 @@ def cast(state: FitState, slot: int, view: View, bones: tuple[str, ...]) -> np.n
 @dataclass(frozen=True, eq=False)
 class RadiographTerm:
     """Femur and tibia turn out of the image plane of one view until their edges lie on those of the
-    radiograph; all else follows as outlines and priors have it.
+    radiograph. Other poses follow as outlines and priors have it; shapes do not, since some edges
+    are those of what no bone model draws.
 
     Attributes:
         image: of the radiograph.

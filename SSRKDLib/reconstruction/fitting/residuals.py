@@ -157,8 +157,8 @@ class NormalEquations:
         return shape, motions, offsets, found[self.shifts : self.offsets].reshape(-1, 3)
 
     def following(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """How all unknowns ``[size, M]`` most likely change, where each of some combinations in
-        turn changes by one, and the other ones do not.
+        """How all unknowns ``[size, M]`` change, where each of some combinations of poses in turn
+        changes by one, and the other ones do not: poses as is most likely, all else not.
 
         Args:
             columns: ``[C]`` which unknowns the combinations are of.
@@ -166,8 +166,9 @@ class NormalEquations:
         """
         whole = np.zeros((len(self.side), len(rows)))
         whole[columns] = rows.T
-        spread = np.linalg.solve(self._sure_matrix(), whole)
-        return spread @ np.linalg.inv(rows @ spread[columns])
+        poses = slice(self.motions, self.shifts)
+        whole[poses] = np.linalg.solve(self._sure_matrix()[poses, poses], whole[poses])
+        return whole @ np.linalg.inv(rows @ whole[columns])
 
     def covariance(self) -> np.ndarray:
         """Of all unknowns, in the order of the matrix."""
