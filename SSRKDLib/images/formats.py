@@ -46,7 +46,7 @@ _NO_UNIT = {"", "?", "???", "none", "unknown"}
 #: What a gzip stream begins with.
 GZIP = b"\x1f\x8b"
 
-_FORMATS = "Use DICOM, PNG, TIFF, JPEG, NRRD, NIfTI or MetaImage."
+_FORMATS = "Use DICOM, PNG, TIFF, JPEG, NRRD, NIfTI-1 or MetaImage."
 _AGAIN = "Copy or export it again."
 
 
@@ -176,13 +176,14 @@ def unit_mm(path: Path, kind: str) -> float:
 
 
 def _check_nifti(path: Path) -> None:
-    """Header and length of NIfTI-1 and -2 (nifti.nimh.nih.gov), single files, plain or gzip."""
+    """Header and length of NIfTI-1 (nifti.nimh.nih.gov), single files, plain or gzip; ITK does not
+    read NIfTI-2."""
     detached = path.suffix.lower() in (".hdr", ".img")
     try:
         with path.open("rb") as stream:
             packed = stream.read(2) == GZIP  # an uncompressed file called .nii.gz is read too
         with (gzip.open if packed else open)(path, "rb") as stream:
-            begin, end, kind = _nifti_layout(stream.read(540)) or (0, 0, None)
+            begin, end, kind = _nifti_layout(stream.read(348)) or (0, 0, None)
             if end > LARGEST_VOLUME + (1 << 20):
                 raise ImageError(
                     "'{path}' declares {needed} MB; {largest_volume} are the most.",
@@ -215,26 +216,18 @@ def _check_nifti(path: Path) -> None:
 def _nifti_layout(header: bytes) -> tuple[int, int, str | None] | None:
     """From where to where in the file the voxels lie, bytes, and their NumPy type where they are
     floating-point numbers; None where the header is not one of NIfTI."""
-    for order in "<>":
-        size = struct.unpack_from(f"{order}i", header)[0] if len(header) >= 4 else 0
-        if size == 348 and len(header) >= 348:
-            dims = struct.unpack_from(f"{order}8h", header, 40)
-            code, bits = struct.unpack_from(f"{order}2h", header, 70)
-            offset = struct.unpack_from(f"{order}f", header, 108)[0]
-        elif size == 540 and len(header) >= 540:
-            dims = struct.unpack_from(f"{order}8q", header, 16)
-            code, bits = struct.unpack_from(f"{order}2h", header, 12)
-            offset = struct.unpack_from(f"{order}q", header, 168)[0]
-        else:
-            continue
-        single = b"n+1" in header[344:348] or b"n+2" in header[4:8]
-        if not math.isfinite(offset) or offset < (size if single else 0):
-            return None
-        voxels = math.prod(max(1, n) for n in dims[1 : 1 + max(0, min(7, dims[0]))])
-        kind = {16: "f4", 64: "f8"}.get(code)
-        end = math.ceil(offset + voxels * bits / 8)
-        return math.ceil(offset), end, kind and order + kind
-    return None
+    order = next((o for o in "<>" if header[:4] == struct.pack(f"{o}i", 348)), None)
+    if order is None or len(header) < 348:
+        return None
+    dims = struct.unpack_from(f"{order}8h", header, 40)
+    code, bits = struct.unpack_from(f"{order}2h", header, 70)
+    offset = struct.unpack_from(f"{order}f", header, 108)[0]
+    if not math.isfinite(offset) or offset < (348 if b"n+1" in header[344:348] else 0):
+        return None
+    voxels = math.prod(max(1, n) for n in dims[1 : 1 + max(0, min(7, dims[0]))])
+    kind = {16: "f4", 64: "f8"}.get(code)
+    end = math.ceil(offset + voxels * bits / 8)
+    return math.ceil(offset), end, kind and order + kind
 
 
 def _check_tiff(path: Path) -> None:

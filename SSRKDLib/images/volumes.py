@@ -133,25 +133,17 @@ def index_to_lps(image: SimpleITK.Image) -> np.ndarray:
 
 
 def _sform(path: Path) -> np.ndarray | None:
-    """The matrix that a NIfTI file states (nifti.nimh.nih.gov), LPS mm; None without one."""
+    """The matrix that a NIfTI-1 file states (nifti.nimh.nih.gov), LPS mm; None without one."""
     with (gzip.open if _is_gzip(path) else open)(path, "rb") as stream:
-        header = stream.read(540)
-    for order in "<>":
-        size = struct.unpack_from(f"{order}i", header)[0]
-        if size == 348:
-            code, unit = struct.unpack_from(f"{order}h", header, 254)[0], header[123]
-            numbers = struct.unpack_from(f"{order}12f", header, 280)
-        elif size == 540:
-            code, unit = struct.unpack_from(f"{order}i", header, 348)[0], header[500]
-            numbers = struct.unpack_from(f"{order}12d", header, 400)
-        else:
-            continue
-        affine = np.eye(4)
-        affine[:3] = np.reshape(numbers, (3, 4)) * _UNIT_MM.get(unit & 7, 1.0)
-        sound = np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-9
-        # NIfTI counts to the right and to the front.
-        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine if code > 0 and sound else None
-    return None
+        header = stream.read(348)
+    order = "<" if header[:4] == struct.pack("<i", 348) else ">"
+    code = struct.unpack_from(f"{order}h", header, 254)[0]
+    affine = np.eye(4)
+    affine[:3] = np.reshape(struct.unpack_from(f"{order}12f", header, 280), (3, 4))
+    affine[:3] *= _UNIT_MM.get(header[123] & 7, 1.0)
+    sound = np.isfinite(affine).all() and abs(np.linalg.det(affine)) > 1e-9
+    # NIfTI counts to the right and to the front.
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine if code > 0 and sound else None
 
 
 @contextmanager

@@ -109,6 +109,14 @@ def test_lengths_are_read_in_the_unit_that_the_file_states(tmp_path, name, field
         np.testing.assert_allclose(matrix[:3, 3], np.array([-19.492, 0.35, 70.025]) * mm, rtol=1e-6)
 
 
+def test_a_nifti_2_is_told_to_be_saved_as_nifti_1(tmp_path):
+    """ITK's reader does not know it."""
+    header = (540).to_bytes(4, "little") + b"n+2\0\r\n\x1a\n" + bytes(532)
+    (tmp_path / "a.nii").write_bytes(header + bytes(1000))
+    with pytest.raises(ImageError, match="no format that can be read. Use .* NIfTI-1"):
+        read_stored(tmp_path / "a.nii")
+
+
 @pytest.mark.parametrize("unit", [1, 2, 3])
 def test_lengths_of_nifti_are_read_in_the_unit_that_the_file_states(tmp_path, unit):
     sitk.WriteImage(volume(), str(tmp_path / "a.nii"))
