@@ -74,8 +74,10 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     return kind
 
 
-def check_size(path: Path, volume: bool) -> None:
+def check_size(path: Path, kind: str, volume: bool) -> None:
     """Refuse what is too large for a radiograph, or for a volume, before pixels are decoded.
+
+    ``kind`` is what :func:`whole_image_kind` said: ITK would ask all its readers again.
 
     Raises:
         ImageError: the header says so.
@@ -84,6 +86,7 @@ def check_size(path: Path, volume: bool) -> None:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(kind)
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     size = reader.GetSize()

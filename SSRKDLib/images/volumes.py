@@ -108,8 +108,8 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
         except ImageError as error:
             raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
         try:
-            check_size(file, volume=True)
-            image = sitk.ReadImage(str(file))
+            check_size(file, kind, volume=True)
+            image = sitk.ReadImage(str(file), imageIO=kind)
         except RuntimeError as error:
             sform = _sform(file) if kind == "NiftiImageIO" else None
             if sform is None:
@@ -117,8 +117,8 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
                     "'{path}' cannot be decoded.", "Export it again, uncompressed.", path=path
                 ) from error
             with _permissive():
-                check_size(file, volume=True)
-                return sitk.ReadImage(str(file)), sform
+                check_size(file, kind, volume=True)
+                return sitk.ReadImage(str(file), imageIO=kind), sform
     return image, np.diag([unit, unit, unit, 1.0]) @ index_to_lps(image)
 
 

@@ -106,7 +106,7 @@ def read_radiograph(path: str | os.PathLike) -> Radiograph:
         if kind == "GDCMImageIO":
             with DicomFile(path) as file:
                 return _of_dataset(read_dicom_dataset(path, file), path)
-        pixels, notes = _one_slice(_grey(_decode(path), path), path), ()
+        pixels, notes = _one_slice(_grey(_decode(path, kind), path), path), ()
         if kind == "JPEGImageIO":
             orientation = jpeg_orientation(path)
             pixels, notes = _TURNS[orientation](pixels), (_JPEG,)
@@ -232,17 +232,17 @@ def _decompressed(dataset, path: Path) -> np.ndarray:
                 path=path,
             ) from error
         try:
-            return _one_slice(_grey(_decode(file), path), path)
+            return _one_slice(_grey(_decode(file, "GDCMImageIO"), path), path)
         except ImageError as error:
             raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
 
 
-def _decode(path: Path) -> sitk.Image:
+def _decode(path: Path, kind: str) -> sitk.Image:
     import SimpleITK as sitk
 
     try:
-        check_size(path, volume=False)
-        return sitk.ReadImage(str(path))
+        check_size(path, kind, volume=False)
+        return sitk.ReadImage(str(path), imageIO=kind)
     except RuntimeError as error:
         raise ImageError(
             "'{path}' cannot be decoded.",
