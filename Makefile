@@ -30,7 +30,7 @@ help:
 	@echo "make test-stable  the module's tests with slicer-core 5.12 (Linux, Python 3.11)"
 	@echo "make lint   style and common mistakes (ruff)"
 	@echo "make fuzz SECONDS=600 SEED=n  damaged files through every reader"
-	@echo "make coverage  every test, then the lines of SSRKDLib and SSRKD that none runs"
+	@echo "make coverage  every test, then the lines of SSRKDLib and SSRKD that none runs, and why"
 	@echo "make audit ADVISORIES=folder  known vulnerabilities of the pinned packages"
 	@echo "make sbom   a list of what is installed, sbom.json (CycloneDX)"
 	@echo "make lock   requirements/*.txt anew (LOCKING=--upgrade takes the newest versions)"
@@ -105,7 +105,7 @@ coverage: setup
 	@echo "coverage: every test, and the lines that none of them runs (half an hour)"
 	@$(BIN)/python -m coverage erase
 	@OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q -n auto --durations=30 --durations-min=3
-	@$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report
+	@$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m Testing.unrun
 
 audit: setup
 	@test -n "$(ADVISORIES)" || { \
