@@ -262,6 +262,15 @@ def test_panel_ruler_gives_the_scale(core, slicer, tmp_path):
     assert core.parameters.number("lateral", "ScaleSpacing") is None
     marker.AddControlPoint(*pixelRas(node, 50, 220))
     assert core.parameters.number("lateral", "ScaleSpacing") == pytest.approx(0.5)
+    slicer.app.processEvents()
+    user.choose(core.ui.markerView, "Frontal")  # what a user drags is measured anew, whatever is on
+    marker.SetNthControlPointPositionWorld(1, *pixelRas(node, 50, 120))
+    marker.InvokeEvent(marker.PointEndInteractionEvent)
+    assert core.parameters.number("lateral", "ScaleSpacing") == pytest.approx(1.0)
+    slicer.mrmlScene.RemoveNode(marker)
+    user.choose(core.ui.markerView, "Lateral")
+    user.type_text(core.ui.markerSize, "50")
+    assert core.parameters.number("lateral", "ScaleSpacing") is None  # 100 mm were meant
 
 
 def pixelRas(node, column, row):

@@ -141,6 +141,16 @@ def test_the_hinge_follows_a_dragged_plane(core, slicer):
     assert "cut through" in core.ui.planLabel.text and not shown(core)
 
 
+def test_a_plan_that_lost_a_node_is_replaced(core, slicer):
+    lost = planned(core, slicer)
+    slicer.mrmlScene.RemoveNode(lost.parts["wedge"])
+    slicer.app.processEvents()
+    again = planned(core, slicer)
+    assert again.present() and again.plane.GetName() == "Cut plane"
+    left = (lost.plane, lost.hinge, lost.parts["proximal"], lost.parts["distal"])
+    assert not any(map(slicer.mrmlScene.IsNodePresent, left))
+
+
 def test_what_cannot_be_planned_is_said_beside_the_plan(core, slicer):
     ui = core.ui
     user.type_text(ui.planAngle, "40")

@@ -23,7 +23,7 @@ from SSRKDLib.planning.plan_folder import PART_COLOURS, PLAN, write_plan
 from SSRKDLib.planning.planner import knee_notes
 from SSRKDLib.surfaces.mesh_files import write_mesh
 
-from ..radiographs.outlines import updateOutlines, worldMesh
+from ..radiographs.outlines import outlinesOf, updateOutlines, worldMesh
 from ..radiographs.poses import POSES
 from ..scene.folders import folderOf, newFolder, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
@@ -169,6 +169,12 @@ class PlanNodes:
             node is not None and slicer.mrmlScene.IsNodePresent(node)
             for node in (self.plane, self.hinge, *self.parts.values())
         )
+
+    def remove(self):
+        """Take what is left of a plan out of the scene, its outlines included."""
+        left = [node for node in (self.plane, self.hinge, *self.parts.values()) if node is not None]
+        for node in (*outlinesOf(left), *left):
+            slicer.mrmlScene.RemoveNode(node)
 
 
 def newPlan(basis):

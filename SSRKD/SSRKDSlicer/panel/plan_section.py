@@ -64,10 +64,13 @@ class PlanSection(Section):
 
     # Nodes and settings
 
-    def _nodes(self):
+    def _stored(self):
         nodeOf = self.parameters.nodeOf
         parts = {name: nodeOf(f"plan{name}", "Model") for name in _PARTS}
-        nodes = PlanNodes(nodeOf("plan", "Plane"), nodeOf("plan", "Hinge"), parts)
+        return PlanNodes(nodeOf("plan", "Plane"), nodeOf("plan", "Hinge"), parts)
+
+    def _nodes(self):
+        nodes = self._stored()
         return nodes if nodes.present() else None
 
     def _settings(self, side):
@@ -148,6 +151,7 @@ class PlanSection(Section):
         cut = self._cut(basis)
         nodes = self._nodes()
         if nodes is None:
+            self._stored().remove()  # of a plan that lost a node in the Data module
             nodes = newPlan(basis)
             for name, node in (("Plane", nodes.plane), ("Hinge", nodes.hinge)):
                 self.parameters.setNode("plan", name, node)

@@ -29,6 +29,7 @@ class ScaleTool(Section, VTKObservationMixin):
         Section.__init__(self, panel)
         VTKObservationMixin.__init__(self)
         self._marker = self._escape = None
+        self._followed = []
         ui = self.ui
         self.spin(
             ui.markerSize,
@@ -49,6 +50,7 @@ class ScaleTool(Section, VTKObservationMixin):
 
     def refresh(self):
         super().refresh()
+        self._followMarkers()
         ui = self.ui
         chosen = self.parameters.nodeOf(self.view) is not None
         usable = chosen and self.parameters.geometry in ("images", "manual")
@@ -80,6 +82,19 @@ class ScaleTool(Section, VTKObservationMixin):
                 view=word(self.view)
             )
 
+    def _followMarkers(self):
+        """Measure anew where the user drags what was placed."""
+        markers = [self.parameters.nodeOf(view, "Marker") for view in VIEWS]
+        if markers == self._followed:
+            return
+        event = slicer.vtkMRMLMarkupsNode.PointEndInteractionEvent
+        for node in filter(None, self._followed):
+            if self.panel.hasObserver(node, event, self.onDragged):
+                self.panel.removeObserver(node, event, self.onDragged)
+        for node in filter(None, markers):
+            self.panel.addObserver(node, event, self.onDragged)
+        self._followed = markers
+
     def stop(self):
         """Leave the place mode and let go of what was being placed."""
         self.removeObservers()
@@ -103,9 +118,9 @@ class ScaleTool(Section, VTKObservationMixin):
             button.checked = False
             button.blockSignals(blocked)
 
-    def _onlyOn(self, node):
+    def _onlyOn(self, node, view):
         """Both radiographs may have been loaded into the same place: draw on the view's own."""
-        node.GetDisplayNode().SetViewNodeIDs([layouts.sliceNodeId(self.view)])
+        node.GetDisplayNode().SetViewNodeIDs([layouts.sliceNodeId(view)])
 
     def _needed(self):
         return 2 if self._marker.IsA("vtkMRMLMarkupsLineNode") else 1
@@ -133,7 +148,7 @@ class ScaleTool(Section, VTKObservationMixin):
         name = uniqueName(f"{name} ({word(self.view)})")
         self._marker = slicer.mrmlScene.AddNewNodeByClass(kind, name)
         self._marker.CreateDefaultDisplayNodes()
-        self._onlyOn(self._marker)
+        self._onlyOn(self._marker, self.view)
         self.parameters.setNode(self.view, "Marker", self._marker)
         self.addObserver(self._marker, self._marker.PointPositionDefinedEvent, self.onPoint)
         logic = slicer.app.applicationLogic()
@@ -168,15 +183,26 @@ class ScaleTool(Section, VTKObservationMixin):
         if self._marker.GetNumberOfDefinedControlPoints() < self._needed():
             return
         self.stop()
-        self._measure()
+        self._measure(self.view)
+
+    @guarded
+    def onDragged(self, caller, event):
+        for view in VIEWS:
+            if self.parameters.nodeOf(view, "Marker") is caller:
+                self._measureAgain(view)
 
     @guarded
     def onSize(self, *args):
-        marker = self.parameters.nodeOf(self.view, "Marker")
-        if self.panel.refreshing or marker is None or self._marker is not None:
+        if not self.panel.refreshing and self._marker is None:
+            self._measureAgain(self.view)
+
+    def _measureAgain(self, view):
+        if self.parameters.scale(view) is None:  # nothing was measured on this very radiograph
             return
-        if self.parameters.scale(self.view) is not None:  # measured on this very radiograph
-            self._measure()
+        if self.parameters.nodeOf(view, "Marker") is not None:
+            self._measure(view)
+        else:
+            self.parameters.setScale(view, None)  # of another size
 
     @guarded
     def onClear(self):
@@ -190,10 +216,10 @@ class ScaleTool(Section, VTKObservationMixin):
             if node is not None:
                 slicer.mrmlScene.RemoveNode(node)
 
-    def _measure(self):
-        """The scale from the marker of the current view, stored in the parameters."""
-        marker = self.parameters.nodeOf(self.view, "Marker")
-        radiograph = RadiographNode(self.parameters.nodeOf(self.view), self.view)
+    def _measure(self, view):
+        """The scale from the marker of a view, stored in the parameters."""
+        marker = self.parameters.nodeOf(view, "Marker")
+        radiograph = RadiographNode(self.parameters.nodeOf(view), view)
         points = slicer.util.arrayFromMarkupsControlPoints(marker, world=True)
         ijk = worldToIjk(radiograph.node, points)
         spacing = radiograph.node.GetSpacing()[:2]
@@ -204,27 +230,27 @@ class ScaleTool(Section, VTKObservationMixin):
             length = np.array([disc.diameter, 0.0])
             self._drawBall(radiograph, disc)
         found = spacing_from_length(
-            tuple(length), self.ui.markerSize.value, self._magnification(), spacing
+            tuple(length), self.ui.markerSize.value, self._magnification(view), spacing
         )
-        self.parameters.setScale(self.view, found[0])
+        self.parameters.setScale(view, found[0])
         self.panel.showStatus("")  # an earlier click may have found nothing
         self.panel.log(
             _(
                 "{view} scale: {size:g} mm over {pixels:.1f} pixels; a pixel is "
                 "{spacing:.4f} mm on the detector."
             ).format(
-                view=capitalised(self.view),
+                view=capitalised(view),
                 size=self.ui.markerSize.value,
                 pixels=np.hypot(*length),
                 spacing=found[0],
             )
         )
 
-    def _magnification(self):
+    def _magnification(self, view):
         if self.ui.markerPlace.currentIndex == 1:
             return 1.0
         if self.parameters.geometry == "manual":
-            sdd, sod = (self.parameters.number(self.view, what) for what in ("Sdd", "Sod"))
+            sdd, sod = (self.parameters.number(view, what) for what in ("Sdd", "Sod"))
             if sod >= sdd:
                 raise GeometryError(
                     _("The knee is not between source and detector."),
@@ -232,22 +258,22 @@ class ScaleTool(Section, VTKObservationMixin):
                 )
             return sdd / sod
         setup = setupFromParameters(self.parameters, trialSpacing=_TRIAL_SPACING)
-        view = setup.rig.views[VIEWS.index(self.view)]
-        depth = view.projection_matrix @ [*setup.rig.central_point(), 1.0]
+        taken = setup.rig.views[VIEWS.index(view)]
+        depth = taken.projection_matrix @ [*setup.rig.central_point(), 1.0]
         return 1.0 / depth[2]
 
     def _drawBall(self, radiograph, disc):
-        node = self.parameters.nodeOf(self.view, "Ball")
+        node = self.parameters.nodeOf(radiograph.role, "Ball")
         if node is None:
-            name = uniqueName(_("Sphere outline ({view})").format(view=word(self.view)))
+            name = uniqueName(_("Sphere outline ({view})").format(view=word(radiograph.role)))
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsClosedCurveNode", name)
             node.CreateDefaultDisplayNodes()
-            self._onlyOn(node)
+            self._onlyOn(node, radiograph.role)
             node.GetDisplayNode().SetPropertiesLabelVisibility(False)
             node.GetDisplayNode().SetPointLabelsVisibility(False)
             node.GetDisplayNode().SetGlyphScale(0.5)
             node.SetLocked(True)
-            self.parameters.setNode(self.view, "Ball", node)
+            self.parameters.setNode(radiograph.role, "Ball", node)
         border = disc.outline(24)
         ras = ijkToWorld(radiograph.node, np.c_[border, np.zeros(len(border))])
         slicer.util.updateMarkupsControlPointsFromArray(node, ras)
