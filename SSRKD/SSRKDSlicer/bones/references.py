@@ -21,6 +21,9 @@ from ..scene.frames import flipLpsRas, volumeIjkToLps
 #: Node attribute of everything that the module shows: it is no reference.
 OWN = "SSRKD.Own"
 
+#: A bone is cut where its section has this share of the section so many voxels further in.
+_CUT, _INSIDE = 0.7, 3
+
 
 @dataclass(frozen=True)
 class Part:
@@ -139,12 +142,29 @@ def _segmentMesh(node, segmentId):
     toRas = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(toRas)
     affine = slicer.util.arrayFromVTKMatrix(toRas)
-    affine[:3, 3] = (affine @ [i0 - 1, j0 - 1, k0 - 1, 1.0])[:3]
-    # Slicer crops it to where segments are: the most anterior voxels may lie at its face.
-    mesh = mask_surface(np.pad(mask.reshape(shape), 1), flipLpsRas(affine))
+    mask = mask.reshape(shape)
+    margins = _margins(mask)
+    affine[:3, 3] = (affine @ [*np.array([i0, j0, k0]) - margins[::-1, 0], 1.0])[:3]
+    mesh = mask_surface(np.pad(mask, margins), flipLpsRas(affine))
     if node.GetParentTransformNode() is None:
         return mesh
     return Mesh(flipLpsRas(_toWorld(node, flipLpsRas(mesh.vertices))), mesh.faces)
+
+
+def _margins(mask):
+    """How many voxels of background a mask lacks before and behind it, ``[3, 2]`` (0 or 1).
+
+    Slicer crops a segmentation to its segments, so the most anterior voxels of a bone may lie at
+    the array's face. A shaft that the scan cuts does as well, and is left open: it is as thick
+    there as further in.
+    """
+    margins = np.zeros((3, 2), dtype=int)
+    for axis in range(3):
+        layers = mask.sum(axis=tuple({0, 1, 2} - {axis}))
+        inside = min(_INSIDE, len(layers) - 1)
+        margins[axis, 0] = layers[0] < _CUT * layers[inside]
+        margins[axis, 1] = layers[-1] < _CUT * layers[-1 - inside]
+    return margins
 
 
 def _toWorld(node, ras):
