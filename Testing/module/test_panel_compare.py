@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import qt
+import SimpleITK as sitk
 
 from SSRKDLib.core.anatomy import BONES
 from Testing.bench import user
@@ -221,12 +222,19 @@ def test_panel_models_in_the_scene_are_a_reference(core, slicer):
     assert made.rows[-1]["assd_mm"] < 1.2
 
 
-def test_panel_reference_in_the_scene_is_that_of_its_file(module, slicer):
+@pytest.mark.parametrize("slices", [slice(None), slice(0, 141, 4)])  # thick ones, a short femur
+def test_panel_reference_in_the_scene_is_that_of_its_file(module, slicer, tmp_path, slices):
     """Slicer crops voxels to the bones; only shafts, which the scan cuts, are open all the same."""
     from SSRKDLib.surfaces.label_maps import read_reference
     from SSRKDSlicer.bones.references import referenceParts
 
-    path = str(SAMPLES / "SSRKD_CT.seg.nrrd")
+    image = sitk.ReadImage(str(SAMPLES / "SSRKD_CT.seg.nrrd"))
+    part = image[:, :, slices]
+    for key in image.GetMetaDataKeys():
+        if key.startswith("Segment") and not key.endswith("_Extent"):
+            part.SetMetaData(key, image.GetMetaData(key))
+    path = str(tmp_path / "part.seg.nrrd")
+    sitk.WriteImage(part, path)
     slicer.util.loadSegmentation(path)
     parts = {part.name.lower(): part.mesh() for part in referenceParts(reference(slicer))}
     for bone, mesh in read_reference(path).meshes.items():
