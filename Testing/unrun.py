@@ -2,7 +2,8 @@
 
 Reads what coverage measured and combined, and ``unrun.txt`` beside this file: reasons in brackets,
 and below each ``FILE: beginning of a line``, where the file may be a pattern (``*``) and the line
-anything (``*``). A line stands for the block of unrun lines that it begins. The exit code is 1
+anything (``*``). A line stands for the block of unrun lines that it begins; some entries give a
+whole kind its reason, such as refusals, and nobody judged each of these. The exit code is 1
 where a block has no reason. By rooms, where the whole is too much at once::
 
     python -m coverage erase

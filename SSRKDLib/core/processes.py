@@ -127,13 +127,17 @@ def _pooled(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+#: The signal that told this process to end, once one did.
+_told = 0
+
+
 def _heed_parent() -> None:
     """In a process of its own: the terminal's signals are for the parent, and the parent's one
-    unwinds, so that working folders are removed."""
+    unwinds, so that working folders are removed; on Windows it ends at once, and they stay."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _end)
 
     def outlive_nobody() -> None:  # a parent that is killed tells nothing
         multiprocessing.parent_process().join()
@@ -142,11 +146,19 @@ def _heed_parent() -> None:
     threading.Thread(target=outlive_nobody, daemon=True).start()
 
 
+def _end(number: int, frame: object) -> None:
+    global _told
+    _told = number
+    sys.exit(128 + number)
+
+
 def _result_of(function: Callable[[_Item], _Result], item: _Item) -> _Result:
+    if _told:  # between two items, where the pool keeps a process from ending
+        os._exit(128 + _told)
     try:
         return function(item)
     except SystemExit as end:  # which the pool would take for a result, and go on
-        os._exit(end.code)
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 @contextmanager

@@ -38,8 +38,10 @@ _TIFF, _MOST_PAGES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), 10_000
 
 #: Millimetres of the units of length that NRRD and MetaImage files state, and their words for none.
 _UNIT_MM = {
-    "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0, "meter": 1000.0,
-    "um": 0.001, "micrometer": 0.001, "micron": 0.001, "in": 25.4, "inch": 25.4,
+    "mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "centimeters": 10.0, "m": 1000.0, "meter": 1000.0, "meters": 1000.0, "um": 0.001,
+    "micrometer": 0.001, "micrometers": 0.001, "micron": 0.001, "microns": 0.001, "in": 25.4,
+    "inch": 25.4, "inches": 25.4,
 }  # fmt: skip
 _NO_UNIT = {"", "?", "???", "none", "unknown"}
 
@@ -146,7 +148,8 @@ def _check_header(path: Path, kind: str) -> None:
 def unit_mm(path: Path, kind: str) -> float:
     """Millimetres of the unit in which an image file says where its voxels lie; 1 where it states
     none. ITK's reader sees to NIfTI's units, and not to those of NRRD (field ``space units``, or
-    ``units`` of each axis; teem.sourceforge.net/nrrd) and MetaImage (``DistanceUnits``).
+    without it ``units`` of each axis that lies in space; teem.sourceforge.net/nrrd) and MetaImage
+    (``DistanceUnits``).
 
     Args:
         path: the file, or its header where its voxels lie in another.
@@ -155,19 +158,15 @@ def unit_mm(path: Path, kind: str) -> float:
     Raises:
         ImageError: a unit that is not known, or several.
     """
-    fields = {
-        "NrrdImageIO": rb"(?:space )?units:(?!=)",
-        "MetaImageIO": rb"DistanceUnits\s*[=:]",
-    }
-    if kind not in fields:
+    if kind == "NrrdImageIO":
+        words = _nrrd_units(path)
+    elif kind == "MetaImageIO":
+        words = _fields(path, kind, rb"DistanceUnits\s*[=:]")
+    else:
         return 1.0
-    pattern = rb"(?im)^[^\S\n]*" + fields[kind] + rb"([^\r\n]*)"
-    lines = re.findall(pattern, _header(path, kind))
-    text = b"\n".join(lines).decode(errors="replace")
-    words = re.findall(r'"([^"]*)"', text) if kind == "NrrdImageIO" else text.split("\n")
     stated = {word.strip().lower() for word in words} - _NO_UNIT
     plain = (re.sub("[\xb5\u03bc]", "u", word).replace("metre", "meter") for word in stated)
-    factors = {_UNIT_MM.get(word) or _UNIT_MM.get(word.rstrip("s")) for word in plain}
+    factors = {_UNIT_MM.get(word) for word in plain}
     if len(factors) > 1 or None in factors:
         raise ImageError(
             "'{path}' states its lengths in '{units}', which is no unit that is known, or several.",
@@ -176,6 +175,30 @@ def unit_mm(path: Path, kind: str) -> float:
             units=", ".join(sorted(stated))[:40],
         )
     return factors.pop() if factors else 1.0
+
+
+def _nrrd_units(path: Path) -> list[str]:
+    """Units of space; without any, those of the axes but for such as colours and time, which have
+    no direction in space."""
+
+    def words(field: bytes, pattern: str = r'"([^"]*)"') -> list[str]:
+        return re.findall(pattern, " ".join(_fields(path, "NrrdImageIO", field)))
+
+    axes = words(rb"units:(?!=)")
+    directions = words(rb"space directions:", r"none|\([^)]*\)")
+    if len(directions) == len(axes):
+        axes = [unit for unit, direction in zip(axes, directions) if direction != "none"]
+    return words(rb"space units:(?!=)") or axes
+
+
+def _fields(path: Path, kind: str, field: bytes) -> list[str]:
+    """What follows a field's name, wherever a header has it."""
+    found = re.findall(rb"(?im)^[^\S\n]*" + field + rb"([^\r\n]*)", _header(path, kind))
+    text = b"\n".join(found)
+    try:
+        return text.decode().split("\n")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").split("\n")
 
 
 def _check_nifti(path: Path) -> None:

@@ -44,11 +44,20 @@ def test_cores_and_memory_limit_the_number(monkeypatch, memory, wanted):
     assert process_count(1e9) == wanted
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_an_item_that_ends_its_process_costs_no_other(count):
-    items = ["1 + 1", "__import__('os')._exit(9)", "1 + 2"]
+@pytest.mark.parametrize(
+    ("count", "end"), [(1, "os')._exit(9)"), (2, "os')._exit(9)"), (2, "sys').exit('text')")]
+)
+def test_an_item_that_ends_its_process_costs_no_other(count, end):
+    items = ["1 + 1", f"__import__('{end}", "1 + 2"]
     assert list(run_in_processes(eval, items, count, ended=len)) == [2, len(items[1]), 3]
     assert list(run_in_processes(eval, items[1:2], count, ended=len)) == [len(items[1])]
+
+
+def test_a_process_that_was_told_to_end_between_two_items_begins_no_other(monkeypatch):
+    monkeypatch.setattr(processes, "_told", 15)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="143"):
+        processes._result_of(pytest.fail, "begun")
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -14,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.images.formats import unit_mm
 from SSRKDLib.images.volumes import read_stored, read_volume
 from Testing.structure.repository import ROOT
 
@@ -93,6 +94,7 @@ def stating(path, field: str, spacing=(0.07, 0.08, 0.125)):
         ("a.nrrd", 'space units: "mm" "mm" "mm"', 1),
         ("a.nrrd", 'space units: "" "???" "none"', 1),
         ("a.nrrd", 'space units:="cm" "cm" "cm"', 1),  # an entry of its own, no field
+        ("a.nrrd", 'space units: "inches" "inches" "inches"', 25.4),
         ("a.nrrd", 'units: "cm" "cm" "cm"', 10),
         ("a.nrrd", 'units: "\u00b5m" "um" "microns"', 0.001),
         ("a.mha", "DistanceUnits = cm", 10),
@@ -107,6 +109,13 @@ def test_lengths_are_read_in_the_unit_that_the_file_states(tmp_path, name, field
     np.testing.assert_allclose(matrix[:3, :3], wanted, rtol=1e-6)
     if not field.startswith("units"):  # such a file has no origin
         np.testing.assert_allclose(matrix[:3, 3], np.array([-19.492, 0.35, 70.025]) * mm, rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", [b'space units: "cm" "cm" "cm"', b"", b"encoding: \xb5"])
+def test_units_of_axes_that_are_not_in_space_are_no_lengths(tmp_path, field):
+    lines = [b"NRRD0005", b"space directions: none (1,0,0) (0,1,0) (0,0,1)", field]
+    (tmp_path / "a.nrrd").write_bytes(b"\n".join(filter(None, [*lines, b'units: "HU" "" "" ""'])))
+    assert unit_mm(tmp_path / "a.nrrd", "NrrdImageIO") == (10 if b"cm" in field else 1)
 
 
 def test_a_nifti_2_is_told_to_be_saved_as_nifti_1(tmp_path):

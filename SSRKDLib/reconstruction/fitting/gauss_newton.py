@@ -46,8 +46,8 @@ class Evidence:
         film_normals: see :func:`SSRKDLib.reconstruction.fitting.joints.prior_rows`.
         doubt: what of the rig may be wrong; None where nothing is.
         others: further terms, each with ``add_to(equations, knee)``.
-        radiographs: the last of all terms, since they ask what the others leave open; none where
-            outlines tell the poses.
+        radiographs: the last of all terms, since each asks what those before it leave open; none
+            where outlines tell the poses.
     """
 
     outlines: OutlineTerm
