@@ -124,6 +124,20 @@ def test_panel_cases_stay_when_another_scene_is_added(core, slicer, balls, tmp_p
     assert core.case() == mine and mine.models["femur"].GetDisplayNode().GetVisibility()
 
 
+def test_panel_job_ends_where_another_scene_is_added(core, slicer, balls, tmp_path):
+    """Its result would be filed with the pair of that scene."""
+    path = str(tmp_path / "added.mrb")
+    takeRadiographs(core, balls)
+    assert slicer.util.saveScene(path)
+    core._onProgress = lambda *told: slicer.util.loadScene(path, {"clear": False})
+    core.how = {"progress": 0.4}
+    user.click(core.ui.reconstructButton)
+    settle(core)
+    application.settle()
+    assert [state for _, state in rows(core)] == ["Radiographs chosen"] * 2
+    assert "A scene was added; the running job was stopped." in core.ui.logEdit.plainText
+
+
 def test_panel_bone_whose_display_was_deleted_is_shown_again(core, slicer, balls):
     takeRadiographs(core, balls)
     user.click(core.ui.reconstructButton)

@@ -14,7 +14,7 @@ from SSRKDLib.core.errors import Cancelled, SSRKDError
 from ..radiographs.pairs import loadPair, pairFolders
 from ..radiographs.view_setup import setupFromParameters
 from ..scene import cases
-from ..scene.parameters import VIEWS
+from ..scene.parameters import VIEWS, Parameters
 from ..scene.words import errorText
 from ..worker.worker_job import unexpected
 from . import case_nodes
@@ -33,7 +33,7 @@ class CasesSection(Section):
         self._rows = [None]  # nodes; None: the only case, which has none yet
         self._doing = {}  # by case's node: "waiting", or the fraction that is done
         self._filling = False
-        self._queue = None
+        self._queue = self._beforeImport = None
         setColumns(ui.casesTable, (_("Case"), _("State")), stretched=1, most=_MOST_ROWS)
         ui.casesTable.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         ui.casesTable.setSelectionMode(qt.QAbstractItemView.SingleSelection)
@@ -44,6 +44,24 @@ class CasesSection(Section):
         ui.removeCaseButton.connect("clicked()", self.onRemove)
         ui.pairsButton.connect("clicked()", self.onPairs)
         ui.reconstructAllButton.connect("clicked()", self.onReconstructAll)
+        scene = slicer.mrmlScene
+        panel.addObserver(scene, scene.StartImportEvent, self.onImportBegins)
+        panel.addObserver(scene, scene.EndImportEvent, self.onImported)
+
+    # A scene is added
+
+    def onImportBegins(self, caller, event):
+        panel, job = self.panel, self.panel.job
+        # Another case will be worked on than the job was started in; a queue knows its own.
+        if job is not None and not job.cancelling and self._queue is None:
+            panel.log(_("A scene was added; the running job was stopped."))
+            panel.cancel()
+        chosen = Parameters(panel.logic.getParameterNode())
+        self._beforeImport = cases.keepBeforeImport(chosen)
+
+    def onImported(self, caller, event):
+        chosen = Parameters(self.panel.logic.getParameterNode())
+        cases.afterImport(chosen, self._beforeImport)
 
     # What is shown
 

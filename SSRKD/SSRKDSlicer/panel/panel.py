@@ -66,7 +66,6 @@ class Panel(VTKObservationMixin):
         self.jobStarted, self._message = 0.0, ""
         self.setup, self.setupError = None, None
         self._refreshQueued = False
-        self._beforeImport = None
         self._attach()
         self.radiographs = RadiographsSection(self)
         self.run = RunSection(self)
@@ -85,8 +84,6 @@ class Panel(VTKObservationMixin):
             getattr(ui, name).connect("contentsCollapsed(bool)", self._onFolded)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneClosing)
-        self.addObserver(scene, scene.StartImportEvent, self._onImportBegins)
-        self.addObserver(scene, scene.EndImportEvent, self._onImported)
         self.refresh()
 
     def enter(self):
@@ -170,12 +167,6 @@ class Panel(VTKObservationMixin):
         if self.job is not None:
             self.log(_("The scene was closed; the running job was stopped."))
             self.cancel()
-
-    def _onImportBegins(self, caller, event):
-        self._beforeImport = cases.keepBeforeImport(Parameters(self.logic.getParameterNode()))
-
-    def _onImported(self, caller, event):
-        cases.afterImport(Parameters(self.logic.getParameterNode()), self._beforeImport)
 
     def _onSceneChanged(self, caller, event):
         if self.job is None:
