@@ -13,6 +13,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, InputError
+from SSRKDLib.core.forms import misfit
 from SSRKDLib.core.input_files import read_json, read_text_bytes
 from SSRKDLib.core.messages import Message, one_line
 from SSRKDLib.core.output_file import write_file
@@ -168,11 +169,11 @@ def view_from_dict(data: object, index: int = 0) -> View:
         if any(int(s) != s for s in data["size"]):
             raise ValueError("size is not whole numbers")
         vectors = {
-            key: np.asarray(data[key], dtype=np.float64)
+            key: _vector(data[key])
             for key in ("source", "detector_origin", "column_direction", "row_direction")
         }
         scan = data.get("scan_direction")
-        scan = None if scan is None else np.asarray(scan, dtype=np.float64)
+        scan = None if scan is None else _vector(scan)
     known = _known(data.get("known", {}), name)
     kind = data.get("type", "cone")
     if kind not in _TYPES:
@@ -210,6 +211,13 @@ def source_from_dict(data: dict, index: int = 0) -> Source:
     with _numbers(name):
         air = None if data.get("air") is None else float(data["air"])
     image = data.get("image")
+    if image is not None and misfit(str(image), str) is not None:
+        raise GeometryError(
+            "View '{name}' names an image as no file can be called ({image}).",
+            "Write the name of its file.",
+            name=name,
+            image=ascii(image)[:40],
+        )
     try:
         return Source(
             None if image is None else str(image), str(data.get("values", "line_integral")), air
@@ -230,6 +238,12 @@ def _name(data: dict, index: int) -> str:
             longest_name=_LONGEST_NAME,
         )
     return one_line(str(name))
+
+
+def _vector(values: list) -> np.ndarray:
+    if any(isinstance(value, bool) for value in values):
+        raise ValueError("true or false")
+    return np.asarray(values, dtype=np.float64)
 
 
 @contextmanager
