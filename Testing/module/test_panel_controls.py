@@ -273,6 +273,35 @@ def test_panel_ruler_gives_the_scale(core, slicer, tmp_path):
     assert core.parameters.number("lateral", "ScaleSpacing") is None  # 100 mm were meant
 
 
+def test_panel_rulers_of_two_sizes_keep_them(core, slicer, tmp_path):
+    pngPair(tmp_path, slicer)
+    ui, chosen = core.ui, core.parameters
+    user.choose(ui.geometryCombo, "Distances and angles")
+    for view, place, size, row in (
+        ("Lateral", "On the detector", "100", 220),
+        ("Frontal", "Beside the knee", "25", 120),
+    ):
+        user.choose(ui.markerView, view)
+        slicer.app.processEvents()
+        user.choose(ui.markerPlace, place)
+        user.type_text(ui.markerSize, size)
+        user.click(ui.rulerButton)
+        node, marker = chosen.nodeOf(view.lower()), chosen.nodeOf(view.lower(), "Marker")
+        for end in (20, row):
+            marker.AddControlPoint(*pixelRas(node, 50, end))
+        slicer.app.processEvents()
+    marker = chosen.nodeOf("lateral", "Marker")
+    marker.SetNthControlPointPositionWorld(1, *pixelRas(chosen.nodeOf("lateral"), 50, 221))
+    marker.InvokeEvent(marker.PointEndInteractionEvent)
+    assert chosen.number("lateral", "ScaleSpacing") == pytest.approx(100 / 201)
+    user.choose(ui.markerView, "Lateral")
+    slicer.app.processEvents()
+    assert (ui.markerSize.value, ui.markerPlace.currentText) == (100.0, "On the detector")
+    user.click(ui.rulerButton)  # anew
+    slicer.app.processEvents()
+    assert (ui.markerSize.value, ui.markerPlace.currentText) == (100.0, "On the detector")
+
+
 def pixelRas(node, column, row):
     import vtk
 

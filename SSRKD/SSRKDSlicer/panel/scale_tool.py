@@ -16,12 +16,17 @@ from ..radiographs.view_setup import setupFromParameters
 from ..scene import layouts
 from ..scene.folders import uniqueName
 from ..scene.frames import ijkToWorld, worldToIjk
-from ..scene.parameters import VIEWS
+from ..scene.parameters import VIEWS, Parameters
 from ..scene.words import capitalised, word
 from .bindings import Section, guarded
 
 #: Any pixel size will do to read distances from tags without one, mm.
 _TRIAL_SPACING = 0.2
+
+#: Node attributes of a marker: its size, mm, and where it was, one of the places.
+_SIZE, _PLACE = "SSRKD.MarkerSize", "SSRKD.MarkerPlace"
+
+_PLACES = Parameters.markerPlace.choices
 
 
 class ScaleTool(Section, VTKObservationMixin):
@@ -33,10 +38,16 @@ class ScaleTool(Section, VTKObservationMixin):
         ui = self.ui
         self.spin(
             ui.markerSize,
-            lambda: self.parameters.markerSize,
+            lambda: self._sizeAndPlace(self.view)[0],
             lambda value: setattr(self.parameters, "markerSize", value),
         )
-        self.choice(ui.markerPlace, "markerPlace")
+        self.scalar(
+            ui.markerPlace,
+            "currentIndexChanged(int)",
+            lambda place: setattr(ui.markerPlace, "currentIndex", _PLACES.index(place)),
+            lambda: self._sizeAndPlace(self.view)[1],
+            self._storePlace,
+        )
         ui.markerView.connect("currentIndexChanged(int)", self.onView)
         ui.ballButton.connect("toggled(bool)", self.onBall)
         ui.rulerButton.connect("toggled(bool)", self.onRuler)
@@ -47,6 +58,23 @@ class ScaleTool(Section, VTKObservationMixin):
     @property
     def view(self):
         return VIEWS[self.ui.markerView.currentIndex]
+
+    def _storePlace(self):
+        self.parameters.markerPlace = _PLACES[self.ui.markerPlace.currentIndex]
+
+    def _sizeAndPlace(self, view):
+        """Those of a view's marker, else of the next one that is placed."""
+        marker = self.parameters.nodeOf(view, "Marker")
+        if marker is None or marker.GetAttribute(_SIZE) is None:
+            return self.parameters.markerSize, self.parameters.markerPlace
+        return float(marker.GetAttribute(_SIZE)), marker.GetAttribute(_PLACE)
+
+    def _noteSizeAndPlace(self):
+        """The view's marker, if any, is as it is told now; the other view's may be another."""
+        marker = self.parameters.nodeOf(self.view, "Marker")
+        if marker is not None:
+            marker.SetAttribute(_SIZE, repr(self.ui.markerSize.value))
+            marker.SetAttribute(_PLACE, _PLACES[self.ui.markerPlace.currentIndex])
 
     def refresh(self):
         super().refresh()
@@ -183,6 +211,7 @@ class ScaleTool(Section, VTKObservationMixin):
         if self._marker.GetNumberOfDefinedControlPoints() < self._needed():
             return
         self.stop()
+        self._noteSizeAndPlace()
         self._measure(self.view)
 
     @guarded
@@ -194,6 +223,7 @@ class ScaleTool(Section, VTKObservationMixin):
     @guarded
     def onSize(self, *args):
         if not self.panel.refreshing and self._marker is None:
+            self._noteSizeAndPlace()
             self._measureAgain(self.view)
 
     def _measureAgain(self, view):
@@ -211,6 +241,8 @@ class ScaleTool(Section, VTKObservationMixin):
         self.parameters.setScale(self.view, None)
 
     def _removeMarker(self):
+        self.parameters.markerSize = self.ui.markerSize.value  # the next one's, as they are shown
+        self._storePlace()
         for what in ("Marker", "Ball"):
             node = self.parameters.nodeOf(self.view, what)
             if node is not None:
@@ -229,9 +261,8 @@ class ScaleTool(Section, VTKObservationMixin):
             disc = find_disc(radiograph.grey(), tuple(ijk[0, :2]), spacing)
             length = np.array([disc.diameter, 0.0])
             self._drawBall(radiograph, disc)
-        found = spacing_from_length(
-            tuple(length), self.ui.markerSize.value, self._magnification(view), spacing
-        )
+        size, place = self._sizeAndPlace(view)
+        found = spacing_from_length(tuple(length), size, self._magnification(view, place), spacing)
         self.parameters.setScale(view, found[0])
         self.panel.showStatus("")  # an earlier click may have found nothing
         self.panel.log(
@@ -240,14 +271,14 @@ class ScaleTool(Section, VTKObservationMixin):
                 "{spacing:.4f} mm on the detector."
             ).format(
                 view=capitalised(view),
-                size=self.ui.markerSize.value,
+                size=size,
                 pixels=np.hypot(*length),
                 spacing=found[0],
             )
         )
 
-    def _magnification(self, view):
-        if self.ui.markerPlace.currentIndex == 1:
+    def _magnification(self, view, place):
+        if place == "detector":
             return 1.0
         if self.parameters.geometry == "manual":
             sdd, sod = (self.parameters.number(view, what) for what in ("Sdd", "Sod"))
