@@ -127,8 +127,8 @@ def _pooled(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-#: The signal that told this process to end, once one did.
-_told = 0
+#: Whether this process of a pool is at an item.
+_at_work = False
 
 
 def _heed_parent() -> None:
@@ -147,16 +147,19 @@ def _heed_parent() -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    global _told
-    _told = number
+    if not _at_work:  # the pool's own code would take an exception for a result, and wait for more
+        os._exit(128 + number)
     sys.exit(128 + number)
 
 
 def _result_of(function: Callable[[_Item], _Result], item: _Item) -> _Result:
-    if _told:  # between two items, where the pool keeps a process from ending
-        os._exit(128 + _told)
+    global _at_work
     try:
-        return function(item)
+        try:
+            _at_work = True
+            return function(item)
+        finally:
+            _at_work = False
     except SystemExit as end:  # which the pool would take for a result, and go on
         os._exit(end.code if isinstance(end.code, int) else 1)
 

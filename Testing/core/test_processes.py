@@ -53,11 +53,20 @@ def test_an_item_that_ends_its_process_costs_no_other(count, end):
     assert list(run_in_processes(eval, items[1:2], count, ended=len)) == [len(items[1])]
 
 
-def test_a_process_that_was_told_to_end_between_two_items_begins_no_other(monkeypatch):
-    monkeypatch.setattr(processes, "_told", 15)
-    monkeypatch.setattr(os, "_exit", sys.exit)
-    with pytest.raises(SystemExit, match="143"):
-        processes._result_of(pytest.fail, "begun")
+def test_a_process_that_is_told_to_end_unwinds_its_item_and_waits_for_no_other(monkeypatch):
+    ended = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    processes._end(15, None)  # between two items
+    assert ended == [143]
+
+    def told(item):
+        try:
+            processes._end(15, None)
+        finally:
+            ended.append(item)
+
+    processes._result_of(told, "unwound")
+    assert ended == [143, "unwound", 143]
 
 
 @pytest.mark.parametrize("count", [1, 2])
