@@ -31,6 +31,9 @@ _REMEDY = "Give a 3-D label map: " + ", ".join(f"{LABELS[bone]} {bone}" for bone
 _SMOOTHING_STEPS = 30
 _PASS_BAND = 0.08
 
+#: A bone is cut where its section has this share of the section so many mm further in.
+_CUT_SHARE, _FURTHER_IN_MM = 0.7, 4.0
+
 #: Labels may be so far from whole numbers.
 _HAIR = 0.01
 
@@ -181,7 +184,8 @@ def _of_one_leg(
 def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
     """Smooth surface of a bool volume ``mask`` [k, j, i], moved by ``index_to_lps`` [4, 4].
 
-    The matrix takes (i, j, k, 1) to mm. Open where the mask touches the volume's faces.
+    The matrix takes (i, j, k, 1) to mm. Open where a face of the volume cuts the bone, which is as
+    thick there as further in; closed where a volume that was cropped to the bone merely touches it.
     """
     from scipy.ndimage import find_objects
     from vtkmodules.util.numpy_support import numpy_to_vtk
@@ -189,10 +193,12 @@ def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
     from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
     from vtkmodules.vtkFiltersGeneral import vtkDiscreteFlyingEdges3D
 
-    # One voxel of background around the bone, except at the volume's faces.
     window = find_objects(mask.astype(np.uint8))[0]
-    low = [max(part.start - 1, 0) for part in window]
-    crop = mask[tuple(slice(lo, part.stop + 1) for lo, part in zip(low, window))]
+    bone = mask[window]
+    at_face = [(part.start == 0, part.stop == size) for part, size in zip(window, mask.shape)]
+    spacing = np.linalg.norm(np.asarray(index_to_lps)[:3, :3], axis=0)
+    margins = 1 - (at_face & _cut_ends(bone, spacing[::-1]))
+    crop = np.pad(bone, margins)
     grid = vtkImageData()
     grid.SetDimensions(*crop.shape[::-1])
     values = numpy_to_vtk(np.ascontiguousarray(crop, dtype=np.uint8).ravel(), deep=True)
@@ -202,7 +208,7 @@ def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
     surface.SetValue(0, 1)
     surface.Update()
     shift = np.eye(4)
-    shift[:3, 3] = low[::-1]
+    shift[:3, 3] = ([part.start for part in window] - margins[:, 0])[::-1]
     moved = from_polydata(surface.GetOutput()).transformed(np.asarray(index_to_lps) @ shift)
     # Smoothed in mm, where voxels are not cubes.
     smooth = vtkWindowedSincPolyDataFilter()
@@ -215,6 +221,18 @@ def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
     smooth.Update()
     result = from_polydata(smooth.GetOutput())
     return result if result.volume() >= 0 else Mesh(result.vertices, result.faces[:, ::-1])
+
+
+def _cut_ends(bone: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Whether a bone that fills its array looks cut at each end of each axis, ``[3, 2]`` bool;
+    ``spacing``: mm along the axes."""
+    cut = np.empty((3, 2), dtype=bool)
+    for axis in range(3):
+        sections = bone.sum(axis=tuple({0, 1, 2} - {axis}))
+        inside = min(max(1, round(_FURTHER_IN_MM / spacing[axis])), len(sections) - 1)
+        cut[axis, 0] = sections[0] >= _CUT_SHARE * sections[inside]
+        cut[axis, 1] = sections[-1] >= _CUT_SHARE * sections[-1 - inside]
+    return cut
 
 
 def _is_labelmap(path: Path) -> bool:

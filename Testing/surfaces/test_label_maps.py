@@ -271,6 +271,19 @@ def test_a_bone_that_leaves_the_volume_is_open_there(tmp_path):
     assert mesh.volume() == pytest.approx(np.pi * 15**2 * 29.5, rel=0.03)
 
 
+def test_a_bone_to_which_the_volume_was_cropped_is_closed(tmp_path):
+    """As a segmentation that was saved with the smallest extent."""
+    whole, cropped = tmp_path / "whole.nrrd", tmp_path / "cropped.nrrd"
+    image = image_of({2: "femur"})
+    sitk.WriteImage(image, str(whole))
+    filled = np.array(sitk.GetArrayFromImage(image).nonzero())[::-1]
+    first, size = filled.min(1).tolist(), (np.ptp(filled, axis=1) + 1).tolist()
+    sitk.WriteImage(sitk.RegionOfInterest(image, size, first), str(cropped))
+    bones = [read_reference(path).meshes["femur"] for path in (whole, cropped)]
+    assert bones[1].bounds == pytest.approx(bones[0].bounds, abs=1e-3)
+    assert bones[1].volume() == pytest.approx(bones[0].volume(), rel=1e-4)
+
+
 def test_folders_of_meshes_are_read_too(tmp_path):
     corners = np.vstack([np.zeros(3), 9 * np.eye(3)])
     write_mesh(tmp_path / "tibia.ply", Mesh(corners, [[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]))

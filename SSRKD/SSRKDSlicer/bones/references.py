@@ -21,9 +21,6 @@ from ..scene.frames import flipLpsRas, volumeIjkToLps
 #: Node attribute of everything that the module shows: it is no reference.
 OWN = "SSRKD.Own"
 
-#: A bone is cut where its section has this share of the section so many mm further in.
-_CUT, _INSIDE = 0.7, 4.0
-
 
 @dataclass(frozen=True)
 class Part:
@@ -142,31 +139,11 @@ def _segmentMesh(node, segmentId):
     toRas = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(toRas)
     affine = slicer.util.arrayFromVTKMatrix(toRas)
-    mask = mask.reshape(shape)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    margins = _margins(mask, spacing[::-1])
-    affine[:3, 3] = (affine @ [*np.array([i0, j0, k0]) - margins[::-1, 0], 1.0])[:3]
-    mesh = mask_surface(np.pad(mask, margins), flipLpsRas(affine))
+    affine[:3, 3] = (affine @ [i0, j0, k0, 1.0])[:3]
+    mesh = mask_surface(mask.reshape(shape), flipLpsRas(affine))
     if node.GetParentTransformNode() is None:
         return mesh
     return Mesh(flipLpsRas(_toWorld(node, flipLpsRas(mesh.vertices))), mesh.faces)
-
-
-def _margins(mask, spacing):
-    """How many voxels of background a mask lacks before and behind it, ``[3, 2]`` (0 or 1), with
-    its spacing in mm along its axes.
-
-    Slicer crops a segmentation to its segments, so the most anterior voxels of a bone may lie at
-    the array's face. A shaft that the scan cuts does as well, and is left open: it is as thick
-    there as further in.
-    """
-    margins = np.zeros((3, 2), dtype=int)
-    for axis in range(3):
-        layers = mask.sum(axis=tuple({0, 1, 2} - {axis}))
-        inside = min(max(1, round(_INSIDE / spacing[axis])), len(layers) - 1)
-        margins[axis, 0] = layers[0] < _CUT * layers[inside]
-        margins[axis, 1] = layers[-1] < _CUT * layers[-1 - inside]
-    return margins
 
 
 def _toWorld(node, ras):
