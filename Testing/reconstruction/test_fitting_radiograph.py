@@ -13,7 +13,7 @@ from SSRKDLib.geometry.rig_presets import orthogonal
 from SSRKDLib.geometry.virtual_cameras import frame_cameras
 from SSRKDLib.reconstruction.fitting import fit as fitting
 from SSRKDLib.reconstruction.fitting import radiograph_term
-from SSRKDLib.reconstruction.fitting.fit import Fit, Views, _by_radiograph, _evidence
+from SSRKDLib.reconstruction.fitting.fit import Fit, Views, _by_radiographs, _evidence
 from SSRKDLib.reconstruction.fitting.gauss_newton import FINEST, Evidence, descend
 from SSRKDLib.reconstruction.fitting.radiograph_term import (
     EdgeImage,
@@ -141,7 +141,7 @@ def test_edges_that_lead_away_from_the_outlines_are_not_followed(monkeypatch, ti
     monkeypatch.setattr(fitting, "_descended", lambda *_: after)
     asked = []
     seen = Views((), None, None, edges=asked.append)
-    found = _by_radiograph(before, seen, lambda: None)
+    found = _by_radiographs(before, seen, lambda: None)
     assert asked == [0, 1]
     assert (found.near is after.near) == taken
     assert (found.evidence is known) != taken

@@ -11,7 +11,8 @@ from ..tasks import CaseNodes
 
 
 def caseNodes(parameters):
-    """:class:`CaseNodes` of a case's parameters."""
+    """:class:`CaseNodes` of a case's parameters; a bone whose display node was deleted gets another
+    one."""
     nodeOf = parameters.nodeOf
     models = {bone: nodeOf(bone, "Model") for bone in BONES}
     made = CaseNodes(

@@ -64,7 +64,7 @@ _FAR_MM = 5.0
 _ALIKE = 1.1
 
 #: Steps when further evidence joined, and when the radiographs themselves did.
-_AGAIN, _BY_RADIOGRAPH = 5, 5
+_AGAIN, _BY_RADIOGRAPHS = 5, 5
 
 #: The radiographs themselves are not believed where they make the outlines so many times worse. Of
 #: ten moved virtual pairs they make them 0.99 to 1.05 times as far (1.05 where they bend the knee
@@ -175,7 +175,7 @@ class _Steps:
         self._told, self._done = told, 0
         # With own poses in full, of which each further view's may be those of any one before it.
         shared = sum(range(len(PAIR), views))
-        self._most = (3 + shared) * len(STEPS) - FAR_STEPS + _PROBE + _BY_RADIOGRAPH + _AGAIN
+        self._most = (3 + shared) * len(STEPS) - FAR_STEPS + _PROBE + _BY_RADIOGRAPHS + _AGAIN
 
     def __call__(self) -> None:
         self._told(self._done / self._most)
@@ -223,7 +223,7 @@ def fit_knee(
     own = replace(_sharing(own, step), ratio=ratio, others_ratio=others)
     moved = others >= MOVED_BY
     if moved:
-        own = _by_radiograph(own, seen, step)
+        own = _by_radiographs(own, seen, step)
     if ask is None:
         return own if moved else still
     term, own_term = ask(still), ask(own)
@@ -231,12 +231,12 @@ def fit_knee(
     if not moved and field_ratio < FIELD_AGREES_BY:
         return replace(still, field_ratio=field_ratio).with_term(term, step)
     if not moved:
-        own = _by_radiograph(own, seen, step)
+        own = _by_radiographs(own, seen, step)
         own_term = ask(own)
     return replace(own, field_ratio=field_ratio).with_term(own_term, step)
 
 
-def _by_radiograph(own: Fit, seen: Views, step: Callable[[], None]) -> Fit:
+def _by_radiographs(own: Fit, seen: Views, step: Callable[[], None]) -> Fit:
     """Fitted on, with the pair's radiographs themselves. Only where bones moved: of those that did
     not the other view's outlines tell the turns out of a view's plane. Whether they moved is told
     before, without them."""
@@ -244,7 +244,7 @@ def _by_radiograph(own: Fit, seen: Views, step: Callable[[], None]) -> Fit:
         return own
     terms = tuple(RadiographTerm(seen.edges(slot), slot) for slot in PAIR)
     evidence = replace(own.evidence, radiographs=terms)
-    again = _descended(own.state, evidence, [FINEST] * _BY_RADIOGRAPH, step)
+    again = _descended(own.state, evidence, [FINEST] * _BY_RADIOGRAPHS, step)
     if again.near_cost() > _WORSE * own.near_cost():
         return own
     return replace(own, state=again.state, cost=again.cost, near=again.near, evidence=evidence)
