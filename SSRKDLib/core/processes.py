@@ -132,8 +132,9 @@ _at_work = False
 
 
 def _heed_parent() -> None:
-    """In a process of its own: the terminal's signals are for the parent, and the parent's one
-    unwinds, so that working folders are removed; on Windows it ends at once, and they stay."""
+    """Prepare a process of a pool: the terminal's signals are left to the parent, whose SIGTERM
+    unwinds the item at work, so that working folders are removed. Windows has no such signal: the
+    process ends at once, and they stay."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

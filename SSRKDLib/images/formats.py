@@ -146,8 +146,9 @@ def _check_header(path: Path, kind: str) -> None:
 
 
 def unit_mm(path: Path, kind: str) -> float:
-    """Millimetres of the unit in which an image file says where its voxels lie; 1 where it states
-    none. ITK's reader sees to NIfTI's units, and not to those of NRRD (field ``space units``, or
+    """Millimetres per unit of length that an image file states; 1 where it states none.
+
+    ITK's reader converts NIfTI's units, and ignores those of NRRD (field ``space units``, or
     without it ``units`` of each axis that lies in space; teem.sourceforge.net/nrrd) and MetaImage
     (``DistanceUnits``).
 

@@ -56,6 +56,7 @@ def measured(value, unit, sign="", expected=None):
     if value is None:
         return "–"
     decimals = 1 if unit else 2
+    value = round(value, decimals) + 0.0  # no minus before a zero
     after = {"deg": "°", "": ""}.get(unit, f" {unit}")
     error = "" if expected is None else f" ± {expected:.{decimals}f}"
     return f"{value:{sign}.{decimals}f}{after}{error}"

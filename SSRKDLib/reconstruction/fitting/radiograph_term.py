@@ -104,7 +104,7 @@ def cast(state: FitState, slot: int, view: View, bones: tuple[str, ...]) -> np.n
 class RadiographTerm:
     """Femur and tibia turn out of the image plane of one view until their edges lie on those of the
     radiograph. Other poses follow as outlines and priors have it; shapes do not, since some edges
-    are those of what no bone model draws.
+    belong to what the bones' own radiograph lacks.
 
     Attributes:
         image: of the radiograph.

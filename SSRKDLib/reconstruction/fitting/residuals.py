@@ -157,8 +157,9 @@ class NormalEquations:
         return shape, motions, offsets, found[self.shifts : self.offsets].reshape(-1, 3)
 
     def following(self, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """How all unknowns ``[size, M]`` change, where each of some combinations of poses in turn
-        changes by one, and the other ones do not: poses as is most likely, all else not.
+        """The change of all unknowns, ``[size, M]``, that goes with a unit change of one
+        combination of poses at a time, the other combinations held: other poses follow as is most
+        likely; shape, shifts and offsets are held.
 
         Args:
             columns: ``[C]`` which unknowns the combinations are of.
