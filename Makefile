@@ -81,7 +81,7 @@ demo: setup
 
 test: system lint
 	@echo "test: running every test"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --durations=30 --durations-min=3
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --max-worker-restart=0 --durations=30 --durations-min=3
 
 $(STABLED): | setup
 	@rm -rf $(STABLE) && $(BIN)/python $(PINNED) --target $(STABLE) -r requirements/slicer-5.12.txt
@@ -104,7 +104,7 @@ fuzz: setup
 coverage: setup
 	@echo "coverage: every test, and the lines that none of them runs (half an hour)"
 	@$(BIN)/python -m coverage erase
-	@OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q -n auto --durations=30 --durations-min=3
+	@OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest -q -n auto --max-worker-restart=0 --durations=30 --durations-min=3
 	@$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m Testing.unrun
 
 audit: setup

@@ -12,7 +12,6 @@ is doubted above ``explanations.SIDE_RATIO``. Writes OUT/rows.csv and prints a t
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from tqdm import tqdm
 from SSRKDLib.core.errors import script
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
+from SSRKDLib.core.processes import run_in_processes
 from SSRKDLib.datasets.virtual_cohort import STORED_PIXEL_MM, random_views
 from SSRKDLib.evaluation.held_out_people import (
     RIGS,
@@ -146,10 +146,10 @@ def main() -> None:
     people = [*held_out_people(None), *range(arguments.virtual)]
     jobs = [(person, arguments.weights) for person in people]
     rows: list[dict] = []
-    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for of_one in tqdm(pool.imap(_measure_all, jobs), total=len(jobs), unit="person"):
-            rows += of_one
-            write_into(arguments.output, SIDES, "rows.csv", rows_as_csv(rows))
+    found = run_in_processes(_measure_all, jobs, arguments.processes)
+    for of_one in tqdm(found, total=len(jobs), unit="person"):
+        rows += of_one
+        write_into(arguments.output, SIDES, "rows.csv", rows_as_csv(rows))
     print(f"a side is doubted above a ratio of {SIDE_RATIO}")
     print("group | simulator | rig | given side | knees | doubted | ratio: least, median, largest")
     keys = sorted({(row["group"], row["simulator"], row["rig"], row["right"]) for row in rows})

@@ -8,11 +8,13 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from traceback import format_exc
 from typing import TypeVar
 
 from SSRKDLib.core.errors import DeviceMemoryError, SSRKDError
@@ -74,67 +76,147 @@ def run_in_processes(
         DeviceMemoryError: a process was ended from outside, and there is no ``ended``.
         SSRKDError: no process starts, as in a script without ``if __name__ == "__main__":``.
     """
-    alone = processes == 1 or len(items) < 2
-    if alone and ended is None:
+    if ended is None and (processes == 1 or len(items) < 2):
         yield from map(function, items)
         return
-    waiting = list(items)
-    with nullcontext() if alone else _one_thread_each():
-        while waiting:
+    results: dict[int, _Result] = {}
+    waiting = deque(range(len(items)))
+    again: set[int] = set()  # begun once more, with no other beside it
+    with _one_thread_each(), _Crew(function) as crew:
+        for number in range(len(items)):
+            while number not in results:
+                while waiting:
+                    alone = not again.isdisjoint([waiting[0], *crew.at_work])
+                    if len(crew.at_work) >= (1 if alone else processes):
+                        break
+                    crew.begin(waiting[0], items[waiting.popleft()])
+                for done, result in crew.finished():
+                    if not isinstance(result, _Ended):
+                        results[done] = result
+                    elif ended is None:
+                        raise DeviceMemoryError(
+                            "A process ended before its work was done, perhaps for lack of memory.",
+                            "Repeat the command to go on, with fewer --processes.",
+                        )
+                    elif processes == 1 or done in again:
+                        results[done] = ended(items[done])
+                    else:  # those beside it may have left it no memory
+                        again.add(done)
+                        waiting.appendleft(done)
+            yield results.pop(number)
+
+
+class _Ended:
+    """What an item whose process ended gives."""
+
+
+class _Traceback(Exception):
+    """Where in another process an exception was raised, as text."""
+
+
+class _Crew:
+    """Processes that take one item after the other.
+
+    Each has a pipe of its own and shares nothing: whichever ends, and whenever, its pipe tells, and
+    which item it had is known. (``ProcessPoolExecutor`` waits for ever where one process ends while
+    the next is being started, and blames all of them.)
+    """
+
+    def __init__(self, function: Callable) -> None:
+        self.at_work: list[int] = []
+        self._function = function
+        self._members: dict[Connection, _Member] = {}
+
+    def __enter__(self) -> _Crew:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Wait until they have ended; after an exception nobody waits for what is begun."""
+        for pipe, member in self._members.items():
+            if kind is not None:
+                member.process.terminate()
+            pipe.close()
+        for member in self._members.values():
+            member.process.join()
+
+    def begin(self, number: int, item: object) -> None:
+        """Give an item to a process that has none, or to a new one."""
+        idle = (pipe for pipe, member in self._members.items() if member.number is None)
+        pipe = next(idle, None) or self._started()
+        self._members[pipe].number = number
+        with suppress(BrokenPipeError):  # it has ended, as finished() will say
+            pipe.send(item)
+        self.at_work.append(number)
+
+    def _started(self) -> Connection:
+        # Spawned, not forked: CUDA does not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        pipe, its_end = context.Pipe()
+        process = context.Process(target=_work, args=(self._function, its_end), daemon=True)
+        process.start()
+        its_end.close()
+        self._members[pipe] = _Member(process)
+        return pipe
+
+    def finished(self) -> Iterator[tuple[int, object]]:
+        """The next items that are done, and their results.
+
+        Raises:
+            SSRKDError: a process ended before its first item.
+        """
+        for pipe in wait(list(self._members)):
+            member = self._members[pipe]
             try:
-                for result in _pooled(function, waiting[:], processes):
-                    waiting.pop(0)
-                    yield result
-            except BrokenProcessPool as error:
-                if ended is None:
-                    raise DeviceMemoryError(
-                        "A process ended before its work was done, perhaps for lack of memory.",
-                        "Repeat the command to go on, with fewer --processes.",
-                    ) from error
-                # It may have been this one, or one beside it.
-                first = waiting.pop(0)
-                try:
-                    (result,) = _pooled(function, [first], 1) if not alone else [ended(first)]
-                except BrokenProcessPool:
-                    result = ended(first)
-                yield result
+                result, traceback = pipe.recv()
+            except (EOFError, ConnectionError):
+                member.process.join()
+                pipe.close()
+                del self._members[pipe]
+                if not member.ready:
+                    raise SSRKDError(
+                        "A process ended before it began its work.",
+                        'In a script of your own, put the call below `if __name__ == "__main__":`. '
+                        "Otherwise memory may be lacking: close other programs.",
+                    ) from None
+                result, traceback = _Ended(), ""
+            if traceback:
+                raise result from _Traceback(traceback)
+            if not member.ready:
+                member.ready = True
+            elif member.number is not None:
+                done, member.number = member.number, None
+                self.at_work.remove(done)
+                yield done, result
 
 
-def _pooled(
-    function: Callable[[_Item], _Result], items: Sequence[_Item], processes: int
-) -> Iterator[_Result]:
-    # Spawned, not forked: CUDA does not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(processes, len(items)), context, _heed_parent)
-    try:
+@dataclass
+class _Member:
+    """One of a crew: the item it has, and whether it has ever answered."""
+
+    process: BaseProcess
+    number: int | None = None
+    ready: bool = False
+
+
+def _work(function: Callable[[_Item], _Result], pipe: Connection) -> None:
+    """What a process does: say that it has started, then an answer for every item."""
+    _heed_parent()
+    pipe.send((None, ""))
+    while True:
         try:
-            pool.submit(int).result()
-        except BrokenProcessPool as error:  # before any item
-            raise SSRKDError(
-                "A process ended before it began its work.",
-                'In a script of your own, put the call below `if __name__ == "__main__":`. '
-                "Otherwise memory may be lacking: close other programs.",
-            ) from error
-        yield from pool.map(partial(_result_of, function), items)
-    except BrokenProcessPool:
-        raise
-    except BaseException:  # a signal, or who takes the results: nobody waits for what is begun
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-#: Whether this process of a pool is at an item.
-_at_work = False
+            item = pipe.recv()
+        except EOFError:  # there is no other
+            return
+        try:
+            pipe.send((function(item), ""))
+        except Exception as error:
+            pipe.send((error, format_exc()))
 
 
 def _heed_parent() -> None:
-    """Prepare a process of a pool: the terminal's signals are left to the parent, whose SIGTERM
-    unwinds the item at work, so that working folders are removed. Windows has no such signal: the
-    process ends at once, and they stay."""
+    """Prepare a process: the terminal's signals are left to the parent, whose SIGTERM unwinds the
+    item at work, so that working folders are removed. Windows has no such signal: the process ends
+    at once, and they stay."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -148,21 +230,7 @@ def _heed_parent() -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    if not _at_work:  # the pool's own code would take an exception for a result, and wait for more
-        os._exit(128 + number)
     sys.exit(128 + number)
-
-
-def _result_of(function: Callable[[_Item], _Result], item: _Item) -> _Result:
-    global _at_work
-    try:
-        try:
-            _at_work = True
-            return function(item)
-        finally:
-            _at_work = False
-    except SystemExit as end:  # which the pool would take for a result, and go on
-        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,21 +54,34 @@ def test_an_item_that_ends_its_process_costs_no_other(count, end):
     assert list(run_in_processes(eval, items[1:2], count, ended=len)) == [len(items[1])]
 
 
-def test_a_process_that_is_told_to_end_unwinds_its_item_and_waits_for_no_other(monkeypatch):
-    ended = []
-    monkeypatch.setattr(os, "_exit", ended.append)
-    with pytest.raises(SystemExit):  # which follows here only, where os._exit returns
-        processes._end(15, None)  # between two items
-    assert ended == [143]
+def test_an_item_that_raises_tells_where():
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(run_in_processes(eval, ["1", "1 / 0"], 2))
+    assert 'File "<string>", line 1' in str(caught.value.__cause__)
 
-    def told(item):
-        try:
-            processes._end(15, None)
-        finally:
-            ended.append(item)
 
-    processes._result_of(told, "unwound")
-    assert ended == [143, "unwound", 143]
+def _ends_beside_another(item: tuple[Path, str]) -> list[str]:
+    """What is at work after a while; "greedy" ends its process the first time, beside another."""
+    folder, name = item
+    ended = folder.parent / "ended"
+    (folder / name).touch()
+    try:
+        while not ended.exists():
+            if name == "greedy" and len(list(folder.iterdir())) == 2:
+                ended.touch()
+                sys.exit(9)
+            time.sleep(0.02)
+        time.sleep(0.2)
+        return sorted(os.listdir(folder))
+    finally:
+        (folder / name).unlink()
+
+
+def test_an_item_that_ends_its_process_beside_another_is_begun_again_alone(tmp_path):
+    (tmp_path / "at work").mkdir()
+    items = [(tmp_path / "at work", name) for name in ("first", "greedy", "third")]
+    found = list(run_in_processes(_ends_beside_another, items, 2, ended=pytest.fail))
+    assert found[0][0] == "first" and found[1:] == [["greedy"], ["third"]]
 
 
 @pytest.mark.parametrize("count", [1, 2])

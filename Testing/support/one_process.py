@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from SSRKDLib.core import processes
+from SSRKDLib.core.processes import run_in_processes
+from SSRKDLib.evaluation import cohort
 
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """For every test of a file that imports it."""
-    pooled = processes._pooled
 
-    def here(function, items, count):
-        return map(function, items) if count == 1 else pooled(function, items, count)
+    def here(function, items, count, ended):
+        return run_in_processes(function, items, count, None if count == 1 else ended)
 
-    monkeypatch.setattr(processes, "_pooled", here)
+    monkeypatch.setattr(cohort, "run_in_processes", here)
