@@ -17,7 +17,7 @@ from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.images.dicom_files import has_preamble, read_dicom
 from SSRKDLib.images.volumes import read_volume
-from SSRKDLib.surfaces.label_checks import check_assumed, left_out, one_leg
+from SSRKDLib.surfaces.label_checks import check_assumed, filled_window, left_out, one_leg
 from SSRKDLib.surfaces.label_names import label_names, named_segments
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 from SSRKDLib.surfaces.mesh_files import SUFFIXES, find_meshes
@@ -187,13 +187,12 @@ def mask_surface(mask: np.ndarray, index_to_lps: np.ndarray) -> Mesh:
     The matrix takes (i, j, k, 1) to mm. Open where a face of the volume cuts the bone, which is as
     thick there as further in; closed where a volume that was cropped to the bone merely touches it.
     """
-    from scipy.ndimage import find_objects
     from vtkmodules.util.numpy_support import numpy_to_vtk
     from vtkmodules.vtkCommonDataModel import vtkImageData
     from vtkmodules.vtkFiltersCore import vtkWindowedSincPolyDataFilter
     from vtkmodules.vtkFiltersGeneral import vtkDiscreteFlyingEdges3D
 
-    window = find_objects(mask.astype(np.uint8))[0]
+    window = filled_window(mask)
     bone = mask[window]
     at_face = [(part.start == 0, part.stop == size) for part, size in zip(window, mask.shape)]
     spacing = np.linalg.norm(np.asarray(index_to_lps)[:3, :3], axis=0)

@@ -11,8 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from scipy.ndimage import find_objects
 
 from SSRKDLib.core.errors import MeshError
+from SSRKDLib.surfaces.label_checks import filled_window
 from SSRKDLib.surfaces.label_maps import read_reference
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
@@ -282,6 +284,14 @@ def test_a_bone_to_which_the_volume_was_cropped_is_closed(tmp_path):
     bones = [read_reference(path).meshes["femur"] for path in (whole, cropped)]
     assert bones[1].bounds == pytest.approx(bones[0].bounds, abs=1e-3)
     assert bones[1].volume() == pytest.approx(bones[0].volume(), rel=1e-4)
+
+
+def test_the_filled_window_is_scipys():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        mask = random.random(random.integers(1, 9, 3)) > 0.9
+        mask.flat[random.integers(mask.size)] = True
+        assert filled_window(mask) == find_objects(mask.astype(np.uint8))[0]
 
 
 def test_folders_of_meshes_are_read_too(tmp_path):
