@@ -104,7 +104,7 @@ def read_json(
     """
     content = read_text_bytes(path, kind)
     try:
-        return json.loads(content.decode("utf-8-sig"))
+        return parse_json(content)
     except (ValueError, RecursionError) as error:
         raise kind(
             Message(
@@ -114,11 +114,26 @@ def read_json(
         ) from error
 
 
+def parse_json(content: bytes) -> Any:
+    """The values in JSON, UTF-8 (raises ValueError or RecursionError). A key that stands twice in
+    an object is refused: the standard leaves open which counts (RFC 8259, 4)."""
+    return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_without_doubles)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"the key {ascii(key[:40])} stands twice in one object")
+        values[key] = value
+    return values
+
+
 def json_or_none(path: str | os.PathLike) -> Any:
     """The values in a JSON file that may be there, whatever its name; None where there is none."""
     content = beginning(path, LARGEST_TEXT + 1)
     try:
-        return json.loads(content.decode("utf-8-sig")) if len(content) <= LARGEST_TEXT else None
+        return parse_json(content) if len(content) <= LARGEST_TEXT else None
     except (ValueError, RecursionError):
         return None
 

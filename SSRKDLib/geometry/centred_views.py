@@ -17,7 +17,7 @@ import numpy as np
 
 from SSRKDLib.geometry.known import CALIBRATED, Known
 from SSRKDLib.geometry.slot_view import SlotView
-from SSRKDLib.geometry.views import View
+from SSRKDLib.geometry.views import View, check_spacing
 
 
 def source_direction(azimuth: float, elevation: float = 0.0) -> np.ndarray:
@@ -97,14 +97,16 @@ def centred_view(
     """
     if centre_pixel is None:
         centre_pixel = ((size[0] - 1) / 2, (size[1] - 1) / 2)
+    check_spacing(name, pixel_spacing)
     source = np.asarray(centre, dtype=np.float64) - sod * axis
     foot = source + sdd * axis + shift[0] * column_direction + shift[1] * row_direction
+    with np.errstate(invalid="ignore"):  # View refuses what is beyond all numbers
+        foot = foot - centre_pixel[0] * pixel_spacing[0] * column_direction
+        foot = foot - centre_pixel[1] * pixel_spacing[1] * row_direction
     return View(
         name=name,
         source=source,
-        detector_origin=foot
-        - centre_pixel[0] * pixel_spacing[0] * column_direction
-        - centre_pixel[1] * pixel_spacing[1] * row_direction,
+        detector_origin=foot,
         column_direction=column_direction,
         row_direction=row_direction,
         pixel_spacing=tuple(pixel_spacing),

@@ -56,13 +56,6 @@ def rig_from_distances(views: Sequence[PlainView], laterality: str | None = None
         name = plain.name or f"view {index + 1}"
         if not math.isfinite(plain.angle):
             raise GeometryError("View '{name}' has no angle.", "Give it in degrees.", name=name)
-        if not all(math.isfinite(s) and s > 0 for s in plain.pixel_spacing):
-            raise GeometryError(
-                "View '{name}': a pixel spacing of {pixel_spacing} mm is impossible.",
-                "Give positive millimetres.",
-                name=name,
-                pixel_spacing=list(plain.pixel_spacing),
-            )
         check_distances(name, plain.sdd, plain.sod)
         made.append(
             view_from_angles(

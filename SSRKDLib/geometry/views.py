@@ -13,6 +13,7 @@ Image points are ``(column, row)`` pairs, in pixels, in that order.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
@@ -21,10 +22,22 @@ import numpy as np
 
 from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.geometry.known import CALIBRATED, Known
-from SSRKDLib.geometry.rigid_transform import rigid_matrix
+from SSRKDLib.geometry.rigid_transform import FARTHEST_MM, rigid_matrix
 
 #: View axes closer together than this are refused (opposite directions count as parallel).
 MINIMUM_AXES_ANGLE_DEGREES = 20.0
+
+
+def check_spacing(name: str, spacing: Sequence[float]) -> None:
+    """Raise :class:`~SSRKDLib.core.errors.GeometryError` for a pixel spacing, mm, (between columns,
+    between rows), that no detector has; ``name`` is the view's."""
+    if len(spacing) != 2 or not all(0.01 <= mm <= 10 for mm in spacing):
+        raise GeometryError(
+            "View '{name}': a pixel spacing of {spacing} mm is impossible.",
+            "Give it in millimetres, between 0.01 and 10.",
+            name=name,
+            spacing=list(spacing),
+        )
 
 
 @dataclass(frozen=True)
@@ -62,12 +75,13 @@ class View:
     def __post_init__(self) -> None:
         for key in (*self._POINTS, *self._DIRECTIONS):
             vector = np.asarray(getattr(self, key), dtype=np.float64)
-            if vector.shape != (3,) or not np.isfinite(vector).all():
+            if vector.shape != (3,) or not (np.abs(vector) <= FARTHEST_MM).all():
                 raise GeometryError(
-                    "View '{name}': {key} is not three finite numbers.",
+                    "View '{name}': {key} is not three finite numbers within {farthest:g}.",
                     "Give it as [x, y, z] in millimetres.",
                     name=self.name,
                     key=key,
+                    farthest=FARTHEST_MM,
                 )
             object.__setattr__(self, key, vector)
         self._check_detector()
@@ -85,15 +99,7 @@ class View:
                 "Give the two edges of the detector as perpendicular unit vectors.",
                 at=at,
             )
-        if len(self.pixel_spacing) != 2 or not all(
-            math.isfinite(s) and 0.01 <= s <= 10 for s in self.pixel_spacing
-        ):
-            raise GeometryError(
-                "{at} a pixel spacing of {pixel_spacing} mm is impossible.",
-                "Give it in millimetres, between 0.01 and 10.",
-                at=at,
-                pixel_spacing=list(self.pixel_spacing),
-            )
+        check_spacing(self.name, self.pixel_spacing)
         if len(self.size) != 2 or not all(int(s) == s and 8 <= s <= 20000 for s in self.size):
             raise GeometryError(
                 "{at} an image size of {size} is impossible.",

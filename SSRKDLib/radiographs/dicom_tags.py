@@ -22,6 +22,7 @@ from SSRKDLib.images.dicom_files import DicomFile, read_dicom
 from SSRKDLib.radiographs.dicom_oddities import oddities
 from SSRKDLib.radiographs.dicom_values import (
     find,
+    low_byte_first,
     number,
     positive,
     spacing,
@@ -279,7 +280,7 @@ def _lut(dataset, sequence: str) -> tuple[np.ndarray, int] | None:
         return None
     item = dataset[sequence].value[0]
     entries, first, bits = (int(number) for number in item.LUTDescriptor)
-    data = item.LUTData
+    data = low_byte_first(dataset, item["LUTData"])
     if isinstance(data, bytes):
         # A table of 8 bits may be packed two entries to a word (C.11.1.1.1).
         packed = bits == 8 and len(data) < 2 * (entries or 65536)

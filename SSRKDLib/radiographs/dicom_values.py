@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
+
+#: UID of the transfer syntax Explicit VR Big Endian.
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"
+
 
 def values_of(value) -> list:
     """The values of a tag, which may have one or several, or None. A text in which several numbers
@@ -69,3 +74,12 @@ def spacing(dataset, keyword: str) -> tuple[float, float] | None:
     if len(values) != 2 or not all(value is not None and value > 0 for value in values):
         return None
     return values[1], values[0]
+
+
+def low_byte_first(dataset, element) -> bytes:
+    """The bytes of an element of the dataset, or of a sequence in it; of a big-endian file the two
+    of each 16-bit word (OW) change places (PS3.5, A.3)."""
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    if element.VR != "OW" or syntax != _BIG_ENDIAN:
+        return element.value
+    return np.frombuffer(element.value, ">u2").astype("<u2").tobytes()

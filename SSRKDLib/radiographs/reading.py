@@ -38,6 +38,7 @@ from SSRKDLib.radiographs.dicom_tags import (
     tags_from_dataset,
     understood_tags,
 )
+from SSRKDLib.radiographs.dicom_values import low_byte_first
 from SSRKDLib.radiographs.intensity import bone_is_dark, needs_picture, values_from_dicom
 
 if TYPE_CHECKING:
@@ -154,6 +155,12 @@ def _check_layout(dataset, path: Path) -> None:
                 path=path,
                 name=name,
             )
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        raise ImageError(
+            "The pixels of '{path}' are numbers of colours in a palette.",
+            "Export the radiograph in shades of grey.",
+            path=path,
+        )
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
     high = int(dataset.get("HighBit", stored - 1))
     if allocated not in (8, 16, 32) or not 1 <= stored <= high + 1 <= allocated:
@@ -192,7 +199,8 @@ def _native_pixels(dataset) -> np.ndarray | None:
     rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsStored)
     order = "<" if syntax.is_little_endian else ">"
     kind = f"{'i' if dataset.get('PixelRepresentation') else 'u'}{allocated // 8}"
-    stored = np.frombuffer(dataset.PixelData, order + kind, rows * columns).astype(kind)
+    data = dataset.PixelData if allocated > 8 else low_byte_first(dataset, dataset["PixelData"])
+    stored = np.frombuffer(data, order + kind, rows * columns).astype(kind)
     unused = allocated - 1 - int(dataset.get("HighBit", bits - 1))
     return ((stored << unused) >> (allocated - bits)).reshape(rows, columns)
 

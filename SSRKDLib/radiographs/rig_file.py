@@ -14,7 +14,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.core.forms import misfit
-from SSRKDLib.core.input_files import read_json, read_text_bytes
+from SSRKDLib.core.input_files import parse_json, read_json, read_text_bytes
 from SSRKDLib.core.messages import Message, one_line
 from SSRKDLib.core.output_file import write_file
 from SSRKDLib.geometry.known import CALIBRATED, Known
@@ -82,8 +82,8 @@ def read_written_rig(path: Path) -> RadiographRig | None:
     """The rig in a file that looks as :func:`write_rig` writes it, image paths as they are there;
     None for any other file, a rig that was edited by hand among them."""
     try:
-        text = read_text_bytes(path).decode()
-        data = json.loads(text)
+        content = read_text_bytes(path)
+        text, data = content.decode(), parse_json(content)
         return rig_from_dict(data) if text == json.dumps(data, indent=2) + "\n" else None
     except (ValueError, RecursionError, InputError):
         return None

@@ -126,8 +126,7 @@ def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
     from vtkmodules.vtkIOXML import vtkXMLPolyDataReader
 
     suffix = path.suffix.lower()
-    if suffix == ".stl":
-        _check_stl_length(path)
+    is_text = suffix == ".stl" and _is_whole_text(path)
     readers = {".stl": vtkSTLReader, ".vtk": vtkPolyDataReader, ".vtp": vtkXMLPolyDataReader}
     reader = readers[suffix]()
     if suffix == ".stl":
@@ -141,21 +140,30 @@ def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
     finally:
         vtkObject.SetGlobalWarningDisplay(display)
     if reader.GetOutput().GetNumberOfPolys() + reader.GetOutput().GetNumberOfStrips() == 0:
+        if is_text:
+            raise MeshError("Its text is cut off, or contains something else than facets.")
         raise MeshError("There is no {upper} surface in it.", upper=suffix[1:].upper())
     space = reader.GetOutput().GetFieldData().GetAbstractArray("SPACE")
     stated = space.GetValue(0) if space is not None and space.GetNumberOfValues() else None
     return from_polydata(reader.GetOutput()), stated
 
 
-def _check_stl_length(path: Path) -> None:
-    """VTK reads a binary STL that was cut short as far as it goes, without a word."""
+def _is_whole_text(path: Path) -> bool:
+    """Whether an STL is text. Of a binary one VTK does not believe the number of triangles: it
+    would read what is there of a cut file, and what stands behind the last as more of them."""
     with open(path, "rb") as file:
         start = file.read(1 << 16)  # an ASCII file's first line may be long
-    if (start.lstrip()[:5].lower() == b"solid" and b"facet" in start.lower()) or len(start) < 84:
-        return
+    if start.lstrip()[:5].lower() == b"solid" and b"facet" in start.lower():
+        return True
     count = int.from_bytes(start[80:84], "little")
-    if path.stat().st_size < 84 + 50 * count:
+    more = path.stat().st_size - 84 - 50 * count
+    if more < 0:
         raise MeshError("It ends too early.")
+    if more % 50 or (more and count):  # some programs leave the number at zero
+        raise MeshError(
+            "It goes on behind the triangles that it states to have ({count}).", count=count
+        )
+    return False
 
 
 _COMMENTS = ("SPACE=LPS", "units mm")

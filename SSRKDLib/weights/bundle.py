@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from SSRKDLib.core.errors import WeightsError
+from SSRKDLib.core.input_files import parse_json
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.weights.archive import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
@@ -155,7 +156,7 @@ def _build(path: Path, text: bytes, data: bytes) -> Bundle:
 
 def _parse_manifest(text: bytes, where: str) -> dict[str, Any]:
     try:
-        manifest = json.loads(text)
+        manifest = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise WeightsError(
             Message("{where}: {manifest} is not valid JSON.", where=where, manifest=MANIFEST),

@@ -26,6 +26,7 @@ def film(tmp_path):
         ({"BitsStored": None}, "lacks the DICOM tag BitsStored"),
         ({"PhotometricInterpretation": None}, "lacks the DICOM tag PhotometricInterpretation"),
         ({"PixelData": None}, "lacks the DICOM tag PixelData"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "numbers of colours in a palette"),
         ({"BitsAllocated": 12}, "of 12 bits are used"),  # would be read as packed
         ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, "of 1 bits are used"),
         ({"BitsStored": 99}, "99 of 16 bits are used"),
@@ -60,3 +61,25 @@ def test_pixels_that_are_not_compressed_as_they_should_be_are_told(film):
     dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEGLSLossless
     with pytest.raises(ImageError, match="not compressed as its transfer syntax says"):
         reading._decompressed(dataset, film)
+
+
+def test_words_of_big_endian_files_have_their_high_byte_first(film):
+    """Pixels of one byte and tables, both as words (PS3.5, A.3), with an odd number of pixels."""
+    before = np.rint(reading.read_radiograph(film).pixels[:, :63] / 256).astype("<u2")
+    dataset, table = pydicom.Dataset(), pydicom.Dataset()
+    for element in pydicom.dcmread(film):
+        dataset.add(element)
+    table.LUTDescriptor, table.ModalityLUTType = [256, 0, 16], "US"
+    table.add_new("LUTData", "OW", np.arange(1000, 488, -2).astype(">u2").tobytes())
+    dataset.ModalityLUTSequence = [table]
+    dataset.Rows, dataset.Columns = before[:63].shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    octets = before[:63].astype("u1").tobytes() + bytes(1)
+    dataset.add_new("PixelData", "OW", np.frombuffer(octets, "<u2").astype(">u2").tobytes())
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+    dataset.save_as(film, enforce_file_format=True)
+    np.testing.assert_array_equal(pydicom.dcmread(film).pixel_array, before[:63])
+    radiograph = reading.read_radiograph(film)
+    np.testing.assert_array_equal(radiograph.pixels, 1000.0 - 2 * before[:63])
+    assert radiograph.dicom.negative_slope

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from SSRKDLib.core import input_files, zip_files
-from SSRKDLib.core.errors import ImageError, InputError, OutputError
+from SSRKDLib.core.errors import GeometryError, ImageError, InputError, OutputError, WeightsError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.ct.dicom_series import find_series
@@ -27,10 +27,12 @@ from SSRKDLib.evaluation.cohort import EVALUATION
 from SSRKDLib.evaluation.tables import COMPARISON
 from SSRKDLib.images import dicom_files
 from SSRKDLib.images.dicom_files import read_dicom
+from SSRKDLib.radiographs.rig_file import read_rig, read_written_rig
 from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION, read_report
 from SSRKDLib.surfaces.label_names import label_names
 from SSRKDLib.surfaces.mesh_files import read_meshes
 from SSRKDLib.weights.archive import BUNDLE, read_member
+from SSRKDLib.weights.bundle import read_manifest
 from SSRKDLib.weights.pytorch_files import read_pytorch
 from Testing.fuzz import __main__ as fuzz
 from Testing.fuzz import replay
@@ -151,6 +153,34 @@ def test_names_beside_a_label_map_are_text_of_a_size(tmp_path, name, content):
         stream.write(content) if isinstance(content, bytes) else stream.truncate(content)
     with pytest.raises(InputError, match=name):
         label_names(tmp_path / "knee.nrrd", [np.zeros((2, 2, 2))])
+
+
+def test_of_a_key_that_stands_twice_none_counts(tmp_path):
+    """The standard leaves open which (RFC 8259): two programs would read two rigs."""
+    path = tmp_path / "rig.json"
+    text = '{\n  "version": 1,\n  "views": [],\n  "views": [7]\n}\n'
+    path.write_text(text)
+    with pytest.raises(GeometryError, match="rig.json.*the key 'views' stands twice"):
+        read_rig(path)
+    assert read_written_rig(path) is None
+    assert input_files.json_or_none(path) is None
+    (tmp_path / "bundle.json").write_text(text)
+    with pytest.raises(WeightsError, match="bundle.json is not valid JSON"):
+        read_manifest(tmp_path)
+
+
+def test_json_is_read_through_one_door_only():
+    """Which refuses doubled keys (SSRKDLib/core/input_files.py)."""
+    library = ROOT / "SSRKDLib"
+    found = {
+        path.relative_to(library).as_posix()
+        for path in library.rglob("*.py")
+        if "json.loads(" in path.read_text(encoding="utf-8")
+    }
+    assert found - {"core/input_files.py"} == {
+        "datasets/virtual_cohort.py", "training/step_log.py", "weights/releases.py",  # own ones
+        "worker/protocol.py",  # messages
+    }  # fmt: skip
 
 
 def test_a_surface_of_any_size_is_not_read(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.datasets.case_frame import case_views
 from SSRKDLib.geometry.centred_views import (
     angles_from_positioner,
@@ -78,3 +79,18 @@ def test_a_view_from_angles_is_centred_squared_and_shifted():
         pixel_spacing=(0.5, 0.7), centre_pixel=(37.5, 39.5 + 8.0 / 0.7), centre=centre,
     )  # fmt: skip
     np.testing.assert_allclose(with_pixel.detector_origin, view.detector_origin, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("spacing", [1e308, -0.2, float("nan")])
+def test_a_pixel_spacing_of_no_detector_is_refused_before_it_is_calculated_with(spacing):
+    plain = PlainView(angle=0, sdd=1100, sod=900, pixel_spacing=(spacing, spacing), size=(64, 64))
+    with pytest.raises(GeometryError, match="a pixel spacing of .* between 0.01 and 10"):
+        rig_from_distances([plain])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_central_ray_beyond_all_numbers_is_refused():
+    details = {"sdd": 1100, "sod": 900, "pixel_spacing": (0.2, 0.2), "size": (64, 64)}
+    with pytest.raises(GeometryError, match="detector_origin is not three finite numbers"):
+        centred_view("a", *np.eye(3)[[1, 0, 2]], centre_pixel=(float("inf"), 3), **details)

@@ -240,6 +240,11 @@ def scaled_pose(data: dict) -> None:
     data["patient_to_rig"] = np.diag([2.0, 2, 2, 1]).tolist()
 
 
+def far_pose(data: dict) -> None:
+    data["patient_to_rig"] = np.eye(4).tolist()
+    data["patient_to_rig"][1][3] = 1e12
+
+
 REFUSED = {
     "spacing absurd": (change("views.0.pixel_spacing", [0.0002, 0.0002]), "pixel spacing"),
     "spacing negative": (change("views.0.pixel_spacing", [1.0, -1.0]), "pixel spacing"),
@@ -259,6 +264,11 @@ REFUSED = {
     "directions not square": (change("views.0.row_direction", [0.6, 0, -0.8]), "perpendicular"),
     "source of two numbers": (change("views.0.source", [0, -900]), "three finite numbers"),
     "source not finite": (change("views.0.source", [0, float("inf"), 0]), "three finite numbers"),
+    "source light years away": (change("views.0.source.0", -1.7e308), "numbers within 10000"),
+    "detector far away": (change("views.0.detector_origin.2", 1e12), "numbers within 10000"),
+    "direction endless": (change("views.0.row_direction.1", 1e308), "numbers within 10000"),
+    "spacing endless": (change("views.0.pixel_spacing", [1e308, 1e308]), "pixel spacing"),
+    "pose far away": (far_pose, "at most 10000 mm"),
     "source a word": (change("views.0.source", ["a", 0, 0]), "not a number"),
     "source of true": (change("views.0.source", [True, -900, 0]), "not a number (true or false)"),
     "image no name": (change("views.0.image", "a\0b.nrrd"), "as no file can be called"),
@@ -276,6 +286,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("case", REFUSED)
 def test_geometry_refuses_in_one_sentence(case):
     spoil, words = REFUSED[case]
