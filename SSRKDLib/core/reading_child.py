@@ -30,6 +30,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
+import numpy as np
+
 from SSRKDLib.core import errors
 from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.core.input_files import LARGEST_FILE, MOST_FILES
@@ -283,8 +285,8 @@ def _receive(stream: BinaryIO) -> Any:
     return pickle.loads(first, buffers=buffers)
 
 
-def _exactly(stream: BinaryIO, length: int) -> bytearray:
-    data = bytearray(length)
+def _exactly(stream: BinaryIO, length: int) -> np.ndarray:
+    data = np.empty(length, np.uint8)  # a bytearray would be filled with zeros first
     view, done = memoryview(data), 0
     while done < length:
         got = stream.readinto(view[done:])
