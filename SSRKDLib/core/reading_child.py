@@ -21,10 +21,11 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,7 @@ from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.core.input_files import LARGEST_FILE, MOST_FILES
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
+from SSRKDLib.core.output_file import remove_scratch
 
 try:
     import resource
@@ -88,10 +90,11 @@ def apart(kind: type[InputError]) -> Callable[[_Function], _Function]:
         def call(path: str | os.PathLike, *arguments: Any, **named: Any) -> Any:
             if _is_child:
                 return function(path, *arguments, **named)
-            task = _Task(
-                function.__module__, function.__qualname__, (path, *arguments), named, _folder()
-            )
-            with _lock:
+            with _lock, _scratch() as scratch:
+                task = _Task(
+                    function.__module__, function.__qualname__, (path, *arguments), named,
+                    _folder(), scratch,
+                )  # fmt: skip
                 return _ready_child().run(task, path, kind)
 
         return call
@@ -100,13 +103,15 @@ def apart(kind: type[InputError]) -> Callable[[_Function], _Function]:
 
 
 class _Task(NamedTuple):
-    """What the child is to call, and the folder that relative paths start from."""
+    """What the child is to call, and the folders that relative paths start from and that its
+    temporary files lie in."""
 
     module: str
     function: str
     arguments: tuple
     named: dict[str, Any]
     folder: str | None
+    scratch: str | None
 
 
 def _folder() -> str | None:
@@ -114,6 +119,20 @@ def _folder() -> str | None:
         return os.getcwd()
     except OSError:  # it was deleted
         return None
+
+
+@contextmanager
+def _scratch() -> Iterator[str | None]:
+    """A new folder for temporary files, which goes however the child ends."""
+    try:
+        folder = tempfile.mkdtemp(prefix="ssrkd-")
+    except OSError:  # a file that needs one will say so
+        folder = None
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            remove_scratch(Path(folder))
 
 
 def _ready_child() -> _Child:
@@ -315,6 +334,7 @@ def serve() -> None:
                 function = getattr(importlib.import_module(task.module), task.function)
                 if task.folder is not None:
                     os.chdir(task.folder)
+                tempfile.tempdir = task.scratch
                 _limit(memory, seconds)
                 answer = ("result", function(*task.arguments, **task.named))
             except SSRKDError as error:
@@ -335,6 +355,9 @@ def serve() -> None:
                     answer = ("failed", type(error).__name__)
             _limit(None, None)
             faulthandler.cancel_dump_traceback_later()
+            if task.scratch is not None:
+                with suppress(OSError):  # the parent may be gone
+                    os.rmdir(task.scratch)
         _send(sink, answer)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,14 @@ def test_what_a_file_does_to_its_reader_is_one_error(reader, said, tmp_path, mon
     with pytest.raises(ImageError, match=said):
         getattr(ill_readers, reader)(tmp_path / "a")
     assert ill_readers.good(tmp_path / "b")["path"] == tmp_path / "b"
+
+
+@POSIX
+def test_a_child_that_is_killed_leaves_no_temporary_file(tmp_path):
+    with pytest.raises(ImageError, match="SIGKILL"):
+        ill_readers.drop(tmp_path / "name")
+    left = Path((tmp_path / "name").read_text())
+    assert left.suffix == ".dcm" and not left.exists() and not left.parent.exists()
 
 
 def test_a_package_that_does_not_load_is_no_fault_of_the_file(tmp_path):

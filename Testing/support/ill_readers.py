@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import tempfile
 import warnings
 
 import numpy as np
@@ -73,3 +74,11 @@ def lack(path):
 @apart(ImageError)
 def refuse(path):
     raise ImageError("It is blue.", "Paint it grey.")
+
+
+@apart(ImageError)
+def drop(path):
+    made, name = tempfile.mkstemp(suffix=".dcm")
+    os.close(made)
+    path.write_text(name)
+    os.kill(os.getpid(), signal.SIGKILL)
