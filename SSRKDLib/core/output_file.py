@@ -143,8 +143,9 @@ def new_parents(path: Path) -> Iterator[None]:
 def folder_lock(path: Path) -> Iterator[None]:
     """One process at a time replaces a folder."""
     place = path.with_name(f".{path.name}.lock")
-    lock = acquire_lock(place)
+    lock = None
     try:
+        lock = acquire_lock(place)
         yield
     finally:
         release_lock(place, lock)
@@ -156,17 +157,25 @@ def acquire_lock(place: Path, wait: bool = True) -> int | None:
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     while True:
         handle = os.open(place, flags, 0o666)
-        if not _take_lock(handle, wait):
+        try:
+            taken = _take_lock(handle, wait)
+            with suppress(FileNotFoundError):
+                if taken and os.path.samestat(os.fstat(handle), os.stat(place)):
+                    return handle
+        except BaseException:  # a signal that ends the process, for one
             os.close(handle)
+            raise
+        os.close(handle)  # someone else holds it, or who held it before removed it
+        if not taken:
             return None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), os.stat(place)):
-                return handle
-        os.close(handle)  # who held it before removed it
 
 
 def release_lock(place: Path, handle: int | None, whole: bool = False) -> None:
-    """Unlock a file and remove it where it is empty, as locks are; ``whole``: whatever it holds."""
+    """Unlock a file and remove it where it is empty, as locks are; ``whole``: whatever it holds.
+    Without a handle, as where a signal came while it was taken, where nobody else holds it."""
+    if handle is None:
+        with suppress(OSError):
+            handle = acquire_lock(place, wait=False)
     if handle is None:
         return
     status = os.fstat(handle)

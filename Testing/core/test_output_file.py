@@ -28,6 +28,23 @@ def test_another_writer_that_clears_up_takes_nothing_away(tmp_path, monkeypatch)
     assert path.read_text() == "text" and os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("moment", ["os.open", "_take_lock"])
+def test_a_signal_while_a_lock_is_taken_leaves_none(tmp_path, monkeypatch, moment):
+    """Its handler raises between the call that made or locked the file and what follows."""
+    folder, name = (os, "open") if moment == "os.open" else (output_file, moment)
+    real = getattr(folder, name)
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(folder, name, real)
+        real(*arguments)
+        raise SystemExit(143)
+
+    monkeypatch.setattr(folder, name, interrupted)
+    with pytest.raises(SystemExit), output_file.folder_lock(tmp_path / "out"):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such files")
 def test_what_is_not_a_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
