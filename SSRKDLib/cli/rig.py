@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"'{arguments.output}' is one of the inputs and would be overwritten.",
             "Choose another name for the rig.",
         )
-    if os.path.lexists(arguments.output) and read_written_rig(Path(arguments.output)) is None:
+    if os.path.exists(arguments.output) and read_written_rig(Path(arguments.output)) is None:
         raise OutputError(
             f"'{arguments.output}' is not a rig as this command writes it, and would be replaced.",
             "Choose another name for the rig, or move that file.",

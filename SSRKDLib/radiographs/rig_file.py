@@ -16,7 +16,7 @@ from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.core.forms import misfit
 from SSRKDLib.core.input_files import parse_json, read_json, read_text_bytes
 from SSRKDLib.core.messages import Message, one_line
-from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.output_file import resolved, write_file
 from SSRKDLib.geometry.known import CALIBRATED, Known
 from SSRKDLib.geometry.slot_view import SlotView
 from SSRKDLib.geometry.views import Rig, View
@@ -325,18 +325,21 @@ def view_to_dict(view: View, source: Source | None = None) -> dict:
 
 
 def write_rig(rig: Rig, path: str | os.PathLike) -> None:
-    """Write a rig; image paths are stored relative to the file, but those on another drive.
+    """Write a rig; a link is followed. Image paths are stored relative to the file, but those on
+    another drive, and all where the link lies in another folder: the file has two places then.
 
     Raises:
         OutputError: the file cannot be written; an earlier one is left alone then.
     """
     path = Path(path)
+    folder = resolved(path.parent)
+    one_place = resolved(path).parent == folder
     sources = []
     for source in sources_of(rig):
         image = source.image
-        if image is not None and os.path.isabs(image):
+        if image is not None and os.path.isabs(image) and one_place:
             with suppress(ValueError):  # on another drive, which Windows has no way to from here
-                image = os.path.relpath(image, path.parent.resolve())
+                image = os.path.relpath(image, folder)
         sources.append(replace(source, image=image))
     text = json.dumps(rig_to_dict(with_sources(rig, sources)), indent=2, allow_nan=False)
     write_file(path, text + "\n")

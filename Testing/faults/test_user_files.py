@@ -22,6 +22,7 @@ from SSRKDLib.evaluation.cohort import EVALUATION, Settings, prepare_output
 from SSRKDLib.evaluation.cohort_summary import format_summary
 from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.images.writing import write_image
+from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.surfaces.knee import JOINT_CENTRE
 from Testing.support.command_checks import tree
 
@@ -158,6 +159,26 @@ def test_files_of_others_with_the_names_of_locks_stay(tmp_path):
     with pytest.raises(OutputError), replaced_folder(tmp_path / "in", PREPARED_CASE):
         pass
     assert (tmp_path / ".in.lock").is_symlink() and not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links there take an administrator")
+def test_a_link_to_a_rig_is_followed_as_one_to_a_folder_is(tmp_path, capsys):
+    image, there = tmp_path / "film.png", tmp_path / "there"
+    write_image(image, np.arange(4096, dtype=np.uint16).reshape(64, 64))
+    there.mkdir()
+    link, target = tmp_path / "rig.json", there / "mine.json"
+    link.symlink_to(target)
+    numbers = {"--sdd": "1100", "--sod": "900", "--spacing": "0.2", "--angle": "0"}
+    words = ["rig", "--images", str(image), "--values", "display", "-o", str(link)]
+    words += [word for pair in numbers.items() for word in pair]
+    for _ in range(2):  # a new rig, and in the place of it
+        assert cli.main(words) == 0, capsys.readouterr().err
+        assert link.is_symlink() and not target.is_symlink()
+        for place in (link, target):
+            assert read_rig(place).images == [str(image)]
+    target.write_text("mine")
+    assert cli.main(words) == 2 and "would be replaced" in capsys.readouterr().err
+    assert target.read_text() == "mine"
 
 
 def test_doctor_brings_back_what_a_killed_process_left_aside(tmp_path, capsys):
