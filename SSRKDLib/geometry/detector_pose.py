@@ -6,7 +6,6 @@ World frame LPS, mm: +x patient left, +y posterior, +z superior.
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 
@@ -29,7 +28,7 @@ LETTERS = {
 def check_distances(name: str, sdd: float, sod: float) -> None:
     """Raise :class:`~SSRKDLib.core.errors.GeometryError` for distances (mm) from the source to the
     detector and to the knee that no X-ray set-up has; ``name`` is the view's."""
-    if not (math.isfinite(sdd) and math.isfinite(sod) and 300 <= sdd <= 5000):
+    if not 300 <= sdd <= 5000:
         raise GeometryError(
             "View '{name}': a source-to-detector distance of {sdd:g} mm is impossible.",
             "Give the distance in millimetres, between 300 and 5000.",

@@ -33,6 +33,9 @@ EIGHT_BIT_AIR = 255.0
 #: Titles of the blocks of MayaCam 2, and how many numbers each has.
 _NEEDED = {"image size": 2, "camera matrix": 9, "rotation": 9, "translation": 3}
 
+#: Of the numbers in a calibration, pixels and lengths in any unit.
+_LARGEST = 1e9
+
 _REMEDY = "It must contain 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
 
 
@@ -73,7 +76,7 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
         lacking = [name for name, count in _NEEDED.items() if len(blocks.get(name, ())) != count]
         if not lacking:
             break
-    lacking += [name for name in _NEEDED if not np.isfinite(blocks.get(name, ())).all()]
+    lacking += [name for name in _NEEDED if not _are_possible(blocks.get(name, ()))]
     if lacking:
         raise GeometryError(
             "The calibration '{path}' has no usable '{entry}'.",
@@ -108,6 +111,10 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
     )
 
 
+def _are_possible(numbers: Sequence[float] | np.ndarray) -> bool:
+    return bool((np.abs(numbers) <= _LARGEST).all())
+
+
 def _blocks(text: str) -> tuple[dict[str, list[float]], list[list[float]]]:
     """Numbers by the title above them, and by line."""
     blocks: dict[str, list[float]] = {}
@@ -140,7 +147,7 @@ def _mayacam_1(path: Path, lines: np.ndarray) -> Calibration:
     +y is up (autoscoper.readthedocs.io, MayaCam 1.0)."""
     position, degrees, _, (u0, v0, focal), (_, *size) = lines
     columns, rows = (int(n) or 1024 for n in size)
-    if not np.isfinite(lines).all() or not focal < -1 or min(columns, rows) < 1:
+    if not _are_possible(lines) or not focal < -1 or min(columns, rows) < 1:
         raise GeometryError(
             "The calibration '{path}' is not a MayaCam 1.0 file.",
             "Export MayaCam 2.0 from XMALab.",
@@ -159,7 +166,7 @@ def _check(path: Path, matrix: np.ndarray, rotation: np.ndarray) -> None:
             "Calibrate again, or check the file.",
             path=path,
         )
-    triangular = np.allclose(matrix[[1, 2, 2], [0, 0, 1]], 0, atol=1e-9) and matrix[2, 2] > 0
+    triangular = np.allclose(matrix[[1, 2, 2], [0, 0, 1]], 0, atol=1e-9) and matrix[2, 2] > 1e-6
     if not triangular or min(abs(matrix[0, 0]), abs(matrix[1, 1])) < 1:
         raise GeometryError("The camera matrix in '{path}' is not one.", _REMEDY, path=path)
     if abs(matrix[0, 1]) > 1e-3 * abs(matrix[0, 0]):

@@ -167,9 +167,9 @@ def view_from_tags(
         return view, notes + more
     sdd, sod, more = distances(tags, own, label)
     notes += more
+    check_distances(name, sdd, sod)
     spacing, more = spacing_on_detector(tags, own, sod / sdd, label)
     notes += more
-    check_distances(name, sdd, sod)
     view = centred_view(
         name,
         axis,
@@ -196,8 +196,8 @@ def _slot_view(
     sdd, sod, notes = slot_distances(
         tags.slot_scanner,
         abs(axis[1]) > 0.7,
-        own.sdd or tags.source_to_detector,
-        own.sod or tags.source_to_isocentre,
+        tags.source_to_detector if own.sdd is None else own.sdd,
+        tags.source_to_isocentre if own.sod is None else own.sod,
         label,
     )
     check_distances(name, sdd, sod)

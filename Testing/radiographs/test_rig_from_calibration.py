@@ -221,8 +221,12 @@ def test_geometry_the_unit_of_a_calibration_is_found_out(tmp_path, factor, unit)
         ("1085.5,0,104", "10855,0,104", "not that of an X-ray set-up"),
         ("1085.5,0,104", "1085.5,0,79646", "not that of an X-ray set-up"),
         ("1295", "1_295", "'translation'"),
+        ("1295", "-1.7e308", "'translation'"),
+        ("1085.5,0,104", "1e308,0,104", "'camera matrix'"),
+        ("0,0,1\n", "0,0,1e-308\n", "is not one"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_geometry_what_no_x_ray_set_up_is_is_refused(tmp_path, old, new, words):
     (tmp_path / "cam.txt").write_text(MAYACAM_2.replace(old, new))
     with pytest.raises(GeometryError, match=words):

@@ -45,6 +45,20 @@ def test_geometry_angles_alone_lay_the_image_out(tmp_path):
     assert_same_projection(rig_from_dicom(*paths), truth)
 
 
+@pytest.mark.parametrize("maker", ["A.MAKER", "EOS IMAGING"])
+@pytest.mark.parametrize("sdd, sod, words", [
+    (0.0, None, "detector distance of 0 mm"), (None, 0.0, "object distance of 0 mm"),
+    (None, float("inf"), "object distance of inf mm"),
+])  # fmt: skip
+def test_geometry_typed_distances_that_are_impossible_are_refused(tmp_path, maker, sdd, sod, words):
+    paths = written(plain_rig(), tmp_path, modality="CR")
+    for path in paths:
+        edit(path, Manufacturer=maker)
+    own = Overrides(sdd=sdd, sod=sod)
+    with pytest.raises(GeometryError, match=words):
+        rig_from_dicom(*paths, frontal=own, lateral=own)
+
+
 def test_geometry_the_view_is_told_by_code_then_meaning_then_position(tmp_path):
     paths = written(plain_rig(), tmp_path, modality="CR")
     code = pydicom.Dataset()
