@@ -45,6 +45,9 @@ _UNIT_MM = {
 }  # fmt: skip
 _NO_UNIT = {"", "?", "???", "none", "unknown"}
 
+#: A decimal number.
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
 #: What a gzip stream begins with.
 GZIP = b"\x1f\x8b"
 
@@ -123,6 +126,13 @@ def _check_header(path: Path, kind: str) -> None:
     """Of NRRD and MetaImage. MetaIO trusts any number of dimensions. Pixels in a file of their own
     lie beside the header: it could show any file of the computer as an image."""
     header = _header(path, kind)
+    # Where the square of an edge is beyond all numbers, ITK takes the edge to be 1 mm.
+    axes_of_nrrd = rb"(?:space directions|spacings):(?!=)"
+    for axes in _fields(path, kind, axes_of_nrrd) if kind == "NrrdImageIO" else ():
+        if any(abs(float(edge)) > 1e100 for edge in re.findall(_NUMBER, axes)):
+            raise ImageError(
+                Message("'{path}' declares voxels of an absurd size.", path=path), _AGAIN
+            )
     for dimensions in re.findall(rb"(?im)^[^\S\n]*NDims\s*=\s*([^\r\n]*)", header):
         if dimensions.strip() not in (b"2", b"3", b"4", b"5"):
             raise ImageError(
@@ -246,6 +256,13 @@ def _nifti_layout(header: bytes) -> tuple[int, int, str | None] | None:
     order = next((o for o in "<>" if header[:4] == struct.pack(f"{o}i", 348)), None)
     if order is None or len(header) < 348:
         return None
+    placement = struct.unpack_from(f"{order}3f", header, 80)
+    for is_used, count, place in zip(
+        struct.unpack_from(f"{order}2h", header, 252), (6, 12), (256, 280)
+    ):
+        placement += struct.unpack_from(f"{order}{count}f", header, place) if is_used > 0 else ()
+    if not all(map(math.isfinite, placement)):
+        return None  # ITK takes such an edge of voxels to be 1 mm, and another number to be 0
     dims = struct.unpack_from(f"{order}8h", header, 40)
     code, bits = struct.unpack_from(f"{order}2h", header, 70)
     offset = struct.unpack_from(f"{order}f", header, 108)[0]

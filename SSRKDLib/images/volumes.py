@@ -80,8 +80,10 @@ def read_volume(path: Path) -> Volume:
 def check_placement(matrix: np.ndarray, path: Path) -> None:
     """Raise :class:`~SSRKDLib.core.errors.ImageError` where a matrix [4, 4] that takes (i, j, k, 1)
     to LPS mm is none of a scanner's."""
-    edges, far = np.linalg.norm(matrix[:3, :3], axis=0), np.abs(matrix[:3, 3]).max()
-    possible = np.isfinite(matrix).all() and far <= _FARTHEST_MM and abs(np.linalg.det(matrix)) > 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        edges, far = np.linalg.norm(matrix[:3, :3], axis=0), np.abs(matrix[:3, 3]).max()
+        volume = abs(np.linalg.det(matrix))
+    possible = np.isfinite(matrix).all() and far <= _FARTHEST_MM and volume > 0
     if not possible or edges.min() < _EDGE_MM[0] or edges.max() > _EDGE_MM[1]:
         size = " x ".join(f"{edge:.3g}" for edge in edges)
         raise ImageError(

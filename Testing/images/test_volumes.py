@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
@@ -116,6 +117,33 @@ def test_units_of_axes_that_are_not_in_space_are_no_lengths(tmp_path, field):
     lines = [b"NRRD0005", b"space directions: none (1,0,0) (0,1,0) (0,0,1)", field]
     (tmp_path / "a.nrrd").write_bytes(b"\n".join(filter(None, [*lines, b'units: "HU" "" "" ""'])))
     assert unit_mm(tmp_path / "a.nrrd", "NrrdImageIO") == (10 if b"cm" in field else 1)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("a.nrrd", b"(2,0,0)", b"(1e308,0,0)", "declares voxels of an absurd size"),
+        ("a.nrrd", b"(2,0,0)", b"(1e130,0,0)", "declares voxels of an absurd size"),
+        ("a.mha", b"ElementSpacing = 2", b"ElementSpacing = 1e308", "measure inf x 1 x 1 mm"),
+        ("a.nii", 80, float("inf"), "cut off or damaged"),
+        ("a.nii", 292, float("-inf"), "cut off or damaged"),  # x of the sform's origin
+    ],
+)
+def test_edges_beyond_all_numbers_are_not_taken_to_be_1_mm(tmp_path, name, old, new, said):
+    """As ITK does of NRRD and NIfTI."""
+    image = sitk.Image(8, 8, 8, sitk.sitkInt16)
+    image.SetSpacing((2, 1, 1))
+    sitk.WriteImage(image, str(tmp_path / name))
+    content = (tmp_path / name).read_bytes()
+    if isinstance(old, int):
+        content = content[:old] + struct.pack("<f", new) + content[old + 4 :]
+    else:
+        assert old in content
+        content = content.replace(old, new)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=said):
+        read_volume(tmp_path / name)
 
 
 def test_a_nifti_2_is_told_to_be_saved_as_nifti_1(tmp_path):
