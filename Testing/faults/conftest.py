@@ -1,4 +1,4 @@
-"""``python -m pytest Testing/faults`` also runs the faults of rooms, which are tested there."""
+"""``pytest Testing/faults`` also runs the faults of single rooms, which are tested there."""
 
 from __future__ import annotations
 
