@@ -79,7 +79,14 @@ def spacing(dataset, keyword: str) -> tuple[float, float] | None:
 def low_byte_first(dataset, element) -> bytes:
     """The bytes of an element of the dataset, or of a sequence in it; of a big-endian file the two
     of each 16-bit word (OW) change places (PS3.5, A.3)."""
-    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
-    if element.VR != "OW" or syntax != _BIG_ENDIAN:
+    if element.VR != "OW" or not is_big_endian(dataset):
         return element.value
     return np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
+
+
+def is_big_endian(dataset) -> bool:
+    """Whether a file has the high byte of each number first: its transfer syntax says so, or where
+    it states none, pydicom (from version 3 on) found it out."""
+    syntax = getattr(getattr(dataset, "file_meta", None), "TransferSyntaxUID", None)
+    found = getattr(dataset, "original_encoding", (None, None))[1] is False
+    return found if syntax is None else syntax == _BIG_ENDIAN

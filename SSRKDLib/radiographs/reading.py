@@ -38,7 +38,7 @@ from SSRKDLib.radiographs.dicom_tags import (
     tags_from_dataset,
     understood_tags,
 )
-from SSRKDLib.radiographs.dicom_values import low_byte_first
+from SSRKDLib.radiographs.dicom_values import is_big_endian, low_byte_first
 from SSRKDLib.radiographs.intensity import bone_is_dark, needs_picture, values_from_dicom
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _native_pixels(dataset) -> np.ndarray | None:
     """
     from pydicom.uid import ExplicitVRLittleEndian
 
-    # Files without it are little-endian, implicit or explicit, which pydicom finds out.
+    # Files without it are not compressed; which of the others it is pydicom finds out.
     syntax = getattr(dataset.file_meta, "TransferSyntaxUID", ExplicitVRLittleEndian)
     grey = str(dataset.get("PhotometricInterpretation")) in ("MONOCHROME1", "MONOCHROME2")
     allocated = int(dataset.get("BitsAllocated") or 0)
@@ -197,7 +197,7 @@ def _native_pixels(dataset) -> np.ndarray | None:
     if "PixelData" not in dataset or int(dataset.get("SamplesPerPixel") or 1) != 1:
         return None
     rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsStored)
-    order = "<" if syntax.is_little_endian else ">"
+    order = ">" if is_big_endian(dataset) else "<"
     kind = f"{'i' if dataset.get('PixelRepresentation') else 'u'}{allocated // 8}"
     data = dataset.PixelData if allocated > 8 else low_byte_first(dataset, dataset["PixelData"])
     stored = np.frombuffer(data, order + kind, rows * columns).astype(kind)

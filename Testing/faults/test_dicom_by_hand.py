@@ -83,3 +83,16 @@ def test_words_of_big_endian_files_have_their_high_byte_first(film):
     radiograph = reading.read_radiograph(film)
     np.testing.assert_array_equal(radiograph.pixels, 1000.0 - 2 * before[:63])
     assert radiograph.dicom.negative_slope
+
+
+@pytest.mark.skipif(int(pydicom.__version__.split(".")[0]) < 3, reason="found out since version 3")
+def test_a_big_endian_file_need_not_say_so(film):
+    dataset = pydicom.Dataset()
+    for element in pydicom.dcmread(film):
+        dataset.add(element)
+    dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    before = reading.read_radiograph(film).pixels
+    dataset.file_meta, dataset.preamble = pydicom.dataset.FileMetaDataset(), bytes(128)
+    dataset.file_meta.ImplementationVersionName = "A"
+    dataset.save_as(film, implicit_vr=False, little_endian=False, enforce_file_format=False)
+    np.testing.assert_array_equal(reading.read_radiograph(film).pixels, before)
