@@ -59,6 +59,14 @@ def test_a_child_that_is_killed_leaves_no_temporary_file(tmp_path):
     assert left.suffix == ".dcm" and not left.exists() and not left.parent.exists()
 
 
+def test_a_computer_without_a_temporary_folder_reads_what_needs_none(tmp_path, monkeypatch):
+    def fail(**_):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(reading_child.tempfile, "mkdtemp", fail)
+    assert ill_readers.good(tmp_path / "a")["path"] == tmp_path / "a"
+
+
 def test_a_package_that_does_not_load_is_no_fault_of_the_file(tmp_path):
     with pytest.raises(MissingDependencyError, match=r"does not load \(DLL load failed\)"):
         ill_readers.lack(tmp_path / "a")
