@@ -90,11 +90,10 @@ def apart(kind: type[InputError]) -> Callable[[_Function], _Function]:
         def call(path: str | os.PathLike, *arguments: Any, **named: Any) -> Any:
             if _is_child:
                 return function(path, *arguments, **named)
-            with _lock, _scratch() as scratch:
-                task = _Task(
-                    function.__module__, function.__qualname__, (path, *arguments), named,
-                    _folder(), scratch,
-                )  # fmt: skip
+            task = _Task(
+                function.__module__, function.__qualname__, (path, *arguments), named, _folder()
+            )
+            with _lock:
                 return _ready_child().run(task, path, kind)
 
         return call
@@ -103,15 +102,13 @@ def apart(kind: type[InputError]) -> Callable[[_Function], _Function]:
 
 
 class _Task(NamedTuple):
-    """What the child is to call, and the folders that relative paths start from and that its
-    temporary files lie in."""
+    """What the child is to call, and the folder that relative paths start from."""
 
     module: str
     function: str
     arguments: tuple
     named: dict[str, Any]
     folder: str | None
-    scratch: str | None
 
 
 def _folder() -> str | None:
@@ -119,20 +116,6 @@ def _folder() -> str | None:
         return os.getcwd()
     except OSError:  # it was deleted
         return None
-
-
-@contextmanager
-def _scratch() -> Iterator[str | None]:
-    """A new folder for temporary files, which goes however the child ends."""
-    try:
-        folder = tempfile.mkdtemp(prefix="ssrkd-")
-    except OSError:  # a file that needs one will say so
-        folder = None
-    try:
-        yield folder
-    finally:
-        if folder is not None:
-            remove_scratch(Path(folder))
 
 
 def _ready_child() -> _Child:
@@ -156,6 +139,11 @@ class _Child:
             stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+        try:
+            # For temporary files, which go however the child ends.
+            self.scratch = tempfile.mkdtemp(prefix="ssrkd-")
+        except OSError:  # a file that needs one will say so
+            self.scratch = None
         atexit.register(self.end)
 
     def run(self, task: _Task, path: str | os.PathLike, kind: type[InputError]) -> Any:
@@ -170,7 +158,7 @@ class _Child:
         seconds = math.ceil(_SECONDS + size / _BYTES_PER_SECOND + expanded / _EXPANDED_PER_SECOND)
         try:
             with _memory_watched(self.process.pid, memory):
-                _send(self.process.stdin, (task, memory, seconds))
+                _send(self.process.stdin, (task, self.scratch, memory, seconds))
                 answer = _receive(self.process.stdout)
         except (EOFError, OSError):
             raise kind(
@@ -224,6 +212,8 @@ class _Child:
             self.process.wait()
             self.process.stdin.close()
             self.process.stdout.close()
+            if self.scratch is not None:
+                remove_scratch(Path(self.scratch))
 
 
 def _python() -> str:
@@ -322,43 +312,43 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is for the parent
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print
-    while True:
-        try:
-            task, memory, seconds = _receive(source)
-        except EOFError:
-            return
-        with open(os.devnull, "w") as nowhere:
-            # By a thread of its own, whatever native code holds Python back.
-            faulthandler.dump_traceback_later(_CLOCK * seconds, exit=True, file=nowhere)
-            try:
-                function = getattr(importlib.import_module(task.module), task.function)
-                if task.folder is not None:
-                    os.chdir(task.folder)
-                tempfile.tempdir = task.scratch
-                _limit(memory, seconds)
-                answer = ("result", function(*task.arguments, **task.named))
-            except SSRKDError as error:
-                answer = ("error", type(error).__name__, error.cause, error.remedy)
-            except ImportError as error:
-                plain = type(error) in (ImportError, ModuleNotFoundError)
-                package = (error.name or "A package").partition(".")[0]
-                answer = ("missing", package, error if plain else ImportError(str(error)))
-            except MemoryError:
-                answer = ("memory",)
-            except Exception as error:  # libraries raise many kinds on damaged files
-                number = getattr(error, "errno", None)
-                if number == errno.EFBIG:
+    scratch = None
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone
+        while True:
+            task, scratch, memory, seconds = _receive(source)
+            with open(os.devnull, "w") as nowhere:
+                # By a thread of its own, whatever native code holds Python back.
+                faulthandler.dump_traceback_later(_CLOCK * seconds, exit=True, file=nowhere)
+                try:
+                    function = getattr(importlib.import_module(task.module), task.function)
+                    if task.folder is not None:
+                        os.chdir(task.folder)
+                    # Where the system has cleared the folder away: its own place for such files.
+                    tempfile.tempdir = scratch if scratch and os.path.isdir(scratch) else None
+                    _limit(memory, seconds)
+                    answer = ("result", function(*task.arguments, **task.named))
+                except SSRKDError as error:
+                    answer = ("error", type(error).__name__, error.cause, error.remedy)
+                except ImportError as error:
+                    plain = type(error) in (ImportError, ModuleNotFoundError)
+                    package = (error.name or "A package").partition(".")[0]
+                    answer = ("missing", package, error if plain else ImportError(str(error)))
+                except MemoryError:
                     answer = ("memory",)
-                elif isinstance(error, OSError) and number is not None:
-                    answer = ("system", os.strerror(number))
-                else:
-                    answer = ("failed", type(error).__name__)
-            _limit(None, None)
-            faulthandler.cancel_dump_traceback_later()
-            if task.scratch is not None:
-                with suppress(OSError):  # the parent may be gone
-                    os.rmdir(task.scratch)
-        _send(sink, answer)
+                except Exception as error:  # libraries raise many kinds on damaged files
+                    number = getattr(error, "errno", None)
+                    if number == errno.EFBIG:
+                        answer = ("memory",)
+                    elif isinstance(error, OSError) and number is not None:
+                        answer = ("system", os.strerror(number))
+                    else:
+                        answer = ("failed", type(error).__name__)
+                _limit(None, None)
+                faulthandler.cancel_dump_traceback_later()
+            _send(sink, answer)
+    if scratch is not None:
+        with suppress(OSError):
+            os.rmdir(scratch)
 
 
 def _limit(memory: int | None, seconds: int | None) -> None:

@@ -101,15 +101,20 @@ def test_the_child_goes_with_its_parent(tmp_path):
         "import os, sys; from Testing.support import ill_readers\n"
         "print(ill_readers.good('a')['process'], flush=True); os.kill(os.getpid(), 9)"
     )
-    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
     child = int(made.stdout)
     for _ in range(100):
         try:
             os.kill(child, 0)
         except ProcessLookupError:
-            return
+            break
         with open(f"/proc/{child}/stat") as stat:
             if stat.read().rpartition(")")[2].split()[0] == "Z":
-                return
+                break
         time.sleep(0.1)
-    raise AssertionError("the child is still there")
+    else:
+        raise AssertionError("the child is still there")
+    assert not os.listdir(tmp_path)  # nor its temporary folder
