@@ -268,6 +268,15 @@ def test_panel_dicom_database_is_asked_for_the_file(panel, slicer, tmp_path):
     assert str(dataset.PatientID) not in kept
 
 
+def test_tags_do_not_speak_of_an_image_that_was_cut(module, slicer):
+    from SSRKDSlicer.radiographs.radiographs import RadiographNode
+
+    node = loadSampleFiles()[0]
+    assert RadiographNode(node, "frontal").dicomTags() is not None
+    slicer.util.updateVolumeFromArray(node, slicer.util.arrayFromVolume(node)[:, :100].copy())
+    assert RadiographNode(node, "frontal").dicomTags() is None
+
+
 def test_panel_pair_of_one_patient_is_suggested(panel, slicer, tmp_path):
     import pydicom
 

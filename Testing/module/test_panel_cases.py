@@ -317,6 +317,18 @@ def test_panel_many_pairs_end_with_a_closed_scene(core, slicer, pairs):
     assert core.ui.statusLabel.text == "0 of 4 cases were reconstructed."  # none to go on with
 
 
+def test_panel_pair_that_nothing_tells_apart_leaves_no_image(core, slicer, pairs):
+    for name in ("Ahrens", "Brandt", "Claus"):
+        shutil.rmtree(pairs / name)
+    for name, other in (("frontal", "one"), ("lateral", "two")):
+        (pairs / "Doll" / f"{name}.nrrd").rename(pairs / "Doll" / f"{other}.nrrd")
+    user.click(core.ui.pairsButton)
+    settle(core)
+    application.settle()
+    assert "Neither the tags nor the names" in rows(core)[0][1]
+    assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+
+
 def test_panel_many_pairs_need_folders(core, tmp_path, monkeypatch):
     monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *args: str(tmp_path))
     user.click(core.ui.pairsButton)

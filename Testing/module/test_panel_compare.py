@@ -9,7 +9,8 @@ import SimpleITK as sitk
 
 from SSRKDLib.core.anatomy import BONES
 from Testing.bench import user
-from Testing.module.cases import SAMPLES, settle
+from Testing.module.cases import SAMPLES, ballMeshes, settle
+from Testing.support.ball_knee import BALLS
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +241,42 @@ def test_panel_reference_in_the_scene_is_that_of_its_file(module, slicer, tmp_pa
     for bone, mesh in read_reference(path).meshes.items():
         np.testing.assert_allclose(parts[bone].bounds, mesh.bounds, atol=1e-3)
         assert len(parts[bone].vertices) == len(mesh.vertices)
+
+
+@pytest.mark.parametrize("kind", ["surface", "label map"])
+def test_panel_reference_of_any_kind_lies_where_its_bone_is(module, slicer, kind):
+    import vtk
+
+    from SSRKDSlicer.bones.references import referenceParts
+    from SSRKDSlicer.bones.results import modelPolyData
+
+    ball = ballMeshes()["tibia"]
+    if kind == "surface":
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "surfaces")
+        segment = slicer.vtkSegment()
+        segment.SetName("tibia")
+        segment.AddRepresentation("Closed surface", modelPolyData(ball))
+        node.GetSegmentation().SetSourceRepresentationName("Closed surface")
+        node.GetSegmentation().AddSegment(segment, "tibia")
+    else:
+        start, spacing = ball.bounds[0] - 5.0, np.array([0.6, 0.8, 1.0])
+        shape = np.ceil((np.ptp(ball.bounds, axis=0) + 10.0) / spacing).astype(int)
+        points = start + spacing * np.stack(np.indices(shape), axis=-1)
+        inside = np.linalg.norm(points - ball.bounds.mean(0), axis=-1) < BALLS["tibia"][1]
+        node = slicer.util.addVolumeFromArray(
+            3 * inside.T.astype(np.uint8), nodeClassName="vtkMRMLLabelMapVolumeNode"
+        )
+        toRas = np.diag([*spacing * [-1, -1, 1], 1.0])
+        toRas[:3, 3] = start * [-1, -1, 1]
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(toRas))
+    (part,) = referenceParts(node)
+    np.testing.assert_allclose(part.mesh().bounds, ball.bounds, atol=0.5)
+    shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+    matrix = vtk.vtkMatrix4x4()
+    matrix.SetElement(0, 3, 7.0)
+    shift.SetMatrixTransformToParent(matrix)
+    node.SetAndObserveTransformNodeID(shift.GetID())
+    np.testing.assert_allclose(part.mesh().bounds, ball.bounds - [7.0, 0, 0], atol=0.5)
 
 
 def test_panel_comparison_ends_with_what_it_compared(core, slicer):

@@ -273,6 +273,19 @@ def test_panel_ruler_gives_the_scale(core, slicer, tmp_path):
     assert core.parameters.number("lateral", "ScaleSpacing") is None  # 100 mm were meant
 
 
+def test_panel_ruler_beside_the_knee_is_magnified_as_the_files_say(core, slicer):
+    nodes = loadSampleFiles()
+    slicer.app.processEvents()
+    view, rig = core.setup.rig.views[0], core.setup.rig
+    factor = view.source_to_detector_distance / rig.source_to_object_distance(view)
+    user.click(core.ui.rulerButton)
+    for pixel in ((100, 50), (100, 150)):
+        core.parameters.nodeOf("frontal", "Marker").AddControlPoint(*pixelRas(nodes[0], *pixel))
+    slicer.app.processEvents()
+    user.type_text(core.ui.markerSize, "40")
+    assert core.parameters.number("frontal", "ScaleSpacing") == pytest.approx(0.4 * factor)
+
+
 def test_panel_rulers_of_two_sizes_keep_them(core, slicer, tmp_path):
     pngPair(tmp_path, slicer)
     ui, chosen = core.ui, core.parameters
@@ -366,6 +379,9 @@ def test_panel_imports_weights(core, slicer, tmp_path, monkeypatch):
     settle(core)
     assert core.parameters.weights == "mine"
     assert core.ui.weightsCombo.currentText == "My own weights (imported)"
+    for index, name in ((0, ""), (1, "mine")):
+        user.choose(core.ui.weightsCombo, core.ui.weightsCombo.itemText(index))
+        assert core.parameters.weights == name
     opened = []
     monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url))
     user.click(core.ui.folderButton)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -84,15 +82,24 @@ def test_panel_each_radiograph_has_the_bones_as_they_lay_in_it(core, slicer):
 
 @pytest.mark.parametrize("crop", [None, (20, 30, 400, 420)])
 def test_panel_radiographs_lie_as_the_worker_found_them(core, slicer, crop):
+    from SSRKDSlicer.scene.frames import volumeIjkToLps
+
     core.how = {"mirrored": True}
-    core.setup = replace(core.setup, crops=(None, crop))
+    if crop is not None:
+        start = np.array(crop[:2])
+        ends = np.array([start, start + crop[2:]]) - 0.5
+        core.radiographs._drawRegion(core.setup.radiographs[1], ends)
+    assert core.requireSetup().crops == (None, crop)
     reconstruct(core)
     frontal, lateral = core.setup.rig.views
-    if crop is not None:
-        # Mirrored were the columns of the part that the worker saw.
-        shift = 2 * crop[0] + crop[2] - lateral.size[0]
-        lateral = replace(lateral, detector_origin=lateral.points_on_detector(np.array([shift, 0])))
     assertOutlines(core, slicer, views=(frontal, lateral.reversed(True, False)))
+    # Mirrored were the columns of the part that the worker saw.
+    left, top, *size = crop or (0, 0, *lateral.size)
+    seen = lateral.cropped(left, top, *size).reversed(True, False)
+    toLps = volumeIjkToLps(core.case().placed[1])
+    for column, row in ((0, 0), (500, 100)):
+        expected = seen.points_on_detector(np.array([column - left, row - top]))
+        np.testing.assert_allclose((toLps @ [column, row, 0, 1])[:3], expected, atol=1e-3)
 
 
 def test_panel_pose_moves_the_bones_and_not_their_outlines(core, slicer, tmp_path):

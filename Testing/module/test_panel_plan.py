@@ -94,6 +94,20 @@ def test_slider_and_dragging_change_the_plan_and_undo_takes_it_back(core, slicer
     user.click(ui.planRedoButton)
     slicer.app.processEvents()
     assert ui.planAngle.value == 12.0
+    ui.planAngleSlider.value = 65
+    slicer.app.processEvents()
+    assert (ui.planAngle.value, number(core, "Correction")) == (6.5, 6.5)
+    pieces = section(core)._made[0]
+    user.click(ui.planBiplanarCheck)
+    slicer.app.processEvents()
+    assert section(core)._made[0] is not pieces
+    # Planned again, by rule: that can be undone as well.
+    nodes.plane.SetOriginWorld(*(np.array(nodes.plane.GetOriginWorld()) - [0.0, 0.0, 3.0]))
+    dragged = nodes.plane.GetOriginWorld()
+    assert planned(core, slicer) == nodes and nodes.plane.GetOriginWorld() != dragged
+    user.click(ui.planUndoButton)
+    slicer.app.processEvents()
+    assert nodes.plane.GetOriginWorld() == pytest.approx(dragged, abs=1e-6)
 
 
 def test_fall_and_turn_lay_the_cut_out_anew(core, slicer):
@@ -204,13 +218,18 @@ def test_a_plan_is_exported_with_a_report(core, slicer, tmp_path, monkeypatch):
 
 def test_closing_wedge_miniaci_and_what_is_missing(core, slicer):
     ui = core.ui
+    user.click(ui.planMiniaciButton)
+    assert "hip-knee-ankle angle is not known" in ui.statusLabel.text
+    user.type_text(ui.planHka, "174")
+    user.type_text(ui.planAngle, "3")
+    user.click(ui.planMiniaciButton)  # the correction may be known before there is a plan
+    settle(core)
+    assert 6.0 < ui.planAngle.value < 13.0 and section(core)._nodes() is None
+    user.type_text(ui.planAngle, "8")
     planned(core, slicer)
     user.choose(ui.planKindCombo, "Lateral closing wedge")
     slicer.app.processEvents()
     assert "Base of the wedge, lateral" in shown(core) and ui.planEntry.value == 20.0
-    user.click(ui.planMiniaciButton)
-    assert "hip-knee-ankle angle is not known" in ui.statusLabel.text
-    user.type_text(ui.planHka, "174")
     user.click(ui.planMiniaciButton)
     slicer.app.processEvents()
     assert 6.0 < ui.planAngle.value < 13.0

@@ -83,6 +83,9 @@ def test_panel_results_controls(core, slicer, tmp_path, monkeypatch, dialogs):
     user.type_text(ui.exportFolder, "")
     user.click(ui.exportButton)
     assert core.parameters.exportFolder == ""
+    chosen[0] = str(tmp_path)
+    user.click(ui.exportButton)
+    assert core.parameters.exportFolder == str(tmp_path) and list(tmp_path.glob("*.obj"))
     user.click(ui.copyLogButton)
     assert slicer.app.clipboard().text() == ui.logEdit.plainText
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,6 +84,10 @@ def test_scene_placing_again_moves_the_same_copies(placed, module, slicer):
     again = module.SSRKDLogic().place(frontal, lateral, rig.transformed(moved), case=case)
     assert again.placed == case.placed
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == count
+    slicer.util.arrayFromVolume(frontal)[0, 5, 7] = 9.0  # another image in the same node
+    slicer.util.arrayFromVolumeModified(frontal)
+    again = module.SSRKDLogic().place(frontal, lateral, rig.transformed(moved), case=case)
+    assert slicer.util.arrayFromVolume(again.placed[0])[0, 5, 7] == 9.0
     corner = rig.views[0].detector_origin * [-1, -1, 1] + [0, 0, 30]
     np.testing.assert_allclose(rasOf(again.placed[0], 0, 0), corner, atol=1e-6)
 
@@ -90,6 +95,7 @@ def test_scene_placing_again_moves_the_same_copies(placed, module, slicer):
 def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp_path):
     from SSRKDLib.surfaces.mesh_files import write_mesh
     from SSRKDSlicer.bones.results import addModels
+    from SSRKDSlicer.tasks import Tasks
 
     for bone, mesh in ballMeshes().items():
         write_mesh(tmp_path / f"{bone}.ply", mesh)
@@ -113,6 +119,12 @@ def test_scene_models_have_place_colour_name_and_terminology(placed, slicer, tmp
         normals = slicer.util.arrayFromModelPointData(node, "Normals")
         outwards = points - points.mean(0)
         assert ((normals * outwards).sum(1) > 0).all()
+    # Another result in the same case has no fibula: that of the one before does not stay.
+    del report["bones"]["fibula"]
+    (tmp_path / "fibula.ply").unlink()
+    made = Tasks._showModels(SimpleNamespace(output=tmp_path), report, folder, models)
+    assert made == {bone: models[bone] for bone in BONES if bone != "fibula"}
+    assert not slicer.mrmlScene.IsNodePresent(models["fibula"])
     assert hierarchy.GetItemName(folder).startswith("Knee of")
 
 

@@ -131,3 +131,10 @@ def test_startup_the_module_says_what_it_needs_and_where_its_documentation_is(mo
     assert about.associatedNodeTypes == (logic.getParameterNode().GetClassName(),)
     assert widget.nodeEditable(logic.getParameterNode()) > 0.5
     assert widget.nodeEditable(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")) == 0
+
+
+def test_startup_from_a_checkout_finds_the_library_and_nothing_else(module):
+    found = module.LibraryFinder.find_spec("SSRKDLib")
+    assert found.origin == str(ROOT / "SSRKDLib" / "__init__.py")
+    assert found.submodule_search_locations == [str(ROOT / "SSRKDLib")]
+    assert module.LibraryFinder.find_spec("Testing") is None

@@ -9,12 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import qt
+import SimpleITK as sitk
 import slicer
 
 from SSRKDLib.core.errors import Cancelled
-from Testing.module.cases import ROOT, loadSampleFiles, waitUntil
+from Testing.module.cases import ROOT, loadRadiographs, loadSampleFiles, waitUntil, writeRadiographs
+from Testing.support.asymmetric_rig import asymmetric
 
 
 @pytest.fixture
@@ -297,6 +300,27 @@ def test_worker_job_folders_of_sessions_that_crashed_are_swept(module, tmp_path)
     assert held.path.is_dir() and (users / "notes.txt").is_file()
     held.remove()
     assert not held.path.exists()
+
+
+def test_worker_job_folders_hold_the_cropped_part_of_pixels_and_masks(module, slicer, tmp_path):
+    from SSRKDSlicer.radiographs.radiographs import RadiographNode
+    from SSRKDSlicer.radiographs.view_setup import Setup
+    from SSRKDSlicer.worker.job_folder import JobFolder, uncropped
+
+    rig = asymmetric()
+    writeRadiographs(rig, tmp_path)
+    loaded = loadRadiographs(tmp_path)
+    nodes = tuple(map(RadiographNode, loaded, ("frontal", "lateral")))
+    setup = Setup(rig, nodes, ((40, 60, 160, 170), None))
+    masks = np.zeros((4, 260, 300), dtype=bool)
+    masks[:, 60:230, 40:200] = np.random.default_rng(1).random((4, 170, 160)) > 0.5
+    folder = JobFolder(tmp_path)
+    request, _ = folder.writeSetup(setup, (masks, None))
+    written = sitk.GetArrayFromImage(sitk.ReadImage(str(folder.path / "view_0.nrrd")))
+    whole = slicer.util.arrayFromVolume(loaded[0])[0]
+    np.testing.assert_array_equal(np.squeeze(written), whole[60:230, 40:200])
+    np.testing.assert_array_equal(uncropped(np.load(request["masks"][0]), setup, 0), masks)
+    folder.remove()
 
 
 def test_worker_keeps_torch_out_of_slicers_process():

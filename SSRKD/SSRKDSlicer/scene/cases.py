@@ -83,11 +83,9 @@ def keptCurrent(parameters):
 
 
 def nameOf(parameters):
-    """What the case that is worked on is called: as the folder of what was made of it, else after
+    """What a case that has no node yet is called: as the folder of what was made of it, else after
     what it will be made of."""
-    case, folder = currentCase(parameters), _folderOf(parameters.node)
-    if case is not None:
-        return case.GetName()
+    folder = _folderOf(parameters.node)
     if folder is not None:
         return slicer.mrmlScene.GetSubjectHierarchyNode().GetItemName(folder)
     pair = list(filter(None, map(parameters.nodeOf, VIEWS)))
@@ -154,8 +152,6 @@ def setApart(parameters, name, pair):
 def goTo(parameters, case):
     """Work on another case: what is seen of the one before is hidden, until it is gone back to."""
     before = keptCurrent(parameters)
-    if case is before:
-        return
     _copy(parameters.node, before)
     putAway(before)
     _copy(case, parameters.node)
