@@ -6,6 +6,7 @@ import pytest
 
 from SSRKDLib.core import input_files
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.evaluation import cohort
 from SSRKDLib.evaluation.case_results import signature
 from SSRKDLib.evaluation.cohort import (
     FINISHED,
@@ -37,6 +38,25 @@ def test_a_damaged_result_is_made_again(tmp_path, text):
     result.write_bytes(text.encode("latin-1"))
     (found,) = evaluate_cases(find_cases(tmp_path / "cases"), output, settings)
     assert "no truth" in found["error"] and result.read_bytes().startswith(b"{")
+
+
+def test_a_case_that_ends_its_process_is_told_and_not_tried_again(tmp_path, monkeypatch):
+    settings, output = Settings(reconstruct=False), tmp_path / "out"
+    (tmp_path / "cases" / "one" / "reconstruction").mkdir(parents=True)
+    prepare_output(output, settings)
+    cases, tried = find_cases(tmp_path / "cases"), []
+
+    def all_end(function, items, processes, ended):
+        tried.extend(items)
+        return map(ended, items)
+
+    monkeypatch.setattr(cohort, "run_in_processes", all_end)
+    first = evaluate_cases(cases, output, settings)
+    assert "ended the process" in first[0]["error"]
+    assert evaluate_cases(cases, output, settings) == first and tried == cases
+    (output / FINISHED / "one.json").unlink()
+    evaluate_cases(cases, output, settings)
+    assert tried == 2 * cases
 
 
 def test_a_case_of_files_without_end_has_no_signature(tmp_path, monkeypatch):

@@ -96,3 +96,14 @@ def test_a_big_endian_file_need_not_say_so(film):
     dataset.file_meta.ImplementationVersionName = "A"
     dataset.save_as(film, implicit_vr=False, little_endian=False, enforce_file_format=False)
     np.testing.assert_array_equal(reading.read_radiograph(film).pixels, before)
+
+
+def test_a_file_need_not_have_a_preamble(film):
+    """As some archives hand them out: the dataset alone."""
+    before, dataset = reading.read_radiograph(film).pixels, pydicom.dcmread(film)
+    dataset.file_meta, dataset.preamble = pydicom.dataset.FileMetaDataset(), None
+    dataset.save_as(film, implicit_vr=True, little_endian=True)
+    assert film.read_bytes()[128:132] != b"DICM"
+    bare = reading.read_radiograph(film)
+    np.testing.assert_array_equal(bare.pixels, before)
+    assert bare.dicom.laterality == "L"

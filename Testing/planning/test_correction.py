@@ -63,6 +63,8 @@ def test_a_bent_knee_and_numbers_of_no_leg_are_refused():
 
 def test_a_wanted_tibial_angle_is_reached_or_refused():
     assert to_mpta(84.0, 90.5) == pytest.approx(6.5)
+    level = Knee(None, None)
+    assert Correction(mpta=94.0).degrees(MARKS, CUT, level) == pytest.approx(4.0)
     with pytest.raises(InputError, match="no varus"):
         to_mpta(91.0, 90.0)
 

@@ -14,7 +14,7 @@ from SSRKDLib.geometry.rig_from_distances import PlainView, rig_from_distances
 from SSRKDLib.radiographs.collimation import blank_border
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.dicom_writing import write_dicom
-from SSRKDLib.radiographs.intensity import to_line_integral, values_from_dicom
+from SSRKDLib.radiographs.intensity import to_line_integral, values_as_shown, values_from_dicom
 from SSRKDLib.radiographs.normalisation import CONTRAST_SIGMA_MM, network_channels
 from SSRKDLib.radiographs.reading import read_radiograph
 from Testing.support.shared_data import SHARED, needs_shared
@@ -192,6 +192,10 @@ def test_values_from_dicom(expected, tags):
     values, notes = values_from_dicom(DicomTags(**tags))
     assert values == expected
     assert bool(notes) == ("relationship_sign" not in tags)
+    # ITK turns MONOCHROME1 over, whatever its values mean.
+    if tags.get("photometric") == "MONOCHROME1":
+        expected = {"display": "display_inverted", "display_inverted": "display"}[expected]
+    assert values_as_shown(DicomTags(**tags)) == (expected, notes)
 
 
 @needs_shared

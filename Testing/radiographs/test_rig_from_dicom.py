@@ -20,6 +20,7 @@ from SSRKDLib.radiographs.dicom_tags import read_dicom_tags, tags_from_dict, tag
 from SSRKDLib.radiographs.dicom_words import side_key, view_key
 from SSRKDLib.radiographs.exposure import read_exposures
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom, rig_from_tags
+from SSRKDLib.radiographs.rig_from_one_dicom import rig_from_one_dicom
 from SSRKDLib.radiographs.slot_scanners import higher_than_detectors, pixels_of_slot_scanners
 from Testing.radiographs.test_rig_sources import (
     SIZE,
@@ -226,6 +227,12 @@ def test_sides_and_views_come_from_descriptions_where_tags_are_empty(tmp_path):
     rig = rig_from_dicom(*paths)
     assert rig.laterality == "L" and rig.views[0].axis[1] == pytest.approx(-1)
     assert sum("is that of the description" in sentence for sentence in rig.assumptions) == 2
+    alone = rig_from_one_dicom(paths[0], "frontal")
+    assert alone.laterality == "L" and alone.views[0].axis[1] == pytest.approx(-1)
+    # Where each beam's direction came from; that of a lateral one is the side's question.
+    typed = Overrides(view_position="AP")
+    beams = [view.known.beam for view in rig_from_dicom(*paths, frontal=typed).views]
+    assert beams == ["typed", "assumed"]
     # The same words in both files tell nothing, nor do letters of a description.
     for path in paths:
         edit(path, SeriesDescription="R/O FX, KNEE LAT")

@@ -252,6 +252,14 @@ def test_geometry_magnification_gives_the_missing_distance(tmp_path):
     assert any("GEOMETRY" in s for s in rig.assumptions)
 
 
+def test_geometry_magnification_gives_the_detectors_distance(tmp_path):
+    truth = plain_rig()
+    paths = written(truth, tmp_path)
+    for path in paths:
+        edit(path, DistanceSourceToDetector=None)
+    assert_same_projection(rig_from_dicom(*paths), truth)
+
+
 def test_geometry_pixel_spacing_without_type_is_the_detectors(tmp_path):
     truth = plain_rig()
     paths = written(truth, tmp_path)

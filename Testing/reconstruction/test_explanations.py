@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.reconstruction import explanations, explanations_of_one
 from SSRKDLib.reconstruction.doubted_rig import FittedRig
 from SSRKDLib.reconstruction.explanations import find_explanation, looks_like_other_side
-from SSRKDLib.reconstruction.explanations_of_one import no_knee_in
+from SSRKDLib.reconstruction.explanations_of_one import doubts_of_one, no_knee_in
 from SSRKDLib.reconstruction.fitting.motion import Measured
 from SSRKDLib.reconstruction.frame_quality import FrameQuality
 from SSRKDLib.reconstruction.localisation import (
@@ -165,6 +166,29 @@ def test_what_bones_say_of_the_rig_is_left_out_where_a_radiograph_shows_none():
     fitted = FittedRig(orthogonal(), (), shift, (900.0,), (Measured(950.0, 9.0),))
     assert len(rig_doubts(fitted, ["The patella was not found."])) == 2
     assert rig_doubts(fitted, ["The patella was not found.", no_knee_in("lateral")]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "misfit", "other", "sentence"),
+    [
+        ("frontal", 10.0, 1.0, "The radiograph looks like one of a right knee"),
+        ("frontal", 1.0, 10.0, None),
+        ("lateral", 10.0, 1.0, None),
+        ("lateral", 1.0, None, "A lateral radiograph by itself tells little of the side"),
+        ("frontal", np.inf, None, "The radiograph agrees poorly with a knee"),
+    ],
+)
+def test_what_one_radiograph_is_doubted_for(name, misfit, other, sentence):
+    """Only a frontal one tells the side."""
+    view = SimpleNamespace(name=name)
+    cameras = (SimpleNamespace(view=view),)
+    located = SimpleNamespace(
+        radiographs=SimpleNamespace(input=SimpleNamespace(cameras=cameras)),
+        misfit=misfit, agreement=1.0, good=True, estimate=SimpleNamespace(spread=1.0),
+    )  # fmt: skip
+    mirrored = None if other is None else SimpleNamespace(misfit=other, laterality="R")
+    said = doubts_of_one(None, None, located, mirrored)
+    assert [one.startswith(sentence or "") for one in said] == [True] * (sentence is not None)
 
 
 def test_every_way_that_an_image_may_lie_shows_the_knee_in_its_place(monkeypatch):

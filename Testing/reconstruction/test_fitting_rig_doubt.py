@@ -1,14 +1,22 @@
 """Distances and centring that are in doubt, of knees whose size and place are known."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from SSRKDLib.geometry.known import CALIBRATED, Known
+from SSRKDLib.geometry.rig_presets import orthogonal
+from SSRKDLib.geometry.virtual_cameras import Camera
+from SSRKDLib.radiographs.exposure import Exposure
+from SSRKDLib.radiographs.network_input import FramedRadiographs, NetworkInput
+from SSRKDLib.reconstruction import doubted_rig
+from SSRKDLib.reconstruction.finding import FoundKnee
 from SSRKDLib.reconstruction.fitting.fit import fit_knee
 from SSRKDLib.reconstruction.fitting.rig_doubt import rig_doubt
 from SSRKDLib.reconstruction.fitting.state import moved_by
+from SSRKDLib.reconstruction.localisation import FrameEstimate, Localisation
 from Testing.support.fitted_knees import VIEWS, bent, exact_views, knee, random_shape, turned_leg
 
 PAIR = VIEWS[:2]
@@ -78,10 +86,14 @@ def off():
     return true, apart, replace(seen, views=views)
 
 
-def test_films_that_were_centred_differently_leave_the_size_right(off):
+@pytest.fixture(scope="module")
+def doubted(off):
+    return fit_knee(replace(off[2], doubt=doubt_of(TYPED), simultaneous=True))
+
+
+def test_films_that_were_centred_differently_leave_the_size_right(off, doubted):
     true, apart, seen = off
     believed = fit_knee(replace(seen, simultaneous=True)).state
-    doubted = fit_knee(replace(seen, doubt=doubt_of(TYPED), simultaneous=True))
     wrong = abs(condylar_width(believed) / condylar_width(true) - 1)
     assert abs(condylar_width(doubted.state) / condylar_width(true) - 1) < 0.02 < wrong
     # Height is told by both views, the rest by distances and by how large knees are.
@@ -96,3 +108,65 @@ def test_a_rig_that_is_right_stays_as_it_is(off):
     doubted = fit_knee(replace(seen, views=PAIR, doubt=doubt_of(TYPED), simultaneous=True))
     assert np.linalg.norm(doubted.state.shifts[0]) < 3.0
     assert abs(condylar_width(doubted.state) / condylar_width(true) - 1) < 0.015
+
+
+def test_the_lateral_view_is_moved_to_where_it_stood_and_the_knee_is_read_anew_there(
+    off, doubted, monkeypatch
+):
+    _, apart, seen = off
+    films = [replace(view, known=TYPED) for view in orthogonal().views]
+    rig = replace(orthogonal(), views=(films[0], films[1].transformed(moved_by(apart))))
+    read, fits = [], []
+
+    def framed_in(pair, frame):
+        # The masks are what they were; their cameras are moved as the views are.
+        back = np.linalg.inv(frame)
+        cameras = tuple(
+            Camera(
+                view.transformed(back @ moved_by(exposure.view.source - film.source)),
+                exposure.view.transformed(back),
+                k,
+            )
+            for k, (view, film, exposure) in enumerate(zip(PAIR, films, pair))
+        )
+        return FramedRadiographs(
+            pair, frame, NetworkInput(seen.masks, seen.valid, cameras), seen.masks
+        )
+
+    def fit_bones(framed, rig, field, model, told, doubt):
+        read.append(tuple(view.source for view in rig.views))
+        views = tuple(camera.view for camera in framed.input.cameras)
+        changed = replace(seen, views=views, doubt=doubt, simultaneous=True)
+        fits.append(fit_knee(changed) if fits else doubted)
+        return SimpleNamespace(fit=fits[-1])
+
+    monkeypatch.setattr(doubted_rig, "fit_bones", fit_bones)
+    monkeypatch.setattr(
+        doubted_rig, "segmented_anew", lambda framed, pair, frame, model: framed_in(pair, frame)
+    )
+    pair = tuple(
+        Exposure(view, np.zeros(view.size[::-1]), np.ones(view.size[::-1], bool))
+        for view in rig.views
+    )
+    located = Localisation(FrameEstimate(np.eye(4), None), "L", None)
+    found = doubted_rig.fit_in_doubt(
+        FoundKnee(located, rig, (0, 1)), framed_in(pair, np.eye(4)), None,
+        SimpleNamespace(read=lambda framed: None), lambda share: None,
+    )  # fmt: skip
+
+    # The second fit adds what is left of the first one's shift.
+    moved = found.rig.shift
+    np.testing.assert_allclose(moved, -sum(fit.state.shifts[0] for fit in fits))
+    assert moved[2] == pytest.approx(-apart[2], abs=1.0)
+    np.testing.assert_allclose(moved, -apart, atol=25)
+    np.testing.assert_allclose(found.rig.rig.views[1].source, rig.views[1].source + moved)
+    np.testing.assert_allclose(found.rig.rig.views[0].source, rig.views[0].source)
+    assert len(read) == 2
+    assert np.linalg.norm(read[1][1] - found.rig.rig.views[1].source) < 3.0
+    first, *others = found.rig.sentences()
+    assert first.startswith("The two radiographs were not centred on the same point")
+    report = found.rig.report()
+    assert report["lateral_moved_mm"] == pytest.approx(moved, abs=0.01)
+    for view, told in report["source_to_knee_mm"].items():
+        value, deviation = told["found"]
+        assert abs(value - told["given"]) < 2 * max(deviation, 20), view

@@ -114,6 +114,17 @@ def test_segments_in_layers_may_share_a_value(tmp_path):
     check("patella", meshes["patella"])
 
 
+def test_two_segments_of_one_bone_need_a_side(tmp_path):
+    image = image_of({1: "femur", 2: "tibia"})
+    for number, name in enumerate(("Left femur", "Right femur")):
+        image.SetMetaData(f"Segment{number}_Name", name)
+        image.SetMetaData(f"Segment{number}_LabelValue", str(number + 1))
+    sitk.WriteImage(image, str(tmp_path / "knee.seg.nrrd"))
+    with pytest.raises(MeshError, match=r"two segments called femur \(Left femur, Right femur\)"):
+        read_reference(tmp_path)
+    assert list(read_reference(tmp_path, "L").meshes) == ["femur"]
+
+
 VALUES = {1: "patella", 2: "femur", 3: "fibula", 4: "tibia"}
 
 

@@ -84,6 +84,15 @@ def test_four_steps_and_four_resumed_ones_are_eight(cohort, straight, tmp_path):
     assert steps_logged(output) == steps_logged(straight.parent) == [STEPS]
 
 
+def test_a_resumed_training_logs_no_step_twice(tmp_path):
+    log = tmp_path / LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text('{"step": 50}\n{"step": 100}\n{"step": 150}\n{"step": 2')
+    trainer = types.SimpleNamespace(default_root_dir=tmp_path, global_step=100)
+    step_log.StepLog().on_train_start(trainer, None)
+    assert steps_logged(tmp_path) == [50, 100]
+
+
 def test_a_training_stopped_by_sigterm_loses_no_step(cohort, straight, tmp_path):
     output = tmp_path / "stopped"
     asked = arguments("default", cohort, output, STEPS, checkpoint_every=1000)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from SSRKDLib.core.messages import Message
+from SSRKDLib.worker import protocol
 from SSRKDLib.worker.protocol import LineReader, encode
 
 
@@ -36,3 +37,12 @@ def test_lines_come_in_any_parts():
         assert messages == [{"a": 1}, {"c": "x" * 40}, {"d": 3}]
         assert reader.noise == [' {"b":', "2}", "["]
         reader.noise.clear()
+
+
+def test_a_line_without_end_is_not_kept(monkeypatch):
+    monkeypatch.setattr(protocol, "LONGEST_LINE", 1000)
+    reader = LineReader()
+    for _ in range(5):
+        assert reader.feed(b"x" * 600) == []
+    assert reader.noise == ["x" * 200] * 2
+    assert reader.feed(b'\n{"a": 1}\n') == [{"a": 1}]

@@ -17,7 +17,7 @@ from SSRKDLib.radiographs.exposure import Exposure
 from SSRKDLib.radiographs.network_input import framed_labels, network_input
 from SSRKDLib.simulation.random_motion import disturbance
 from SSRKDLib.simulation.random_radiograph import random_line_integral
-from SSRKDLib.training.data.sampling import ENDLESS, streamed
+from SSRKDLib.training.data.sampling import streamed
 
 #: Share of the moved pairs that are shown as they were taken, to segmenter and locators alone.
 AS_TAKEN_SHARE = 0.25
@@ -70,9 +70,6 @@ class KneeSamples(Dataset):
     ) -> None:
         self.cohort, self.knees, self.framing = cohort, knees, framing
         self.points, self.streaming = points, streaming
-
-    def __len__(self) -> int:
-        return ENDLESS
 
     def __getitem__(self, item: int) -> dict[str, torch.Tensor]:
         seed = self.cohort.seed
