@@ -29,12 +29,23 @@ Torch-free: both sides import it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 from SSRKDLib.core.messages import Message, from_plain, to_plain
 
 #: Longer lines are no messages; guards a reader against a broken peer.
 LONGEST_LINE = 16 * 2**20
+
+#: Longest sentence that is made again from its template, characters.
+_LONGEST_SENTENCE = 1 << 20
+
+#: A template as this program's are: values by name, rounded perhaps. Python's own are a small
+#: language, in which a line could ask for attributes, or for more text than fits the memory.
+_TEMPLATE = re.compile(r"(?:[^{}]|\{\{|\}\}|\{\w+(?:!r)?(?::\+?(?:\.\d)?[defg]?)?\})*")
+
+#: Most characters that such a placeholder makes of a number.
+_NUMBER = 400
 
 
 def _each_text(value: object, change: Callable[[str], object]) -> object:
@@ -102,8 +113,21 @@ def _with_sentences(message: dict) -> dict:
     if not isinstance(said, dict):
         return message
     try:
+        if max(map(_longest, said.values()), default=0) > _LONGEST_SENTENCE:
+            return message
         made = map(from_plain, said.values())
         known = {text: one for text, one in zip(said, made) if text == one}
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return message  # of another version: the sentences stay English
-    return _each_text(message, lambda text: known.get(text, text))
+        return _each_text(message, lambda text: known.get(text, text))
+    except Exception:  # of another version, or of a broken peer: the sentences stay English
+        return message
+
+
+def _longest(plain: list) -> int:
+    """Length that a sentence does not exceed; ValueError where its template is none of ours."""
+    template, values = plain
+    if not values:
+        return len(template)
+    if len(template) > _LONGEST_SENTENCE or not _TEMPLATE.fullmatch(template):
+        raise ValueError(template[:80])
+    lengths = [_longest(one) if isinstance(one, list) else len(str(one)) for one in values.values()]
+    return len(template) + template.count("{") * max(_NUMBER, *lengths)

@@ -71,15 +71,22 @@ class Server:
     def _listen(self) -> None:
         """Sort what comes in. At the end of the source nobody waits for the running job: the
         process ends in the middle of it."""
+        try:
+            self._hear()
+        except Exception:
+            traceback.print_exc()
+        finally:  # a worker that hears nothing must not live on
+            self._jobs.put(None)
+            self._leave(0)
+
+    def _hear(self) -> None:
         reader = LineReader(keep=_CHUNK)
         while True:
             try:
                 data = os.read(self._source.fileno(), _CHUNK)
-            except OSError:  # a worker that hears nothing must not live on
-                data = b""
+            except OSError:
+                return
             if not data:
-                self._jobs.put(None)
-                self._leave(0)
                 return
             for message in reader.feed(data):
                 try:

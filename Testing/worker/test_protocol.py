@@ -29,6 +29,40 @@ def test_sentences_of_another_version_stay_as_they_are(said):
     assert back == {"id": 1, "warnings": ["Text."]}
 
 
+HOSTILE = {
+    "overflow": '["{b:c}",{"b":99999999999}]',
+    "memory": '["{b:>99999999999}",{"b":"x"}]',
+    "precision": '["{b:.99999999f}",{"b":1.5}]',
+    "attribute": '["{b.__class__}",{"b":"x"}]',
+    "item": '["{b[0]}",{"b":"x"}]',
+    "inner": '["{b:{c}}",{"b":"x","c":"<9"}]',
+    "deep": '["{b}",{"b":' * 400 + '"x"' + "}]" * 400,
+    "doubled": '["{b}{b}",{"b":' * 60 + '"x"' + "}]" * 60,
+}
+
+
+@pytest.mark.parametrize("said", HOSTILE.values(), ids=HOSTILE)
+def test_a_template_that_asks_for_more_than_values_is_not_followed(said, monkeypatch):
+    monkeypatch.setattr(protocol, "from_plain", lambda plain: pytest.fail("was followed"))
+    line = f'{{"id":1,"w":"x","said":{{"x":{said}}}}}\n{{"ping":1}}\n'.encode()
+    if said == HOSTILE["deep"]:
+        monkeypatch.undo()  # its depth alone is in the way, on some versions of Python
+    assert LineReader().feed(line) == [{"id": 1, "w": "x"}, {"ping": 1}]
+
+
+def test_a_message_too_deep_for_its_sentences_is_a_message_without():
+    deep = b"[" * 600 + b"]" * 600
+    line = b'{"id":1,"a":' + deep + b',"said":{"a":["a",{}]}}\n{"ping":1}\n'
+    assert [set(message) for message in LineReader().feed(line)] == [{"id", "a"}, {"ping"}]
+
+
+@pytest.mark.parametrize("spec", ["", "!r", ":g", ":.3g", ":.0f", ":+.1f", ":.0e"])
+def test_values_are_rounded_as_templates_say(spec):
+    said = Message(f"{{{{It}}}} is {{value{spec}}} mm.", value=1234.5678)
+    (back,) = LineReader().feed(encode({"w": said}))
+    assert back["w"] == said and back["w"].values == {"value": 1234.5678}
+
+
 def test_lines_come_in_any_parts():
     reader, stream = LineReader(), b'{"a":1}\n\n {"b":\n2}\n[\n{"c":"' + b"x" * 40 + b'"}\n{"d"'
     for size in (1, 7, 100):

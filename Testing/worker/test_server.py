@@ -295,6 +295,18 @@ def test_worker_whose_input_fails_ends():
     assert not thread.is_alive()
 
 
+def test_worker_whose_listener_fails_ends(monkeypatch):
+    monkeypatch.setattr(LineReader, "feed", lambda self, data: 1 / 0)
+    source, left = Pipe(), []
+    server = Server(source, io.BytesIO(), {}, leave=left.append)
+    os.write(source.start, b"x\n")
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    thread.join(20)
+    os.close(source.start)
+    assert not thread.is_alive() and left
+
+
 def test_worker_refuses_an_id_that_was_used():
     lines = encode({"id": 1, "do": "good"}) * 2 + encode({"id": 2, "do": "good"})
     messages = serve({"good": lambda request, progress: {}}, lines, '"id":2,"event":"result"')
