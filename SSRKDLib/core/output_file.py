@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -100,16 +101,27 @@ def resolved(path: str | os.PathLike) -> Path:
 
 def _clear_parts(path: Path) -> None:
     """Remove what killed processes left of a file."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.part")
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]+\.part")
     for entry in os.scandir(path.parent):
-        if name.fullmatch(entry.name):
+        part = Path(entry.path)
+        if name.fullmatch(entry.name) and is_hidden(part, path):
             with suppress(OSError):
-                part = Path(entry.path)
                 release_lock(part, acquire_lock(part, wait=False), whole=True)
 
 
 def hidden(path: Path, ending: str) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{ending}")
+    """A name beside ``path`` that :func:`is_hidden` knows again."""
+    return path.with_name(f".{path.name}.{_token(path.name, uuid.uuid4().hex[:8])}.{ending}")
+
+
+def is_hidden(place: Path, path: Path) -> bool:
+    """Whether :func:`hidden` made a name for ``path``; no date or word of somebody else is one."""
+    token = place.suffixes[-2][1:]
+    return token == _token(path.name, token[:8])
+
+
+def _token(name: str, chance: str) -> str:
+    return chance + hashlib.sha256(os.fsencode(f"SSRKD {name} {chance}")).hexdigest()[:8]
 
 
 def remove_scratch(folder: Path) -> None:

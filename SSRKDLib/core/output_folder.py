@@ -10,6 +10,9 @@ and the new one is renamed. Where a process is killed in between, the next one t
 place brings the earlier result back (:func:`recover`). A process that is at work holds a lock on
 ``.NAME.xxxxxxxx.lock``, which the operating system releases however the process ends; who replaces
 holds one on ``.NAME.lock`` meanwhile.
+
+Only what has a name that this program made is cleared, and no link is followed. Earlier versions'
+names had eight digits by chance, as a date has; of these, what a manifest names comes back.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ import hashlib
 import os
 import re
 import stat
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -33,6 +35,7 @@ from SSRKDLib.core.output_file import (
     folder_lock,
     hidden,
     is_elsewhere,
+    is_hidden,
     new_parents,
     release_lock,
     remove_scratch,
@@ -52,10 +55,6 @@ from SSRKDLib.core.output_manifest import (
     unchanged_files,
     write_manifest,
 )
-
-#: A leftover of which no lock tells whether it is in use (an earlier version wrote none) is cleared
-#: when it was untouched for this long, s.
-_ABANDONED = 24 * 3600
 
 #: The new folders of this process that have not taken their places, and these.
 _begun: dict[Path, Path] = {}
@@ -221,7 +220,7 @@ def recover(path: str | os.PathLike) -> None:
         OutputError: it cannot be brought back.
     """
     path = resolved(path)
-    if not os.path.isdir(path.parent):
+    if not path.name or not os.path.isdir(path.parent):
         return
     try:
         if _begun_beside(path) or os.path.lexists(path.with_name(f".{path.name}.lock")):
@@ -241,20 +240,35 @@ def recover_absent(paths: Iterable[str | Path]) -> None:
 
 def recover_in(folder: Path) -> list[str]:
     """:func:`recover` every result folder in a folder; the names of those that needed it."""
-    pattern = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(?:new|old)")
+    pattern = re.compile(r"\.(.+)\.[0-9a-f]+\.(?:new|old)")
     found = filter(None, (pattern.fullmatch(entry.name) for entry in os.scandir(folder)))
-    names = sorted({match.group(1) for match in found})
-    for name in names:
+    names = {match.group(1) for match in found}
+    begun = sorted(name for name in names if _begun_beside(folder / name))
+    for name in begun:
         recover(folder / name)
-    return names
+    return begun
 
 
 def _begun_beside(path: Path) -> list[Path]:
-    """The new folders, with or without their earlier ones and locks, that belong at ``path``."""
-    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]{{8}})\.(?:new|old|lock)")
+    """The new folders of this program, with or without earlier ones and locks, for ``path``."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.([0-9a-f]+)\.(?:new|old|lock)")
     found = [name.fullmatch(entry.name) for entry in os.scandir(path.parent)]
     tokens = {match.group(1) for match in found if match}
-    return [path.with_name(f".{path.name}.{token}.new") for token in sorted(tokens)]
+    begun = [path.with_name(f".{path.name}.{token}.new") for token in sorted(tokens)]
+    return [fresh for fresh in begun if is_hidden(fresh, path) or _is_earlier(fresh, path)]
+
+
+def _is_earlier(fresh: Path, path: Path) -> bool:
+    """Whether an earlier version of this program left a result aside, and nothing replaced it."""
+    with suppress(OSError, ValueError):
+        recorded_files(fresh.with_suffix(".old"))
+        return _is_folder(fresh.with_suffix(".old")) and not os.path.lexists(path / MANIFEST)
+    return False
+
+
+def _is_folder(path: Path) -> bool:
+    """Links to folders are none: what is in there is somebody else's."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _recover_all(path: Path) -> None:
@@ -264,13 +278,11 @@ def _recover_all(path: Path) -> None:
 
 def _recover(fresh: Path, path: Path) -> None:
     lock = fresh.with_suffix(".lock")
-    in_doubt = not lock.exists() and not fresh.with_suffix(".old").exists()
-    handle = acquire_lock(lock, wait=False)
-    if handle is None:
+    if (handle := acquire_lock(lock, wait=False)) is None:
         return  # its process is at work
     try:
         _settle(fresh, path)
-        if not in_doubt or _untouched_for(fresh) > _ABANDONED:
+        if is_hidden(fresh, path):
             _clear(fresh)
     finally:
         release_lock(lock, handle)
@@ -314,7 +326,7 @@ def _take_place(
 
     The old folder steps aside first and is looked at then, since nobody adds to it any more.
     """
-    if path.is_dir() and not path.is_symlink():
+    if _is_folder(path):
         old = fresh.with_suffix(".old")
         path.rename(old)
         recorded = read_manifest(old, kind, path)
@@ -334,10 +346,9 @@ def _take_place(
 def _settle(fresh: Path, path: Path) -> None:
     """Leave one folder at ``path``: the new one where it took its place, else the earlier one."""
     old = fresh.with_suffix(".old")
-    if not old.is_dir():
+    if not _is_folder(old):
         return
-    if fresh.is_dir():
-        # Where there is no manifest, nothing moved over: an earlier version made the folder.
+    if _is_folder(fresh):
         if (fresh / MANIFEST).is_file():
             try:
                 own = recorded_files(fresh)[1]
@@ -347,7 +358,7 @@ def _settle(fresh: Path, path: Path) -> None:
                 _move(fresh, old, name)
     elif (path / MANIFEST).is_file():
         _remove_own(old)
-    if old.is_dir():
+    if _is_folder(old):
         # Somebody may have put something else there after the process was killed.
         taken = os.path.lexists(path)
         old.rename(path.with_name(f"{path.name}.earlier{old.suffixes[-2]}") if taken else path)
@@ -387,7 +398,3 @@ def _clear(fresh: Path) -> None:
     """Remove a new folder that did not take its place; everything in it is this process's."""
     if not os.path.lexists(fresh.with_suffix(".old")):
         remove_scratch(fresh)
-
-
-def _untouched_for(folder: Path) -> float:
-    return time.time() - folder.stat().st_mtime if folder.exists() else 0.0

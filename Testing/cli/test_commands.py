@@ -15,6 +15,7 @@ import pytest
 
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.errors import ImageError
+from SSRKDLib.core.output_file import hidden
 from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.core.progress import ProgressLine
 from SSRKDLib.datasets import demo_cases
@@ -64,7 +65,7 @@ def test_compare_writes_a_row_per_bone_and_prints_them(folders, capsys):
     refused(["compare", folders / "recon", folders / "none", "-o", out], capsys, "none")
     assert tree(folders) == before
     # A reconstruction that a killed process left aside is brought back.
-    (folders / "recon").rename(folders / ".recon.0123abcd.old")
+    (folders / "recon").rename(hidden(folders / "recon", "old"))
     assert cli.main(arguments) == 0
     assert tree(folders) == before
 

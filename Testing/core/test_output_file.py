@@ -84,7 +84,7 @@ def windows(monkeypatch):
 
 
 def test_what_killed_processes_left_is_removed_on_windows_too(tmp_path, windows):
-    (tmp_path / ".file.0123abcd.part").write_text("half")
+    output_file.hidden(tmp_path / "file", "part").write_text("half")
     write_file(tmp_path / "file", "text")
     assert os.listdir(tmp_path) == ["file"]
 

@@ -15,8 +15,14 @@ import pytest
 
 from SSRKDLib.core import output_folder
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.core.output_file import acquire_lock, write_file
-from SSRKDLib.core.output_folder import check_files, recover, replaced_folder, write_into
+from SSRKDLib.core.output_file import acquire_lock, hidden, write_file
+from SSRKDLib.core.output_folder import (
+    check_files,
+    recover,
+    recover_in,
+    replaced_folder,
+    write_into,
+)
 from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
 from Testing.support.command_checks import tree
 
@@ -210,7 +216,9 @@ def test_files_and_the_working_folder_are_refused(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    for place in (tmp_path / "file", tmp_path, tmp_path / "work", tmp_path / "file" / "below"):
+    for place in (
+        tmp_path / "file", tmp_path, tmp_path / "work", tmp_path / "file" / "below", Path("/"),
+    ):  # fmt: skip
         with pytest.raises(OutputError), replaced_folder(place, KIND):
             pass
     with pytest.raises(KeyboardInterrupt), replaced_folder(tmp_path / "new", KIND) as folder:
@@ -307,31 +315,30 @@ def test_a_folder_is_looked_at_while_nobody_replaces_it(out, monkeypatch):
     assert others == [None] and contents(out) == NEW and alone(out)
 
 
-def test_what_earlier_versions_left_is_brought_back_or_cleared(out):
-    fresh = out.with_name(".out.0123abcd.new")
+def test_what_earlier_versions_left_comes_back_and_what_nothing_names_stays(out):
+    fresh = out.with_name(".out.20251101.new")
     out.rename(fresh.with_suffix(".old"))
     fill(fresh, {"half": ""})
     recover(out)
-    assert contents(out) == OLD and alone(out)
-    # Without a lock, nothing tells whether the process that made it is at work.
-    fill(fresh, {"half": ""})
-    recover(out)
-    assert fresh.is_dir()
+    assert contents(out) == OLD and contents(fresh) == {"half": ""}
+    fill(fresh.with_suffix(".old"), {"mine": ""})
+    fresh.with_suffix(".lock").touch()
     os.utime(fresh, (0, 0))
+    before = tree(out.parent)
     recover(out)
-    assert alone(out)
+    write(out, OLD)
+    assert recover_in(out.parent) == [] and tree(out.parent) == before
 
 
 def test_empty_folders_of_a_replaced_result_do_not_come_back(out):
     """Its process was killed when the files of the replaced result were gone."""
-    (out.with_name(".out.0123abcd.old") / "below").mkdir(parents=True)
+    (hidden(out, "old") / "below").mkdir(parents=True)
     recover(out)
     assert contents(out) == OLD and alone(out)
 
 
 def test_what_the_user_put_in_the_place_of_a_hidden_result_stays(out):
-    hidden = out.with_name(".out.0123abcd.old")
-    out.rename(hidden)
+    out.rename(hidden(out, "old"))
     fill(out, {"users.txt": "mine"})
     with pytest.raises(OutputError, match="users"):
         write(out, NEW)
@@ -380,12 +387,13 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_file(path, fail)
     assert not list(tmp_path.iterdir())
-    (tmp_path / ".file.0123abcd.part").write_bytes(b"of a process that was killed")
+    hidden(path, "part").write_bytes(b"of a process that was killed")
+    (tmp_path / ".file.20251101.part").write_bytes(b"mine")
     write_file(path, "text\n")
     path.chmod(0o600)
     write_file(path, lambda stream: np.save(stream, np.arange(3)))
     assert np.load(path).tolist() == [0, 1, 2] and path.stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert set(os.listdir(tmp_path)) == {"file", ".file.20251101.part"}
     (tmp_path / "link").symlink_to(path)
     write_file(tmp_path / "link", b"bytes")
     assert path.read_bytes() == b"bytes" and (tmp_path / "link").is_symlink()

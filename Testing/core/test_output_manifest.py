@@ -11,6 +11,7 @@ import pytest
 
 from SSRKDLib.core import output_manifest
 from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.output_file import hidden
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
 from Testing.support.command_checks import tree
@@ -80,8 +81,9 @@ def test_a_folder_of_somebody_else_s_is_not_read_through(tmp_path, monkeypatch):
 
 def test_a_hidden_folder_with_a_damaged_manifest_stays(tmp_path):
     """The user's files may have moved into it before its process was killed."""
+    fresh = hidden(tmp_path / "here" / "out", "new")
     for ending in ("new", "old"):
-        folder = tmp_path / "here" / f".out.0123abcd.{ending}"
+        folder = fresh.with_suffix(f".{ending}")
         folder.mkdir(parents=True)
         (folder / "mine.txt").write_text("mine")
         (folder / MANIFEST).write_text("{")

@@ -14,7 +14,8 @@ import pytest
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import OutputError
-from SSRKDLib.core.output_folder import replaced_folder, write_into
+from SSRKDLib.core.output_file import hidden
+from SSRKDLib.core.output_folder import recover, replaced_folder, write_into
 from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.datasets.case_folder import PREPARED_CASE
 from SSRKDLib.evaluation.case_results import read_result, write_result
@@ -184,11 +185,40 @@ def test_a_link_to_a_rig_is_followed_as_one_to_a_folder_is(tmp_path, capsys):
 def test_doctor_brings_back_what_a_killed_process_left_aside(tmp_path, capsys):
     with replaced_folder(tmp_path / "out", PREPARED_CASE) as folder:
         (folder / "a").write_text("result")
-    (tmp_path / "out").rename(tmp_path / ".out.0123abcd.old")
-    (tmp_path / ".out.0123abcd.new").mkdir()
+    fresh = hidden(tmp_path / "out", "new")
+    (tmp_path / "out").rename(fresh.with_suffix(".old"))
+    fresh.mkdir()
     cli.main(["doctor", str(tmp_path)])
     assert f"result {tmp_path / 'out'}: what a killed process left" in capsys.readouterr().out
     assert sorted(tree(tmp_path)) == ["out", f"out/{MANIFEST}", "out/a"]
+
+
+def test_doctor_leaves_the_user_s_folders_with_such_names(tmp_path, capsys):
+    for name in (".model.20251101.new/a/w.bin", ".notes.20251101.old/n.txt", ".r.20251101.lock"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine")
+        os.utime(tmp_path / name.split("/")[0], (0, 0))
+    before = tree(tmp_path)
+    cli.main(["doctor", str(tmp_path)])
+    assert tree(tmp_path) == before and "what a killed process" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links there take an administrator")
+@pytest.mark.parametrize("linked", ["old", "new"])
+@pytest.mark.parametrize("own", [True, False])
+def test_links_with_the_names_of_leftovers_are_not_followed(tmp_path, linked, own):
+    out, patient = tmp_path / "here" / "out", tmp_path / "patient"
+    for path in (out, patient):
+        with replaced_folder(path, PREPARED_CASE) as folder:
+            (folder / "a").write_text("result")
+    (patient / "notes.txt").write_text("mine")
+    fresh = hidden(out, "new") if own else out.with_name(".out.deadbeef.new")
+    fresh.with_suffix(f".{linked}").symlink_to(patient)
+    if linked == "new":
+        out.rename(fresh.with_suffix(".old"))
+    before = tree(patient)
+    recover(out)
+    assert tree(patient) == before and sorted(tree(out)) == [MANIFEST, "a"]
 
 
 def test_an_image_that_cannot_be_written_leaves_the_user_s(tmp_path, monkeypatch):
