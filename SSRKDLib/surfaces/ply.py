@@ -6,6 +6,9 @@ when a file is cut short, which inside Slicer would cost the user's scene.
 
 from __future__ import annotations
 
+import re
+import struct
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +21,16 @@ _TYPES = {
     "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
 }  # fmt: skip
+
+
+#: No bone's surface has a longer header, bytes, nor more vertices, polygons or triangles.
+_LONGEST_HEADER, MOST_ROWS = 1 << 16, 10_000_000
+
+#: Numbers written as text are decoded so many bytes at a time.
+_CHUNK = 1 << 20
+
+#: What programs leave behind the last element.
+_PADDING = b"\0\t\r\n "
 
 
 class _Property(NamedTuple):
@@ -43,14 +56,16 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     vertices = triangles = None
     for name, columns in _elements(content):
         if name == "vertex":
-            if any(axis not in columns for axis in "xyz"):
-                raise ValueError("its vertices lack x, y or z")
-            vertices = np.stack([columns[axis].astype(np.float64) for axis in "xyz"], axis=1)
+            axes = [columns.get(axis) for axis in "xyz"]
+            if any(not isinstance(axis, np.ndarray) or axis.ndim != 1 for axis in axes):
+                raise ValueError("its vertices lack x, y or z, or have lists of them")
+            vertices = np.stack([axis.astype(np.float64) for axis in axes], axis=1)
         elif name == "face":
             polygons = columns.get("vertex_indices", columns.get("vertex_index"))
-            if polygons is None or not len(polygons) or np.ndim(polygons[0]) != 1:
+            groups = polygons if isinstance(polygons, list) else [polygons]
+            if any(np.ndim(group) != 2 or not len(group) for group in groups):
                 raise ValueError("its faces lack lists of vertex indices")
-            triangles = _fans(polygons)
+            triangles = _fans(groups)
     if vertices is None or triangles is None:
         raise ValueError("it contains no vertices or no faces")
     return vertices, triangles
@@ -114,18 +129,30 @@ def _elements(content: bytes) -> Iterator[tuple[str, dict]]:
     """Name and columns of each element of a file."""
     ascii_body, elements, body = _header(content)
     if ascii_body:
-        # Numbers written as text become float64 in binary, so one decoder serves both.
-        body = np.array(body.split(), dtype="<f8").tobytes()
+        body = _numbers(body)
     offset = 0
     for element in elements:
         columns, offset = _columns(body, offset, element)
         yield element.name, columns
+    if body[offset:].strip(_PADDING):
+        raise ValueError("it goes on behind the vertices and faces that it states to have")
+
+
+def _numbers(text: bytes) -> bytes:
+    """Numbers written as text in binary, float64, so that one decoder serves both."""
+    parts, start, space = [], 0, re.compile(rb"\s")
+    while start < len(text):
+        found = space.search(text, start + _CHUNK)
+        end = found.start() if found else len(text)
+        parts.append(np.array(text[start:end].split(), dtype="<f8").tobytes())
+        start = end
+    return b"".join(parts)
 
 
 def _header(content: bytes) -> tuple[bool, list, bytes]:
     if not content.startswith(b"ply"):
         raise ValueError("it does not begin with 'ply'")
-    end = content.find(b"end_header")
+    end = content.find(b"end_header", 0, _LONGEST_HEADER)
     newline = content.find(b"\n", end)
     if end < 0 or newline < 0:
         raise ValueError("its header does not end")
@@ -143,6 +170,8 @@ def _header(content: bytes) -> tuple[bool, list, bytes]:
         for line in lines:
             if line[:1] == ["element"]:
                 elements.append(_Element(line[1], int(line[2]), []))
+                if not 0 <= elements[-1].count <= MOST_ROWS:
+                    raise ValueError
             elif line[:2] == ["property", "list"]:
                 item = _Property(line[4], kind(line[3]), kind(line[2]))
                 elements[-1].properties.append(item)
@@ -157,69 +186,91 @@ def _columns(body: bytes, offset: int, element: _Element) -> tuple[dict, int]:
     """Columns of one element by name, and where the next element begins.
 
     A scalar column is an array [count]; a list column an array [count, k] where all
-    lists have k items, else a list of arrays.
+    lists have k items, else a list of such arrays, shorter lists first.
     """
     if element.count == 0 or not element.properties:
         return {p.name: np.empty((0, 3) if p.length else 0) for p in element.properties}, offset
-    first, _ = _row(body, offset, element)
+    counts, _ = _places(body, offset, element._replace(count=1))
     fields = []
     for item in element.properties:
         if item.length is not None:
             fields.append((f"#{item.name}", item.length))
-            fields.append((item.name, item.item, (len(first[item.name]),)))
+            fields.append((item.name, item.item, (counts[item.name][1][0],)))
         else:
             fields.append((item.name, item.item))
     layout = np.dtype(fields)
     lists = [item.name for item in element.properties if item.length is not None]
     if offset + element.count * layout.itemsize <= len(body):
         table = np.frombuffer(body, layout, element.count, offset)
-        if all(np.all(table[f"#{name}"] == len(first[name])) for name in lists):
+        if all(np.all(table[f"#{name}"] == counts[name][1][0]) for name in lists):
             columns = {item.name: table[item.name] for item in element.properties}
             return columns, offset + table.nbytes
     if not lists:
         raise ValueError("it ends too early")
-    rows = []
-    for _ in range(element.count):
-        row, offset = _row(body, offset, element)
-        rows.append(row)
-    return {item.name: [row[item.name] for row in rows] for item in element.properties}, offset
-
-
-def _row(body: bytes, offset: int, element: _Element) -> tuple[dict, int]:
-    row = {}
+    places, offset = _places(body, offset, element)
+    columns = {}
     for item in element.properties:
-        length = None
-        if item.length is not None:
-            length = _take(body, offset, item.length, 1)[0]
-            if not np.isfinite(length):
-                raise ValueError("the length of a list is not a number")
-            length = int(length)
-            offset += item.length.itemsize
-        values = _take(body, offset, item.item, 1 if length is None else length)
-        offset += values.nbytes
-        row[item.name] = values[0] if length is None else values
-    return row, offset
+        groups = _gathered(body, item.item, *places[item.name])
+        columns[item.name] = groups if item.length is not None else groups[0][:, 0]
+    return columns, offset
 
 
-def _take(body: bytes, offset: int, kind: np.dtype, count: int) -> np.ndarray:
-    if count < 0 or offset + count * kind.itemsize > len(body):
-        raise ValueError("it ends too early")
-    return np.frombuffer(body, kind, count, offset)
+def _places(body: bytes, offset: int, element: _Element) -> tuple[dict, int]:
+    """Where the values of each property begin, row by row, and how many they are (``array`` of
+    integers, both), by its name; and where the next element begins."""
+    places = {item.name: (array("q"), array("q")) for item in element.properties}
+    kinds = [
+        (*places[item.name], item.item.itemsize, item.length and _decoder(item.length))
+        for item in element.properties
+    ]
+    for _ in range(element.count):
+        for starts, counts, size, length in kinds:
+            count = 1
+            if length is not None:
+                if offset + length.size > len(body):
+                    raise ValueError("it ends too early")
+                stated = length.unpack_from(body, offset)[0]
+                if not stated >= 0 or stated % 1:  # of text, any number or none
+                    raise ValueError("the length of a list is not a whole number")
+                count = int(stated)
+                offset += length.size
+            starts.append(offset)
+            counts.append(count)
+            offset += count * size
+            if offset > len(body):
+                raise ValueError("it ends too early")
+    return places, offset
 
 
-def _fans(polygons: np.ndarray | list) -> np.ndarray:
-    """Triangles [M, 3] int64 of polygons, each cut into a fan around its first corner."""
-    if isinstance(polygons, np.ndarray):
-        groups = [polygons]
-    else:
-        sizes = np.array([len(polygon) for polygon in polygons])
-        groups = [
-            np.stack([polygons[i] for i in np.flatnonzero(sizes == size)])
-            for size in np.unique(sizes)
-        ]
+def _decoder(kind: np.dtype) -> struct.Struct:
+    return struct.Struct((">" if kind.byteorder == ">" else "<") + kind.char)
+
+
+def _gathered(body: bytes, kind: np.dtype, starts: array, counts: array) -> list:
+    """Values from the places of :func:`_places`: an array [rows, k] for each length k but 0."""
+    starts, counts = np.asarray(starts), np.asarray(counts)
+    order = np.argsort(counts, kind="stable")
+    content, groups = np.frombuffer(body, np.uint8), []
+    for rows in np.split(order, np.flatnonzero(np.diff(counts[order])) + 1):
+        size = int(counts[rows[0]]) * kind.itemsize
+        if size:
+            windows = np.lib.stride_tricks.sliding_window_view(content, size)
+            groups.append(windows[starts[rows]].view(kind))
+    return groups
+
+
+def _fans(groups: list) -> np.ndarray:
+    """Triangles [M, 3] int64 of polygons, arrays [rows, corners], each cut into a fan around its
+    first corner."""
+    if sum(len(group) * max(0, group.shape[1] - 2) for group in groups) > MOST_ROWS:
+        raise ValueError(f"it has more than {MOST_ROWS} triangles")
     triangles = [np.empty((0, 3), dtype=np.int64)]
     for group in groups:
-        corners = group.astype(np.int64)
-        for k in range(1, corners.shape[1] - 1):
-            triangles.append(corners[:, [0, k, k + 1]])
+        # Text is float64; none of these numbers is one that warns.
+        if not (np.abs(group) < 2.0**53).all() or (group != np.rint(group)).any():
+            raise ValueError("the index of a vertex is no whole number")
+        corners = group.astype(np.int64).T
+        first = np.broadcast_to(corners[:1], corners[2:].shape)
+        fans = np.stack([first, corners[1:-1], corners[2:]], axis=-1)
+        triangles.append(fans.reshape(-1, 3))
     return np.concatenate(triangles)
