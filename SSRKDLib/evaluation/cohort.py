@@ -36,7 +36,7 @@ from SSRKDLib.core.errors import (
 from SSRKDLib.core.input_files import json_or_none
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_folder import check_files, write_into
-from SSRKDLib.core.output_manifest import MANIFEST, ResultKind, files_with
+from SSRKDLib.core.output_manifest import MANIFEST, ResultKind, files_with, not_written
 from SSRKDLib.core.processes import run_in_processes
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.evaluation.case_results import FINISHED, read_result, signature, write_result
@@ -168,6 +168,8 @@ def prepare_output(output: Path, settings: Settings) -> None:
                 changed=" and ".join(changed),
             )
         check_files(output, EVALUATION, TOGETHER)
+        if (output / FINISHED).is_symlink():
+            raise not_written(output / FINISHED)
         (output / FINISHED).mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(output, error) from error

@@ -136,6 +136,25 @@ def test_a_damaged_result_of_a_case_is_made_again(tmp_path):
         kept[0].unlink()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links there take an administrator")
+def test_an_evaluation_writes_through_no_link(tmp_path):
+    out, case = tmp_path / "out", tmp_path / "k1"
+    case.mkdir()
+    prepare_output(out, Settings())
+    mine = tmp_path / "mine" / "k1.json"
+    mine.parent.mkdir()
+    mine.write_text(json.dumps({"signature": [], "case": "mine", "rows": []}))
+    before = tree(mine.parent)
+    (out / "cases" / "k1.json").symlink_to(mine)
+    write_result(case, out, RESULT, [])
+    assert tree(mine.parent) == before and read_result(case, out) == RESULT
+    (out / "cases").rename(tmp_path / "moved")
+    (out / "cases").symlink_to(mine.parent)
+    with pytest.raises(OutputError, match="cases' was not written by this program"):
+        prepare_output(out, Settings())
+    assert tree(mine.parent) == before
+
+
 def test_a_prepared_case_of_an_earlier_version_is_known_file_by_file(tmp_path):
     (tmp_path / "case.json").write_text('{"version": 1}')
     np.savez(tmp_path / "projs.npz", projs=np.zeros(1))
