@@ -45,6 +45,10 @@ _UNIT_MM = {
 }  # fmt: skip
 _NO_UNIT = {"", "?", "???", "none", "unknown"}
 
+#: So far may the edges of voxels in a NIfTI's two placements differ, of one edge: registrations
+#: scale what they place anew.
+_SCALED = 0.05
+
 #: A decimal number.
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -158,7 +162,8 @@ def _check_header(path: Path, kind: str) -> None:
 def unit_mm(path: Path, kind: str) -> float:
     """Millimetres per unit of length that an image file states; 1 where it states none.
 
-    ITK's reader converts NIfTI's units, and ignores those of NRRD (field ``space units``, or
+    ITK's reader converts NIfTI's units (an undefined one it takes to be mm, and of two voxel sizes
+    that of the qform: both are refused), and ignores those of NRRD (field ``space units``, or
     without it ``units`` of each axis that lies in space; teem.sourceforge.net/nrrd) and MetaImage
     (``DistanceUnits``).
 
@@ -167,25 +172,58 @@ def unit_mm(path: Path, kind: str) -> float:
         kind: what :func:`whole_image_kind` makes of it.
 
     Raises:
-        ImageError: a unit that is not known, or several.
+        ImageError: a unit that is not known, or several; a NIfTI file of two voxel sizes.
     """
     if kind == "NrrdImageIO":
         words = _nrrd_units(path)
     elif kind == "MetaImageIO":
         words = _fields(path, kind, rb"DistanceUnits\s*[=:]")
     else:
+        if kind == "NiftiImageIO":
+            _check_nifti_lengths(path)
         return 1.0
     stated = {word.strip().lower() for word in words} - _NO_UNIT
     plain = (re.sub("[\xb5\u03bc]", "u", word).replace("metre", "meter") for word in stated)
     factors = {_UNIT_MM.get(word) for word in plain}
     if len(factors) > 1 or None in factors:
-        raise ImageError(
-            "'{path}' states its lengths in '{units}', which is no unit that is known, or several.",
-            "Save it in millimetres.",
-            path=path,
-            units=", ".join(sorted(stated))[:40],
-        )
+        raise _of_unknown_unit(path, ", ".join(sorted(stated))[:40])
     return factors.pop() if factors else 1.0
+
+
+def _of_unknown_unit(path: Path, units: str) -> ImageError:
+    return ImageError(
+        "'{path}' states its lengths in '{units}', which is no unit that is known, or several.",
+        "Save it in millimetres.",
+        path=path,
+        units=units,
+    )
+
+
+def nifti_header(path: Path) -> tuple[bytes, str]:
+    """The header of a NIfTI-1 file, plain or gzip, and the order of its bytes for ``struct``."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == GZIP
+    with (gzip.open if packed else open)(path, "rb") as stream:
+        header = stream.read(348)
+    return header, "<" if header[:4] == struct.pack("<i", 348) else ">"
+
+
+def _check_nifti_lengths(path: Path) -> None:
+    header, order = nifti_header(path)
+    if header[123] & 7 > 3:
+        raise _of_unknown_unit(path, f"xyzt_units {header[123]}")
+    edges = np.abs(struct.unpack_from(f"{order}3f", header, 80))
+    sform = np.reshape(struct.unpack_from(f"{order}12f", header, 280), (3, 4))
+    others = np.linalg.norm(sform[:, :3], axis=0)
+    both = min(struct.unpack_from(f"{order}2h", header, 252)) > 0 and others.min() > 0
+    if both and (np.abs(edges - others) > _SCALED * others).any():
+        raise ImageError(
+            "'{path}' states two voxel sizes: {first} by its qform, {second} by its sform.",
+            "Export it again, or correct its header.",
+            path=path,
+            first=" x ".join(f"{edge:.3g}" for edge in edges),
+            second=" x ".join(f"{edge:.3g}" for edge in others),
+        )
 
 
 def _nrrd_units(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.reading_child import apart
-from SSRKDLib.images.formats import GZIP, check_size, unit_mm, whole_image_kind
+from SSRKDLib.images.formats import GZIP, check_size, nifti_header, unit_mm, whole_image_kind
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -136,9 +136,7 @@ def index_to_lps(image: SimpleITK.Image) -> np.ndarray:
 
 def _sform(path: Path) -> np.ndarray | None:
     """The matrix that a NIfTI-1 file states (nifti.nimh.nih.gov), LPS mm; None without one."""
-    with (gzip.open if _is_gzip(path) else open)(path, "rb") as stream:
-        header = stream.read(348)
-    order = "<" if header[:4] == struct.pack("<i", 348) else ">"
+    header, order = nifti_header(path)
     code = struct.unpack_from(f"{order}h", header, 254)[0]
     affine = np.eye(4)
     affine[:3] = np.reshape(struct.unpack_from(f"{order}12f", header, 280), (3, 4))

@@ -89,6 +89,19 @@ def left_out(side: str, name: str) -> str:
     )
 
 
+def unplaced(index_to_lps: np.ndarray, name: str) -> list[str]:
+    """A sentence on a map whose header says so of its voxels, or nothing."""
+    if (index_to_lps != np.eye(4)).any():
+        return []
+    return [
+        Message(
+            "{name} states no voxel size other than 1 mm; if it was lost in an export, the bones "
+            "have the wrong size.",
+            name=name,
+        )
+    ]
+
+
 def assumed_values(values: Mapping[str, int]) -> str:
     """The values that bones are taken to have, in words."""
     return ", ".join(f"{value} {bone}" for bone, value in values.items())

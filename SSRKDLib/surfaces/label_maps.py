@@ -17,7 +17,7 @@ from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.images.dicom_files import has_preamble, read_dicom
 from SSRKDLib.images.volumes import read_volume
-from SSRKDLib.surfaces.label_checks import check_assumed, filled_window, left_out, one_leg
+from SSRKDLib.surfaces.label_checks import check_assumed, filled_window, left_out, one_leg, unplaced
 from SSRKDLib.surfaces.label_names import label_names, named_segments
 from SSRKDLib.surfaces.mesh import Mesh, from_polydata, to_polydata
 from SSRKDLib.surfaces.mesh_files import SUFFIXES, find_meshes
@@ -117,6 +117,13 @@ def _read_masks(
     segments = _segments(entries, layers, path, laterality, chosen)
     found, missing = {}, []
     for bone, (layer, value) in segments.places.items():
+        if value == 0:
+            raise MeshError(
+                "The {bone} in {path} would be the value 0, which is the background.",
+                "Export it again, or say which value is which bone (compare: --pick femur=75).",
+                path=path.name,
+                bone=bone,
+            )
         if not 0 <= layer < len(layers):
             raise MeshError(
                 "{path} has no layer for its {bone}.", "Export it again.", path=path.name, bone=bone
@@ -134,6 +141,7 @@ def _read_masks(
     if segments.assumed:
         arrays = {bone: mask.array for bone, mask in masks.items()}
         sentences.append(check_assumed(arrays, affine, path.name))
+    sentences += unplaced(affine, path.name)
     return masks, segments.side, (*segments.sentences, *missing, *sentences)
 
 
@@ -167,6 +175,7 @@ def _read_mask_files(
         )
     found = {bone: masks[stem] for bone, stem in matching.bones.items()}
     found, sentences = _of_one_leg(found, matching.side, paths[0].parent.name)
+    sentences += unplaced(next(iter(found.values())).index_to_lps, paths[0].parent.name)
     return found, matching.side, (*matching.sentences, *sentences)
 
 
@@ -272,7 +281,7 @@ def _whole_numbers(layer: np.ndarray, path: Path) -> np.ndarray:
     """Labels that a scale factor in the file has left a hair off whole numbers, rounded."""
     if not np.issubdtype(layer.dtype, np.floating):
         return layer
-    if np.isfinite(layer).all():
+    if (np.abs(layer) < 2.0**53).all():
         rounded = np.rint(layer)
         if np.abs(layer - rounded).max() < _HAIR:
             return rounded.astype(np.int64)
@@ -367,7 +376,7 @@ def _segments(
 
 def _place(value: int, layers: list[np.ndarray]) -> tuple[int, int]:
     """Layer and value of a label; of labels with a layer each, the first may be background."""
-    if len(layers) == 1:
+    if len(layers) == 1 or value == 0:
         return 0, value
     with_background = np.count_nonzero(layers[0]) > layers[0].size / 2
     return (value if with_background else value - 1), 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -178,3 +179,29 @@ def test_lengths_of_nifti_are_read_in_the_unit_that_the_file_states(tmp_path, un
 def test_a_unit_that_is_not_known_is_refused(tmp_path, name, field):
     with pytest.raises(ImageError, match="states its lengths in '.*no unit that is known"):
         read_stored(stating(tmp_path / name, field))
+
+
+@pytest.mark.parametrize(
+    ("place", "new", "said"),
+    [
+        (123, bytes([7]), "states its lengths in 'xyzt_units 7'"),
+        (280, struct.pack("<f", -1.4), r"two voxel sizes: 0.7 x 0.8 x 1.25 .* 1.4 x 0.8 x 1.25"),
+        (280, struct.pack("<f", -0.72), None),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_nifti_file_of_two_sizes_or_of_an_undefined_unit_is_refused(
+    tmp_path, name, place, new, said
+):
+    """ITK takes one of them, and millimetres."""
+    sitk.WriteImage(volume(), str(tmp_path / name))
+    opened = gzip.open if name.endswith("gz") else open
+    with opened(tmp_path / name, "rb") as stream:
+        stored = stream.read()
+    with opened(tmp_path / name, "wb") as stream:
+        stream.write(stored[:place] + new + stored[place + len(new) :])
+    if said is None:
+        assert read_stored(tmp_path / name).index_to_lps[0, 0] == pytest.approx(0.7, abs=0.03)
+        return
+    with pytest.raises(ImageError, match=said):
+        read_stored(tmp_path / name)

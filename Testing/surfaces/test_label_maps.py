@@ -147,6 +147,29 @@ def test_segments_of_one_place_are_refused(tmp_path):
         read_reference(tmp_path)
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_background_is_no_bone_and_a_lost_voxel_size_is_told(tmp_path):
+    """A segment may be called a bone, and have the value 0."""
+    image = sitk.Image(9, 9, 9, sitk.sitkUInt8)
+    image[2:7, 2:7, 2:7] = 1
+    sitk.WriteImage(image, str(tmp_path / "femur.nrrd"))
+    said = "no voxel size other than 1 mm"
+    assert said in " ".join(read_reference(tmp_path / "femur.nrrd").sentences)
+    image.SetSpacing((1.5, 1.5, 1.5))
+    sitk.WriteImage(image, str(tmp_path / "femur.nrrd"))
+    assert said not in " ".join(read_reference(tmp_path / "femur.nrrd").sentences)
+    with pytest.raises(MeshError, match="would be the value 0, which is the background"):
+        read_reference(tmp_path / "femur.nrrd", chosen={"femur": "0"})
+    image.SetMetaData("Segment0_Name", "femur")
+    image.SetMetaData("Segment0_LabelValue", "0")
+    sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
+    with pytest.raises(MeshError, match="would be the value 0, which is the background"):
+        read_reference(tmp_path / "a.seg.nrrd")
+    write_nifti(tmp_path / "far.nii", sitk.GetArrayFromImage(image), np.eye(4), slope=1e30)
+    with pytest.raises(MeshError, match="not a label map"):
+        read_reference(tmp_path / "far.nii")
+
+
 def write_nifti(path, array: np.ndarray, sform: np.ndarray, slope: float = 1.0) -> None:
     """A NIfTI-1 file as other programs write it: any matrix (to RAS mm), any scale of values."""
     header = bytearray(352)
