@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 
@@ -10,6 +11,16 @@ import sys
 def _end(number: int, frame: object) -> None:
     """Unwind as for an exception, so that working folders are removed on the way out."""
     raise SystemExit(128 + number)
+
+
+def _open_closed_streams() -> None:
+    """Give the process those of its three streams that its caller closed, on nothing: the files
+    that it opens would get their numbers, and what is printed would end in one of them."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: the stream's own
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _main() -> int:
@@ -36,4 +47,5 @@ if __name__ == "__main__":
     # The terminal was closed; where nohup has the signal ignored, it stays so.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _end)
+    _open_closed_streams()
     sys.exit(_main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -85,6 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
+        if any(argument == "" or re.fullmatch("--[a-z-]+=", argument) for argument in argv):
+            raise InputError(
+                "One of the arguments is empty.",
+                "Give a path or a value; a variable of your script may be unset.",
+            )
         arguments = build_parser().parse_args(argv)
         with ProgressLine(arguments.verbose) as line:
             # Commands that take long accept a progress callback; the others need none.

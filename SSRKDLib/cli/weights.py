@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from SSRKDLib.core.messages import one_line
 from SSRKDLib.core.progress import Progress, no_progress
 
 
@@ -59,7 +60,8 @@ def _list() -> int:
     bundles = list_bundles()
     for info in bundles:
         default = " (default)" if info.name == DEFAULT_NAME else ""
-        print(f"{info.name}{default}: {info.problem or info.title} [{info.origin}, {info.path}]")
+        what = f"{info.problem or info.title} [{info.origin}, {info.path}]"
+        print(one_line(f"{info.name}{default}: {what}"))
     if not bundles:
         print("There are no weights. Bring some in: weights import FILE")
     there = {info.name for info in bundles}
@@ -75,7 +77,7 @@ def _import(files: list[Path]) -> int:
     from SSRKDLib.models.loading import import_weights
 
     info = import_weights(files)
-    print(f"{info.name}: {info.title} [{info.path}]")
+    print(one_line(f"{info.name}: {info.title} [{info.path}]"))
     return 0
 
 
@@ -83,7 +85,7 @@ def _fetch(name: str, progress: Progress) -> int:
     from SSRKDLib.weights.releases import fetch, find_release
 
     info = fetch(find_release(name), progress)
-    print(f"{info.name}: {info.title} [{info.path}]")
+    print(one_line(f"{info.name}: {info.title} [{info.path}]"))
     return 0
 
 
@@ -103,7 +105,7 @@ def _verify(name: str | None) -> int:
             print(_sound(info.path))
         except WeightsError as error:
             damaged += 1
-            print(f"{info.name}: damaged. {error}")
+            print(one_line(f"{info.name}: damaged. {error}"))
     return 2 if damaged else 0
 
 
@@ -112,4 +114,6 @@ def _sound(path: Path) -> str:
     from SSRKDLib.models.loading import check_bundle
 
     manifest = check_bundle(path)
-    return f"{manifest['name']}: sound ({manifest['kind']}, SHA-256 {manifest['sha256'][:12]}...)."
+    return one_line(
+        f"{manifest['name']}: sound ({manifest['kind']}, SHA-256 {manifest['sha256'][:12]}...)."
+    )

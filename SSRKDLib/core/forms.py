@@ -1,15 +1,16 @@
 """Whether values that came as JSON are what a program can go on with.
 
 A form is ``float`` (a finite number), :class:`Within`, ``int``, ``str`` (at most :data:`LONGEST`
-characters), ``bool`` or None; a set: one of its values; ``[form]``: a list; a dictionary: an object
-with these entries, where ``"name?"`` need not be there and others are ignored; a tuple: any of its
-forms.
+characters), ``Path`` (such text that is not empty), ``bool`` or None; a set: one of its values;
+``[form]``: a list; a dictionary: an object with these entries, where ``"name?"`` need not be there
+and others are ignored; a tuple: any of its forms.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 #: Longest text, characters.
 LONGEST = 10_000
@@ -18,6 +19,7 @@ _WORDS = {
     float: "a finite number",
     int: "a whole number",
     str: "text",
+    Path: "a path",
     bool: "true or false",
     None: "null",
 }
@@ -52,6 +54,9 @@ def misfit(value: object, form: object, name: str = "it") -> str | None:
     forms = form if isinstance(form, tuple) else (form,)
     if len(forms) > 1 and any(misfit(value, one) is None for one in forms):
         return None
+    objects = [one for one in forms if isinstance(one, dict) and isinstance(value, dict)]
+    if objects:
+        return misfit(value, objects[0], name)
     if len(forms) == 1 and _is(value, form):
         return None
     return f"{name} must be {' or '.join(map(_words, forms))} (got {_short(value)})"
@@ -69,6 +74,8 @@ def _is(value: object, form: object) -> bool:
         return number and abs(value) < 1e300 and math.isfinite(value)
     if form is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if form is Path:
+        return _is_text(value) and value != ""
     return _is_text(value) if form is str else isinstance(value, form)
 
 

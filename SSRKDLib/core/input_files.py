@@ -54,9 +54,16 @@ def regular_file(
             "'{path}' is larger than {most}, and no file of its kind is.",
             "Check the path.",
             path=path,
-            most=f"{largest >> 30} GB" if largest >= 1 << 30 else f"{largest >> 20} MB",
+            most=_as_size(largest),
         )
     return path
+
+
+def _as_size(count: int) -> str:
+    for unit, one in {"GB": 1 << 30, "MB": 1 << 20}.items():
+        if count >= one:
+            return f"{count // one} {unit}"
+    return f"{count >> 10} kB"
 
 
 def files_below(folder: Path, kind: type[InputError] = InputError) -> list[Path]:
@@ -78,16 +85,18 @@ def files_below(folder: Path, kind: type[InputError] = InputError) -> list[Path]
     return sorted(path for path in found if path.is_file())
 
 
-def read_text_bytes(path: str | os.PathLike, kind: type[InputError] = InputError) -> bytes:
-    """The content of a rig, calibration, table or the like.
+def read_text_bytes(
+    path: str | os.PathLike, kind: type[InputError] = InputError, largest: int = LARGEST_TEXT
+) -> bytes:
+    """The content of a rig, calibration, table or the like, of at most so many bytes.
 
     Raises:
         InputError: absent, no regular file, not readable, or too large; of the kind asked for.
     """
-    path = regular_file(path, kind, LARGEST_TEXT)
+    path = regular_file(path, kind, largest)
     try:
         with path.open("rb") as stream:
-            return stream.read(LARGEST_TEXT)
+            return stream.read(largest)
     except OSError as error:
         raise kind(
             "'{path}' cannot be read ({error}).", "Check the path.", path=path, error=error

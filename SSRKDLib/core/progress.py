@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from SSRKDLib.core.messages import one_line
+
 _BAR = 24
 
 
@@ -61,8 +63,9 @@ class ProgressLine:
         Args:
             stage: name of what is being done; ``done`` removes the bar, for output to follow.
             fraction: share of the whole that is done, 0 to 1.
-            message: for people; empty keeps the one before.
+            message: for people, perhaps with names of others; empty keeps the one before.
         """
+        message = one_line(message)
         if stage == "done":
             self.clear()
             return

@@ -109,7 +109,7 @@ def find_cases(folder: Path) -> list[Path]:
     """The cases in a folder, by name: every sub-folder with a rig, a reconstruction or a truth.
 
     Raises:
-        InputError: the folder is absent, or contains no case.
+        InputError: the folder is absent, or contains no case, or one whose name is not UTF-8.
     """
     if not folder.is_dir():
         raise InputError("The folder '{folder}' does not exist.", "Check the path.", folder=folder)
@@ -128,6 +128,13 @@ def find_cases(folder: Path) -> list[Path]:
             rig=RIG,
             truth=TRUTHS[0],
         )
+    for case in cases:
+        try:
+            case.name.encode()
+        except UnicodeEncodeError as error:  # no table could hold it
+            raise InputError(
+                "The name of the case '{case}' is not UTF-8.", "Rename its folder.", case=case.name
+            ) from error
     return cases
 
 

@@ -33,8 +33,8 @@ EIGHT_BIT_AIR = 255.0
 #: Titles of the blocks of MayaCam 2, and how many numbers each has.
 _NEEDED = {"image size": 2, "camera matrix": 9, "rotation": 9, "translation": 3}
 
-#: Of the numbers in a calibration, pixels and lengths in any unit.
-_LARGEST = 1e9
+#: Of the numbers in a calibration, pixels and lengths in any unit; of its file, bytes.
+_LARGEST, _LARGEST_FILE = 1e9, 64 << 10
 
 _REMEDY = "It must contain 'image size', 'camera matrix', 'rotation' and 'translation' blocks."
 
@@ -67,7 +67,7 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
         GeometryError: absent, damaged, skewed or mirrored.
     """
     path = Path(path)
-    text = _decoded(read_text_bytes(path, GeometryError)).replace(";", " ")
+    text = _decoded(read_text_bytes(path, GeometryError, _LARGEST_FILE)).replace(";", " ")
     # Commas between numbers; or in them, as spreadsheets write it where they are decimal marks.
     for separated in (text.replace(",", " "), re.sub(r",(?=\s)", " ", text).replace(",", ".")):
         blocks, lines = _blocks(separated)
@@ -77,6 +77,7 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
         if not lacking:
             break
     lacking += [name for name in _NEEDED if not _are_possible(blocks.get(name, ()))]
+    lacking += ["image size"] if any(side % 1 for side in blocks.get("image size", ())) else []
     if lacking:
         raise GeometryError(
             "The calibration '{path}' has no usable '{entry}'.",
@@ -87,11 +88,10 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
     matrix = np.reshape(blocks["camera matrix"], (3, 3))
     rotation = np.reshape(blocks["rotation"], (3, 3))
     _check(path, matrix, rotation)
-    columns, rows = blocks["image size"]
+    columns, rows = map(int, blocks["image size"])
+    sides = np.array([columns, rows])
     focal, principal = np.abs([matrix[0, 0], matrix[1, 1]]), matrix[:2, 2] / matrix[2, 2]
-    inside = (principal > 0.02 * np.array([columns, rows])).all() and (
-        principal < 0.98 * np.array([columns, rows])
-    ).all()
+    inside = (principal > 0.02 * sides).all() and (principal < 0.98 * sides).all()
     if focal.max() > 1.1 * focal.min() or not inside:
         raise GeometryError(
             "The camera matrix in '{path}' is not that of an X-ray set-up: focal lengths "
@@ -104,7 +104,7 @@ def read_calibration(path: str | os.PathLike) -> Calibration:
             rows=rows,
         )
     return Calibration(
-        size=(int(columns), int(rows)),
+        size=(columns, rows),
         matrix=matrix / matrix[2, 2],
         rotation=rotation,
         translation=np.array(blocks["translation"]),
@@ -146,13 +146,13 @@ def _mayacam_1(path: Path, lines: np.ndarray) -> Calibration:
     minus the focal length, pixels; scale, columns, rows (0: 1024). The camera looks along its -z,
     +y is up (autoscoper.readthedocs.io, MayaCam 1.0)."""
     position, degrees, _, (u0, v0, focal), (_, *size) = lines
-    columns, rows = (int(n) or 1024 for n in size)
-    if not _are_possible(lines) or not focal < -1 or min(columns, rows) < 1:
+    if not _are_possible(lines) or not focal < -1 or any(side < 0 or side % 1 for side in size):
         raise GeometryError(
             "The calibration '{path}' is not a MayaCam 1.0 file.",
             "Export MayaCam 2.0 from XMALab.",
             path=path,
         )
+    columns, rows = (int(number) or 1024 for number in size)
     to_world = Rotation.from_euler("ZYX", degrees[::-1], degrees=True).as_matrix()
     rotation = np.diag([1.0, -1.0, -1.0]) @ to_world.T
     matrix = np.array([[-focal, 0, u0 - 1], [0, -focal, rows - v0], [0, 0, 1]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def read_arrays(paths: Sequence[str | None] | None, count: int) -> list[np.ndarr
     arrays = []
     for path in paths:
         try:
-            arrays.append(None if path is None else np.load(regular_file(path), allow_pickle=False))
+            arrays.append(None if path is None else _read(regular_file(path)))
         except (OSError, ValueError) as error:
             raise InputError(
                 "'{path}' cannot be read ({reason}).",
@@ -36,6 +37,14 @@ def read_arrays(paths: Sequence[str | None] | None, count: int) -> list[np.ndarr
                 reason=" ".join(str(error).split())[:120],
             ) from error
     return arrays
+
+
+def _read(path: Path) -> np.ndarray:
+    with path.open("rb") as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype.kind not in "buif":
+        raise ValueError("it holds no numbers")
+    return array
 
 
 def check_masks(masks: Sequence[np.ndarray | None], sizes: Sequence[tuple[int, int]]) -> None:

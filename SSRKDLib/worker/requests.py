@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.forms import Within, misfit
 from SSRKDLib.evaluation.alignment import MODES
@@ -15,34 +17,38 @@ if TYPE_CHECKING:
     from SSRKDLib.core.progress import Progress
     from SSRKDLib.worker.server import Task
 
-_NETWORKS = {"output": str, "weights?": (str, None), "device?": set(DEVICES)}
-_FILES = ([(str, None)], None)
-_RADIOGRAPHS = {"rig": str, "fields?": _FILES, **_NETWORKS}
+_NETWORKS = {"output": Path, "weights?": (str, None), "device?": set(DEVICES)}
+_FILES = ([(Path, None)], None)
+_RADIOGRAPHS = {"rig": Path, "fields?": _FILES, **_NETWORKS}
+_BONES = {"recon": Path, "output": Path, "laterality": {"L", "R"}}
+_DOUBTS = {
+    "errors?": ({f"{bone}?": Within(0, 1000) for bone in BONES}, None),
+    "pose?": (set(POSES), None),
+}
 
 #: Forms (:mod:`SSRKDLib.core.forms`) of the requests, by task; what the entries are, the tasks say.
 REQUESTS: dict[str, dict] = {
     "describe": {},
-    "import_weights": {"files": [str]},
+    "import_weights": {"files": [Path]},
     "reconstruct": {
         **_RADIOGRAPHS, "masks?": _FILES, "spacing?": Within(0.1, 10),
         "surface?": (set(SURFACES), None), "pose?": set(POSES),
     },
     "reconstruct_ct": {
-        "ct": str, "laterality?": ({"L", "R"}, None), "surface?": (set(SURFACES), None),
+        "ct": Path, "laterality?": ({"L", "R"}, None), "surface?": (set(SURFACES), None),
         **_NETWORKS,
     },  # fmt: skip
     "segment": _RADIOGRAPHS,
     "locate": _RADIOGRAPHS,
     "simulate": {
-        "ct": str, "rig": str, "output": str, "energy?": Within(*ENERGIES), "noise_free?": bool,
+        "ct": Path, "rig": Path, "output": Path, "energy?": Within(*ENERGIES), "noise_free?": bool,
         "seed?": int, "projector?": set(PROJECTORS),
     },
     "compare": {
-        "recon": str, "reference": str, "output": str, "align": set(MODES),
-        "laterality": {"L", "R"}, "rig?": (str, None),
+        **_BONES, **_DOUBTS, "reference": Path, "align": set(MODES), "rig?": (Path, None),
     },
-    "measure": {"recon": str, "output": str, "laterality": {"L", "R"}},
-    "landmarks": {"recon": str, "output": str, "laterality": {"L", "R"}},
+    "measure": {**_BONES, **_DOUBTS},
+    "landmarks": _BONES,
 }  # fmt: skip
 
 

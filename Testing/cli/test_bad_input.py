@@ -189,6 +189,8 @@ def test_bad_input_command_line(case, tmp_path, capsys):
     files = ["--frontal", image, "--lateral", image]
     refused(["reconstruct", *files, "-o", out], capsys, "--sdd", "DICOM")
     refused(["reconstrukt", case], capsys, "reconstrukt")
+    for empty in (["", "-o", out], [case, "-o", ""], [case, "--output="]):  # no working folder
+        refused(["reconstruct", *empty], capsys, "arguments is empty")
     assert not out.exists()
 
 
@@ -346,6 +348,19 @@ def test_bad_input_in_a_process_of_its_own(tmp_path):
     )  # fmt: skip
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "error: There is no rig file 'none.json'. Check the path.\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closed streams")
+@pytest.mark.parametrize(
+    ("redirected", "code"), [("weights list >&-", 0), ("worker <&-", 0), ("rig 2>&-", 2)]
+)
+def test_streams_that_are_closed_are_replaced_by_nothing(tmp_path, redirected, code):
+    result = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m SSRKDLib {redirected}"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (code, "")
     assert not list(tmp_path.iterdir())
 
 

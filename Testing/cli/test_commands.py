@@ -82,10 +82,13 @@ def test_weights_list_import_verify(tmp_path, capsys, monkeypatch):
     # A bundle among the user's own that is damaged makes "verify" fail, and the list says why.
     (tmp_path / "kept").mkdir()
     data = shipped.read_bytes()
-    (tmp_path / "kept" / "mine.zip").write_bytes(data[: len(data) // 2])
+    name = "mi\x1b[31mne" if os.name == "posix" else "mi?[31mne"
+    (tmp_path / "kept" / f"{name}.zip").write_bytes(data[: len(data) // 2])
+    assert cli.main(["weights", "list"]) == 0
     assert cli.main(["weights", "verify"]) == 2
     shown = capsys.readouterr().out
-    assert "mine: damaged" in shown and f"{DEFAULT_NAME}: sound" in shown
+    assert "\x1b" not in shown  # a terminal would obey it
+    assert "mi?[31mne: damaged" in shown and f"{DEFAULT_NAME}: sound" in shown
 
 
 def test_doctor_says_a_line_per_thing(capsys, monkeypatch):
@@ -130,10 +133,11 @@ def test_progress_shows_a_bar_in_a_terminal_and_lines_when_asked():
         with ProgressLine(verbose, stream) as line:
             line.show("one", 0.5, "First")
             line.show("one", 0.6)
-            line.show("two", 0.75, "Second")
+            line.show("two", 0.75, "Se\x1b]0;c\x07ond")
     assert "50%  First" in terminal.getvalue() and "#" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r") and "\n" not in terminal.getvalue()
-    assert plain.getvalue().splitlines() == [" 50%  First", " 75%  Second"]
+    assert plain.getvalue().splitlines() == [" 50%  First", " 75%  Se?]0;c?ond"]
+    assert "\x1b" not in terminal.getvalue()
     assert quiet.getvalue() == ""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from SSRKDLib.core import input_files
-from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.errors import InputError, OutputError
 from SSRKDLib.evaluation import cohort
 from SSRKDLib.evaluation.case_results import signature
 from SSRKDLib.evaluation.cohort import (
@@ -38,6 +41,14 @@ def test_a_damaged_result_is_made_again(tmp_path, text):
     result.write_bytes(text.encode("latin-1"))
     (found,) = evaluate_cases(find_cases(tmp_path / "cases"), output, settings)
     assert "no truth" in found["error"] and result.read_bytes().startswith(b"{")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no such names")
+def test_a_case_whose_name_no_table_holds_is_refused_before_the_work(tmp_path):
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfecase")
+    os.makedirs(os.path.join(odd, "reconstruction"))
+    with pytest.raises(InputError, match=r"case' is not UTF-8"):
+        find_cases(tmp_path)
 
 
 def test_a_case_that_ends_its_process_is_told_and_not_tried_again(tmp_path, monkeypatch):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.forms import Within, misfit
+from SSRKDLib.worker.arrays import read_arrays
 from SSRKDLib.worker.protocol import encode
 from SSRKDLib.worker.requests import REQUESTS
 from SSRKDLib.worker.tasks import all_tasks
@@ -44,7 +47,8 @@ GOOD = {
     "rig": "r.json", "ct": "ct.nrrd", "output": "out", "files": ["w.zip"], "recon": "a",
     "reference": "b", "align": "none", "laterality": "L", "spacing": 1.0, "device": "cpu",
     "weights": None, "surface": None, "pose": "lateral", "energy": 60, "noise_free": True,
-    "seed": 1, "projector": "joseph", "fields": [None, "f.npy"], "masks": None,
+    "errors": {"femur": 1.5}, "seed": 1, "projector": "joseph", "fields": [None, "f.npy"],
+    "masks": None,
 }  # fmt: skip
 BAD = (
     {}, [], [[]], math.nan, math.inf, 1e400, -1, 0, 10**400, "tpu", "a\0b", "\ud800", "x" * 20_000,
@@ -70,8 +74,33 @@ def test_a_request_that_is_none_is_refused_naming_the_entry():
                 with pytest.raises(InputError, match=f"'{name}' cannot be used: .*'{key}' must be"):
                     tasks[name](request, lambda *_: None)
                 refusals += 1
-            assert misfit({**good, key: {}}, form) and misfit({**good, key: "a\0b"}, form)
+            assert key == "errors" or misfit({**good, key: {}}, form)
+            assert misfit({**good, key: "a\0b"}, form)
+            assert key == "weights" or misfit({**good, key: ""}, form)  # not the working folder
     assert refusals > 250
+
+
+@pytest.mark.parametrize("value", [-1, "x", None, True, [1], {"a": 1}, 10**400])
+@pytest.mark.parametrize("task", ["measure", "compare"])
+def test_errors_of_a_request_are_lengths_by_bone(task, value):
+    request = {key: GOOD[key] for key in ("recon", "reference", "output", "align", "laterality")}
+    with pytest.raises(InputError, match="'femur' must be a number from 0 to 1000"):
+        all_tasks()[task]({**request, "errors": {"femur": value}}, lambda *_: None)
+
+
+@pytest.mark.parametrize("what", ["text", "objects", "records", "zip", "npz", "nothing"])
+def test_a_file_of_no_array_of_numbers_is_refused(tmp_path, what):
+    path = tmp_path / "mask.npy"
+    with path.open("wb") as stream:
+        if what == "npz":
+            np.savez(stream, np.zeros(3))
+        elif what in ("zip", "nothing"):
+            stream.write(b"PK\3\4" + bytes(100) if what == "zip" else bytes(100))
+        else:
+            kinds = {"text": "U1", "objects": object, "records": [("a", "u1")]}
+            np.save(stream, np.zeros(3, kinds[what]))
+    with pytest.raises(InputError, match=r"mask\.npy' cannot be read"):
+        read_arrays([str(path)], 1)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +114,8 @@ def test_a_request_that_is_none_is_refused_naming_the_entry():
         ({"b": 1}, {"a?": int, "b": int}, None),
         ({"a": None, "b": 1}, {"a?": int, "b": int}, "'a' must be a whole number (got None)"),
         ({}, {"a": (int, None)}, "'a' is missing"),
+        ({"a": "x"}, ({"a?": int}, None), "'a' must be a whole number (got 'x')"),
+        ("", (Path, None), "it must be a path or null (got '')"),
         ([], ([int], {"x"}), None),
         ({}, ([int], {"x"}), "it must be a list of which each is a whole number or 'x' (got a list"
          " or object)"),

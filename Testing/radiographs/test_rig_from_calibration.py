@@ -194,9 +194,17 @@ def test_geometry_mayacam_1(tmp_path):
     for point, pixel in (([10, 0, 20], [104, 111]), ([20, 0, 60], [104 + 8.378, 111 - 33.514])):
         u, v, w = camera.matrix @ (camera.rotation @ point + camera.translation)
         np.testing.assert_allclose([u / w, v / w], pixel, atol=1e-3)
-    (tmp_path / "cam.csv").write_text("1,2,3\n" * 5)
-    with pytest.raises(GeometryError, match="not a MayaCam 1.0 file"):
-        read_calibration(tmp_path / "cam.csv")
+    sizes = ("0.1,nan,220", "0.1,inf,220", "0.1,0.5,220", "0.1,0,220.9", "0.1,-5,220")
+    for wrong in ("1,2,3\n" * 5, *("\n".join([*lines[:4], size]) for size in sizes)):
+        (tmp_path / "cam.csv").write_text(wrong)
+        with pytest.raises(GeometryError, match="not a MayaCam 1.0 file"):
+            read_calibration(tmp_path / "cam.csv")
+
+
+def test_a_file_too_large_for_a_calibration_is_not_read(tmp_path):
+    (tmp_path / "cam.txt").write_text(MAYACAM_2 + " " * (64 << 10))
+    with pytest.raises(GeometryError, match="larger than 64 kB"):
+        read_calibration(tmp_path / "cam.txt")
 
 
 @pytest.mark.parametrize(("factor", "unit"), [(1, None), (0.1, "centimetres"), (0.001, "metres")])
@@ -220,6 +228,7 @@ def test_geometry_the_unit_of_a_calibration_is_found_out(tmp_path, factor, unit)
     [
         ("1085.5,0,104", "10855,0,104", "not that of an X-ray set-up"),
         ("1085.5,0,104", "1085.5,0,79646", "not that of an X-ray set-up"),
+        ("220,220", "220.9,220", "'image size'"),
         ("1295", "1_295", "'translation'"),
         ("1295", "-1.7e308", "'translation'"),
         ("1085.5,0,104", "1e308,0,104", "'camera matrix'"),
