@@ -279,7 +279,9 @@ def test_a_json_file_about_other_things_is_no_list_of_labels(tmp_path, content):
 
 
 def test_without_names_values_are_the_paper_s(tmp_path):
-    sitk.WriteImage(labelmap([1, 2, 3, 4]), str(tmp_path / "knee.nii.gz"))
+    image = labelmap([1, 2, 3, 4])
+    image.SetOrigin((1.0, 2.0, 3.0))
+    sitk.WriteImage(image, str(tmp_path / "knee.nii.gz"))
     found = read_reference(tmp_path)
     assert places(found.meshes) == {"patella": 0, "femur": 1, "fibula": 2, "tibia": 3}
     (sentence,) = found.sentences
