@@ -255,10 +255,10 @@ def _begun_beside(path: Path) -> list[Path]:
     found = [name.fullmatch(entry.name) for entry in os.scandir(path.parent)]
     tokens = {match.group(1) for match in found if match}
     begun = [path.with_name(f".{path.name}.{token}.new") for token in sorted(tokens)]
-    return [fresh for fresh in begun if is_hidden(fresh, path) or _is_earlier(fresh, path)]
+    return [fresh for fresh in begun if is_hidden(fresh, path) or _by_earlier_version(fresh, path)]
 
 
-def _is_earlier(fresh: Path, path: Path) -> bool:
+def _by_earlier_version(fresh: Path, path: Path) -> bool:
     """Whether an earlier version of this program left a result aside, and nothing replaced it."""
     with suppress(OSError, ValueError):
         recorded_files(fresh.with_suffix(".old"))

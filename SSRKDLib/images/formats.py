@@ -13,6 +13,7 @@ import re
 import struct
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -45,8 +46,7 @@ _UNIT_MM = {
 }  # fmt: skip
 _NO_UNIT = {"", "?", "???", "none", "unknown"}
 
-#: So far may the edges of voxels in a NIfTI's two placements differ, of one edge: registrations
-#: scale what they place anew.
+#: By this share the voxels of a NIfTI's two placements may differ: registrations scale them.
 _SCALED = 0.05
 
 #: A decimal number.
@@ -199,11 +199,19 @@ def _of_unknown_unit(path: Path, units: str) -> ImageError:
     )
 
 
+def is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == GZIP
+
+
+def _unpacked_stream(path: Path) -> BinaryIO:
+    """Plain or gzip by its content: an uncompressed file called .nii.gz is read too."""
+    return (gzip.open if is_gzip(path) else open)(path, "rb")
+
+
 def nifti_header(path: Path) -> tuple[bytes, str]:
     """The header of a NIfTI-1 file, plain or gzip, and the order of its bytes for ``struct``."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) == GZIP
-    with (gzip.open if packed else open)(path, "rb") as stream:
+    with _unpacked_stream(path) as stream:
         header = stream.read(348)
     return header, "<" if header[:4] == struct.pack("<i", 348) else ">"
 
@@ -251,13 +259,10 @@ def _fields(path: Path, kind: str, field: bytes) -> list[str]:
 
 
 def _check_nifti(path: Path) -> None:
-    """Header and length of NIfTI-1 (nifti.nimh.nih.gov), single files, plain or gzip; ITK does not
-    read NIfTI-2."""
+    """Header and length of NIfTI-1 (nifti.nimh.nih.gov), plain or gzip; ITK reads no NIfTI-2."""
     detached = path.suffix.lower() in (".hdr", ".img")
     try:
-        with path.open("rb") as stream:
-            packed = stream.read(2) == GZIP  # an uncompressed file called .nii.gz is read too
-        with (gzip.open if packed else open)(path, "rb") as stream:
+        with _unpacked_stream(path) as stream:
             begin, end, kind = _nifti_layout(stream.read(348)) or (0, 0, None)
             if end > LARGEST_VOLUME + (1 << 20):
                 raise ImageError(

@@ -18,7 +18,7 @@ import numpy as np
 
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.reading_child import apart
-from SSRKDLib.images.formats import GZIP, check_size, nifti_header, unit_mm, whole_image_kind
+from SSRKDLib.images.formats import check_size, is_gzip, nifti_header, unit_mm, whole_image_kind
 
 if TYPE_CHECKING:
     import SimpleITK
@@ -150,7 +150,7 @@ def _sform(path: Path) -> np.ndarray | None:
 def _unpacked(path: Path) -> Iterator[Path]:
     """A file under a name from which ITK knows its format: a gzip stream called ``.nii`` is
     unpacked into a temporary file meanwhile."""
-    if path.suffix.lower() != ".nii" or not path.is_file() or not _is_gzip(path):
+    if path.suffix.lower() != ".nii" or not path.is_file() or not is_gzip(path):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="ssrkd-") as folder:
@@ -166,11 +166,6 @@ def _unpacked(path: Path) -> Iterator[Path]:
                 error=error,
             ) from error
         yield plain
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == GZIP
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def left_out(side: str, name: str) -> str:
 
 
 def unplaced(index_to_lps: np.ndarray, name: str) -> list[str]:
-    """A sentence on a map whose header says so of its voxels, or nothing."""
+    """A sentence where the matrix [4, 4] from (i, j, k, 1) to LPS mm is the identity, as readers
+    give it for a header that states neither voxel size nor place."""
     if (index_to_lps != np.eye(4)).any():
         return []
     return [
