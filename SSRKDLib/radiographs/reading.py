@@ -157,7 +157,7 @@ def _check_layout(dataset, path: Path) -> None:
             )
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         raise ImageError(
-            "The pixels of '{path}' are numbers of colours in a palette.",
+            "The pixels of '{path}' are indices of a colour palette.",
             "Export the radiograph in shades of grey.",
             path=path,
         )

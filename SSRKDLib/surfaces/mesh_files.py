@@ -161,7 +161,7 @@ def _is_whole_text(path: Path) -> bool:
         raise MeshError("It ends too early.")
     if more % 50 or (more and count):  # some programs leave the number at zero
         raise MeshError(
-            "It goes on behind the triangles that it states to have ({count}).", count=count
+            "It has more data after the triangles that it states ({count}).", count=count
         )
     return False
 

@@ -135,7 +135,7 @@ def _elements(content: bytes) -> Iterator[tuple[str, dict]]:
         columns, offset = _columns(body, offset, element)
         yield element.name, columns
     if body[offset:].strip(_PADDING):
-        raise ValueError("it goes on behind the vertices and faces that it states to have")
+        raise ValueError("it has more data after the vertices and faces that it states")
 
 
 def _numbers(text: bytes) -> bytes:

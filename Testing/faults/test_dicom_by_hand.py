@@ -26,7 +26,7 @@ def film(tmp_path):
         ({"BitsStored": None}, "lacks the DICOM tag BitsStored"),
         ({"PhotometricInterpretation": None}, "lacks the DICOM tag PhotometricInterpretation"),
         ({"PixelData": None}, "lacks the DICOM tag PixelData"),
-        ({"PhotometricInterpretation": "PALETTE COLOR"}, "numbers of colours in a palette"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "are indices of a colour palette"),
         ({"BitsAllocated": 12}, "of 12 bits are used"),  # would be read as packed
         ({"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0}, "of 1 bits are used"),
         ({"BitsStored": 99}, "99 of 16 bits are used"),
