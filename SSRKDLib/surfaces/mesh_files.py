@@ -27,6 +27,9 @@ _READABLE = "Give a PLY, STL, OBJ, VTP or VTK file of one bone's surface, in mil
 #: No bone's surface takes more, bytes.
 _LARGEST_FILE = 1 << 30
 
+#: Larger files, bytes, take seconds and are read apart; starting that process takes one.
+_READ_HERE = 8 << 20
+
 #: No bone lies farther from the origin of a scanner, mm.
 _FARTHEST_MM = 1e4
 
@@ -59,13 +62,19 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
             _READABLE,
         )
     regular_file(path, MeshError, _LARGEST_FILE)
+    by_numpy = path.suffix.lower() in (".ply", ".obj") and path.stat().st_size <= _READ_HERE
+    read = _read_here if by_numpy else _read_apart
+    return read(path, whole)
+
+
+def _read_here(path: Path, whole: bool) -> dict[str, Mesh]:
     try:
         space = _stated_space(path)
         if path.suffix.lower() == ".ply":
             parts = {"": _tidy(*read_ply(path))}
         elif path.suffix.lower() == ".obj":
             vertices, objects = read_obj(path)
-            if whole:
+            if whole and objects:
                 objects = {"": np.concatenate(list(objects.values()))}
             parts = {name: _tidy(vertices, faces) for name, faces in objects.items()}
         else:
@@ -75,7 +84,7 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
         raise MeshError(
             "{path} cannot be opened ({strerror}).", "Check it.", path=path, strerror=error.strerror
         ) from error
-    except (ValueError, OverflowError, MemoryError) as error:
+    except (ValueError, OverflowError) as error:
         raise MeshError(
             Message("{path} cannot be read: {error}.", path=path.name, error=error), _READABLE
         ) from error
@@ -99,6 +108,11 @@ def _read_parts(path: Path, whole: bool) -> dict[str, Mesh]:
     return {name or path.stem: _joined(mesh).transformed(turn) for name, mesh in parts.items()}
 
 
+@apart(MeshError)
+def _read_apart(path: Path, whole: bool) -> dict[str, Mesh]:
+    return _read_here(path, whole)
+
+
 def _stated_space(path: Path) -> str | None:
     """What 3D Slicer writes into a comment or the header: ``SPACE=RAS`` or ``SPACE=LPS``."""
     with path.open("rb") as file:
@@ -117,7 +131,6 @@ def _joined(mesh: Mesh) -> Mesh:
     return _tidy(mesh.vertices[first], inverse.reshape(-1)[mesh.faces])
 
 
-@apart(MeshError)
 def _read_with_vtk(path: Path) -> tuple[Mesh, str | None]:
     """The surface, and the space that its field data state."""
     from vtkmodules.vtkCommonCore import vtkObject

@@ -65,7 +65,7 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
             groups = polygons if isinstance(polygons, list) else [polygons]
             if any(np.ndim(group) != 2 or not len(group) for group in groups):
                 raise ValueError("its faces lack lists of vertex indices")
-            triangles = _fans(groups)
+            triangles = _triangles(groups)
     if vertices is None or triangles is None:
         raise ValueError("it contains no vertices or no faces")
     return vertices, triangles
@@ -259,9 +259,8 @@ def _gathered(body: bytes, kind: np.dtype, starts: array, counts: array) -> list
     return groups
 
 
-def _fans(groups: list) -> np.ndarray:
-    """Triangles [M, 3] int64 of polygons, arrays [rows, corners], each cut into a fan around its
-    first corner."""
+def _triangles(groups: list) -> np.ndarray:
+    """Triangles [M, 3] int64 of polygons, arrays [rows, corners]."""
     if sum(len(group) * max(0, group.shape[1] - 2) for group in groups) > MOST_ROWS:
         raise ValueError(f"it has more than {MOST_ROWS} triangles")
     triangles = [np.empty((0, 3), dtype=np.int64)]
@@ -269,8 +268,11 @@ def _fans(groups: list) -> np.ndarray:
         # Text is float64; none of these numbers is one that warns.
         if not (np.abs(group) < 2.0**53).all() or (group != np.rint(group)).any():
             raise ValueError("the index of a vertex is no whole number")
-        corners = group.astype(np.int64).T
-        first = np.broadcast_to(corners[:1], corners[2:].shape)
-        fans = np.stack([first, corners[1:-1], corners[2:]], axis=-1)
-        triangles.append(fans.reshape(-1, 3))
+        triangles.append(fans(group.astype(np.int64)))
     return np.concatenate(triangles)
+
+
+def fans(polygons: np.ndarray) -> np.ndarray:
+    """Triangles [M, 3] of polygons [rows, corners], each cut into a fan around its first corner."""
+    first = np.broadcast_to(polygons[:, :1], polygons[:, 2:].shape)
+    return np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], axis=-1).reshape(-1, 3)
