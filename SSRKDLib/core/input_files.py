@@ -125,8 +125,17 @@ def read_json(
 
 def parse_json(content: bytes) -> Any:
     """The values in JSON, UTF-8 (raises ValueError or RecursionError). A key that stands twice in
-    an object is refused: the standard leaves open which counts (RFC 8259, 4)."""
-    return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_without_doubles)
+    an object is refused: the standard leaves open which counts (RFC 8259, 4); so are NaN and
+    Infinity, which it does not have."""
+    return json.loads(
+        content.decode("utf-8-sig"),
+        object_pairs_hook=_without_doubles,
+        parse_constant=_no_number,
+    )
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from SSRKDLib.core.errors import InputError
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.planning.correction import Knee
-from SSRKDLib.planning.cut import Choices, drawn_cut, standard_cut
+from SSRKDLib.planning.cut import KINDS, Choices, drawn_cut, standard_cut
 from SSRKDLib.planning.fragments import fragments
 from SSRKDLib.planning.landmarks import Landmarks
 from SSRKDLib.planning.markups import PLANE_MM, hinge_ends, plane_centre
@@ -27,12 +27,18 @@ from ..radiographs.outlines import outlinesOf, updateOutlines, worldMesh
 from ..radiographs.poses import POSES
 from ..scene.folders import folderOf, newFolder, putInto, subfolder, uniqueName
 from ..scene.frames import flipLpsRas
+from ..scene.stored import storedObject
 from .comparison import matchReference
 from .references import OWN
 from .results import modelPolyData
 
 #: Node attribute of the cut plane: what else belongs to the plan, as JSON.
 SETTINGS = "SSRKD.Osteotomy"
+
+_FORM = {
+    "kind": set(KINDS), "angle": float, "entry": float, "hinge": float, "tubercle": (float, None),
+    "side": {"L", "R"}, "inclination?": (float, None), "turn?": float,
+}  # fmt: skip
 
 NOTHING_TO_PLAN_ON = _("Reconstruct first, or choose a segmentation with tibia and fibula.")
 
@@ -66,7 +72,16 @@ class Settings:
 
     @classmethod
     def of(cls, plane):
-        return cls(**json.loads(plane.GetAttribute(SETTINGS)))
+        """Raises InputError: what the plane keeps is damaged."""
+        try:
+            kept = storedObject(plane.GetAttribute(SETTINGS), _FORM)
+            known = {field.name for field in fields(cls)}
+            return cls(**{name: value for name, value in kept.items() if name in known})
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                _("The plan stored with '{name}' is damaged.").format(name=plane.GetName()),
+                _("Remove it, and plan again."),
+            ) from error
 
 
 @dataclass

@@ -12,7 +12,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.boxes import bounding_box
-from SSRKDLib.core.errors import InputError, OutputError
+from SSRKDLib.core.errors import GeometryError, InputError, OutputError
 from SSRKDLib.core.terminology import SIDES, slicer_entry
 from SSRKDLib.radiographs.rig_file import rig_from_dict, rig_to_dict
 from SSRKDLib.reconstruction.choices import POSES, pose_sentence
@@ -27,9 +27,16 @@ from ..radiographs.poses import poseIn, shownPose, storePoses
 from ..scene.folders import BONE, boneColour, boneName, putInto, uniqueName
 from ..scene.frames import flipLpsRas
 from ..scene.parameters import VIEWS
+from ..scene.stored import storedObject
 
 #: Node attribute of a model: the report's entry for its bone, as JSON.
 ABOUT = "SSRKD.About"
+
+_NUMBER = (float, None)
+_ABOUT = {
+    "volume_mm3?": _NUMBER, "expected_error_mm?": _NUMBER, "spacing_mm?": _NUMBER,
+    "agreement?": {f"{view}?": _NUMBER for view in VIEWS}, "warnings?": [str],
+}  # fmt: skip
 
 #: Node attribute of a model: the rig of the images that it was reconstructed from, as JSON.
 RIG = "SSRKD.Rig"
@@ -142,7 +149,13 @@ def reconstructionRig(models):
     """The rig of the images that models were reconstructed from, or None where none is known."""
     for node in models.values():
         if node.GetAttribute(RIG):
-            return rig_from_dict(json.loads(node.GetAttribute(RIG)))
+            try:
+                return rig_from_dict(storedObject(node.GetAttribute(RIG), {}))
+            except ValueError as error:
+                raise GeometryError(
+                    _("The geometry stored with '{name}' is damaged.").format(name=node.GetName()),
+                    _("Reconstruct again."),
+                ) from error
     return None
 
 
@@ -173,7 +186,7 @@ def addModel(bone, mesh, laterality, about, folder, node=None, uncertainty=None)
 def aboutModel(node):
     """The report's entry for a model's bone: volume_mm3, agreement."""
     try:
-        return json.loads(node.GetAttribute(ABOUT) or "{}")
+        return storedObject(node.GetAttribute(ABOUT), _ABOUT)
     except ValueError:
         return {}
 
@@ -259,7 +272,7 @@ def _writeLabels(models, path):
     from SSRKDLib.images.writing import write_image
 
     meshes = {bone: worldMesh(node) for bone, node in models.items()}
-    spacing = float(aboutModel(next(iter(models.values()))).get("spacing_mm", 1.0))
+    spacing = float(aboutModel(next(iter(models.values()))).get("spacing_mm") or 1.0)
     low, high = bounding_box(np.concatenate([mesh.bounds for mesh in meshes.values()]))
     low, high = low - 3 * spacing, high + 3 * spacing
     size = np.ceil((high - low) / spacing).astype(int) + 1

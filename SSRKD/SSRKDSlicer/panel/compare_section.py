@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import qt
@@ -17,7 +16,7 @@ from SSRKDLib.radiographs.rig_file import view_from_dict
 from ..bones import point_colours, report
 from ..bones.comparison import COLUMNS, compare, matchReference, moveCt, undoAlignment
 from ..bones.results import aboutModel, posesChoice, reconstructionRig
-from ..radiographs.radiographs import STORED_RIG
+from ..radiographs.radiographs import RadiographNode
 from ..scene import layouts
 from ..scene.parameters import ALIGNMENTS, VIEWS
 from ..scene.words import capitalised, errorText, said, word
@@ -172,10 +171,10 @@ class CompareSection(Section):
             return rig
         stored = []
         for node in self.panel.case().placed:
-            text = node.GetAttribute(STORED_RIG) if node is not None else None
-            if not text:
+            kept = RadiographNode(node, "").storedRig() if node is not None else None
+            if kept is None:
                 return None
-            stored.append(json.loads(text))
+            stored.append(kept)
         views = tuple(
             replace(view_from_dict(one["view"]), name=name) for one, name in zip(stored, VIEWS)
         )

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from ..scene.parameters import VIEWS
+from ..scene.stored import storedObject
 
 #: Node attribute of a model: per radiograph the 4x4, LPS mm, from the surface that the model holds
 #: to where the bone lay, and the radiograph in whose pose it holds it, as JSON.
@@ -42,6 +43,8 @@ def poseIn(node, view):
 
 def _stored(node):
     try:
-        return json.loads(node.GetAttribute(POSES) or "{}")
+        kept = storedObject(node.GetAttribute(POSES), {"shown": set(VIEWS)})
+        square = all(np.shape(kept[view]) == (4, 4) for view in VIEWS if view in kept)
+        return kept if square else {}
     except ValueError:
         return {}

@@ -20,10 +20,16 @@ from SSRKDLib.radiographs.rig_file import view_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import view_from_tags
 
 from ..scene.disk import ReadOnce, stampOf
+from ..scene.stored import storedObject
 from ..scene.words import word
 
 #: Node attribute: how a radiograph was taken, as JSON.
 STORED_RIG = "SSRKD.Rig"
+
+_STORED_RIG = {
+    "frame": str, "laterality": ({"L", "R"}, None), "patient_to_rig": ([[float]], None),
+    "simultaneous?": bool, "view": {},
+}  # fmt: skip
 
 #: Node attribute: the geometry in the DICOM file's tags, as JSON, for when a saved scene is
 #: opened where the file is not. No name, no date: see SSRKDLib.radiographs.dicom_tags.
@@ -104,7 +110,7 @@ class RadiographNode:
         if path is None:
             kept = self.node.GetAttribute(KEPT_TAGS)
             try:
-                return tags_from_dict(json.loads(kept)) if kept else None
+                return tags_from_dict(storedObject(kept, {})) if kept else None
             except ValueError as error:
                 raise ImageError(
                     _("The DICOM tags kept with '{name}' are damaged.").format(name=self.name),
@@ -143,7 +149,7 @@ class RadiographNode:
         if not text:
             return None
         try:
-            return json.loads(text)
+            return storedObject(text, _STORED_RIG)
         except ValueError as error:
             raise GeometryError(
                 _("The geometry stored with '{name}' is damaged.").format(name=self.name),

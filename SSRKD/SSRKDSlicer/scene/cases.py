@@ -18,6 +18,7 @@ from SSRKDLib.core.anatomy import BONES
 
 from .folders import MADE, folderOf, uniqueName
 from .parameters import VIEWS, Parameters
+from .stored import storedObject
 from .words import kneeOfPair
 
 #: Node attribute of a case's node.
@@ -143,10 +144,19 @@ def setApart(parameters, name, pair):
             other = parameters if owner is not None and owner is radiograph else new
             for tool in tools:
                 other.setNode(view, tool, None)
-    for key, value in json.loads(parameters.node.GetParameter(_MADE_WITH) or "{}").items():
+    for key, value in _madeWith(parameters).items():
         parameters.node.SetParameter(key, value)
     goTo(parameters, new.node)
     return before
+
+
+def _madeWith(parameters):
+    try:
+        form = {f"{key}?": str for key in _OF_A_PAIR}
+        noted = storedObject(parameters.node.GetParameter(_MADE_WITH), form)
+    except ValueError:
+        return {}
+    return {key: noted[key] for key in _OF_A_PAIR if key in noted}
 
 
 def goTo(parameters, case):
