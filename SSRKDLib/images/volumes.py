@@ -107,6 +107,8 @@ def _read(path: Path) -> tuple[SimpleITK.Image, np.ndarray]:
         try:
             kind = whole_image_kind(file)
             unit = unit_mm(file, kind)
+            if kind == "NiftiImageIO":
+                _check_nifti_edges(file)
         except ImageError as error:
             raise ImageError(error.cause.replace(str(file), str(path)), error.remedy) from error
         try:
@@ -132,6 +134,19 @@ def index_to_lps(image: SimpleITK.Image) -> np.ndarray:
     affine[:used, :used] = (direction * np.array(image.GetSpacing()))[:used, :used]
     affine[:used, 3] = image.GetOrigin()[:used]
     return affine
+
+
+def _check_nifti_edges(path: Path) -> None:
+    """Negative edges of voxels turn the axis round for ITK, and so for 3D Slicer, and not for other
+    programs (nifti.nimh.nih.gov has them positive): a right knee would be a left one."""
+    header, order = nifti_header(path)
+    dimension, *edges = struct.unpack_from(f"{order}h38x3f", header, 40)
+    if min(edges[:dimension], default=0) < 0:
+        raise ImageError(
+            "'{path}' states voxels of negative size, which some programs read as mirrored.",
+            "Export it again, or correct its header.",
+            path=path,
+        )
 
 
 def _sform(path: Path) -> np.ndarray | None:

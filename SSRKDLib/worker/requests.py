@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from SSRKDLib.core.progress import Progress
     from SSRKDLib.worker.server import Task
 
-_NETWORKS = {"output": Path, "weights?": (str, None), "device?": set(DEVICES)}
+_NETWORKS = {"output": Path, "weights?": (Path, None), "device?": set(DEVICES)}
 _FILES = ([(Path, None)], None)
 _RADIOGRAPHS = {"rig": Path, "fields?": _FILES, **_NETWORKS}
 _BONES = {"recon": Path, "output": Path, "laterality": {"L", "R"}}

@@ -187,10 +187,11 @@ def test_a_unit_that_is_not_known_is_refused(tmp_path, name, field):
         (123, bytes([7]), "states its lengths in 'xyzt_units 7'"),
         (280, struct.pack("<f", -1.4), r"two voxel sizes: 0.7 x 0.8 x 1.25 .* 1.4 x 0.8 x 1.25"),
         (280, struct.pack("<f", -0.72), None),
+        (80, struct.pack("<f", -0.7), "voxels of negative size"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_a_nifti_file_of_two_sizes_or_of_an_undefined_unit_is_refused(
+def test_a_nifti_file_of_two_or_negative_sizes_or_of_an_undefined_unit_is_refused(
     tmp_path, name, place, new, said
 ):
     """ITK takes one of them, and millimetres."""
