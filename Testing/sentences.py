@@ -35,7 +35,7 @@ _DATA = re.compile(
     r"|Fatal Python|file:|label \{|Distances \{|Share \(%\)|3D "
     r"|HD\d* \(mm\)|ASSD|Residual of|Expected error|Distance to reference|all bones"
     r"|\{…\} radiograph with|reconstruction coloured|the plan$"
-    r"|models in the scene|\{view\} radiograph|\{number\} cm³"
+    r"|[a-z_0-9]+\?$|models in the scene|\{view\} radiograph|\{number\} cm³"
 )
 _ERRORS = {name for name in vars(errors) if name.endswith("Error")} | {"WorkerError", "kind"}
 _OF_PROGRAMMERS = {"ValueError", "OSError", "RuntimeError", "TypeError", "KeyError", "print"}

@@ -21,7 +21,7 @@ def storedObject(text, form):
     try:
         values = parse_json(text.encode("utf-8", "surrogateescape"))
     except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+        raise ValueError("nesting") from error
     wrong = misfit(values, form)
     if wrong is not None:
         raise ValueError(wrong)
