@@ -13,6 +13,7 @@ from pathlib import Path
 from SSRKDLib import __version__
 from SSRKDLib.core.errors import SSRKDError
 from SSRKDLib.core.optional_packages import OLDEST_TORCH
+from SSRKDLib.core.output_file import maybe_half_written
 from SSRKDLib.core.output_folder import recover_in
 
 #: What is imported of distributions of another name.
@@ -122,10 +123,17 @@ def _memory() -> None:
 
 
 def _results(folder: Path) -> None:
-    """Bring back results that killed processes left aside, and remove what they had begun."""
+    """Bring back results that killed processes left aside, and remove what they had begun; say
+    what may have been left by an earlier version, which nothing proves."""
     try:
         for name in recover_in(folder):
             _line("ok", f"result {folder / name}: what a killed process left was cleared up")
+        for name in maybe_half_written(folder):
+            _line(
+                "absent",
+                f"result {folder / name}: an earlier version may have left it half-written; "
+                "if nothing in it is yours, it may be deleted by hand",
+            )
     except (SSRKDError, OSError) as error:
         _line("absent", f"results in {folder}: {error}")
 

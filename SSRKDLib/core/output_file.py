@@ -120,6 +120,13 @@ def is_hidden(place: Path, path: Path) -> bool:
     return token == _token(path.name, token[:8])
 
 
+def maybe_half_written(folder: Path) -> list[str]:
+    """Names in a folder as earlier versions gave them to what they were writing: eight digits by
+    chance, as others' names may have, too, so that nothing may remove them."""
+    name = re.compile(r"\..+\.[0-9a-f]{8}\.(?:new|old|part)")
+    return sorted(entry.name for entry in os.scandir(folder) if name.fullmatch(entry.name))
+
+
 def _token(name: str, chance: str) -> str:
     return chance + hashlib.sha256(os.fsencode(f"SSRKD {name} {chance}")).hexdigest()[:8]
 
