@@ -33,7 +33,7 @@ def test_damaged_stored_geometry_is_said(slicer, text):
         storeRig,
     )
 
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "AP")
+    node = slicer.util.addVolumeFromArray(np.zeros((1, 2, 3)))
     storeRig(node, asymmetric(), 0)
     sound = node.GetAttribute(STORED_RIG)
     assert RadiographNode(node, "frontal").storedRig() == json.loads(sound)
