@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from SSRKDLib.cli import main as cli
+from SSRKDLib.cli import reconstruct
 from SSRKDLib.core.errors import ImageError
 from SSRKDLib.core.output_file import hidden
 from SSRKDLib.core.output_manifest import MANIFEST
@@ -31,6 +33,7 @@ from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.weights.catalogue import DEFAULT_NAME, SHIPPED_FOLDER
 from Testing.structure.repository import ROOT
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
+from Testing.support.band_knee import write_band_bundle, write_band_ct
 from Testing.support.command_checks import refused, tree
 
 
@@ -79,8 +82,13 @@ def test_weights_list_import_verify(tmp_path, capsys, monkeypatch):
     shipped = SHIPPED_FOLDER / f"{DEFAULT_NAME}.zip"
     assert cli.main(["weights", "verify", DEFAULT_NAME]) == 0
     assert "sound" in capsys.readouterr().out
+    # One of the user's own.
+    own = write_band_bundle(tmp_path / "bands.zip")
+    assert cli.main(["weights", "import", str(own)]) == 0
+    assert cli.main(["weights", "list"]) == 0
+    assert "bands" in capsys.readouterr().out
+    assert tree(tmp_path / "kept")["bands.zip"] == own.read_bytes()
     # A bundle among the user's own that is damaged makes "verify" fail, and the list says why.
-    (tmp_path / "kept").mkdir()
     data = shipped.read_bytes()
     name = "mi\x1b[31mne" if os.name == "posix" else "mi?[31mne"
     (tmp_path / "kept" / f"{name}.zip").write_bytes(data[: len(data) // 2])
@@ -226,6 +234,20 @@ def test_plain_images_of_an_unknown_side_are_said_to_be_a_left_knees(tmp_path, m
         assert cli.main(list(map(str, [*words, *given]))) == 0
         warnings = json.loads((tmp_path / "out" / "report.json").read_text())["warnings"]
         assert any("side is unknown" in text for text in warnings) == (side is None)
+
+
+def test_a_side_that_is_given_counts_more_than_that_of_a_rig_file(tmp_path):
+    path, ct = write_ball_case(tmp_path), write_band_ct(tmp_path / "ct.nrrd", spacing=(8, 8, 8))
+    assert read_rig(path).laterality == "L"
+    parser = argparse.ArgumentParser()
+    reconstruct.add_parser(parser.add_subparsers())
+    for given, side in (("L", "L"), ("R", "R"), (None, "L")):
+        words = [] if given is None else ["--laterality", given]
+        arguments = parser.parse_args(["reconstruct", str(path), "-o", "out", *words])
+        assert reconstruct._from_file(arguments).laterality == side
+    words = ["simulate", "--ct", ct, "--rig", path, "--noise-free", "--side", "R", "-o"]
+    assert cli.main(list(map(str, [*words, tmp_path / "out"]))) == 0
+    assert read_rig(tmp_path / "out" / "rig.json").laterality == "R"
 
 
 def test_cases_find_the_joint_between_femur_and_tibia():

@@ -284,7 +284,9 @@ def test_scene_outline_falls_on_its_image_in_the_slice_view(placed, slicer):
 
 
 def test_scene_masks_keep_their_pixels_when_the_radiograph_is_placed_anew(placed, module, slicer):
+    from SSRKDSlicer.radiographs.radiographs import RadiographNode
     from SSRKDSlicer.scene.masks import editedMasks, readMasks, showMasks
+    from SSRKDSlicer.tasks import _edited
 
     rig, (frontal, lateral), case = placed
     masks = np.stack([silhouettePixels(rig.views[0], bone) for bone in BONES])
@@ -306,6 +308,10 @@ def test_scene_masks_keep_their_pixels_when_the_radiograph_is_placed_anew(placed
         edited[1][None].astype(np.uint8), node, "femur", case.placed[0]
     )
     np.testing.assert_array_equal(editedMasks(node, case.placed[0]), edited)
+    # They are used for this radiograph, and for no other.
+    for radiograph, used in ((frontal, True), (case.placed[0], True), (lateral, False)):
+        mine = _edited(RadiographNode(radiograph, "frontal"), case.placed[0], node)
+        assert (mine is not None) == used
 
 
 def test_scene_crop_of_a_region_is_in_pixels(module, slicer, tmp_path):

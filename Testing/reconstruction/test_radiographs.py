@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.core.anatomy import BONES
 from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.evaluation.metrics import assd, surface_distances
+from SSRKDLib.geometry.known import Known
 from SSRKDLib.geometry.rig_presets import c_arm, orthogonal
 from SSRKDLib.geometry.virtual_cameras import FRAME_POINTS
 from SSRKDLib.models.knee_model import KneeModel
@@ -230,10 +231,20 @@ def test_a_knee_far_from_the_origin_is_found():
 
 
 def test_the_side_is_found_out_when_it_is_not_given():
+    """Also where nobody has measured the distances: they are estimated, too, and fit here."""
     _, rig, exposures = plain_case()
-    unknown = dataclasses.replace(rig, laterality=None)
-    result = reconstruct(exposures, unknown, model(), spacing=2.0)
+    views = tuple(dataclasses.replace(view, known=Known(knee="typed")) for view in rig.views)
+    typed = [Exposure(v, e.line_integral, e.valid) for v, e in zip(views, exposures)]
+    unknown = dataclasses.replace(rig, views=views, laterality=None)
+    result = reconstruct(typed, unknown, model(), spacing=2.0)
     assert result.laterality == "L"
+    found = result.report["fitted_rig"]
+    assert np.linalg.norm(found["lateral_moved_mm"]) < 8
+    for view, (name, distance) in zip(views, found["source_to_knee_mm"].items()):
+        value, deviation = distance["found"]
+        assert distance["given"] == pytest.approx(-view.axis @ view.source, abs=0.1), name
+        assert abs(value - distance["given"]) < 3 * deviation
+    assert not any("distances" in warning for warning in result.report["warnings"])
     assert any("left knee" in warning for warning in result.report["warnings"])
 
 
