@@ -89,13 +89,14 @@ def _blocks(path: Path) -> Iterator[str]:
     """The text, some whole lines at a time; one that ends with a backslash goes on in the next."""
     with path.open(encoding="utf-8", errors="replace") as file:
         while block := file.read(_BLOCK):
-            block += file.readline(_LONGEST_LINE)
-            while block.endswith("\\\n") and len(block) <= _BLOCK + _LONGEST_LINE:
+            texts, length = [block + file.readline(_LONGEST_LINE)], 0
+            while texts[-1].endswith("\\\n") and length <= _LONGEST_LINE:
                 if not (more := file.readline(_LONGEST_LINE)):
                     break
-                block += more
-            block = block.replace("\\\n", " ")
-            if max(map(len, block.split("\n"))) > _LONGEST_LINE:
+                texts.append(more)
+                length += len(more)
+            block = "".join(texts).replace("\\\n", " ")
+            if max(length, *map(len, block.split("\n"))) > _LONGEST_LINE:
                 raise ValueError("one of its lines is longer than that of any bone's face")
             yield block
 

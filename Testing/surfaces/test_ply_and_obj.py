@@ -60,6 +60,17 @@ def test_an_obj_line_that_goes_on_is_read(tmp_path):
     assert read_mesh(tmp_path / "a.obj").faces.tolist() == [[0, 1, 2]]
 
 
+def test_an_obj_line_that_goes_on_without_end_is_refused(tmp_path, monkeypatch):
+    """Also where it is no longer than others, and lies across what is read at a time."""
+    monkeypatch.setattr("SSRKDLib.surfaces.obj._BLOCK", 40)
+    monkeypatch.setattr("SSRKDLib.surfaces.obj._LONGEST_LINE", 60)
+    (tmp_path / "a.obj").write_text(
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n" + "\\\n" * 40 + "f 1 2\n"
+    )
+    with pytest.raises(MeshError, match="longer than that of any bone"):
+        read_mesh(tmp_path / "a.obj")
+
+
 def test_obj_lines_of_all_kinds_are_read_in_whatever_order(tmp_path, monkeypatch):
     monkeypatch.setattr("SSRKDLib.surfaces.obj._BLOCK", 500)  # several in this file
     lines = []
