@@ -89,9 +89,9 @@ def _blocks(path: Path) -> Iterator[str]:
     """The text, some whole lines at a time; one that ends with a backslash goes on in the next."""
     with path.open(encoding="utf-8", errors="replace") as file:
         while block := file.read(_BLOCK):
-            texts, length = [block + file.readline(_LONGEST_LINE)], 0
+            texts, length = [block + file.readline(_LONGEST_LINE + 1)], 0
             while texts[-1].endswith("\\\n") and length <= _LONGEST_LINE:
-                if not (more := file.readline(_LONGEST_LINE)):
+                if not (more := file.readline(_LONGEST_LINE + 1)):
                     break
                 texts.append(more)
                 length += len(more)
