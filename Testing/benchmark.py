@@ -89,7 +89,7 @@ def main() -> int:
     gain = field_ratio(HELD_OUT_PEOPLE[0])
     print("\nSlicer's start-up with the module (-X importtime, what the bench has loaded left out)")
     start_up = module_start_up()
-    print("\nReading good files, CPU time (at most 5 % more is asked)")
+    print("\nReading good files, CPU time: what a process of its own for them adds")
     reading_share()
     print("\nThe worker behind Slicer's panel, sample radiographs, 1 mm, all cores")
     worker_twice()

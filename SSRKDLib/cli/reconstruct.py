@@ -6,10 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Optional, Union
 
 from SSRKDLib.core.errors import GeometryError, InputError
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.models.devices import DEVICES
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
@@ -28,6 +31,18 @@ _Read = tuple[RadiographRig, Optional[list[Radiograph]]]
 Reconstruct = Callable[[Progress], Union["Reconstruction", "CtReconstruction"]]
 
 
+class _OnlyRig(argparse.Action):
+    """The file that stands without an option's name; images that stand there are sent to theirs."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        if len(values) > 1 or any(map(_is_image, map(Path, values))):
+            raise InputError(
+                Message("One RIG.json is expected here, not '{path}'.", path=values[-1]),
+                "Give radiographs as --frontal AP --lateral LAT, a CT as --ct CT.",
+            )
+        namespace.rig = values[0] if values else None
+
+
 def add_parser(subparsers) -> argparse.ArgumentParser:
     """Add the ``reconstruct`` command to an argparse sub-parsers object."""
     parser = subparsers.add_parser(
@@ -39,7 +54,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
             "these files are replaced, all at the end; other files stay."
         ),
     )
-    parser.add_argument("rig", nargs="?", metavar="RIG.json", help="how the views were taken")
+    parser.add_argument(
+        "rig", nargs="*", action=_OnlyRig, metavar="RIG.json", help="how the views were taken"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output folder")
     files = parser.add_argument_group(
         "two files instead of a rig, or one: what a single view does not tell is then the "
@@ -106,6 +123,14 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     progress("done", 1.0, "Done")
     _tell(result, arguments.output, arguments.verbose)
     return 0
+
+
+def _is_image(path: Path) -> bool:
+    if path.suffix.lower() == ".json" or not path.is_file():
+        return path.is_dir()
+    with suppress(OSError), path.open("rb") as file:  # reading the rig will say what is wrong
+        return not file.read(16).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return False
 
 
 def _of_radiographs(arguments: argparse.Namespace) -> tuple[list[str], Reconstruct]:

@@ -188,6 +188,8 @@ def test_bad_input_command_line(case, tmp_path, capsys):
     refused(["reconstruct", case, "--spacing", "3", "-o", out], capsys, "--spacing")
     files = ["--frontal", image, "--lateral", image]
     refused(["reconstruct", *files, "-o", out], capsys, "--sdd", "DICOM")
+    for images in ([image], [image, image], [tmp_path], [case, image]):
+        refused(["reconstruct", *images, "-o", out], capsys, "--frontal", "--ct")
     refused(["reconstrukt", case], capsys, "reconstrukt")
     for empty in (["", "-o", out], [case, "-o", ""], [case, "--output="]):  # no working folder
         refused(["reconstruct", *empty], capsys, "arguments is empty")
