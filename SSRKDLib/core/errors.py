@@ -89,6 +89,13 @@ def script(main: Callable[[], object]) -> Callable[[], int]:
     return run
 
 
+def failed_call(error: BaseException) -> OSError | None:
+    """The system's own error behind one that a library raised, or None."""
+    while isinstance(error, OSError) and error.errno is None:  # pydicom wraps it
+        error = error.__cause__
+    return error if isinstance(error, OSError) else None
+
+
 def of_the_system(error: BaseException) -> SSRKDError | None:
     """What the system lacks or cannot do, which is nobody's mistake in the program."""
     if isinstance(error, MemoryError):

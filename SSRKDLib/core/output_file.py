@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Union
 
-from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.errors import OutputError, failed_call
 
 #: What a file is written from: its text, its bytes, or a function that writes into a stream.
 Content = Union[str, bytes, Callable[[BinaryIO], object]]
@@ -54,8 +54,7 @@ def write_file(path: str | os.PathLike, content: Content) -> None:
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
     """What to raise where writing failed: a full disk and missing permission have own sentences."""
-    while error.errno is None and isinstance(error.__cause__, OSError):  # pydicom wraps it
-        error = error.__cause__
+    error = failed_call(error) or error
     cause = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(

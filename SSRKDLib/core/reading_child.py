@@ -34,7 +34,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from SSRKDLib.core import errors
-from SSRKDLib.core.errors import InputError, SSRKDError
+from SSRKDLib.core.errors import InputError, SSRKDError, failed_call
 from SSRKDLib.core.input_files import LARGEST_FILE, MOST_FILES
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.optional_packages import missing_package
@@ -61,6 +61,9 @@ _CLOCK = 10
 
 #: The child's exit code where the clock ran out: :mod:`faulthandler` knows no other.
 _TIME_OUT = 1
+
+#: What writing a temporary file fails with where there is no space for it.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: Endings of headers whose pixels lie in another file.
 _HEADERS = (".mhd", ".nhdr", ".hdr", ".img")
@@ -179,7 +182,19 @@ class _Child:
         if what == "system":
             raise kind(
                 Message("'{path}' cannot be read ({reason}).", path=path, reason=details[0]),
-                "Check that the file is there and may be read, and the space on the disk.",
+                "Check that the file is there and may be read.",
+            )
+        if what == "full":
+            raise kind(
+                Message(
+                    "'{path}' cannot be read: a temporary file cannot be written ({reason}).",
+                    path=path,
+                    reason=details[0],
+                ),
+                Message(
+                    "Make space in {folder}, or name another folder for temporary files (TMPDIR).",
+                    folder=tempfile.gettempdir(),
+                ),
             )
         if what == "memory":
             raise kind(
@@ -336,13 +351,14 @@ def serve() -> None:
                 except MemoryError:
                     answer = ("memory",)
                 except Exception as error:  # libraries raise many kinds on damaged files
-                    number = getattr(error, "errno", None)
-                    if number == errno.EFBIG:
-                        answer = ("memory",)
-                    elif isinstance(error, OSError) and number is not None:
-                        answer = ("system", os.strerror(number))
-                    else:
+                    failed = failed_call(error)
+                    if failed is None:
                         answer = ("failed", type(error).__name__)
+                    elif failed.errno == errno.EFBIG and not _size_was_limited(memory):
+                        answer = ("memory",)
+                    else:
+                        what = "full" if failed.errno in _FULL else "system"
+                        answer = (what, os.strerror(failed.errno))
                 _limit(None, None)
                 faulthandler.cancel_dump_traceback_later()
             _send(sink, answer)
@@ -363,6 +379,12 @@ def _limit(memory: int | None, seconds: int | None) -> None:
         _set_limit(resource.RLIMIT_AS, None if memory is None else in_use + memory)
     # Of temporary files; writing beyond it raises EFBIG.
     _set_limit(resource.RLIMIT_FSIZE, None if memory is None else memory)
+
+
+def _size_was_limited(limit: int) -> bool:
+    """Whether somebody else allows this process files of less than this limit, bytes."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    return hard != resource.RLIM_INFINITY and hard < limit
 
 
 def _set_limit(which: int, wanted: int | None) -> None:

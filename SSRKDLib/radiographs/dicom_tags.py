@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from SSRKDLib.core.errors import ImageError, SSRKDError
+from SSRKDLib.core.errors import ImageError, SSRKDError, failed_call
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
 from SSRKDLib.images.dicom_files import DicomFile, read_dicom
@@ -187,9 +187,11 @@ def understood_tags(path: str | os.PathLike, dataset) -> Iterator[None]:
     can be told, and never a value."""
     try:
         yield
-    except SSRKDError:
+    except (SSRKDError, MemoryError):
         raise
     except Exception as error:
+        if failed_call(error):  # of a temporary file, say
+            raise
         which = _unreadable_tag(dataset)
         raise ImageError(
             "'{path}' contains DICOM tags that cannot be interpreted"

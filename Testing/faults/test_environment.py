@@ -115,6 +115,22 @@ def test_few_open_files_and_other_encodings(tmp_path, prefix, code, said):
     assert (tmp_path / "Rig_ß.json").exists() == (code == 0)
 
 
+READ = "import sys; from SSRKDLib.radiographs.reading import *; read_radiograph(sys.argv[1])"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_no_space_for_a_temporary_file_is_not_a_fault_of_the_radiograph(tmp_path):
+    """ITK unpacks compressed pixels from a file of their own."""
+    ran = subprocess.run(
+        ["sh", "-c", 'ulimit -f 8; "$0" -c "$1" "$2"', sys.executable, READ, FRONTAL],
+        capture_output=True, text=True, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.stderr.splitlines()[-1].endswith(
+        f"{FRONTAL.name}' cannot be read: a temporary file cannot be written (File too large). "
+        f"Make space in {tmp_path}, or name another folder for temporary files (TMPDIR)."
+    )
+
+
 @pytest.mark.parametrize(
     "image", [r"\\evil\share\x.dcm", "//evil/share/x.dcm", r"\\?\UNC\evil\s\x"]
 )
