@@ -65,7 +65,12 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     from SSRKDLib.evaluation.comparison import measure_distances
     from SSRKDLib.evaluation.tables import COMPARISON, FILE, format_table, write_comparison
     from SSRKDLib.radiographs.rig_file import read_rig
-    from SSRKDLib.reconstruction.result_folder import read_report, reported_side
+    from SSRKDLib.reconstruction.result_folder import (
+        changed_since,
+        check_same_side,
+        read_report,
+        reported_side,
+    )
     from SSRKDLib.surfaces.distance import best_backend
     from SSRKDLib.surfaces.label_maps import read_reference
 
@@ -80,6 +85,8 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         moved = arguments.align is None and report.get("pose") in VIEW_NAMES
         mode = arguments.align or ("bone" if moved else "none")
         recon = read_reference(arguments.recon, known_side)
+        check_same_side(arguments.reference, recon.side)
+        changed = changed_since(arguments.recon) + changed_since(arguments.reference)
         progress("read", 0.1, "Reading the reference")
         reference = read_reference(arguments.reference, recon.side, picked)
         progress("compare", 0.3, "Laying the reference on the reconstruction, measuring distances")
@@ -90,7 +97,13 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     progress("done", 1.0, "Done")
     print(format_table(found.rows))
     poses = (_MOVED,) if moved else ()
-    for sentence in (*poses, *recon.sentences, *reference.sentences, *found.alignment.notes):
+    for sentence in (
+        *changed,
+        *poses,
+        *recon.sentences,
+        *reference.sentences,
+        *found.alignment.notes,
+    ):
         print(f"note: {sentence}")
     print(Path(arguments.output) / FILE)
     return 0

@@ -75,7 +75,12 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
     from SSRKDLib.planning.plan_folder import PLAN, write_plan
     from SSRKDLib.planning.report_page import difference_rows, summary_rows
     from SSRKDLib.planning.same_plan import compare_plans
-    from SSRKDLib.reconstruction.result_folder import read_report, reported_side
+    from SSRKDLib.reconstruction.result_folder import (
+        changed_since,
+        check_same_side,
+        read_report,
+        reported_side,
+    )
     from SSRKDLib.surfaces.label_maps import read_reference
 
     correction, choices = _correction(arguments), _choices(arguments)
@@ -86,15 +91,18 @@ def run(arguments: argparse.Namespace, progress: Progress = no_progress) -> int:
         side = arguments.side or reported_side(read_report(arguments.models))
         models = read_reference(arguments.models, side)
         bones, side = models.meshes, side or models.side
+        changed = changed_since(arguments.models)
         planner = Planner(side, correction, choices)
         progress("plan", 0.2, "Planning")
         landmarks, made = planner(bones)
         differences = None
         if arguments.reference:
+            check_same_side(arguments.reference, side)
+            changed += changed_since(arguments.reference)
             reference = read_reference(arguments.reference, side).meshes
             progress("compare", 0.4, "Planning on the reference")
             differences, _, _ = compare_plans(bones, reference, planner)
-        notes = [*knee_notes(knee_angles(bones, landmarks)), *_assumed(arguments)]
+        notes = [*changed, *knee_notes(knee_angles(bones, landmarks)), *_assumed(arguments)]
         progress("cut", 0.8, "Cutting the tibia")
         parts = fragments(bones["tibia"], landmarks, made, arguments.tubercle)
         write_plan(folder, made, landmarks, parts, notes, differences)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
+from SSRKDLib.core.errors import MeshError
 from SSRKDLib.core.input_files import json_or_none
+from SSRKDLib.core.messages import Message
 from SSRKDLib.core.output_file import write_file
-from SSRKDLib.core.output_manifest import ResultKind
+from SSRKDLib.core.output_manifest import ResultKind, file_hash, recorded_files
 from SSRKDLib.surfaces.mesh_files import is_written_mesh, write_mesh
 
 if TYPE_CHECKING:
@@ -43,11 +45,55 @@ def reported_side(report: dict) -> str | None:
     return side if side in ("L", "R") else None
 
 
+def check_same_side(reference: str | Path, side: str | None) -> None:
+    """Whether a reference that is a result itself is of this side ("L", "R" or None).
+
+    Raises:
+        MeshError: its report names the other.
+    """
+    told = reported_side(read_report(reference))
+    if side and told and told != side:
+        raise MeshError(
+            "The reference '{path}' is of side {told}, as its report says; the reconstruction is "
+            "of side {side}.",
+            "Choose a reference of the same knee.",
+            path=reference,
+            told=told,
+            side=side,
+        )
+
+
+def changed_since(folder: str | Path) -> tuple[Message, ...]:
+    """A sentence where bones or report of a result are not those that were written together."""
+    folder = Path(folder)
+    try:
+        kind, files = recorded_files(folder)
+        if kind != RECONSTRUCTION.name:
+            return ()
+        names = sorted(files.keys() & _names())
+        changed = [name for name in names if file_hash(folder, name) not in (None, files[name])]
+    except (OSError, ValueError):  # no result, or not to be told
+        return ()
+    if not changed:
+        return ()
+    return (
+        Message(
+            "{names} in '{folder}' changed since the result was written: what its report says of "
+            "the bones may not be true of them.",
+            names=", ".join(changed),
+            folder=folder,
+        ),
+    )
+
+
+def _names() -> set[str]:
+    return {REPORT, *(f"{bone}.ply" for bone in BONES)}
+
+
 def _earlier(folder: Path) -> Collection[str]:
     if not is_reconstruction(folder):
         return ()
-    names = (f"{bone}.ply" for bone in BONES)
-    return {REPORT, *(name for name in names if is_written_mesh(folder / name))}
+    return {name for name in _names() if name == REPORT or is_written_mesh(folder / name)}
 
 
 RECONSTRUCTION = ResultKind("reconstruction", _earlier)

@@ -14,12 +14,14 @@ from scipy.spatial.transform import Rotation
 
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import LABELS
+from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.evaluation import metrics
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import common_region, region_from_rig, seen_by
 from SSRKDLib.geometry.rig_presets import oblique, orthogonal
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.rig_file import write_rig
+from SSRKDLib.reconstruction.result_folder import RECONSTRUCTION
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
@@ -158,6 +160,32 @@ def test_the_other_side_is_refused_by_name_by_report_by_rig_and_by_shape(tmp_pat
         refused(["compare", recon, unnamed, "-o", out, "--align", mode], capsys, "other side")
     (recon / "report.json").write_text(json.dumps({"laterality": "L"}))
     assert tree(tmp_path) == before
+
+
+def test_results_whose_reports_name_opposite_sides_are_refused(tmp_path, capsys):
+    recon, reference = (write(tmp_path / name, knee()) for name in ("recon", "reference"))
+    (recon / "report.json").write_text(json.dumps({"laterality": "L"}))
+    (reference / "report.json").write_text(json.dumps({"laterality": "R"}))
+    refused(["compare", recon, reference, "-o", tmp_path / "out"], capsys, "of side R", "same knee")
+    (reference / "report.json").write_text(json.dumps({"laterality": ["?"]}))
+    assert set(compared(tmp_path / "out", recon, reference)) == {*knee(), "mean"}
+
+
+def test_bones_that_changed_since_they_were_written_are_told(tmp_path, capsys):
+    with replaced_folder(tmp_path / "recon", RECONSTRUCTION) as folder:
+        for bone, mesh in knee().items():
+            write_mesh(folder / f"{bone}.ply", mesh)
+        (folder / "report.json").write_text(json.dumps({"program": "SSRKD 1", "laterality": "L"}))
+    recon = tmp_path / "recon"
+    compared(tmp_path / "out", recon, recon)
+    assert "note:" not in capsys.readouterr().out
+    (recon / "patella.ply").unlink()
+    write_mesh(recon / "tibia.ply", knee()["tibia"].transformed(np.diag([1.0, 1.0, 1.01, 1.0])))
+    compared(tmp_path / "out", recon, recon)
+    assert capsys.readouterr().out.count("note: tibia.ply in '") == 2
+    plan = ["plan", recon, "-o", tmp_path / "plan", "--angle", "8"]
+    assert cli.main([str(word) for word in plan]) == 0
+    assert "note: tibia.ply in '" in capsys.readouterr().out
 
 
 def test_one_knee_of_two_is_compared(tmp_path):
