@@ -4,12 +4,12 @@ taken."""
 from __future__ import annotations
 
 from SSRKDLib.core.messages import Message
-from SSRKDLib.radiographs.dicom_values import decimal, find, number, spacing, values_of
+from SSRKDLib.radiographs.dicom_values import decimal, find, number, spacing, text_of, values_of
 
 
 def oddities(dataset) -> tuple[str, ...]:
     """Sentences on what a pydicom dataset has that is ignored, or read otherwise than it stands."""
-    return _tilts(dataset) + _unusual_numbers(dataset)
+    return _tilts(dataset) + _unusual_numbers(dataset) + _other_parts(dataset)
 
 
 def _tilts(dataset) -> tuple[str, ...]:
@@ -70,6 +70,40 @@ def _unusual_numbers(dataset) -> tuple[str, ...]:
                     "The {name} is not used: it is {written}.",
                     name=name,
                     written=" and ".join(written),
+                )
+            )
+    return tuple(notes)
+
+
+#: Body parts (0018,0015) whose radiographs show no knee; hip and ankle are in those of whole legs.
+_ELSEWHERE = {
+    "ABDOMEN", "ARM", "BREAST", "CHEST", "CLAVICLE", "CSPINE", "ELBOW", "FINGER", "FOOT", "FOREARM",
+    "HAND", "HEAD", "HUMERUS", "JAW", "LSPINE", "NECK", "RADIUS", "SCAPULA", "SHOULDER", "SKULL",
+    "SPINE", "SSPINE", "STERNUM", "THUMB", "TOE", "TSPINE", "ULNA", "WRIST",
+}  # fmt: skip
+
+
+def _other_parts(dataset) -> tuple[str, ...]:
+    """Sentences on pixels that are not square, and on another part of the body."""
+    notes = []
+    part = text_of(dataset, "BodyPartExamined")
+    if part in _ELSEWHERE:
+        notes.append(
+            Message(
+                "The body part examined (0018,0015) is {part}, and no knee; it is ignored.",
+                part=part,
+            )
+        )
+    ratio = [decimal(value) for value in values_of(find(dataset, "PixelAspectRatio"))]
+    if len(ratio) == 2 and all(ratio) and ratio[0] != ratio[1]:
+        sides = spacing(dataset, "ImagerPixelSpacing") or spacing(dataset, "PixelSpacing")
+        if sides is None or abs(sides[1] / sides[0] * ratio[1] / ratio[0] - 1) > 0.01:
+            notes.append(
+                Message(
+                    "The pixel aspect ratio (0028,0034) of {high:g} to {wide:g} is ignored: the "
+                    "pixel spacing tells the pixels' size.",
+                    high=ratio[0],
+                    wide=ratio[1],
                 )
             )
     return tuple(notes)

@@ -1,7 +1,7 @@
 """The tags of a DICOM radiograph that describe how it was taken, without its pixels.
 
-Only what geometry and pixel values need is kept: no name, no date, nothing that identifies a person
-except a fingerprint that shows whether two files name the same patient.
+Only what geometry and pixel values need is kept: no name, no date, nothing that identifies a
+person. Whether two files name the same patient, and the same day, is compared and then forgotten.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -75,6 +76,7 @@ class DicomTags:
         slot_scanner: which of :data:`~SSRKDLib.radiographs.slot_scanners.SCANNERS` took it,
             "unnamed" for another slot scanner, "" for none.
         patient: fingerprint of the patient ID, "" when there is none.
+        day: on which it was taken, its number in the calendar (:meth:`datetime.date.toordinal`).
     """
 
     modality: str
@@ -107,6 +109,7 @@ class DicomTags:
     hints: tuple[str, ...] = ()
     slot_scanner: str = ""
     patient: str = ""
+    day: int | None = None
 
 
 def read_dicom_dataset(path: str | os.PathLike, file: DicomFile | None = None):
@@ -157,9 +160,9 @@ def read_dicom_tags(path: str | os.PathLike) -> DicomTags:
 
 
 def tags_to_dict(tags: DicomTags) -> dict:
-    """Tags as plain JSON values, without the fingerprint of the patient ID: a short number can
-    be found from it by trying."""
-    data = {**asdict(tags), "patient": ""}
+    """Tags as plain JSON values, without the day, and without the fingerprint of the patient ID: a
+    short number can be found from it by trying."""
+    data = {**asdict(tags), "patient": "", "day": None}
     data["oddities"] = data.pop("problems")  # the key in scenes that were saved
     return data
 
@@ -269,7 +272,16 @@ def tags_from_dataset(dataset) -> DicomTags:
         hints=tuple(filter(None, map(view_key, _descriptions(dataset)))),
         slot_scanner=_slot_scanner(dataset),
         patient=hashlib.sha256(patient.encode()).hexdigest()[:16] if patient else "",
+        day=_day(dataset),
     )
+
+
+def _day(dataset) -> int | None:
+    """Of the exposure, else of the study."""
+    for name in ("AcquisitionDate", "ContentDate", "StudyDate"):
+        with suppress(ValueError):  # none, or not written as a date (20261128)
+            return datetime.strptime(text_of(dataset, name), "%Y%m%d").toordinal()
+    return None
 
 
 def modality_lut(dataset) -> tuple[np.ndarray, int] | None:

@@ -36,6 +36,7 @@ from SSRKDLib.radiographs.dicom_distances import (
     origins_of_distances,
     spacing_on_detector,
 )
+from SSRKDLib.radiographs.dicom_pairs import doubts_of_pair, stated_laterality
 from SSRKDLib.radiographs.dicom_tags import DicomTags, read_dicom_tags
 from SSRKDLib.radiographs.dicom_words import view_key
 from SSRKDLib.radiographs.exposure import RadiographRig, Source, with_sources
@@ -107,8 +108,7 @@ def rig_from_tags(
     """
     tags = _described(tags)
     side, assumptions = stated_laterality(tags, laterality)
-    if tags[0].patient and tags[1].patient and tags[0].patient != tags[1].patient:
-        assumptions.append("The two files carry different patient IDs.")
+    assumptions += doubts_of_pair(tags)
     views, sources = [], []
     for name, label, one, own in zip(("frontal", "lateral"), labels, tags, (frontal, lateral)):
         view, notes = view_from_tags(one, name, side, own, label)
@@ -271,33 +271,6 @@ def source_from_tags(
     own = overrides or Overrides()
     values, notes = (own.values, ()) if own.values else values_from_dicom(tags)
     return Source(values=values or "display", air=own.air), notes
-
-
-def stated_laterality(tags: list[DicomTags], given: str | None) -> tuple[str | None, list[str]]:
-    """The side that files state, or the one given, and sentences on what is open.
-
-    Raises:
-        GeometryError: the files contradict each other.
-    """
-    stated = [t.laterality if t.laterality in ("L", "R") else None for t in tags]
-    if given is not None:
-        against = any(s is not None and s != given for s in stated)
-        return given, ["The files name the other knee; the given side is used."] if against else []
-    contradiction = None
-    if set(stated) >= {"L", "R"}:
-        contradiction = Message(
-            "The frontal file is of side {first_stated}, the lateral one of side {second_stated}.",
-            first_stated=stated[0],
-            second_stated=stated[1],
-        )
-    elif any(t.laterality_contradicts for t in tags):
-        contradiction = "A file names both sides in its laterality tags (0020,0060) and (0020,0062)"
-    if contradiction:
-        raise GeometryError(
-            contradiction, "Choose two files of the same knee, or state the side (L or R)."
-        )
-    side = next((s for s in stated if s), None)
-    return side, [] if side else ["The files do not state whether this is a left or a right knee."]
 
 
 def _direction(

@@ -9,11 +9,11 @@ from pathlib import Path
 from SSRKDLib.core.messages import Message, about
 from SSRKDLib.geometry.views import Rig
 from SSRKDLib.radiographs.dicom_distances import Overrides
+from SSRKDLib.radiographs.dicom_pairs import stated_laterality
 from SSRKDLib.radiographs.dicom_tags import DicomTags
 from SSRKDLib.radiographs.exposure import RadiographRig, with_sources
 from SSRKDLib.radiographs.rig_from_dicom import (
     source_from_tags,
-    stated_laterality,
     tags_of_file,
     view_from_tags,
 )
