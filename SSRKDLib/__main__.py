@@ -48,4 +48,9 @@ if __name__ == "__main__":
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, _end)
     _open_closed_streams()
-    sys.exit(_main())
+    try:
+        code = _main()
+    except KeyboardInterrupt:  # before the command began
+        print("Cancelled.", file=sys.stderr)
+        code = 130
+    sys.exit(code)

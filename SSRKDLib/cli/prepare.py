@@ -46,7 +46,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     add_projector(parser)
     parser.add_argument(
         "--workers", type=int, metavar="N",
-        help="processes; 0: this one, without Dask (default: by cores and memory)",
+        help="processes; 0: this one alone (default: by cores and memory)",
     )  # fmt: skip
     parser.add_argument(
         "--scheduler", metavar="ADDRESS",

@@ -153,7 +153,8 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         pipe, its_end = context.Pipe()
         process = context.Process(target=_work, args=(self._function, its_end), daemon=True)
-        process.start()
+        with _interrupt_ignored():  # from its first line on, and not from _heed_parent() on
+            process.start()
         its_end.close()
         self._members[pipe] = _Member(process)
         return pipe
@@ -227,6 +228,19 @@ def _heed_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=outlive_nobody, daemon=True).start()
+
+
+@contextmanager
+def _interrupt_ignored() -> Iterator[None]:
+    """For processes that are started meanwhile: a terminal sends Ctrl-C to all of them."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may say so
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(number: int, frame: object) -> None:

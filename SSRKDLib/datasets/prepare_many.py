@@ -1,10 +1,11 @@
-"""Preparing many cases: in this process, on this machine's cores, or on a Dask cluster."""
+"""Preparing many cases: in this process, in several, or on a Dask cluster."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from SSRKDLib.core.errors import (
@@ -14,7 +15,7 @@ from SSRKDLib.core.errors import (
     describe_unexpected,
     of_the_system,
 )
-from SSRKDLib.core.processes import process_count
+from SSRKDLib.core.processes import process_count, run_in_processes
 from SSRKDLib.core.progress import Progress, no_progress
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings, prepare_case
@@ -22,14 +23,6 @@ from SSRKDLib.datasets.sources import VIRTUAL_EXTENT, Job, VirtualSource
 
 #: Bytes of memory a case takes at its peak, per voxel of the finer CT: measured 22 at 512^3.
 _BYTES_PER_VOXEL = 24
-
-
-#: One case at a time per process, so that one which ends its process is the only one to blame,
-#: and one more try.
-_LOCAL = {
-    "distributed.scheduler.worker-saturation": 1.0,
-    "distributed.scheduler.allowed-failures": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -91,8 +84,8 @@ def run_jobs(
         jobs: what to prepare, finished cases left out.
         processed: where; with ``scheduler`` a place that all workers share.
         settings: how.
-        workers: processes on this machine; 0: this one, without Dask; None: as many as there are
-            cores and memory for.
+        workers: processes on this machine; 0: this one alone; None: as many as there are cores and
+            memory for.
         scheduler: address of a Dask cluster, whose workers have this package installed.
         progress: called with stage, fraction done and message; what it raises ends the run.
 
@@ -100,14 +93,18 @@ def run_jobs(
         One outcome per job, in their order.
 
     Raises:
-        MissingDependencyError: Dask is needed and not installed.
+        MissingDependencyError: there is a scheduler, and Dask is not installed.
         InputError: no scheduler at that address.
     """
     progress("prepare", 0.0, f"Preparing {len(jobs)} cases")
-    if workers == 0 and scheduler is None:
-        outcomes: Iterator[Outcome] = (run_job(job, processed, settings) for job in jobs)
+    prepare = partial(run_job, processed=processed.absolute(), settings=settings)
+    if scheduler is not None:
+        outcomes = _with_dask(prepare, jobs, scheduler)
+    elif workers == 0:
+        outcomes = map(prepare, jobs)
     else:
-        outcomes = _with_dask(jobs, processed.absolute(), settings, workers, scheduler)
+        count = workers or process_count(_BYTES_PER_VOXEL * (2 * settings.size) ** 3)
+        outcomes = run_in_processes(prepare, jobs, count, _ended)
     done = {}
     for outcome in outcomes:
         done[outcome.case_id] = outcome
@@ -148,56 +145,42 @@ def _settings_of(job: Job, settings: Settings) -> Settings:
     return settings
 
 
+def _ended(job: Job) -> Outcome:
+    return Outcome(
+        job.case_id,
+        "Its process ended every time it was tried; the memory may not suffice. Use fewer "
+        "--workers.",
+    )
+
+
 def _with_dask(
-    jobs: Sequence[Job],
-    processed: Path,
-    settings: Settings,
-    workers: int | None,
-    scheduler: str | None,
+    prepare: Callable[[Job], Outcome], jobs: Sequence[Job], scheduler: str
 ) -> Iterator[Outcome]:
     try:
-        import dask
-        from dask.distributed import Client, LocalCluster, as_completed
+        from dask.distributed import Client, as_completed
         from distributed.scheduler import KilledWorker
     except ImportError as error:
         raise MissingDependencyError(
-            "Preparing cases in parallel needs dask.distributed, which is not installed.",
-            "Install it (pip install 'dask[distributed]'), or give --workers 0 to use one process.",
+            "A Dask cluster needs dask.distributed, which is not installed.",
+            "Install it (pip install 'dask[distributed]'), or leave --scheduler out.",
         ) from error
-    if scheduler is None:
-        memory = _BYTES_PER_VOXEL * (2 * settings.size) ** 3
-        count = min(len(jobs), workers or process_count(memory))
-        with dask.config.set(_LOCAL):
-            place = LocalCluster(
-                n_workers=count, threads_per_worker=1, memory_limit=0, dashboard_address=None
-            )
-    else:
-        place = scheduler
     try:
-        client = Client(place, set_as_default=False)
+        client = Client(scheduler, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"No Dask scheduler answers at '{scheduler}'.", "Check the address and its port."
         ) from error
     try:
-        futures = {
-            client.submit(run_job, job, processed, settings, pure=False): job for job in jobs
-        }
+        futures = {client.submit(prepare, job, pure=False): job for job in jobs}
         for future in as_completed(futures, loop=client.loop):
             error = future.exception()
             if error is None:
                 yield future.result()
             elif isinstance(error, KilledWorker):
-                yield Outcome(
-                    futures[future].case_id,
-                    "Its process ended every time it was tried; the memory may not suffice. "
-                    "Use fewer --workers.",
-                )
+                yield _ended(futures[future])
             else:
                 what = " ".join(f"{type(error).__name__}: {error}".split())
                 yield Outcome(futures[future].case_id, f"Its worker failed ({what}).")
             future.release()
     finally:
         client.close()
-        if scheduler is None:
-            place.close()

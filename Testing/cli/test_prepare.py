@@ -1,4 +1,4 @@
-"""``prepare``: many cases at once, again, on Dask, and what goes wrong."""
+"""``prepare``: many cases at once, again, in processes, on Dask, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from SSRKDLib.core.errors import Cancelled
 from SSRKDLib.core.output_manifest import MANIFEST
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings
-from SSRKDLib.datasets.prepare_many import is_finished, run_jobs
+from SSRKDLib.datasets.prepare_many import Outcome, is_finished, run_job, run_jobs
 from SSRKDLib.datasets.sources import Job, virtual_jobs
 from SSRKDLib.datasets.splits import read_info
 from SSRKDLib.surfaces.mesh_files import write_mesh
@@ -83,27 +83,25 @@ class Fatal:
         os._exit(1)
 
 
-def test_dask_workers_of_its_own_outlive_a_case_that_ends_them(virtual, tmp_path):
-    pytest.importorskip("dask.distributed")
+def test_a_case_that_ends_its_process_costs_no_other(virtual, tmp_path):
     jobs = [Job("fatal", Fatal(), "fatal"), *virtual_jobs(1, 1, 0)]
     fatal, good = run_jobs(jobs, tmp_path, SETTINGS, workers=1)
     assert "memory may not suffice" in fatal.reason and good.reason is None
     made = {k: v for k, v in tree(virtual).items() if k.startswith(good.case_id)}
     assert tree(tmp_path) == made
+    # Where a process ended after it had finished, its case is not made anew.
+    assert run_job(jobs[1], tmp_path, SETTINGS) == Outcome(good.case_id)
 
 
 def test_dask_missing_or_silent_is_said(tmp_path, monkeypatch, capsys):
+    command = ["--virtual", 1, *FLAGS, "-o", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9"]
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "dask.distributed", None)
-        assert prepare("--virtual", 1, *FLAGS, "-o", tmp_path / "out") == cli.FAILED
-        assert "--workers 0" in capsys.readouterr().err
+        assert prepare(*command) == cli.FAILED
+        assert "leave --scheduler out" in capsys.readouterr().err
     dask = pytest.importorskip("dask")
     with dask.config.set({"distributed.comm.timeouts.connect": "300ms"}):
-        refused(
-            ["prepare", "--virtual", "1", *FLAGS, "-o", tmp_path / "out",
-             "--scheduler", "tcp://127.0.0.1:9"],
-            capsys, "scheduler", "address",
-        )  # fmt: skip
+        refused(["prepare", *command], capsys, "scheduler", "address")
 
 
 def test_resume_repeats_nothing(virtual, tmp_path, monkeypatch, capsys):

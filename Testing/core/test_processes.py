@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,20 @@ def test_a_process_has_one_thread_before_it_imports_anything(monkeypatch):
     for at_start in run_in_processes(Path.read_bytes, [START] * 2, 2):
         assert {b"OMP_NUM_THREADS=1", b"MKL_NUM_THREADS=1"} <= set(at_start.split(b"\0"))
     assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal's signals")
+def test_an_interrupt_from_the_terminal_is_the_parents_from_the_first_moment_on(monkeypatch):
+    start = SpawnProcess.start
+
+    def interrupted(process):
+        start(process)
+        os.kill(process.pid, signal.SIGINT)
+
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    assert list(run_in_processes(abs, [-3, 2], 2)) == [3, 2]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_process_that_is_killed_is_reported():

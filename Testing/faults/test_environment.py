@@ -115,6 +115,15 @@ def test_few_open_files_and_other_encodings(tmp_path, prefix, code, said):
     assert (tmp_path / "Rig_ß.json").exists() == (code == 0)
 
 
+def test_an_interrupt_while_packages_load_is_one_word(tmp_path):
+    (tmp_path / "numpy.py").write_text("raise KeyboardInterrupt")
+    ran = subprocess.run(
+        [sys.executable, "-m", "SSRKDLib", "rig"], capture_output=True, text=True, cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert ran.stderr == "Cancelled.\n" and ran.returncode
+
+
 READ = "import sys; from SSRKDLib.radiographs.reading import *; read_radiograph(sys.argv[1])"
 
 
