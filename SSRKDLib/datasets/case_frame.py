@@ -16,7 +16,7 @@ import numpy as np
 from SSRKDLib.core.boxes import box_corners
 from SSRKDLib.core.errors import GeometryError, InputError
 from SSRKDLib.geometry.centred_views import view_from_angles
-from SSRKDLib.geometry.views import View
+from SSRKDLib.geometry.views import LARGEST_PIXEL, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ def fitting_pixel(
         angles, sod, sdd, detector: as in :class:`CaseFrame`.
 
     Raises:
-        GeometryError: the sources would be inside the box.
+        GeometryError: the sources would be inside the box, or the pixels larger than any.
     """
     corners = box_corners(box)
     reach = 0.0
@@ -157,4 +157,11 @@ def fitting_pixel(
                 "Give the edge of a cube around the knee (--extent).",
             )
         reach = max(reach, np.abs(view.project(corners) - (detector - 1) / 2).max())
-    return float(2 * reach / detector)
+    pixel = float(2 * reach / detector)
+    if pixel > LARGEST_PIXEL:
+        raise GeometryError(
+            f"With {detector} pixels across, each would be {pixel:.0f} mm wide, for the radiographs "
+            "to show the whole cube.",
+            "Give more pixels (--detector), or a smaller cube (--extent).",
+        )
+    return pixel

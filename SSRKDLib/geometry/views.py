@@ -27,11 +27,14 @@ from SSRKDLib.geometry.rigid_transform import FARTHEST_MM, rigid_matrix
 #: View axes closer together than this are refused (opposite directions count as parallel).
 MINIMUM_AXES_ANGLE_DEGREES = 20.0
 
+#: Distance between pixels above which no detector is meant, mm.
+LARGEST_PIXEL = 10.0
+
 
 def check_spacing(name: str, spacing: Sequence[float]) -> None:
     """Raise :class:`~SSRKDLib.core.errors.GeometryError` for a pixel spacing, mm, (between columns,
     between rows), that no detector has; ``name`` is the view's."""
-    if len(spacing) != 2 or not all(0.01 <= mm <= 10 for mm in spacing):
+    if len(spacing) != 2 or not all(0.01 <= mm <= LARGEST_PIXEL for mm in spacing):
         raise GeometryError(
             "View '{name}': a pixel spacing of {spacing} mm is impossible.",
             "Give it in millimetres, between 0.01 and 10.",

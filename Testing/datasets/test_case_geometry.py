@@ -8,9 +8,10 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, LABELS
+from SSRKDLib.core.errors import GeometryError
 from SSRKDLib.ct.hounsfield import attenuation
 from SSRKDLib.datasets.case_folder import CaseFolder
-from SSRKDLib.datasets.case_frame import CaseFrame
+from SSRKDLib.datasets.case_frame import CaseFrame, fitting_pixel
 from SSRKDLib.datasets.prepare import Settings, label_map
 from SSRKDLib.datasets.prepare_many import Outcome, run_job
 from SSRKDLib.datasets.sources import FileSource, Job
@@ -279,3 +280,13 @@ def value_at(image: sitk.Image, point: np.ndarray) -> float:
     index = image.TransformPhysicalPointToContinuousIndex(point.tolist())
     array = sitk.GetArrayViewFromImage(image)
     return ndimage.map_coordinates(array, np.array(index[::-1])[:, None], np.float64, 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sod", "said"), [(40, 1000.0, "40 pixels.*11 mm.*--detector"), (400, 105.0, "large")]
+)
+def test_views_that_cannot_show_the_whole_cube_are_refused(pixels, sod, said):
+    cube = np.array([[-100.0] * 3, [100.0] * 3])
+    assert fitting_pixel(cube, (0.0, 90.0), 1000.0, 2000.0, 400) == pytest.approx(400 / 0.9 / 400)
+    with pytest.raises(GeometryError, match=said):
+        fitting_pixel(cube, (0.0, 90.0), sod, 2000.0, pixels)
