@@ -160,8 +160,8 @@ def fitting_pixel(
     pixel = float(2 * reach / detector)
     if pixel > LARGEST_PIXEL:
         raise GeometryError(
-            f"With {detector} pixels across, each would be {pixel:.0f} mm wide, for the radiographs "
-            "to show the whole cube.",
+            f"With {detector} pixels across, each would be {pixel:.0f} mm wide, for radiographs of "
+            "the whole cube.",
             "Give more pixels (--detector), or a smaller cube (--extent).",
         )
     return pixel
