@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def test_an_interrupt_from_the_terminal_is_the_parents_from_the_first_moment_on(
     before = signal.getsignal(signal.SIGINT)
     assert list(run_in_processes(abs, [-3, 2], 2)) == [3, 2]
     assert signal.getsignal(signal.SIGINT) == before
+    with ThreadPoolExecutor(1) as threads:  # which may not say so
+        monkeypatch.setattr(SpawnProcess, "start", start)
+        assert threads.submit(list, run_in_processes(abs, [-3, 2], 2)).result() == [3, 2]
 
 
 def test_a_process_that_is_killed_is_reported():

@@ -39,6 +39,7 @@ def test_result_is_the_functions_own_and_libraries_are_not_heard(tmp_path, capfd
         ("hog", "needs more memory, or space"),
         ("fill", "needs more memory, or space"),
         ("bar", r"cannot be read \(Permission denied\). Check that"),
+        ("brim", r"temporary file cannot be written \(No space left on device\). Make space in /"),
         ("nest", r"cannot be read \(RecursionError\)"),
         ("refuse", "It is blue. Paint it grey."),
     ],

@@ -103,6 +103,12 @@ def test_a_file_of_no_array_of_numbers_is_refused(tmp_path, what):
         read_arrays([str(path)], 1)
 
 
+def test_arrays_come_as_they_were_sent(tmp_path):
+    np.save(tmp_path / "mask.npy", np.array([[True, False]]))
+    first, second = read_arrays([None, str(tmp_path / "mask.npy")], 2)
+    assert first is None and second.dtype == bool and second.tolist() == [[True, False]]
+
+
 @pytest.mark.parametrize(
     ("value", "form", "wrong"),
     [

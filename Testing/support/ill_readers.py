@@ -67,6 +67,11 @@ def bar(path):
 
 
 @apart(ImageError)
+def brim(path):
+    raise OSError from OSError(errno.ENOSPC, "says nothing")  # as pydicom does
+
+
+@apart(ImageError)
 def lack(path):
     raise ImportError("DLL load failed")
 
