@@ -60,18 +60,25 @@ python:
 system: | python
 	@$(PYTHON) -m Testing.system_packages
 
+# No package is in two of the files, so what tests need is installed beside the rest: pip has one
+# process only. Likewise what nearly every test imports is compiled: three processes of tests that
+# begin at once would each compile all of it.
 $(STAMP): | python
 	@echo "setup: installing the packages of requirements/ into $(VENV) (once; torch is large)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python $(PINNED) -r requirements/torch-cpu.txt 2>$(VENV)/torch-cpu.log || { \
+	@$(BIN)/python $(PINNED) -r requirements/test.txt & beside=$$!; \
+	  { $(BIN)/python $(PINNED) -r requirements/torch-cpu.txt 2>$(VENV)/torch-cpu.log || { \
 	  echo "setup: no PyTorch for the CPU alone was found ($(VENV)/torch-cpu.log says why); taking"; \
 	  echo "the package index's build, on Linux with CUDA"; \
-	  $(BIN)/python $(PINNED) -r requirements/torch.txt; } && \
-	  $(BIN)/python $(PINNED) $(LOCK:%=-r %) && \
+	  $(BIN)/python $(PINNED) -r requirements/torch.txt; }; } && \
+	  $(BIN)/python $(PINNED) -r requirements/user.txt -r requirements/training.txt; code=$$?; \
+	  wait $$beside && test $$code = 0 && \
 	  $(BIN)/python $(PIP) --no-deps --no-build-isolation -e . || { \
 	  echo "setup: pip could not install everything, and its last words are above. This step, and"; \
 	  echo "no later one, needs the internet (or a package index that pip is configured for)."; \
 	  exit 1; }
+	@for names in "SSRKDLib.training.command" "slicer, pydicom, SimpleITK, trimesh, matplotlib.figure"; do \
+	  $(BIN)/python -c "import $$names" 2>/dev/null & done; wait
 	@rm -f $(VENV)/setup-*
 	@touch $@
 
