@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Union
 
-from SSRKDLib.core.errors import OutputError, failed_call
+from SSRKDLib.core.errors import OutputError, failed_call, of_the_system
 
 #: What a file is written from: its text, its bytes, or a function that writes into a stream.
 Content = Union[str, bytes, Callable[[BinaryIO], object]]
@@ -55,6 +55,9 @@ def write_file(path: str | os.PathLike, content: Content) -> None:
 def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
     """What to raise where writing failed: a full disk and missing permission have own sentences."""
     error = failed_call(error) or error
+    if error.errno in (errno.EMFILE, errno.ENFILE):  # no fault of the path
+        told = of_the_system(error)
+        return OutputError(told.cause, told.remedy)
     cause = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OutputError(

@@ -107,3 +107,5 @@ def test_a_full_disk_is_told_whoever_wraps_the_error(tmp_path):
     wrapped = OSError("With tag (7FE0,0010) got exception\nTraceback")  # as pydicom does
     wrapped.__cause__ = full
     assert str(cannot_write(tmp_path, wrapped)) == str(cannot_write(tmp_path, full))
+    few = OSError(errno.EMFILE, "Too many open files")
+    assert str(cannot_write(tmp_path, few)).startswith("Too many files are open. Close other")
