@@ -30,15 +30,10 @@ from SSRKDLib.cli import (
     weights,
     worker,
 )
-from SSRKDLib.core.errors import (
-    Cancelled,
-    InputError,
-    SSRKDError,
-    describe_unexpected,
-    of_the_system,
-)
+from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
 from SSRKDLib.core.log_text import shortened
 from SSRKDLib.core.progress import ProgressLine
+from SSRKDLib.core.system_errors import of_the_system
 
 COMMANDS = (
     reconstruct, compare, plan, evaluate, rig, simulate, prepare, weights, doctor, demo, worker

@@ -6,14 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from SSRKDLib.core.system_errors import is_out_of_memory
+
 #: Portions are halved down to this many points before memory counts as not sufficient.
 SMALLEST = 4096
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception is torch's or Python's word for too little memory."""
-    # torch's own class, by name: it moved between modules, and torch may be absent.
-    return type(error).__name__ in ("OutOfMemoryError", "MemoryError")
 
 
 def in_batches(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -87,43 +85,6 @@ def script(main: Callable[[], object]) -> Callable[[], int]:
         return 0
 
     return run
-
-
-def failed_call(error: BaseException) -> OSError | None:
-    """The system's own error behind one that a library raised, or None."""
-    while isinstance(error, OSError) and error.errno is None:  # pydicom wraps it
-        error = error.__cause__
-    return error if isinstance(error, OSError) else None
-
-
-def of_the_system(error: BaseException) -> SSRKDError | None:
-    """What the system lacks or cannot do, which is nobody's mistake in the program."""
-    if isinstance(error, MemoryError):
-        return DeviceMemoryError(
-            "The computer's memory does not suffice.",
-            "Close other programs, or choose a coarser resolution.",
-        )
-    code = error.errno if isinstance(error, OSError) else None
-    if code in (errno.EMFILE, errno.ENFILE):
-        return SSRKDError(
-            "Too many files are open.", "Close other programs, or raise the limit (ulimit -n)."
-        )
-    if code in (errno.ENOSPC, errno.EDQUOT):
-        return SSRKDError("The disk, or whatever the output goes to, is full.", "Free some space.")
-    if code in (errno.EACCES, errno.EPERM):
-        return InputError(
-            "'{path}' cannot be opened: permission is missing.",
-            "Choose another, or have it made readable.",
-            path=error.filename or "A file",
-        )
-    if code == errno.ENAMETOOLONG:
-        return InputError("A path is longer than this system allows.", "Check the paths.")
-    if code == errno.ENOENT:
-        try:
-            os.getcwd()
-        except FileNotFoundError:
-            return SSRKDError("The working folder was deleted.", "Change into another one (cd).")
-    return None
 
 
 def describe_unexpected(error: BaseException) -> str:

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Union
 
-from SSRKDLib.core.errors import OutputError, failed_call, of_the_system
+from SSRKDLib.core.errors import OutputError
+from SSRKDLib.core.system_errors import failed_call, of_the_system
 
 #: What a file is written from: its text, its bytes, or a function that writes into a stream.
 Content = Union[str, bytes, Callable[[BinaryIO], object]]

@@ -34,11 +34,11 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from SSRKDLib.core import errors
-from SSRKDLib.core.errors import InputError, SSRKDError, failed_call
+from SSRKDLib.core.errors import InputError, SSRKDError
 from SSRKDLib.core.input_files import LARGEST_FILE, MOST_FILES
 from SSRKDLib.core.messages import Message
-from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.core.output_file import remove_scratch
+from SSRKDLib.core.system_errors import failed_call, missing_package
 
 try:
     import resource

@@ -8,15 +8,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from SSRKDLib.core.errors import (
-    InputError,
-    MissingDependencyError,
-    SSRKDError,
-    describe_unexpected,
-    of_the_system,
-)
+from SSRKDLib.core.errors import InputError, MissingDependencyError, SSRKDError, describe_unexpected
 from SSRKDLib.core.processes import process_count, run_in_processes
 from SSRKDLib.core.progress import Progress, no_progress
+from SSRKDLib.core.system_errors import of_the_system
 from SSRKDLib.datasets.case_folder import CaseFolder
 from SSRKDLib.datasets.prepare import Settings, prepare_case
 from SSRKDLib.datasets.sources import VIRTUAL_EXTENT, Job, VirtualSource

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.optional_packages import missing_package
+from SSRKDLib.core.system_errors import missing_package
 
 _BINS = 8
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from SSRKDLib.clinical.definitions import DEFINITIONS
 from SSRKDLib.core.anatomy import BONES, COLOURS
-from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.core.output_folder import write_into
+from SSRKDLib.core.system_errors import missing_package
 from SSRKDLib.evaluation.cohort import EVALUATION
 from SSRKDLib.evaluation.cohort_summary import TABLE
 

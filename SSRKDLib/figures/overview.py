@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from SSRKDLib.core.anatomy import BONES, COLOURS
 from SSRKDLib.core.boxes import bounding_box
-from SSRKDLib.core.optional_packages import missing_package
 from SSRKDLib.core.output_file import write_file
+from SSRKDLib.core.system_errors import missing_package
 from SSRKDLib.figures.shading import shade
 from SSRKDLib.geometry.rasterise import silhouette
 from SSRKDLib.geometry.views import View

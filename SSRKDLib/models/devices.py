@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from SSRKDLib.core.batching import is_out_of_memory
 from SSRKDLib.core.errors import DeviceMemoryError, InputError
-from SSRKDLib.core.optional_packages import missing_package
+from SSRKDLib.core.system_errors import is_out_of_memory, missing_package
 
 DEVICES = ("auto", "cpu", "cuda")
 

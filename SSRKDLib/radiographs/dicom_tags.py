@@ -16,9 +16,10 @@ from datetime import datetime
 
 import numpy as np
 
-from SSRKDLib.core.errors import ImageError, SSRKDError, failed_call
+from SSRKDLib.core.errors import ImageError, SSRKDError
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import apart
+from SSRKDLib.core.system_errors import failed_call
 from SSRKDLib.images.dicom_files import DicomFile, read_dicom
 from SSRKDLib.radiographs.dicom_oddities import oddities
 from SSRKDLib.radiographs.dicom_values import (

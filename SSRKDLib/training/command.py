@@ -26,17 +26,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from SSRKDLib.core.errors import (
-    InputError,
-    OutputError,
-    SSRKDError,
-    WeightsError,
-    of_the_system,
-)
+from SSRKDLib.core.errors import InputError, OutputError, SSRKDError, WeightsError
 from SSRKDLib.core.input_files import beginning
 from SSRKDLib.core.output_file import cannot_write, is_elsewhere, resolved, write_file
 from SSRKDLib.core.output_folder import grown_folder, write_into
 from SSRKDLib.core.output_manifest import ResultKind, files_with
+from SSRKDLib.core.system_errors import of_the_system
 from SSRKDLib.training.checkpoints import ENTRY, LAST, read_checkpoint
 from SSRKDLib.training.configuration import check_files, check_values
 from SSRKDLib.training.data.modules import SegmentationData, TeacherData

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.core.input_files import parse_json
 from SSRKDLib.core.messages import Message
-from SSRKDLib.core.optional_packages import missing_package
+from SSRKDLib.core.system_errors import missing_package
 from SSRKDLib.weights.archive import GET_ANOTHER, MANIFEST, TENSORS, read_member, write_members
 from SSRKDLib.weights.storage import EIGHT_BITS, STORAGES, from_stored, to_stored
 

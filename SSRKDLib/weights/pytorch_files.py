@@ -14,7 +14,8 @@ from typing import Any
 from SSRKDLib.core.errors import WeightsError
 from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
-from SSRKDLib.core.optional_packages import OLDEST_TORCH, missing_package
+from SSRKDLib.core.optional_packages import OLDEST_TORCH
+from SSRKDLib.core.system_errors import missing_package
 from SSRKDLib.core.zip_files import open_zip
 
 _ANOTHER = "Copy or download the file again; a training keeps its last checkpoints."

@@ -13,16 +13,11 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from SSRKDLib import __version__
-from SSRKDLib.core.errors import (
-    Cancelled,
-    InputError,
-    SSRKDError,
-    describe_unexpected,
-    of_the_system,
-)
+from SSRKDLib.core.errors import Cancelled, InputError, SSRKDError, describe_unexpected
 from SSRKDLib.core.log_text import shortened
 from SSRKDLib.core.output_folder import abandon
 from SSRKDLib.core.progress import Progress
+from SSRKDLib.core.system_errors import of_the_system
 from SSRKDLib.worker.protocol import LineReader, encode
 
 #: A task: arguments and progress in, JSON values out.

@@ -17,10 +17,11 @@ import pytest
 from SSRKDLib.__main__ import _main
 from SSRKDLib.cli.main import main
 from SSRKDLib.core import output_folder
-from SSRKDLib.core.errors import GeometryError, OutputError, of_the_system
+from SSRKDLib.core.errors import GeometryError, OutputError
 from SSRKDLib.core.output_file import cannot_write
 from SSRKDLib.core.output_folder import replaced_folder
 from SSRKDLib.core.output_manifest import MANIFEST, ResultKind
+from SSRKDLib.core.system_errors import of_the_system
 from SSRKDLib.radiographs.rig_file import read_rig, rig_to_dict
 from SSRKDLib.radiographs.rig_from_dicom import rig_from_dicom
 from Testing.fuzz.readers import ROOT, SAMPLES
@@ -31,6 +32,29 @@ FRONTAL, LATERAL = SAMPLES / "SSRKD_frontal.dcm", SAMPLES / "SSRKD_lateral.dcm"
 class Full(io.StringIO):
     def write(self, text):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "memory does not suffice"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you"),
+            "memory does not suffice",
+        ),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you"), "memory does not suffice"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "memory does not suffice"),
+        (ImportError("Failed to load vtkCommonCore"), "A package does not load (Failed to load"),
+        (ModuleNotFoundError("No module named 'vtk'", name="vtk.a"), "vtk is not installed"),
+        (ModuleNotFoundError("No module named 'SSRKDLib.a'", name="SSRKDLib.a"), None),
+        (RuntimeError("unknown"), None),
+    ],
+    ids=str,
+)
+def test_memory_and_packages_that_are_lacking_are_told_as_such(error, told):
+    said = of_the_system(error)
+    assert (told is None) == (said is None)
+    assert told is None or told in str(said)
 
 
 def test_names_that_an_encoding_does_not_have_are_written(tmp_path, monkeypatch):

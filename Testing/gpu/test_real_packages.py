@@ -62,3 +62,48 @@ def test_cuda_reconstructs_as_the_cpu_does():
     on_gpu = reconstruct(exposures, rig, KneeModel.load(None, "cuda"), 2.0)
     for bone, mesh in on_cpu.bones.items():
         assert point_distances(on_gpu.bones[bone].vertices, mesh).max() < 0.2
+
+
+@pytest.mark.package("torch")
+@needs_gpu
+def test_cuda_reads_a_ct_as_the_cpu_does():
+    from SSRKDLib.ct.reading import CtScan
+    from SSRKDLib.models.loading import load_ct_model
+    from SSRKDLib.reconstruction.ct import reconstruct_ct
+    from Testing.support.band_knee import band_ct
+
+    scan = CtScan(*band_ct())
+    on_cpu, on_gpu = (
+        reconstruct_ct(scan, load_ct_model(None, device), "L", surface="field").bones
+        for device in ("cpu", "cuda")
+    )
+    assert on_cpu and on_cpu.keys() == on_gpu.keys()
+    for bone, mesh in on_cpu.items():
+        assert point_distances(on_gpu[bone].vertices, mesh).mean() < 0.05
+
+
+@pytest.mark.package("torch")
+@needs_gpu
+def test_a_gpu_that_is_too_small_is_told_and_left_where_any_device_will_do():
+    from SSRKDLib.core.errors import DeviceMemoryError
+    from SSRKDLib.models.loading import load_model, run_with_model
+    from SSRKDLib.reconstruction.radiographs import reconstruct
+
+    _, rig, exposures = plain_case()
+
+    def made_on(device: str):
+        def work(model):
+            return reconstruct(exposures, rig, model, 2.0, surface="field").bones
+
+        return run_with_model(work, load_model, None, device, lambda *_: None)
+
+    whole = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(60 * 2**20 / whole)
+    try:
+        bones, (warning,) = made_on("auto")
+        assert len(bones) == 4 and "the CPU was used" in warning
+        with pytest.raises(DeviceMemoryError, match="in small batches. Use the CPU"):
+            made_on("cuda")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
