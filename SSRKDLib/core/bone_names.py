@@ -121,6 +121,16 @@ def match_bones(
         best = exact if len(exact) == 1 else fitting
         if len(best) == 1:
             bones[bone] = best[0]
+            left = [name for name in fitting if name != best[0]]
+            if left:
+                sentences.append(
+                    Message(
+                        "The {bone} is {first}; {others} would match it, too.",
+                        bone=bone,
+                        first=best[0],
+                        others=", ".join(left),
+                    )
+                )
         elif best:
             candidates[bone] = tuple(best)
             sentences.append(

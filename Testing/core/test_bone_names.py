@@ -165,7 +165,10 @@ def test_what_the_user_picks_is_taken():
 
 def test_the_exact_name_wins():
     names = [NamedSurface("femur old"), NamedSurface("Femur"), NamedSurface("distal femur")]
-    assert match_bones(names).bones == {"femur": "Femur"}
+    found = match_bones([*names, NamedSurface("femur_2"), NamedSurface("Tibia")])
+    assert found.bones == {"femur": "Femur", "tibia": "Tibia"}
+    told = "The femur is Femur; femur old, distal femur, femur_2 would match it, too."
+    assert told in found.sentences and not any("tibia" in each for each in found.sentences)
 
 
 def test_left_against_right_is_refused():
