@@ -26,9 +26,14 @@ LONGEST = (
     "Testing/reconstruction/test_explanations.py",
     "Testing/evaluation/test_alignment.py",
     "Testing/cli/test_evaluate.py",
-    "Testing/cli/test_prepare.py",
-    "Testing/clinical/test_measures.py",
+    "Testing/cli/test_compare.py",
+    "Testing/worker/test_server.py",
     "Testing/golden/test_golden.py",
+    "Testing/cli/test_prepare.py",
+    "Testing/weights/test_official_import.py",
+    "Testing/reconstruction/test_fitting.py",
+    "Testing/figures/test_overview.py",
+    "Testing/cli/test_commands.py",
 )
 
 

@@ -35,6 +35,7 @@ from Testing.structure.repository import ROOT
 from Testing.support.ball_knee import BALLS, BallModel, ball, write_ball_case
 from Testing.support.band_knee import write_band_bundle, write_band_ct
 from Testing.support.command_checks import refused, tree
+from Testing.support.few_points import few_points  # noqa: F401  (a fixture for every test)
 
 
 @pytest.fixture

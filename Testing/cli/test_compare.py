@@ -15,7 +15,6 @@ from scipy.spatial.transform import Rotation
 from SSRKDLib.cli import main as cli
 from SSRKDLib.core.anatomy import LABELS
 from SSRKDLib.core.output_folder import replaced_folder
-from SSRKDLib.evaluation import metrics
 from SSRKDLib.evaluation.metrics import compare_meshes
 from SSRKDLib.evaluation.regions import common_region, region_from_rig, seen_by
 from SSRKDLib.geometry.rig_presets import oblique, orthogonal
@@ -27,14 +26,9 @@ from SSRKDLib.surfaces.mesh import Mesh
 from SSRKDLib.surfaces.mesh_files import write_mesh
 from SSRKDLib.surfaces.voxelise import voxelise
 from Testing.support.command_checks import refused, tree
+from Testing.support.few_points import few_points  # noqa: F401  (a fixture for every test)
 
 COLUMNS = ["bone", "assd_mm", "assd_paper_mm", "hd_mm", "hd95_mm", "dsc"]
-
-
-@pytest.fixture(autouse=True)
-def fewer_points(monkeypatch):
-    """The paper's protocol with fewer points: nothing here looks at it."""
-    monkeypatch.setattr(metrics, "PAPER_POINTS", 2_000)
 
 
 @lru_cache(maxsize=8)

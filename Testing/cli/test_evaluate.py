@@ -21,7 +21,7 @@ from SSRKDLib.evaluation import cohort as cohort_evaluation
 from SSRKDLib.evaluation import comparison
 from SSRKDLib.evaluation.cohort import evaluate_case
 from SSRKDLib.evaluation.cohort_summary import STATISTICS
-from SSRKDLib.evaluation.metrics import MEASURES, compare_meshes
+from SSRKDLib.evaluation.metrics import MEASURES
 from SSRKDLib.models import devices
 from SSRKDLib.radiographs.rig_file import read_rig
 from SSRKDLib.simulation.population import load_person
@@ -48,17 +48,6 @@ def write_case(folder: Path, shift: float = 0.0, without: tuple[str, ...] = ()) 
     write_bones(folder / "truth")
     write_bones(folder / "reconstruction", shift, without)
     return folder
-
-
-@pytest.fixture
-def quick(monkeypatch) -> None:
-    """Few points per surface: what is tested here is not the distances."""
-
-    def measured(recon, reference, region=None, **options):
-        return compare_meshes(recon, reference, region, **{**options, "samples": 1000})
-
-    monkeypatch.setattr(comparison, "compare_meshes", measured)
-    monkeypatch.setattr("SSRKDLib.evaluation.metrics.PAPER_POINTS", 500)
 
 
 @pytest.fixture
@@ -93,7 +82,7 @@ def counted(monkeypatch) -> list[str]:
     return done
 
 
-def test_a_row_per_bone_and_case(cases, tmp_path, capsys, quick):
+def test_a_row_per_bone_and_case(cases, tmp_path, capsys, quick, plotted):
     output = tmp_path / "out"
     assert evaluate(cases, output) == cli.OK
     rows = table(output / "metrics.csv")
@@ -290,7 +279,7 @@ def test_the_output_folder_is_safe(cases, tmp_path, capsys, quick):
     assert tree(output) == before
 
 
-def test_what_the_user_has_in_the_output_folder_stays(cases, tmp_path, capsys, quick):
+def test_what_the_user_has_in_the_output_folder_stays(cases, tmp_path, capsys, quick, plotted):
     base, output = ["evaluate", cases, "--no-reconstruct", "--processes", 1], tmp_path / "out"
     assert evaluate(cases, output) == cli.OK
     (output / "notes.txt").write_text("mine")
@@ -392,7 +381,9 @@ def test_a_side_that_nothing_tells_leaves_clinical_measures_out(cases, tmp_path,
     assert {row["note"] for row in rows} == {"neither rig nor names tell the knee's side"}
 
 
-def test_without_matplotlib_the_plots_are_left_out(cases, tmp_path, monkeypatch, capsys, quick):
+def test_without_matplotlib_the_plots_are_left_out(
+    cases, tmp_path, monkeypatch, capsys, quick, plotted
+):
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     assert evaluate(cases, tmp_path / "out") == cli.OK
     assert "The plots are left out. Matplotlib is not installed." in capsys.readouterr().err

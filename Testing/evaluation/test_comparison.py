@@ -16,6 +16,7 @@ from SSRKDLib.geometry.views import Rig
 from SSRKDLib.simulation.population import load_person
 from SSRKDLib.surfaces.knee import joint_centre
 from Testing.support.ball_knee import ball
+from Testing.support.few_points import few_points  # noqa: F401  (a fixture for every test)
 
 
 def test_signed_distance_of_concentric_balls_is_the_difference_of_radii():
