@@ -138,6 +138,8 @@ lock: setup $(TOOLED)
 bench: setup
 	@echo "bench: measuring speed and memory"
 	@$(BIN)/python -m Testing.benchmark
+	@echo "bench: reading good files, beside the last version that gave them to libraries unchecked"
+	@$(BIN)/python -m Testing.reading_cost f1d4f4a
 
 gpu-check: setup
 	@echo "gpu-check: package, version, test"
