@@ -1,9 +1,9 @@
-"""What reading good files costs beside an earlier version: ``python -m Testing.reading_cost REVISION``,
-a part of ``make bench``.
+"""What reading good files costs beside an earlier version: ``python -m Testing.reading_cost``.
 
-Both versions read the sample data in turn, each in a process of its own, and the least processor
-time of each is compared, that of the processes which they read in included. The earlier version is
-taken from the repository's history, so that a clone without it cannot measure.
+``make bench`` runs it with a REVISION. Both versions read the sample data in turn, each in a
+process of its own, and the least processor time of each is compared, that of the processes which
+they read in included. The earlier version is taken from the repository's history, so that a clone
+without it cannot measure.
 """
 
 from __future__ import annotations

@@ -129,8 +129,13 @@ def _series_name(slices: list[Slice]) -> str:
 
 
 def _check_one_patient(slices: list[Slice], folder: Path) -> None:
-    for name, what in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
-        groups = list(_grouped(slices, lambda one, name=name: str(one.tags.get(name, ""))).values())
+    people = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
+    for names, what in ((people, "patients"), (("StudyInstanceUID",), "studies")):
+
+        def stated(one: Slice, names: tuple[str, ...] = names) -> tuple[str, ...]:
+            return tuple(str(one.tags.get(name) or "") for name in names)
+
+        groups = list(_grouped(slices, stated).values())
         if len(groups) > 1:
             raise ImageError(
                 "The DICOM series in '{folder}' has slices of {count} {what}: '{path}' and "
@@ -162,6 +167,7 @@ def _largest_stack(slices: list[Slice], notes: list[str]) -> list[Slice]:
             None if spacing is None else tuple(np.round(spacing, 4)),
             one.tags.Rows,
             one.tags.Columns,
+            one.tags.get("BitsAllocated"),
         )
 
     groups = list(_grouped(slices, kind).values())

@@ -24,7 +24,8 @@ _TAGS = [
     "Modality", "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "ImageType", "SeriesNumber",
     "SeriesDescription", "Rows", "Columns", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "AcquisitionNumber", "InstanceNumber", "RescaleSlope", "RescaleIntercept",
-    "NumberOfFrames", "PhotometricInterpretation", *_GROUPS,
+    "NumberOfFrames", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PatientName", "PatientBirthDate", "PatientSex", *_GROUPS,
 ]  # fmt: skip
 
 #: How far directions may be from perpendicular ones of length 1.
@@ -78,6 +79,14 @@ class Slice(NamedTuple):
             raise self._impossible("PhotometricInterpretation")
         if slope is not None and slope <= 0:
             raise self._impossible("RescaleSlope")
+        bits = [number(self.tags, name) for name in ("BitsAllocated", "BitsStored", "HighBit")]
+        allocated, stored, high = bits
+        if allocated is not None and allocated not in (8, 16, 32):
+            raise self._impossible("BitsAllocated")
+        if None not in (allocated, stored) and not 1 <= stored <= allocated:
+            raise self._impossible("BitsStored")
+        if None not in bits and not stored <= high + 1 <= allocated:
+            raise self._impossible("HighBit")
         if spacing is not None and spacing.min() <= 0:
             raise self._impossible("PixelSpacing")
         if directions is not None and np.abs(directions @ directions.T - np.eye(2)).max() > _ASKEW:

@@ -22,6 +22,8 @@ from SSRKDLib.core.input_files import regular_file
 from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import LARGEST_VOLUME
 from SSRKDLib.images.dicom_files import damage_told, read_dicom
+from SSRKDLib.images.meta_image import check_compressed
+from SSRKDLib.images.orientation import tiff_orientation
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(
@@ -107,6 +109,8 @@ def check_size(path: Path, kind: str, volume: bool) -> None:
     else:
         fits = max(size) <= LONGEST_SIDE and pixels <= MOST_PIXELS
         most = f"{LONGEST_SIDE} pixels per side and {MOST_PIXELS // 10**6} million in all"
+    if kind == "MetaImageIO" and fits:
+        check_compressed(path, needed)
     if not fits or pixels == 0:
         raise ImageError(
             "'{path}' declares {size} pixels of {bits} bits; at most {most} are read.",
@@ -343,6 +347,14 @@ def _check_tiff(path: Path) -> None:
         else:
             if place:
                 raise ImageError(Message("'{path}' has pages without end.", path=path), _AGAIN)
+    orientation = tiff_orientation(path)
+    if orientation > 1:  # which libtiff turns wrongly, and makes 8 bits of 16
+        raise ImageError(
+            "'{path}' is stored turned or mirrored (TIFF orientation {orientation}).",
+            "Save it upright, as PNG for example.",
+            path=path,
+            orientation=orientation,
+        )
 
 
 def _check_jpeg(path: Path) -> None:
@@ -351,26 +363,6 @@ def _check_jpeg(path: Path) -> None:
         stream.seek(max(0, path.stat().st_size - 4096))
         if not stream.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
             raise ImageError(Message("'{path}' is cut off or damaged.", path=path), _AGAIN)
-
-
-def jpeg_orientation(path: Path) -> int:
-    """How a JPEG file's picture is to be turned, 1 to 8 (EXIF 2.3, 4.6.4 A); 1, not, without it."""
-    with path.open("rb") as stream:
-        start = stream.read(1 << 16)
-    at = start.find(b"Exif\0\0")
-    tiff = start[at + 6 :]
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if at < 4 or start[at - 4 : at - 2] != b"\xff\xe1" or order is None:
-        return 1
-    try:
-        place = struct.unpack_from(f"{order}I", tiff, 4)[0]
-        for entry in range(struct.unpack_from(f"{order}H", tiff, place)[0]):
-            tag, *_, value = struct.unpack_from(f"{order}HHIH", tiff, place + 2 + 12 * entry)
-            if tag == 0x0112:
-                return value if 1 <= value <= 8 else 1
-    except struct.error:  # a damaged table of contents: the picture may be whole
-        pass
-    return 1
 
 
 def _check_dicom(path: Path) -> None:

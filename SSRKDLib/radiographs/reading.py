@@ -26,9 +26,9 @@ from SSRKDLib.images.dicom_files import DicomFile
 from SSRKDLib.images.formats import (
     check_dicom_pixels,
     check_size,
-    jpeg_orientation,
     whole_image_kind,
 )
+from SSRKDLib.images.orientation import jpeg_orientation
 from SSRKDLib.images.volumes import itk_settings
 from SSRKDLib.radiographs.collimation import padding_mask, shutter_mask
 from SSRKDLib.radiographs.dicom_tags import (

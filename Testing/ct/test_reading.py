@@ -97,13 +97,23 @@ def test_slices_that_occur_twice_are_taken_once_and_said(tmp_path):
     assert "8 of 8 slices occur twice" in scan.notes[0]
 
 
-@pytest.mark.parametrize("name", ["0010|0020", "0020|000d"])
+@pytest.mark.parametrize("name", ["0010|0020", "0020|000d", "0010|0010", "0010|0030"])
 def test_two_patients_or_studies_in_one_series_are_refused(tmp_path, name):
     tag = "_" + name.replace("|", "_")
     write_series(image(8), tmp_path, **{tag: "1.2"})
     moved = write_series(image(8), tmp_path / "other", **{tag: "1.3"})[0]
     moved.rename(tmp_path / "stranger.dcm")
     with pytest.raises(ImageError, match="slices of 2.*'stranger.dcm'"):
+        read_scan(tmp_path)
+
+
+def test_a_slice_of_other_bits_is_no_slice_of_the_series(tmp_path):
+    """Its pixels of 16 bits would be read as twice as many of 8."""
+    path = write_series(image(8), tmp_path)[3]
+    odd = pydicom.dcmread(path)
+    odd.BitsAllocated, odd.BitsStored, odd.HighBit = 8, 8, 7
+    odd.save_as(path)
+    with pytest.raises(ImageError, match="missing"):
         read_scan(tmp_path)
 
 
@@ -193,6 +203,7 @@ def test_of_several_series_the_longest_is_read_and_named(tmp_path):
         ("RescaleSlope", "-1"), ("PixelSpacing", ["0", "0"]), ("PixelSpacing", "0.7"),
         ("ImageOrientationPatient", ["1", "0", "0", "0.5", "0.87", "0"]),
         ("ImageOrientationPatient", ["1", "0", "0"]), ("ImagePositionPatient", ["1", "0"]),
+        ("BitsAllocated", 12), ("BitsStored", 0), ("BitsStored", 17), ("HighBit", 16),
     ],
 )  # fmt: skip
 def test_tags_that_no_ct_has_are_refused_by_name(tmp_path, name, value):

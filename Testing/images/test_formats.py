@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 
 import numpy as np
 import pydicom
@@ -32,6 +33,74 @@ def test_a_cut_radiograph_is_refused(tmp_path, name, share):
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(ImageError):
         read_radiograph(path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sound"),
+    [
+        ("", True),
+        ("half", False),
+        ("tiny", False),
+        ("none", False),
+        ("cut", False),
+        ("long", False),
+    ],
+)
+def test_a_compressed_metaimage_is_read_whole_or_not_at_all(tmp_path, fault, sound):
+    """MetaIO gives what lies in memory by chance where zlib fails."""
+    packed = zlib.compress(PIXELS.tobytes())
+    stated = {"half": len(packed) // 2, "tiny": 10, "none": None}.get(fault, len(packed))
+    if fault == "long":
+        packed, stated = packed + b"0" * 64, len(packed) + 65
+    header = (
+        "ObjectType = Image\nNDims = 2\nBinaryData = True\nBinaryDataByteOrderMSB = False\n"
+        "CompressedData = True\n"
+        + (f"CompressedDataSize = {stated}\n" if stated else "")
+        + "ElementSpacing = 1 1\nDimSize = 80 64\nElementType = MET_FLOAT\n"
+    )
+    (tmp_path / "a.mha").write_bytes(
+        (header + "ElementDataFile = LOCAL\n").encode() + packed[: -50 if fault == "cut" else None]
+    )
+    (tmp_path / "b.mhd").write_text(header + "ElementDataFile = b.zraw\n")
+    (tmp_path / "b.zraw").write_bytes(packed[: -50 if fault == "cut" else None])
+    for name in ("a.mha", "b.mhd"):
+        if sound:
+            np.testing.assert_array_equal(read_radiograph(tmp_path / name).pixels, PIXELS)
+        else:
+            with pytest.raises(ImageError, match="compressed pixels of .* cut off or damaged"):
+                read_radiograph(tmp_path / name)
+
+
+@pytest.mark.parametrize("big", [False, True], ids=["TIFF", "BigTIFF"])
+def test_a_tiff_that_is_stored_turned_is_refused(tmp_path, big):
+    """libtiff mirrors what is to be turned, and makes 8 bits of 16."""
+    path = tmp_path / "a.tif"
+    pixels = (PIXELS * 1000 + 9000).astype("<u2")
+    lines = [(256, 80), (257, 64), (258, 16), (259, 1), (262, 1), (274, 6), (277, 1), (278, 64)]
+    size, entry = ("Q", "<HHQHHI") if big else ("I", "<HHIHH")
+    begin = 16 if big else 8
+    lines += [(279, pixels.nbytes)]
+    place = begin + struct.calcsize("<" + ("Q" if big else "H")) + 10 * struct.calcsize(entry)
+    place += struct.calcsize("<" + size)
+    table = b""
+    for tag, value in sorted([*lines, (273, place)]):
+        rest = (value & 0xFFFF, value >> 16, 0) if big else (value & 0xFFFF, value >> 16)
+        table += struct.pack(entry, tag, 4, 1, *rest)
+    head = (
+        struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16) if big else struct.pack("<2sHI", b"II", 42, 8)
+    )
+    count = struct.pack("<Q" if big else "<H", 10)
+    whole = head + count + table + struct.pack("<" + size, 0) + pixels.tobytes()
+    path.write_bytes(whole)
+    with pytest.raises(ImageError, match="TIFF orientation 6.*Save it upright"):
+        read_radiograph(path)
+    path.write_bytes(
+        whole.replace(
+            struct.pack(entry, 274, 4, 1, 6, *([0] * (1 + big))),
+            struct.pack(entry, 274, 4, 1, 1, *([0] * (1 + big))),
+        )
+    )
+    np.testing.assert_array_equal(read_radiograph(path).pixels, pixels)
 
 
 def test_a_nifti_whose_gzip_is_whole_and_whose_voxels_are_not(tmp_path):
