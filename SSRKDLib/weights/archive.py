@@ -190,9 +190,16 @@ def write_members(path: Path, manifest: bytes, data: bytes, compressed: bool = F
 
 
 def is_written_archive(path: Path) -> bool:
-    """Whether a file is one of :func:`write_members`; a damaged one begins as a bundle does."""
+    """Whether a file is one of :func:`write_members`; a damaged one begins as a bundle does, a
+    whole one has its two members and no other. A link is none."""
     start = beginning(path, 30 + len(MANIFEST))
-    return start.startswith(b"PK") and start.endswith(MANIFEST.encode())
+    if path.is_symlink() or not (start.startswith(b"PK") and start.endswith(MANIFEST.encode())):
+        return False
+    try:
+        with open_zip(path) as archive:
+            return sorted(archive.namelist()) == sorted(LIMITS)
+    except (*_ZIP_DAMAGE, OSError):
+        return True
 
 
 def _check_replaceable(path: Path) -> None:

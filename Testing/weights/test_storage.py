@@ -14,7 +14,7 @@ pytest.importorskip("safetensors")
 
 from safetensors.torch import load, save  # noqa: E402
 
-from SSRKDLib.core.errors import WeightsError  # noqa: E402
+from SSRKDLib.core.errors import OutputError, WeightsError  # noqa: E402
 from SSRKDLib.weights.archive import MANIFEST, TENSORS, read_member  # noqa: E402
 from SSRKDLib.weights.bundle import copy_bundle, read_bundle, write_bundle  # noqa: E402
 from Testing.support.weights_checks import refused  # noqa: E402
@@ -79,6 +79,22 @@ def test_an_archive_is_deflated_and_its_copy_as_well(bundle, tmp_path):
             kinds.append([info.compress_type for info in archive.infolist()])
     stored, deflated = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
     assert kinds == [[stored, deflated], [stored, stored]]
+
+
+def test_only_a_bundle_and_nothing_else_is_replaced(bundle, tmp_path):
+    target, link = tmp_path / "target.zip", tmp_path / "link.zip"
+    copy_bundle(bundle, target)
+    with zipfile.ZipFile(target, "a") as archive:
+        archive.writestr("notes.txt", "mine")
+    link.symlink_to(target)
+    before = target.read_bytes()
+    for place in (target, link):
+        with pytest.raises(OutputError, match="is not a weights bundle, and would be replaced"):
+            copy_bundle(bundle, place)
+    assert target.read_bytes() == before and link.is_symlink()
+    target.write_bytes(bundle.read_bytes()[:-40])  # a damaged one
+    copy_bundle(bundle, target)
+    assert target.read_bytes() == bundle.read_bytes()
 
 
 def test_a_network_that_diverged_is_not_written(tmp_path):
