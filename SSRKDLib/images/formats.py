@@ -23,7 +23,7 @@ from SSRKDLib.core.messages import Message
 from SSRKDLib.core.reading_child import LARGEST_VOLUME
 from SSRKDLib.images.dicom_files import damage_told, read_dicom
 from SSRKDLib.images.meta_image import check_compressed
-from SSRKDLib.images.orientation import tiff_orientation
+from SSRKDLib.images.pictures import check_jpeg, check_tiff
 
 #: ITK's readers of the formats that are read; others are not known to notice a cut file.
 READERS = frozenset(
@@ -35,9 +35,6 @@ READERS = frozenset(
 
 #: Of a radiograph, what rigs allow: pixels per side, and in all.
 LONGEST_SIDE, MOST_PIXELS = 20_000, 400_000_000
-
-#: What a TIFF or BigTIFF file begins with, and how many pages it may have.
-_TIFF, _MOST_PAGES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), 10_000
 
 #: Millimetres of the units of length that NRRD and MetaImage files state, and their words for none.
 _UNIT_MM = {
@@ -70,7 +67,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     import SimpleITK as sitk
 
     path = regular_file(path, ImageError)
-    _check_tiff(path)  # ITK asks all its readers about any file
+    check_tiff(path)  # ITK asks all its readers about any file
     kind = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
     if kind not in READERS:
         raise ImageError(Message("'{path}' is in no format that can be read.", path=path), _FORMATS)
@@ -79,7 +76,7 @@ def whole_image_kind(path: str | os.PathLike) -> str:
     elif kind == "GDCMImageIO":
         _check_dicom(path)
     elif kind == "JPEGImageIO":
-        _check_jpeg(path)
+        check_jpeg(path)
     elif kind in ("NrrdImageIO", "MetaImageIO"):
         _check_header(path, kind)
     return kind
@@ -146,6 +143,9 @@ def _check_header(path: Path, kind: str) -> None:
             raise ImageError(
                 Message("'{path}' declares an absurd number of dimensions.", path=path), _AGAIN
             )
+    for edges in _fields(path, kind, rb"Element(?:Spacing|Size)\s*=") if kind[0] == "M" else ():
+        if "-" in re.sub(r"[eE]-", "", edges):  # ITK mirrors, and others do not
+            raise ImageError(Message("'{path}' states voxels of negative size.", path=path), _AGAIN)
     pattern = rb"(?im)^[^\S\n]*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"
     for named in re.finditer(pattern, header):
         name = os.fsdecode(named[1].strip())
@@ -224,13 +224,23 @@ def _check_nifti_lengths(path: Path) -> None:
     header, order = nifti_header(path)
     if header[123] & 7 > 3:
         raise _of_unknown_unit(path, f"xyzt_units {header[123]}")
-    edges = np.abs(struct.unpack_from(f"{order}3f", header, 80))
+    turned, *edges = struct.unpack_from(f"{order}4f", header, 76)
+    edges = np.abs(edges)
     sform = np.reshape(struct.unpack_from(f"{order}12f", header, 280), (3, 4))
     others = np.linalg.norm(sform[:, :3], axis=0)
-    both = min(struct.unpack_from(f"{order}2h", header, 252)) > 0 and others.min() > 0
-    if both and (np.abs(edges - others) > _SCALED * others).any():
+    by_qform, by_sform = (code > 0 for code in struct.unpack_from(f"{order}2h", header, 252))
+    if not by_sform or others.min() <= 0:
+        return
+    # The sign of the first number is the qform's own.
+    if by_qform and (turned < 0) != (np.linalg.det(sform[:, :3]) < 0):
         raise ImageError(
-            "'{path}' states two voxel sizes: {first} by its qform, {second} by its sform.",
+            "The qform and the sform of '{path}' mirror each other.",
+            "Export it again, or correct its header: a right knee would be a left one.",
+            path=path,
+        )
+    if (np.abs(edges - others) > _SCALED * others).any():
+        raise ImageError(
+            "'{path}' states two voxel sizes: {first} by its pixdim, {second} by its sform.",
             "Export it again, or correct its header.",
             path=path,
             first=" x ".join(f"{edge:.3g}" for edge in edges),
@@ -319,50 +329,6 @@ def _nifti_layout(header: bytes) -> tuple[int, int, str | None] | None:
     kind = {16: "f4", 64: "f8"}.get(code)
     end = math.ceil(offset + voxels * bits / 8)
     return math.ceil(offset), end, kind and order + kind
-
-
-def _check_tiff(path: Path) -> None:
-    """Directories of a TIFF or BigTIFF follow each other to an end; libtiff goes round in circles
-    (TIFF 6.0, section 2)."""
-    with path.open("rb") as stream:
-        start = stream.read(16)
-        if start[:4] not in _TIFF:
-            return
-        order = "<" if start[:2] == b"II" else ">"
-        big = start[2:4] in (b"+\0", b"\0+")
-        count, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
-        place = struct.unpack_from(order + pointer, start.ljust(16, b"\0"), 8 if big else 4)[0]
-        seen: set[int] = set()
-        while place and len(seen) < _MOST_PAGES and place not in seen:
-            seen.add(place)
-            stream.seek(min(place, 1 << 62))
-            head = stream.read(struct.calcsize(order + count))
-            if len(head) < struct.calcsize(order + count):
-                break  # libtiff says so
-            stream.seek(struct.unpack(order + count, head)[0] % (1 << 32) * entry, os.SEEK_CUR)
-            after = stream.read(struct.calcsize(order + pointer))
-            if len(after) < struct.calcsize(order + pointer):
-                break
-            place = struct.unpack(order + pointer, after)[0]
-        else:
-            if place:
-                raise ImageError(Message("'{path}' has pages without end.", path=path), _AGAIN)
-    orientation = tiff_orientation(path)
-    if orientation > 1:  # which libtiff turns wrongly, and makes 8 bits of 16
-        raise ImageError(
-            "'{path}' is stored turned or mirrored (TIFF orientation {orientation}).",
-            "Save it upright, as PNG for example.",
-            path=path,
-            orientation=orientation,
-        )
-
-
-def _check_jpeg(path: Path) -> None:
-    """libjpeg fills what is missing with grey. Some programs add zeros behind the end marker."""
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - 4096))
-        if not stream.read().rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
-            raise ImageError(Message("'{path}' is cut off or damaged.", path=path), _AGAIN)
 
 
 def _check_dicom(path: Path) -> None:

@@ -28,7 +28,7 @@ from SSRKDLib.images.formats import (
     check_size,
     whole_image_kind,
 )
-from SSRKDLib.images.orientation import jpeg_orientation
+from SSRKDLib.images.pictures import jpeg_orientation
 from SSRKDLib.images.volumes import itk_settings
 from SSRKDLib.radiographs.collimation import padding_mask, shutter_mask
 from SSRKDLib.radiographs.dicom_tags import (

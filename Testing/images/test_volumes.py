@@ -188,6 +188,8 @@ def test_a_unit_that_is_not_known_is_refused(tmp_path, name, field):
         (280, struct.pack("<f", -1.4), r"two voxel sizes: 0.7 x 0.8 x 1.25 .* 1.4 x 0.8 x 1.25"),
         (280, struct.pack("<f", -0.72), None),
         (80, struct.pack("<f", -0.7), "voxels of negative size"),
+        (252, struct.pack("<2h24xf", 0, 1, -1.4), "two voxel sizes: 0.7 .* by its pixdim, 1.4"),
+        (280, struct.pack("<f", 0.7), "qform and the sform of '.*' mirror each other"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
@@ -206,3 +208,15 @@ def test_a_nifti_file_of_two_or_negative_sizes_or_of_an_undefined_unit_is_refuse
         return
     with pytest.raises(ImageError, match=said):
         read_stored(tmp_path / name)
+
+
+def test_a_metaimage_of_negative_sizes_is_refused(tmp_path):
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(volume(), str(path))
+    stored = path.read_bytes()
+    stored = re.sub(rb"ElementSpacing = \S+", b"ElementSpacing = 0.7", stored)
+    path.write_bytes(stored.replace(b"ElementSpacing = 0.7", b"ElementSpacing = -.7"))
+    with pytest.raises(ImageError, match="voxels of negative size"):
+        read_stored(path)
+    path.write_bytes(stored.replace(b"ElementSpacing = 0.7", b"ElementSpacing = 7e-1"))
+    assert read_stored(path).index_to_lps[0, 0] == pytest.approx(0.7, abs=0.01)
