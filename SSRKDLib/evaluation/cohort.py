@@ -129,6 +129,12 @@ def find_cases(folder: Path) -> list[Path]:
             truth=TRUTHS[0],
         )
     for case in cases:
+        if not case.name.isprintable() and max(case.name) < "\udc80":
+            raise InputError(
+                "The name of the case '{case}' has control characters.",
+                "Rename its folder.",
+                case=case.name,
+            )
         try:
             case.name.encode()
         except UnicodeEncodeError as error:  # no table could hold it

@@ -178,7 +178,7 @@ def _list_folder(folder: Path, origin: str) -> list[BundleInfo]:
     try:
         # A leading dot marks a bundle that is being written.
         visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        paths = [path for path in visible if path.suffix == ".zip" or (path / MANIFEST).is_file()]
+        paths = [path for path in visible if path.suffix == ".zip" or _is_folder_bundle(path)]
     except OSError as error:
         # Listed like a damaged bundle: the weights elsewhere stay usable.
         problem = Message(
@@ -188,6 +188,14 @@ def _list_folder(folder: Path, origin: str) -> list[BundleInfo]:
         )
         return [BundleInfo(folder.name, folder.name, "", folder, origin, problem)]
     return [_describe(path, origin) for path in paths]
+
+
+def _is_folder_bundle(path: Path) -> bool:
+    """One that may not be opened counts as one, and reading it says so."""
+    try:
+        return (path / MANIFEST).is_file()
+    except OSError:
+        return True
 
 
 def _describe(path: Path, origin: str) -> BundleInfo:

@@ -51,6 +51,14 @@ def test_a_case_whose_name_no_table_holds_is_refused_before_the_work(tmp_path):
         find_cases(tmp_path)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such names")
+def test_a_case_whose_name_would_command_a_terminal_is_refused(tmp_path):
+    (tmp_path / "red\x1b[31m" / "reconstruction").mkdir(parents=True)
+    with pytest.raises(InputError, match="has control characters") as caught:
+        find_cases(tmp_path)
+    assert str(caught.value).isprintable()
+
+
 def test_a_case_that_ends_its_process_is_told_and_not_tried_again(tmp_path, monkeypatch):
     settings, output = Settings(reconstruct=False), tmp_path / "out"
     (tmp_path / "cases" / "one" / "reconstruction").mkdir(parents=True)

@@ -200,7 +200,7 @@ def test_files_are_read_whole_through_one_door_only():
     }
     assert found - {"core/input_files.py"} == {
         "core/reading_child.py",  # the system's own
-        "images/formats.py",  # from 4096 bytes before a file's end
+        "images/pictures.py",  # from 4096 bytes before a file's end
         "surfaces/ply.py",  # whose size mesh_files.py has looked at
         "weights/archive.py",  # members whose size was looked at
         "weights/releases.py",  # the list of releases that comes with the program

@@ -1,5 +1,8 @@
 """Removing imported weights: nothing that a person put into the weights folder goes with them."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from SSRKDLib.core.errors import WeightsError
@@ -26,3 +29,20 @@ def test_only_files_that_an_import_wrote_are_removed(tmp_path, monkeypatch):
     assert tree(by_hand) == before
     catalogue.remove_bundle("imported")
     assert not (user / "imported.zip").exists() and tree(by_hand) == before
+
+
+def test_a_folder_that_may_not_be_opened_hides_no_other_weights(tmp_path, monkeypatch):
+    user = use_only(tmp_path, monkeypatch)
+    (user / "barred").mkdir(parents=True)
+    (user / "good").mkdir()
+    (user / "good" / MANIFEST).write_text("{}")
+    is_file = Path.is_file
+
+    def barred(path):
+        if path.parent.name == "barred":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", barred)
+    problems = {info.name: info.problem for info in catalogue.list_bundles()}
+    assert problems.keys() == {"barred", "good"} and "Permission denied" in problems["barred"]
