@@ -129,18 +129,18 @@ def find_cases(folder: Path) -> list[Path]:
             truth=TRUTHS[0],
         )
     for case in cases:
-        if not case.name.isprintable() and max(case.name) < "\udc80":
-            raise InputError(
-                "The name of the case '{case}' has control characters.",
-                "Rename its folder.",
-                case=case.name,
-            )
         try:
             case.name.encode()
         except UnicodeEncodeError as error:  # no table could hold it
             raise InputError(
                 "The name of the case '{case}' is not UTF-8.", "Rename its folder.", case=case.name
             ) from error
+        if not case.name.isprintable():  # it would command the terminal that shows the table
+            raise InputError(
+                "The name of the case '{case}' has control characters.",
+                "Rename its folder.",
+                case=case.name,
+            )
     return cases
 
 
