@@ -382,7 +382,9 @@ def _limit(memory: int | None, seconds: int | None) -> None:
 
 
 def _size_was_limited(limit: int) -> bool:
-    """Whether somebody else allows this process files of less than this limit, bytes."""
+    """Whether it is not this limit, bytes, that files of this process meet, but another's."""
+    if resource is None:  # none was set
+        return True
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     return hard != resource.RLIM_INFINITY and hard < limit
 

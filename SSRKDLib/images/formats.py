@@ -143,7 +143,9 @@ def _check_header(path: Path, kind: str) -> None:
             raise ImageError(
                 Message("'{path}' declares an absurd number of dimensions.", path=path), _AGAIN
             )
-    for edges in _fields(path, kind, rb"Element(?:Spacing|Size)\s*=") if kind[0] == "M" else ():
+    for edges in (
+        _fields(path, kind, rb"Element(?:Spacing|Size)\s*=") if kind == "MetaImageIO" else ()
+    ):
         if "-" in re.sub(r"[eE]-", "", edges):  # ITK mirrors, and others do not
             raise ImageError(Message("'{path}' states voxels of negative size.", path=path), _AGAIN)
     pattern = rb"(?im)^[^\S\n]*(?:data ?file:|ElementDataFile\s*=)[ \t]*([^\r\n]*)"

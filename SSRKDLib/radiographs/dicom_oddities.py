@@ -9,7 +9,7 @@ from SSRKDLib.radiographs.dicom_values import decimal, find, number, spacing, te
 
 def oddities(dataset) -> tuple[str, ...]:
     """Sentences on what a pydicom dataset has that is ignored, or read otherwise than it stands."""
-    return _tilts(dataset) + _unusual_numbers(dataset) + _other_parts(dataset)
+    return _tilts(dataset) + _unusual_numbers(dataset) + _body_part(dataset) + _pixel_shape(dataset)
 
 
 def _tilts(dataset) -> tuple[str, ...]:
@@ -83,17 +83,22 @@ _ELSEWHERE = {
 }  # fmt: skip
 
 
-def _other_parts(dataset) -> tuple[str, ...]:
-    """Sentences on pixels that are not square, and on another part of the body."""
-    notes = []
+def _body_part(dataset) -> tuple[str, ...]:
+    """A sentence on another part of the body than the knee."""
     part = text_of(dataset, "BodyPartExamined")
-    if part in _ELSEWHERE:
-        notes.append(
-            Message(
-                "The body part examined (0018,0015) is {part}, and no knee; it is ignored.",
-                part=part,
-            )
-        )
+    if part not in _ELSEWHERE:
+        return ()
+    return (
+        Message(
+            "The body part examined (0018,0015) is {part}, and no knee; it is ignored.",
+            part=part,
+        ),
+    )
+
+
+def _pixel_shape(dataset) -> tuple[str, ...]:
+    """A sentence on pixels that are said not to be as wide and high as their spacing."""
+    notes = []
     ratio = [decimal(value) for value in values_of(find(dataset, "PixelAspectRatio"))]
     if len(ratio) == 2 and all(ratio) and ratio[0] != ratio[1]:
         sides = spacing(dataset, "ImagerPixelSpacing") or spacing(dataset, "PixelSpacing")
